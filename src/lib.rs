@@ -1,0 +1,3 @@
+//! Distributed multi-user chat.
+
+pub mod wire;
