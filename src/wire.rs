@@ -1,1 +1,42 @@
-//! Wire.
+//! The wire: XML becomes typed values here, once, and typed values become XML.
+//!
+//! Parsing either gives a value whose every part is valid and within its limit ([`limits`]), or a [`WireError`]: the
+//! stanza error its sender is answered with. Nothing behind this border looks at XML again, except for payloads
+//! of messages and presences, which are opaque text to everybody but the clients.
+//!
+//! An opaque payload is the concatenation of a stanza's child elements, in the form in which they stand inside
+//! a stanza of `jabber:client`: an element of that namespace needs no `xmlns`, every other one has its own.
+
+mod act;
+mod disco;
+mod ending;
+mod error;
+mod event;
+mod form;
+mod history;
+mod history_result;
+pub mod limits;
+pub mod ns;
+mod peering;
+mod rank;
+mod request;
+mod response;
+mod room_id;
+mod roster;
+mod settings;
+
+pub use act::{Act, ActKind};
+pub use disco::{DiscoInfo, Identity};
+pub use ending::{Close, Destroy};
+pub use error::{Condition, ErrorType, StanzaError, WireError};
+pub use event::{EventStamp, Hlc};
+pub use form::{Field, Form};
+pub use history::History;
+pub use history_result::{HistoryMessage, HistoryResult};
+pub use peering::{Peerhost, Replicate};
+pub use rank::{Affiliation, Role};
+pub use request::{IqKind, Request};
+pub use response::Response;
+pub use room_id::RoomId;
+pub use roster::{OccupantExtra, Roster, RosterExtra, RosterItem};
+pub use settings::{Config, SettingsExtra, Subject};

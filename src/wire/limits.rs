@@ -1,0 +1,34 @@
+//! Limits enforced while parsing (G13): what is larger is refused with `policy-violation` and changes nothing.
+
+/// Longest localpart, resourcepart, nick or stanza `id`, in bytes (RFC 7622 sections 3.3 and 3.4).
+pub const MAX_PART_BYTES: usize = 1023;
+/// Longest room id, in bytes. A UUID has 36, a SHA-256 in hex 64; the rest is room for `dmuc_room_id = "name"`.
+pub const MAX_ROOM_ID_BYTES: usize = 255;
+/// Longest event id, stanza-id (XEP-0359), occupant-id (XEP-0421) or occupant-id salt, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+/// Longest human text (reason, password, error text, room subject), in bytes.
+pub const MAX_TEXT_BYTES: usize = 4096;
+/// Most fields in one data form.
+pub const MAX_FORM_FIELDS: usize = 256;
+/// Most values in one data form, all fields together.
+pub const MAX_FORM_VALUES: usize = 1024;
+/// Longest value of one form field, in bytes.
+pub const MAX_FORM_VALUE_BYTES: usize = 4096;
+/// Most items in one `<roster/>`.
+pub const MAX_ROSTER_ITEMS: usize = 10_000;
+/// Most messages in one `<history/>`.
+pub const MAX_HISTORY_MESSAGES: usize = 1_000;
+/// Largest payload of one presence or message (its children as XML), in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
+/// Largest control payload, in bytes. Prosody's own default limit for a stanza between servers is 512 KiB;
+/// a C host has no such limit, so this one stands for it.
+pub const MAX_CONTROL_BYTES: usize = 8 * 1024 * 1024;
+/// Deepest nesting of elements. The DOM is walked and dropped recursively, so without this a few hundred
+/// kilobytes of `<a><a><a>…` would overflow the stack.
+pub const MAX_DEPTH: usize = 64;
+/// Most features taken from one disco#info result.
+pub const MAX_DISCO_FEATURES: usize = 1024;
+/// Most identities taken from one disco#info result.
+pub const MAX_DISCO_IDENTITIES: usize = 64;
+/// Most `<status/>` codes in one presence (XEP-0045 section 15.6.2 registers about thirty).
+pub const MAX_STATUS_CODES: usize = 64;
