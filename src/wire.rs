@@ -8,22 +8,30 @@
 //! a stanza of `jabber:client`: an element of that namespace needs no `xmlns`, every other one has its own.
 
 mod act;
+pub mod datetime;
 mod disco;
+mod dom;
 mod ending;
 mod error;
+mod error_xml;
 mod event;
 mod form;
 mod history;
 mod history_result;
 pub mod limits;
+mod message;
 pub mod ns;
+mod payload;
 mod peering;
+mod presence;
 mod rank;
 mod request;
 mod response;
 mod room_id;
 mod roster;
 mod settings;
+mod stanza;
+mod text;
 
 pub use act::{Act, ActKind};
 pub use disco::{DiscoInfo, Identity};
@@ -33,10 +41,15 @@ pub use event::{EventStamp, Hlc};
 pub use form::{Field, Form};
 pub use history::History;
 pub use history_result::{HistoryMessage, HistoryResult};
+pub use message::{Invitation, Message, MessageKind, write_groupchat, write_invitation, write_message};
+pub use payload::{check_payload, split_payload};
 pub use peering::{Peerhost, Replicate};
+pub use presence::{MucItem, OccupantStamp, Presence, PresenceKind, write_presence, write_redirect};
 pub use rank::{Affiliation, Role};
 pub use request::{IqKind, Request};
 pub use response::Response;
 pub use room_id::RoomId;
 pub use roster::{OccupantExtra, Roster, RosterExtra, RosterItem};
 pub use settings::{Config, SettingsExtra, Subject};
+pub use stanza::{Iq, IqBody, Stanza, write_iq};
+pub use text::{escaped, push_escaped};

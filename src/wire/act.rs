@@ -1,8 +1,11 @@
 //! `<act/>` (ours): an instance asks on behalf of an actor for what only another instance may do (G7, DESIGN 3.3, 3.4).
 
 use jid::BareJid;
+use minidom::Element;
 
-use super::{Affiliation, Form, Role};
+use super::dom::{bad, bare_jid, child_text, nick, number, required, to_bare, to_nick};
+use super::text::{Tag, opt_text};
+use super::{Affiliation, Form, Role, WireError, ns};
 
 /// `<act xmlns='urn:x-dmuc:0'/>`: who wants what, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,4 +53,80 @@ pub enum ActKind {
         /// The password there.
         password: Option<String>,
     },
+}
+
+impl Act {
+    pub(super) fn read(el: &Element) -> Result<Act, WireError> {
+        let mut kinds = el
+            .children()
+            .filter(|child| child.has_ns(ns::OURS) && child.name() != "reason");
+        let kind = kinds.next().ok_or_else(|| bad("<act/> says not what to do"))?;
+        if kinds.next().is_some() {
+            return Err(bad("<act/> says more than one thing to do"));
+        }
+        Ok(Act {
+            actor_nick: nick(el, "nick")?,
+            actor_jid: bare_jid(el, "jid")?,
+            kind: ActKind::read(kind)?,
+            reason: child_text(el, "reason", ns::OURS)?,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "act", ns::OURS)
+            .opt("nick", self.actor_nick.as_deref())
+            .opt("jid", self.actor_jid.as_ref().map(|jid| jid.as_str()))
+            .body(|out| {
+                self.kind.write(out);
+                opt_text(out, "reason", self.reason.as_deref());
+            });
+    }
+}
+
+impl ActKind {
+    fn read(el: &Element) -> Result<ActKind, WireError> {
+        Ok(match el.name() {
+            "role" => ActKind::Role {
+                nick: to_nick("nick", required(el, "nick")?)?,
+                serial: number(el, "serial")?,
+                role: required(el, "role")?.parse()?,
+            },
+            "affiliation" => ActKind::Affiliation {
+                jid: to_bare("jid", required(el, "jid")?)?,
+                affiliation: required(el, "affiliation")?.parse()?,
+                nick: nick(el, "nick")?,
+            },
+            "config" => ActKind::Config {
+                form: Form::read_child(el)?,
+            },
+            "destroy" => ActKind::Destroy {
+                venue: bare_jid(el, "jid")?,
+                password: child_text(el, "password", ns::OURS)?,
+            },
+            _ => return Err(bad("<act/> says something unknown to do")),
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            ActKind::Role { nick, serial, role } => Tag::new(out, "role")
+                .attr("nick", nick)
+                .opt_number("serial", *serial)
+                .attr("role", role.as_str())
+                .empty(),
+            ActKind::Affiliation {
+                jid,
+                affiliation,
+                nick,
+            } => Tag::new(out, "affiliation")
+                .attr("jid", jid.as_str())
+                .attr("affiliation", affiliation.as_str())
+                .opt("nick", nick.as_deref())
+                .empty(),
+            ActKind::Config { form } => Tag::new(out, "config").body(|out| form.write(out)),
+            ActKind::Destroy { venue, password } => Tag::new(out, "destroy")
+                .opt("jid", venue.as_ref().map(|venue| venue.as_str()))
+                .body(|out| opt_text(out, "password", password.as_deref())),
+        }
+    }
 }

@@ -1,6 +1,14 @@
 //! The mark on a groupchat message that makes it the same event everywhere (G4, G5, DESIGN section 3.1).
 
+use std::fmt;
+use std::str::FromStr;
+
 use jid::BareJid;
+use minidom::Element;
+
+use super::dom::{bad, decimal, to_bare, to_id};
+use super::text::Tag;
+use super::{WireError, ns};
 
 /// A hybrid logical clock: wall time, and a counter that orders what happened in the same millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24,4 +32,70 @@ pub struct EventStamp {
     pub seq: u64,
     /// Orders the log.
     pub at: Hlc,
+}
+
+impl fmt::Display for Hlc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.wall_ms, self.counter)
+    }
+}
+
+impl FromStr for Hlc {
+    type Err = WireError;
+
+    fn from_str(text: &str) -> Result<Hlc, WireError> {
+        let (wall, counter) = text
+            .split_once('.')
+            .ok_or_else(|| bad("the attribute 'at' is not a logical time"))?;
+        let counter = u32::try_from(decimal("at", counter)?)
+            .map_err(|_| bad("the counter in the attribute 'at' is too large"))?;
+        Ok(Hlc {
+            wall_ms: decimal("at", wall)?,
+            counter,
+        })
+    }
+}
+
+impl EventStamp {
+    /// From the attributes of `<event/>`: on the hot path the Lua shim hands them over and no DOM is built.
+    pub fn from_attrs(
+        id: Option<&str>,
+        origin: Option<&str>,
+        incarnation: Option<&str>,
+        seq: Option<&str>,
+        at: Option<&str>,
+    ) -> Result<EventStamp, WireError> {
+        fn there<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, WireError> {
+            value.ok_or_else(|| bad(format!("<event/> lacks the attribute '{name}'")))
+        }
+        Ok(EventStamp {
+            id: to_id("id", there("id", id)?)?,
+            origin: origin.map(|origin| to_bare("origin", origin)).transpose()?,
+            incarnation: decimal("inc", there("inc", incarnation)?)?,
+            seq: decimal("seq", there("seq", seq)?)?,
+            at: there("at", at)?.parse()?,
+        })
+    }
+
+    /// `<event/>` as it is appended to a message.
+    pub fn to_xml(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        out
+    }
+
+    pub(super) fn read(el: &Element) -> Result<EventStamp, WireError> {
+        let attr = |name| el.attr(name);
+        EventStamp::from_attrs(attr("id"), attr("origin"), attr("inc"), attr("seq"), attr("at"))
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "event", ns::OURS)
+            .attr("id", &self.id)
+            .opt("origin", self.origin.as_ref().map(|origin| origin.as_str()))
+            .number("inc", self.incarnation)
+            .number("seq", self.seq)
+            .attr("at", &self.at.to_string())
+            .empty();
+    }
 }

@@ -1,5 +1,16 @@
 //! Data forms (XEP-0004), as far as `muc#roomconfig` needs them.
 
+use std::collections::BTreeSet;
+
+use minidom::Element;
+
+use super::dom::{bad, over, parse, required_child};
+use super::limits::{
+    MAX_CONTROL_BYTES, MAX_FORM_FIELDS, MAX_FORM_VALUE_BYTES, MAX_FORM_VALUES, MAX_PART_BYTES,
+};
+use super::text::Tag;
+use super::{WireError, ns};
+
 /// One field: its variable and its values. Labels, types and options are the service's own affair.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Field {
@@ -73,4 +84,109 @@ impl Form {
         self.fields.retain(|field| field.var != var);
         self.fields.len() < before
     }
+
+    /// Parses `<x xmlns='jabber:x:data'/>` whose `FORM_TYPE` is `muc#roomconfig`.
+    pub fn parse(xml: &str) -> Result<Form, WireError> {
+        Form::read(&parse(xml, MAX_CONTROL_BYTES)?)
+    }
+
+    /// The form as `<x xmlns='jabber:x:data' type='form'/>`, `FORM_TYPE` first (XEP-0281 section 3.2).
+    pub fn to_xml(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        out
+    }
+
+    /// Reads the form that an element must hold.
+    pub(super) fn read_child(parent: &Element) -> Result<Form, WireError> {
+        Form::read(required_child(parent, "x", ns::DATA_FORMS)?)
+    }
+
+    fn read(x: &Element) -> Result<Form, WireError> {
+        if !x.is("x", ns::DATA_FORMS) {
+            return Err(bad("this is not a data form"));
+        }
+        if !matches!(x.attr("type"), Some("form" | "submit" | "result")) {
+            return Err(bad("the data form's type is not 'form', 'submit' or 'result'"));
+        }
+        let (form_type, fields) = read_fields(x)?;
+        if form_type.as_deref() != Some(ns::ROOMCONFIG) {
+            return Err(bad("the data form's FORM_TYPE is not muc#roomconfig"));
+        }
+        Ok(Form { fields })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        write_form(out, "form", ns::ROOMCONFIG, &self.fields);
+    }
+}
+
+/// Reads the `FORM_TYPE` and the fields of any data form. Fixed fields, labels and options are decoration.
+pub(super) fn read_fields(x: &Element) -> Result<(Option<String>, Vec<Field>), WireError> {
+    let (mut form_type, mut fields, mut budget) = (None, Vec::<Field>::new(), MAX_FORM_VALUES);
+    let mut seen = BTreeSet::new();
+    for field in x.children().filter(|child| child.is("field", ns::DATA_FORMS)) {
+        if field.attr("type") == Some("fixed") {
+            continue;
+        }
+        let var = field
+            .attr("var")
+            .ok_or_else(|| bad("a field of the data form has no 'var'"))?;
+        if var.is_empty() || var.len() > MAX_PART_BYTES {
+            return Err(bad("a field of the data form has an empty or over-long 'var'"));
+        }
+        if !seen.insert(var) {
+            return Err(bad("a field occurs twice in the data form"));
+        }
+        let values = read_values(field, &mut budget)?;
+        if var == "FORM_TYPE" {
+            form_type = values.into_iter().next();
+            continue;
+        }
+        if fields.len() == MAX_FORM_FIELDS {
+            return Err(over(format!(
+                "the data form has more than {MAX_FORM_FIELDS} fields"
+            )));
+        }
+        fields.push(Field {
+            var: var.to_owned(),
+            values,
+        });
+    }
+    Ok((form_type, fields))
+}
+
+fn read_values(field: &Element, budget: &mut usize) -> Result<Vec<String>, WireError> {
+    let mut values = Vec::new();
+    for value in field.children().filter(|child| child.is("value", ns::DATA_FORMS)) {
+        *budget = budget
+            .checked_sub(1)
+            .ok_or_else(|| over(format!("the data form has more than {MAX_FORM_VALUES} values")))?;
+        let text = value.text();
+        if text.len() > MAX_FORM_VALUE_BYTES {
+            return Err(over(format!(
+                "a value of the data form is longer than {MAX_FORM_VALUE_BYTES} bytes"
+            )));
+        }
+        values.push(text);
+    }
+    Ok(values)
+}
+
+/// Writes a data form with its `FORM_TYPE` first.
+pub(super) fn write_form(out: &mut String, kind: &str, form_type: &str, fields: &[Field]) {
+    let value = |out: &mut String, text: &str| Tag::new(out, "value").text(text);
+    Tag::within(out, "x", ns::DATA_FORMS)
+        .attr("type", kind)
+        .body(|out| {
+            Tag::new(out, "field")
+                .attr("type", "hidden")
+                .attr("var", "FORM_TYPE")
+                .body(|out| value(out, form_type));
+            for field in fields {
+                Tag::new(out, "field").attr("var", &field.var).body(|out| {
+                    field.values.iter().for_each(|text| value(out, text));
+                });
+            }
+        });
 }

@@ -1,6 +1,9 @@
 //! Everything one instance or service asks another in an IQ.
 
-use super::{Act, Close, Config, Destroy, History, Peerhost, Replicate, Roster};
+use super::dom::{bad, parse};
+use super::limits::MAX_CONTROL_BYTES;
+use super::text::Tag;
+use super::{Act, Close, Condition, Config, Destroy, History, Peerhost, Replicate, Roster, WireError, ns};
 
 /// The type of an IQ that asks (RFC 6120 section 8.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,5 +46,59 @@ impl Request {
             Request::History(_) | Request::DiscoInfo => IqKind::Get,
             _ => IqKind::Set,
         }
+    }
+
+    /// Parses the child element of an `<iq/>` of type get or set.
+    ///
+    /// What is malformed is `bad-request`, an address that is none `jid-malformed`, a bad room id `not-acceptable`, what is
+    /// over a limit `policy-violation`. An element of ours or of the XEP's that is unknown here is
+    /// `feature-not-implemented`, any other `service-unavailable` (RFC 6120 section 8.4).
+    pub fn parse(kind: IqKind, xml: &str) -> Result<Request, WireError> {
+        let el = parse(xml, MAX_CONTROL_BYTES)?;
+        let namespace = el.ns();
+        let request = match (namespace.as_str(), el.name()) {
+            (ns::DMUC, "replicate") => Request::Replicate(Replicate::read(&el)?),
+            (ns::DMUC, "peerhost") => Request::Peerhost(Peerhost::read(&el)?),
+            (ns::DMUC, "config") => Request::Config(Config::read(&el)?),
+            (ns::DMUC, "roster") => Request::Roster(Roster::read(&el)?),
+            (ns::DMUC, "room") => Request::History(History::read(&el)?),
+            (ns::OURS, "act") => Request::Act(Act::read(&el)?),
+            (ns::OURS, "close") => Request::Close(Close::read(&el)?),
+            (ns::OURS, "destroy") => Request::Destroy(Destroy::read(&el)?),
+            (ns::OURS, "leave") => Request::Leave,
+            (ns::DISCO_INFO, "query") => Request::DiscoInfo,
+            (ns::DMUC | ns::OURS, name) => {
+                let text = format!("<{name}/> is not known here");
+                return Err(WireError::new(Condition::FeatureNotImplemented, text));
+            }
+            _ => {
+                return Err(WireError::new(
+                    Condition::ServiceUnavailable,
+                    "nobody here answers this",
+                ));
+            }
+        };
+        if request.iq_kind() != kind {
+            return Err(bad(format!("<{}/> came in an IQ of the wrong type", el.name())));
+        }
+        Ok(request)
+    }
+
+    /// The child element of an `<iq/>` of type [`Request::iq_kind`].
+    pub fn to_xml(&self) -> String {
+        let mut out = String::new();
+        match self {
+            Request::Replicate(replicate) => replicate.write(&mut out),
+            Request::Peerhost(peerhost) => peerhost.write(&mut out),
+            Request::Config(config) => config.write(&mut out),
+            Request::Roster(roster) => roster.write(&mut out),
+            Request::History(history) => history.write(&mut out),
+            Request::Act(act) => act.write(&mut out),
+            Request::Close(close) => close.write(&mut out),
+            Request::Destroy(destroy) => destroy.write(&mut out),
+            Request::Leave => Tag::within(&mut out, "leave", ns::OURS).empty(),
+            Request::DiscoInfo => Tag::within(&mut out, "query", ns::DISCO_INFO).empty(),
+        }
+        out
     }
 }

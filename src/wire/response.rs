@@ -1,6 +1,8 @@
 //! Everything an IQ result may hold.
 
-use super::{DiscoInfo, HistoryResult};
+use super::dom::{bad, parse};
+use super::limits::MAX_CONTROL_BYTES;
+use super::{DiscoInfo, HistoryResult, WireError, ns};
 
 /// The payload of an IQ result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,4 +13,34 @@ pub enum Response {
     History(HistoryResult),
     /// What the peer supports.
     DiscoInfo(DiscoInfo),
+}
+
+impl Response {
+    /// Parses the child element of an `<iq type='result'/>`, if it has one.
+    ///
+    /// A result is never answered, so the error is only for the log. The XEP's example of a history leaves the result empty
+    /// and puts `<history/>` after it, where it cannot reach us: that is a history without messages.
+    pub fn parse(xml: Option<&str>) -> Result<Response, WireError> {
+        let Some(xml) = xml.filter(|xml| !xml.is_empty()) else {
+            return Ok(Response::Empty);
+        };
+        let el = parse(xml, MAX_CONTROL_BYTES)?;
+        let namespace = el.ns();
+        match (namespace.as_str(), el.name()) {
+            (ns::MUC, "history") => Ok(Response::History(HistoryResult::read(&el)?)),
+            (ns::DISCO_INFO, "query") => Ok(Response::DiscoInfo(DiscoInfo::read(&el)?)),
+            (_, name) => Err(bad(format!("<{name}/> is no answer to anything asked"))),
+        }
+    }
+
+    /// The child element of the result, if it has one.
+    pub fn to_xml(&self) -> Option<String> {
+        let mut out = String::new();
+        match self {
+            Response::Empty => return None,
+            Response::History(history) => history.write(&mut out),
+            Response::DiscoInfo(info) => info.write(&mut out),
+        }
+        Some(out)
+    }
 }

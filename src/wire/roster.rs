@@ -1,8 +1,15 @@
 //! `<roster/>`: occupants and affiliations of an instance (XEP-0281 section 3.2).
 
 use jid::Jid;
+use minidom::Element;
 
-use super::{Affiliation, Role};
+use super::dom::{
+    bad, child_text, flag, id, jid, nick, number, only, over, required, required_number, text_attr,
+};
+use super::limits::MAX_ROSTER_ITEMS;
+use super::payload::collect;
+use super::text::{Tag, opt_text};
+use super::{Affiliation, Role, WireError, ns};
 
 /// `<roster/>`: who is there and who is what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,4 +77,123 @@ impl Roster {
     pub fn affiliations_complete(&self) -> bool {
         self.extra.as_ref().is_none_or(|extra| extra.affiliations)
     }
+
+    pub(super) fn read(el: &Element) -> Result<Roster, WireError> {
+        let mut items = Vec::new();
+        for item in el.children().filter(|child| child.is("item", ns::DMUC)) {
+            if items.len() == MAX_ROSTER_ITEMS {
+                return Err(over(format!("the roster has more than {MAX_ROSTER_ITEMS} items")));
+            }
+            items.push(RosterItem::read(item)?);
+        }
+        let extra = only(el, "snapshot", ns::OURS)?
+            .map(RosterExtra::read)
+            .transpose()?;
+        Ok(Roster { items, extra })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "roster", ns::DMUC).body(|out| {
+            if let Some(extra) = &self.extra {
+                extra.write(out);
+            }
+            self.items.iter().for_each(|item| item.write(out));
+        });
+    }
+}
+
+impl RosterItem {
+    fn read(el: &Element) -> Result<RosterItem, WireError> {
+        let actor = only(el, "actor", ns::DMUC)?
+            .map(|actor| text_attr(actor, "nick"))
+            .transpose()?;
+        let item = RosterItem {
+            affiliation: required(el, "affiliation")?.parse()?,
+            role: el.attr("role").map(str::parse).transpose()?,
+            jid: jid(el, "jid")?,
+            nick: nick(el, "name")?,
+            reserved_nick: nick(el, "nick")?,
+            reason: child_text(el, "reason", ns::DMUC)?,
+            actor: actor.flatten(),
+            occupant: only(el, "occupant", ns::OURS)?
+                .map(OccupantExtra::read)
+                .transpose()?,
+        };
+        if item.jid.is_none() && item.nick.is_none() {
+            return Err(bad("a roster item names nobody: it has neither 'jid' nor 'name'"));
+        }
+        Ok(item)
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::new(out, "item")
+            .attr("affiliation", self.affiliation.as_str())
+            .opt("role", self.role.map(Role::as_str))
+            .opt("jid", self.jid.as_ref().map(Jid::as_str))
+            .opt("name", self.nick.as_deref())
+            .opt("nick", self.reserved_nick.as_deref())
+            .body(|out| {
+                opt_text(out, "reason", self.reason.as_deref());
+                if let Some(actor) = &self.actor {
+                    Tag::new(out, "actor").attr("nick", actor).empty();
+                }
+                if let Some(occupant) = &self.occupant {
+                    occupant.write(out);
+                }
+            });
+    }
+}
+
+impl OccupantExtra {
+    fn read(el: &Element) -> Result<OccupantExtra, WireError> {
+        let payload = match only(el, "presence", ns::CLIENT)? {
+            Some(presence) => collect(presence, belongs_to_client)?,
+            None => String::new(),
+        };
+        Ok(OccupantExtra {
+            occupant_id: id(el, "id")?,
+            serial: required_number(el, "serial")?,
+            payload,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::within(out, "occupant", ns::OURS)
+            .opt("id", self.occupant_id.as_deref())
+            .number("serial", self.serial)
+            .body(|out| {
+                if !self.payload.is_empty() {
+                    Tag::within(out, "presence", ns::CLIENT).body(|out| out.push_str(&self.payload));
+                }
+            });
+    }
+}
+
+impl RosterExtra {
+    fn read(el: &Element) -> Result<RosterExtra, WireError> {
+        Ok(RosterExtra {
+            version: required_number(el, "version")?,
+            occupants: flag(el, "occupants")?,
+            affiliations: flag(el, "affiliations")?,
+            term: number(el, "term")?,
+            settings: number(el, "settings")?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::within(out, "snapshot", ns::OURS)
+            .number("version", self.version)
+            .flag("occupants", self.occupants)
+            .flag("affiliations", self.affiliations)
+            .opt_number("term", self.term)
+            .opt_number("settings", self.settings)
+            .empty();
+    }
+}
+
+/// Whether a child of a presence is the client's to send. What a room says about an occupant, a peer says in its own
+/// words, and nothing else of ours or of the room's passes as a client's (G11, DESIGN section 5).
+pub(super) fn belongs_to_client(child: &Element) -> bool {
+    let namespace = child.ns();
+    ![ns::OURS, ns::DMUC, ns::MUC_USER, ns::OCCUPANT_ID].contains(&namespace.as_str())
 }

@@ -1,6 +1,10 @@
 //! `<config/>`: the source tells a shadow the configuration of the room (XEP-0281 section 3.2).
 
-use super::Form;
+use minidom::Element;
+
+use super::dom::{bad, id, nick, only, required_number, text, time};
+use super::text::Tag;
+use super::{Form, WireError, datetime, ns};
 
 /// `<config/>` with its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,4 +37,64 @@ pub struct Subject {
     pub stamp: i64,
     /// The subject; may be empty.
     pub text: String,
+}
+
+impl Config {
+    pub(super) fn read(el: &Element) -> Result<Config, WireError> {
+        let form = Form::read_child(el)?;
+        let settings = only(el, "settings", ns::OURS)?
+            .map(SettingsExtra::read)
+            .transpose()?;
+        Ok(Config { form, settings })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "config", ns::DMUC).body(|out| {
+            self.form.write(out);
+            if let Some(settings) = &self.settings {
+                settings.write(out);
+            }
+        });
+    }
+}
+
+impl SettingsExtra {
+    fn read(el: &Element) -> Result<SettingsExtra, WireError> {
+        Ok(SettingsExtra {
+            term: required_number(el, "term")?,
+            version: required_number(el, "version")?,
+            salt: id(el, "salt")?,
+            subject: only(el, "subject", ns::OURS)?.map(Subject::read).transpose()?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::within(out, "settings", ns::OURS)
+            .number("term", self.term)
+            .number("version", self.version)
+            .opt("salt", self.salt.as_deref())
+            .body(|out| {
+                if let Some(subject) = &self.subject {
+                    subject.write(out);
+                }
+            });
+    }
+}
+
+impl Subject {
+    fn read(el: &Element) -> Result<Subject, WireError> {
+        let stamp = time(el, "stamp")?.ok_or_else(|| bad("<subject/> lacks the attribute 'stamp'"))?;
+        Ok(Subject {
+            nick: nick(el, "nick")?,
+            stamp,
+            text: text(el)?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::new(out, "subject")
+            .opt("nick", self.nick.as_deref())
+            .attr("stamp", &datetime::format(self.stamp))
+            .text(&self.text);
+    }
 }

@@ -1,0 +1,175 @@
+//! Messages between instances (XEP-0281 section 3.6), and the invitation to a shadow (3.5, XEP-0249).
+//!
+//! On Prosody's hot path the Lua shim takes and builds messages itself; this is for the C face, the simulator and tests.
+
+use jid::{BareJid, Jid};
+use minidom::Element;
+
+use super::dom::{only, over, required, stanza_id, text_attr, to_bare, to_jid};
+use super::limits::MAX_PART_BYTES;
+use super::payload::collect;
+use super::presence::read_error;
+use super::text::Tag;
+use super::{EventStamp, StanzaError, WireError, ns};
+
+/// A message with the parts that the engine knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The sender: an occupant of an instance, a room, or a user.
+    pub from: Jid,
+    /// The addressee.
+    pub to: Jid,
+    /// The type.
+    pub kind: MessageKind,
+    /// The `id` the sender gave it.
+    pub id: Option<String>,
+    /// The mark of the event; only between peers that speak `urn:x-dmuc:0`.
+    pub event: Option<EventStamp>,
+    /// The other children as XML, unchanged.
+    pub payload: String,
+}
+
+/// The type of a message (RFC 6121 section 5.2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageKind {
+    /// Single, as an invitation; also whatever type is unknown (RFC 6121 section 5.2.2).
+    Normal,
+    /// One to one, as a private message.
+    Chat,
+    /// To everybody in a room.
+    Groupchat,
+    /// An alert that expects no answer.
+    Headline,
+    /// A message was refused.
+    Error(StanzaError),
+}
+
+/// `<x xmlns='jabber:x:conference'/>` (XEP-0249).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The room to join.
+    pub room: BareJid,
+    /// The password there.
+    pub password: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A complete groupchat message as it crosses to a peer instance (G1); the payload is copied.
+pub fn write_groupchat(
+    from: &Jid,
+    to: &Jid,
+    id: Option<&str>,
+    payload: &str,
+    event: Option<&EventStamp>,
+) -> String {
+    let mut out = String::with_capacity(payload.len() + 384);
+    write_parts(&mut out, (from, to), Some("groupchat"), id, |out| {
+        out.push_str(payload);
+        if let Some(event) = event {
+            event.write(out);
+        }
+    });
+    out
+}
+
+/// A complete direct invitation (XEP-0249).
+pub fn write_invitation(from: &Jid, to: &Jid, invitation: &Invitation) -> String {
+    let mut out = String::new();
+    write_parts(&mut out, (from, to), None, None, |out| invitation.write(out));
+    out
+}
+
+/// A complete message; the payload is copied.
+pub fn write_message(message: &Message) -> String {
+    let mut out = String::with_capacity(message.payload.len() + 384);
+    let kind = match &message.kind {
+        MessageKind::Normal => None,
+        MessageKind::Chat => Some("chat"),
+        MessageKind::Groupchat => Some("groupchat"),
+        MessageKind::Headline => Some("headline"),
+        MessageKind::Error(_) => Some("error"),
+    };
+    write_parts(
+        &mut out,
+        (&message.from, &message.to),
+        kind,
+        message.id.as_deref(),
+        |out| {
+            out.push_str(&message.payload);
+            if let Some(event) = &message.event {
+                event.write(out);
+            }
+            if let MessageKind::Error(error) = &message.kind {
+                error.write(out);
+            }
+        },
+    );
+    out
+}
+
+fn write_parts(
+    out: &mut String,
+    (from, to): (&Jid, &Jid),
+    kind: Option<&str>,
+    id: Option<&str>,
+    children: impl FnOnce(&mut String),
+) {
+    Tag::new(out, "message")
+        .attr("from", from.as_str())
+        .attr("to", to.as_str())
+        .opt("type", kind)
+        .opt("id", id)
+        .body(children);
+}
+
+impl Message {
+    pub(super) fn read(el: &Element) -> Result<Message, WireError> {
+        let kind = match el.attr("type") {
+            Some("chat") => MessageKind::Chat,
+            Some("groupchat") => MessageKind::Groupchat,
+            Some("headline") => MessageKind::Headline,
+            Some("error") => MessageKind::Error(read_error(el)),
+            _ => MessageKind::Normal,
+        };
+        let is_error = matches!(kind, MessageKind::Error(_));
+        Ok(Message {
+            from: to_jid("from", required(el, "from")?)?,
+            to: to_jid("to", required(el, "to")?)?,
+            kind,
+            id: stanza_id(el)?,
+            event: only(el, "event", ns::OURS)?.map(EventStamp::read).transpose()?,
+            payload: collect(el, |child| {
+                let refusal = is_error && child.is("error", ns::CLIENT);
+                !(refusal || child.has_ns(ns::OURS) || child.has_ns(ns::DMUC))
+            })?,
+        })
+    }
+}
+
+impl Invitation {
+    /// Parses `<x xmlns='jabber:x:conference'/>`, an element of a message's payload.
+    pub fn parse(xml: &str) -> Result<Invitation, WireError> {
+        let x = super::dom::parse(xml, super::limits::MAX_PAYLOAD_BYTES)?;
+        if !x.is("x", ns::CONFERENCE) {
+            return Err(super::dom::bad("this is not an invitation"));
+        }
+        let password = x.attr("password");
+        if password.is_some_and(|password| password.len() > MAX_PART_BYTES) {
+            return Err(over("the password is over-long"));
+        }
+        Ok(Invitation {
+            room: to_bare("jid", required(&x, "jid")?)?,
+            password: password.map(str::to_owned),
+            reason: text_attr(&x, "reason")?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::within(out, "x", ns::CONFERENCE)
+            .attr("jid", self.room.as_str())
+            .opt("password", self.password.as_deref())
+            .opt("reason", self.reason.as_deref())
+            .empty();
+    }
+}
