@@ -1,1 +1,58 @@
-//! Testbed.
+//! Federations of real Prosody servers on loopback addresses, for tests, the demo and the benches.
+//!
+//! ```no_run
+//! use dmuc_testbed::Federation;
+//! # async fn f() -> anyhow::Result<()> {
+//! let fed = Federation::builder().start().await?;
+//! let alice = fed[0].client("crone1", "desktop").await?;
+//! let bob = fed[1].client("firstwitch", "mobile").await?;
+//! alice.join("coven@chat.shakespeare.lit", "firstcrone").await?;
+//! bob.join("coven@chat.shakespeare.lit", "firstwitch").await?;
+//! alice.say("coven@chat.shakespeare.lit", "Thrice the brinded cat hath mew'd.").await?;
+//! bob.expect_body("Thrice the brinded cat hath mew'd.").await?;
+//! fed.finish().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A [`Federation`] gets its own block of loopback addresses, its own certificate authority, its own name
+//! resolution and a TCP proxy on every link. Nothing asks the internet, and nothing outlives the process: the
+//! servers are killed with it, whatever way it ends. A federation that is not [finished](Federation::finish)
+//! leaves its folder (configurations, logs, data) behind and prints where.
+//!
+//! Nothing here sleeps in order to wait: waiting is for an event, with a generous deadline ([`deadline`]).
+
+mod address;
+mod background;
+mod client;
+mod component;
+mod config;
+mod control;
+mod federation;
+mod install;
+mod link;
+mod log;
+mod pki;
+mod proxy;
+mod server;
+mod stats;
+mod stream;
+mod waiting;
+mod xml;
+
+pub use client::{Client, JoinError, Joined, MamItem};
+pub use component::ComponentClient;
+pub use config::{ServerSpec, Storage};
+pub use control::Control;
+pub use federation::{Builder, Federation};
+pub use install::Version;
+pub use link::Link;
+pub use log::LogStore;
+pub use proxy::{Direction, Mode};
+pub use server::Server;
+pub use stats::{Count, LinkCount, Stats};
+pub use stream::Inbox;
+pub use waiting::{deadline, scaled};
+pub use xml::{body, code_list, error_condition, set_attr, stanza, to_string};
+
+pub use minidom::Element;
+pub use xmpp_parsers::jid;

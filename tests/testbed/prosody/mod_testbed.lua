@@ -1,0 +1,207 @@
+-- Testbed control for Prosody (tests only, never install it)
+--
+-- This file is MIT licensed.
+--
+-- Counts what leaves over s2s, and runs Lua chunks sent to a loopback port. Written for 0.12 and 13.0.
+
+module:set_global();
+
+local filters = require "util.filters";
+local json = require "util.json";
+local modulemanager = require "core.modulemanager";
+local new_id = require "util.id".medium;
+local promise = require "util.promise";
+local st = require "util.stanza";
+
+local tostring = tostring;
+
+local count_bytes = module:get_option_boolean("testbed_count_bytes", true);
+
+local env = setmetatable({}, { __index = _G });
+
+-- Counters --
+
+local links, delivered = {}, {};
+
+local kinds = { message = true, presence = true, iq = true };
+
+local function link_of(session)
+	local from, to = session.from_host, session.to_host;
+	if session.direction == "incoming" then
+		from, to = to, from;
+	end
+	return (from or "?") .. " " .. (to or "?");
+end
+
+local function count_s2s(stanza, session)
+	local name = stanza.name;
+	if not kinds[name] then return stanza; end
+	local key = link_of(session);
+	local link = links[key];
+	if not link then
+		link = {};
+		links[key] = link;
+	end
+	local counter = link[name];
+	if not counter then
+		counter = { stanzas = 0, bytes = 0 };
+		link[name] = counter;
+	end
+	counter.stanzas = counter.stanzas + 1;
+	if count_bytes then
+		counter.bytes = counter.bytes + #tostring(stanza);
+	end
+	return stanza;
+end
+
+local function count_c2s(stanza)
+	local name = stanza.name;
+	if kinds[name] then
+		delivered[name] = (delivered[name] or 0) + 1;
+	end
+	return stanza;
+end
+
+local function add_filters(session)
+	local kind = session.type or "";
+	if kind:match("^s2s") then
+		-- After every other filter, so that what is counted is what is sent
+		filters.add_filter(session, "stanzas/out", count_s2s, -1000000);
+	elseif kind:match("^c2s") then
+		filters.add_filter(session, "stanzas/out", count_c2s, -1000000);
+	end
+end
+
+filters.add_filter_hook(add_filters);
+
+-- What chunks can call --
+
+function env.stats()
+	return {
+		links = links;
+		delivered = delivered;
+		cpu_s = os.clock();
+		lua_kb = collectgarbage("count");
+	};
+end
+
+function env.reset_stats()
+	links, delivered = {}, {};
+	return true;
+end
+
+local function told(ok, err)
+	if not ok then error(tostring(err or "failed"), 0); end
+	return true;
+end
+
+function env.load_module(host, name)
+	return told(modulemanager.load(host, name));
+end
+
+function env.unload_module(host, name)
+	return told(modulemanager.unload(host, name));
+end
+
+function env.reload_module(host, name)
+	return told(modulemanager.reload(host, name));
+end
+
+function env.is_loaded(host, name)
+	return modulemanager.is_loaded(host, name) and true or false;
+end
+
+-- An IQ from one of our hosts to a remote one, answered (with whatever) in the order of the streams
+function env.ping_host(from, to, timeout)
+	local iq = st.iq({ type = "get", from = from, to = to, id = new_id() }):tag("ping", { xmlns = "urn:xmpp:ping" });
+	return module:context(from):send_iq(iq, nil, timeout):next(function ()
+		return "result";
+	end, function (err)
+		local condition = type(err) == "table" and err.condition or tostring(err);
+		if condition:match("^remote%-server") then
+			return promise.reject(condition);
+		end
+		return condition;
+	end);
+end
+
+function env.wait_for_event(host, name, timeout)
+	return promise.new(function (resolve, reject)
+		local context = host and module:context(host) or module;
+		local function handler()
+			context:unhook(name, handler);
+			resolve(true);
+		end
+		context:hook(name, handler, -1000000);
+		module:add_timer(timeout, function ()
+			context:unhook(name, handler);
+			reject("no event " .. name);
+		end);
+	end);
+end
+
+-- The control port: "<length>\n<chunk>" in, "ok|error <length>\n<JSON>" out, in order --
+
+local function encode(value)
+	if value == nil then return "null"; end
+	return json.encode(value);
+end
+
+local function respond(conn, status, value)
+	local ok, payload = pcall(encode, value);
+	if not ok then
+		status, payload = "error", json.encode(tostring(payload));
+	end
+	conn:write(("%s %d\n%s"):format(status, #payload, payload));
+end
+
+local function run(conn, chunk)
+	local f, syntax_error = load(chunk, "=testbed", "t", env);
+	if not f then return respond(conn, "error", syntax_error); end
+	local ok, value = xpcall(f, debug.traceback);
+	if not ok then return respond(conn, "error", tostring(value)); end
+	if promise.is_promise(value) then
+		value:next(function (v)
+			respond(conn, "ok", v);
+		end, function (err)
+			respond(conn, "error", tostring(err));
+		end);
+		return;
+	end
+	respond(conn, "ok", value);
+end
+
+local buffers = {};
+
+module:provides("net", {
+	name = "testbed";
+	default_port = 5999;
+	private = true;
+	listener = {
+		default_mode = "*a";
+		onconnect = function (conn) buffers[conn] = ""; end;
+		ondisconnect = function (conn) buffers[conn] = nil; end;
+		onincoming = function (conn, data)
+			local buffer = (buffers[conn] or "") .. data;
+			while true do
+				local length, start = buffer:match("^(%d+)\n()");
+				length = tonumber(length);
+				if not length or #buffer < start + length - 1 then break; end
+				local chunk = buffer:sub(start, start + length - 1);
+				buffer = buffer:sub(start + length);
+				run(conn, chunk);
+			end
+			buffers[conn] = buffer;
+		end;
+	};
+});
+
+module:hook_global("server-started", function ()
+	-- Read by the testbed: every port is open and every host is active now
+	io.stdout:write("TESTBED READY\n");
+	io.stdout:flush();
+end, -1000000);
+
+function module.unload()
+	filters.remove_filter_hook(add_filters);
+end

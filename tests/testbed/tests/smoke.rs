@@ -1,0 +1,290 @@
+//! The testbed itself works: servers federate, clients talk, links break and heal, servers die and return.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use dmuc_testbed::{Element, Federation, Storage, Version, body, stanza};
+
+const ROOM: &str = "coven@chat.shakespeare.lit";
+
+async fn start(label: &str, version: Version, storage: Storage) -> Result<Federation> {
+    Federation::builder()
+        .label(label)
+        .version(version)
+        .storage(storage)
+        .start()
+        .await
+}
+
+fn is_from(nick: &str) -> impl Fn(&Element) -> bool {
+    let from = format!("{ROOM}/{nick}");
+    move |s| s.attr("from") == Some(&*from)
+}
+
+async fn users_of_three_servers_talk(version: Version, storage: Storage) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let fed = start("talk", version, storage).await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    let witch = fed[1].client("wiccarocks", "laptop").await?;
+    let faust = fed[2].client("faust", "study").await?;
+    let created = crone.join(ROOM, "firstcrone").await?;
+    assert!(created.codes().contains(&201), "crone1 creates the room");
+    let changes = [
+        ("muc#roomconfig_roomname", "A Dark Cave"),
+        ("muc#roomconfig_publicroom", "1"),
+    ];
+    crone.configure_room(ROOM, &changes).await?;
+    crone
+        .say_and_see(ROOM, "Thrice the brinded cat hath mew'd.")
+        .await?;
+    let joined = witch.join(ROOM, "secondwitch").await?;
+    assert_eq!(joined.nicks(), ["firstcrone"]);
+    assert_eq!(joined.history_bodies(), ["Thrice the brinded cat hath mew'd."]);
+    assert_eq!(faust.join(ROOM, "faust").await?.nicks().len(), 2);
+    let taken = faust.try_join(ROOM, "firstcrone").await?;
+    assert_eq!(taken.expect_err("the nick is taken").condition, "conflict");
+
+    fed.settle(1).await?;
+    fed.reset_stats().await?;
+    let id = witch.say(ROOM, "Thrice and once the hedge-pig whined.").await?;
+    for client in [&crone, &witch, &faust] {
+        let message = client
+            .expect_body("Thrice and once the hedge-pig whined.")
+            .await?;
+        assert_eq!(message.attr("id"), Some(&*id));
+    }
+    let stats = fed.stats().await?;
+    assert_eq!(
+        stats.link("macbeth.lit", "chat.shakespeare.lit").message.stanzas,
+        1
+    );
+    let reflected = stats.link("chat.shakespeare.lit", "macbeth.lit").message;
+    assert_eq!(reflected.stanzas, 1);
+    assert!((200..1500).contains(&reflected.bytes), "{reflected:?}");
+    assert_eq!(stats.delivered.get("message"), Some(&3));
+    assert!(fed[0].stats().await?.cpu_s > 0.0);
+
+    assert_eq!(
+        witch
+            .mam_pages(ROOM, 1)
+            .await?
+            .iter()
+            .filter_map(|i| body(&i.message))
+            .count(),
+        2
+    );
+    assert_eq!(crone.self_ping(ROOM, "firstcrone").await?, None);
+    witch.say_privately(ROOM, "faust", "Bubble, bubble").await?;
+    faust.expect_body("Bubble, bubble").await?;
+    let version_of = format!("<iq type='get' to='{ROOM}/faust'><query xmlns='jabber:iq:version'/></iq>");
+    witch.iq_ok(&version_of).await?;
+    let (renamed, _) = witch.change_nick(ROOM, "oldhag").await?;
+    assert!(is_from("secondwitch")(&renamed));
+    crone.set_affiliation(ROOM, faust.bare_jid(), "member").await?;
+    assert_eq!(crone.affiliated(ROOM, "member").await?, [faust.bare_jid()]);
+    crone.kick(ROOM, "faust").await?;
+    faust
+        .expect("being kicked", |s| dmuc_testbed::code_list(s).contains(&307))
+        .await?;
+    witch.leave(ROOM, "oldhag").await?;
+    crone.sync().await?;
+    let gone = crone.drain_matching(|s| is_from("oldhag")(s) && s.attr("type") == Some("unavailable"));
+    assert_eq!(gone.len(), 1);
+    assert!(witch.disco_info("chat.shakespeare.lit").await?.children().count() > 3);
+    assert!(
+        witch
+            .disco_items("chat.shakespeare.lit")
+            .await?
+            .children()
+            .any(|i| i.attr("jid") == Some(ROOM))
+    );
+    faust.close().await?;
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn users_of_three_servers_talk_on_0_12() -> Result<()> {
+    users_of_three_servers_talk(Version::V0_12, Storage::Internal).await
+}
+
+#[tokio::test]
+async fn users_of_three_servers_talk_on_0_12_with_sqlite() -> Result<()> {
+    users_of_three_servers_talk(Version::V0_12, Storage::Sqlite).await
+}
+
+#[tokio::test]
+async fn users_of_three_servers_talk_on_13() -> Result<()> {
+    users_of_three_servers_talk(Version::V13, Storage::Internal).await
+}
+
+#[tokio::test]
+async fn users_of_three_servers_talk_on_13_with_sqlite() -> Result<()> {
+    users_of_three_servers_talk(Version::V13, Storage::Sqlite).await
+}
+
+#[tokio::test]
+async fn links_can_be_cut_stalled_delayed_and_healed() -> Result<()> {
+    let fed = Federation::builder().label("links").servers(2).start().await?;
+    let witch = fed[1].client("wiccarocks", "laptop").await?;
+    let ping = format!(
+        "<iq type='get' to='{}'><ping xmlns='urn:xmpp:ping'/></iq>",
+        fed[0].domain()
+    );
+    witch.iq_ok(&ping).await?;
+    assert_eq!(fed.link_one_way(1, 0).connections(), 1);
+    assert!(fed.link(0, 1).bytes() > 1000);
+
+    fed.link(0, 1).cut().await;
+    fed[1].wait_for_log("s2sout.*(closed|disconnected)").await?;
+    let refused = witch.iq_xml(&ping).await?;
+    assert_eq!(
+        dmuc_testbed::error_condition(&refused).as_deref(),
+        Some("remote-server-not-found")
+    );
+    fed.link(0, 1).heal().await;
+    witch.iq_ok(&ping).await?;
+
+    let before = fed.link(0, 1).bytes();
+    fed.link(0, 1).stall().await;
+    let mut late = stanza(&ping)?;
+    dmuc_testbed::set_attr(&mut late, "id", "late")?;
+    witch.send(late).await?;
+    witch.sync().await?;
+    assert_eq!(fed.link(0, 1).bytes(), before);
+    fed.link(0, 1).heal().await;
+    witch
+        .expect("the answer that was held up", |s| s.attr("id") == Some("late"))
+        .await?;
+
+    let lag = Duration::from_millis(100);
+    fed.link(0, 1).delay(lag).await;
+    let start = std::time::Instant::now();
+    witch.iq_ok(&ping).await?;
+    assert!(start.elapsed() >= 2 * lag, "{:?}", start.elapsed());
+    fed.link(0, 1).heal().await;
+
+    fed.link_one_way(1, 0).swallow().await;
+    witch.send_xml(&ping).await?;
+    witch.sync().await?;
+    let mark = fed[1].log().mark();
+    fed.link(0, 1).heal().await;
+    fed[1]
+        .log()
+        .wait_since(mark, "s2sout.*(closed|disconnected)", dmuc_testbed::deadline())
+        .await?;
+    witch.iq_ok(&ping).await?;
+    fed.finish().await
+}
+
+async fn servers_die_and_come_back(version: Version) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let fed = Federation::builder()
+        .label("restart")
+        .version(version)
+        .servers(2)
+        .start()
+        .await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone.join(ROOM, "firstcrone").await?;
+    crone
+        .configure_room(ROOM, &[("muc#roomconfig_persistentroom", "1")])
+        .await?;
+    crone.say_and_see(ROOM, "When shall we three meet again?").await?;
+    fed[0].crash().await?;
+    crone.closed().await?;
+    assert!(crone.sync().await.is_err());
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone.join(ROOM, "firstcrone").await?;
+    assert_eq!(
+        crone
+            .mam_all(ROOM)
+            .await?
+            .iter()
+            .filter_map(|i| body(&i.message))
+            .count(),
+        1
+    );
+    fed[0].restart().await?;
+
+    fed[1].pause()?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone
+        .send_xml("<iq type='get' to='macbeth.lit' id='slow'><ping xmlns='urn:xmpp:ping'/></iq>")
+        .await?;
+    crone.sync().await?;
+    assert!(crone.peek().is_empty());
+    fed[1].resume()?;
+    crone
+        .expect("the answer of a server that slept", |s| {
+            s.attr("id") == Some("slow")
+        })
+        .await?;
+
+    fed[0].load_module(fed[0].domain(), "lastactivity").await?;
+    assert!(fed[0].is_loaded(fed[0].domain(), "lastactivity").await?);
+    fed[0].reload_module(fed[0].domain(), "lastactivity").await?;
+    fed[0].unload_module(fed[0].domain(), "lastactivity").await?;
+    assert!(!fed[0].is_loaded(fed[0].domain(), "lastactivity").await?);
+    assert!(fed[0].eval("error('provoked')").await.is_err());
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn servers_die_and_come_back_on_0_12() -> Result<()> {
+    servers_die_and_come_back(Version::V0_12).await
+}
+
+#[tokio::test]
+async fn servers_die_and_come_back_on_13() -> Result<()> {
+    servers_die_and_come_back(Version::V13).await
+}
+
+#[tokio::test]
+async fn a_component_says_what_it_is_told() -> Result<()> {
+    let fed = Federation::builder()
+        .label("component")
+        .servers(2)
+        .component(1, "theatre.macbeth.lit", "hush")
+        .start()
+        .await?;
+    let theatre = fed[1].component("theatre.macbeth.lit").await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone
+        .send_xml("<message to='stage@theatre.macbeth.lit/left'><body>Hail!</body></message>")
+        .await?;
+    let hail = theatre
+        .expect("a message", |s| body(s).as_deref() == Some("Hail!"))
+        .await?;
+    assert_eq!(hail.attr("from"), Some(crone.jid()));
+    theatre
+        .send_xml(&format!(
+            "<message from='stage@theatre.macbeth.lit' to='{}'><body>Hail to thee!</body></message>",
+            crone.jid()
+        ))
+        .await?;
+    crone.expect_body("Hail to thee!").await?;
+    let answer = theatre
+        .iq_xml("<iq type='get' from='theatre.macbeth.lit' to='shakespeare.lit'><ping xmlns='urn:xmpp:ping'/></iq>")
+        .await?;
+    assert_eq!(answer.attr("type"), Some("result"));
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn servers_of_both_versions_federate() -> Result<()> {
+    if !Version::V13.available() {
+        return Ok(());
+    }
+    let fed = Federation::builder()
+        .label("mixed")
+        .servers(2)
+        .with_server(1, |s| s.version = Version::V13)
+        .start()
+        .await?;
+    fed.settle(2).await?;
+    fed.finish().await
+}
