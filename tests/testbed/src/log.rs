@@ -142,26 +142,30 @@ impl LogStore {
     pub fn errors(&self) -> Vec<String> {
         let lines = self.lock();
         let mut found = Vec::new();
-        let mut traceback = false;
+        let mut inside = false;
         for line in lines.iter() {
-            if line.split(['\t', ' ']).any(|word| word == "error") && is_log_line(line) {
-                traceback = true;
+            if is_error(line) || line.contains("stack traceback") || line.starts_with("lua5") {
+                inside = true;
+            } else if starts_with_time(line) || line == READY {
+                inside = false;
+            }
+            if inside {
                 found.push(line.clone());
-            } else if line.contains("stack traceback") || line.starts_with("lua5") {
-                traceback = true;
-                found.push(line.clone());
-            } else if traceback && line.starts_with('\t') {
-                found.push(line.clone());
-            } else {
-                traceback = false;
             }
         }
         found
     }
 }
 
+fn starts_with_time(line: &str) -> bool {
+    let time = line.as_bytes();
+    time.len() > 8 && time[2] == b':' && time[5] == b':' && time[8] == b' '
+}
+
 /// `12:34:56 source        error<TAB>text`: the level is the word before the tab.
-fn is_log_line(line: &str) -> bool {
-    line.split_once('\t')
-        .is_some_and(|(head, _)| head.ends_with("error"))
+fn is_error(line: &str) -> bool {
+    starts_with_time(line)
+        && line
+            .split_once('\t')
+            .is_some_and(|(head, _)| head.ends_with("error"))
 }

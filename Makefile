@@ -1,0 +1,76 @@
+# Distributed MUC for Prosody. `make` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+export RUST_BACKTRACE ?= 0
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Debian's prosody.cfg.lua (0.12 and 13) has this in plugin_paths.
+MODULES_DIR ?= $(PREFIX)/lib/prosody/modules
+# Which Lua the module is for: lua54, lua53, lua52 or lua51. Debian's Prosody runs on 5.4.
+LUA ?= lua54
+SEEDS ?= 500
+KEEP ?=
+
+PLUGIN := target/plugin/mod_dmuc
+# A target folder of its own: a build with other features must not replace the .so.
+PLUGIN_BUILD := target/plugin-build
+LUACHECK := luacheck -q $(if $(wildcard .luacheckrc),,--config tests/testbed/luacheckrc)
+CLIPPY := cargo clippy --quiet --all-targets
+
+.PHONY: help deps plugin install test lint demo bench sim clean distclean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@echo
+	@echo 'Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) LUA=$(LUA) SEEDS=$(SEEDS) KEEP=$(KEEP)'
+
+deps: ## Install what is missing (apt) and unpack Prosody 13 into target/
+	@tests/testbed/setup.sh
+
+plugin: ## Build the drop-in folder target/plugin/mod_dmuc
+	cargo build --release --lib --features $(LUA) --target-dir $(PLUGIN_BUILD)
+	@mkdir -p $(PLUGIN)
+	@# Each file appears at once or not at all: servers may be running from this folder.
+	@place() { cmp -s "$$1" "$(PLUGIN)/$$2" || { cp "$$1" "$(PLUGIN)/.$$2.new" && mv "$(PLUGIN)/.$$2.new" "$(PLUGIN)/$$2"; }; }; \
+	shopt -s nullglob; \
+	place $(PLUGIN_BUILD)/release/libdmuc.so dmuc.so; \
+	for file in lua/mod_dmuc/*.lua lua/mod_dmuc/README*; do place "$$file" "$${file##*/}"; done; \
+	for file in $(PLUGIN)/*.lua; do [ -e "lua/mod_dmuc/$${file##*/}" ] || rm "$$file"; done
+	@echo 'plugin: $(CURDIR)/$(PLUGIN)'
+
+install: plugin ## Install where Prosody looks for modules (PREFIX, DESTDIR)
+	install -d '$(DESTDIR)$(MODULES_DIR)/mod_dmuc'
+	install -m 644 $(PLUGIN)/* '$(DESTDIR)$(MODULES_DIR)/mod_dmuc/'
+
+test: deps plugin ## Run every test
+	tests/testbed/run-tests.sh
+
+lint: deps ## Formatting, clippy for each face, luacheck, documentation
+	cargo fmt --all --check
+	$(CLIPPY) -p dmuc -- -D warnings
+	$(CLIPPY) -p dmuc --features lua -- -D warnings
+	$(CLIPPY) -p dmuc --features capi -- -D warnings
+	$(CLIPPY) -p dmuc-testbed -- -D warnings
+	$(LUACHECK) lua/ tests/
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
+	bash -n tests/testbed/*.sh .ci/run
+
+demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
+	KEEP='$(KEEP)' cargo run --quiet --example demo
+
+bench: deps plugin ## Engine, border and end-to-end benchmarks
+	cargo bench -p dmuc --benches
+
+sim: ## Simulate many networks (SEEDS=500)
+	SEEDS='$(SEEDS)' cargo test --release --test sim -- --nocapture
+
+clean: ## Remove what was built (Prosody 13 stays)
+	@if [ -d target ]; then find target -mindepth 1 -maxdepth 1 ! -name prosody-13 -exec rm -rf {} +; fi
+
+distclean: ## Remove target/ altogether
+	rm -rf target

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Runs every test of the workspace: with cargo-nextest where it is installed (one process per test, all
+# binaries side by side), otherwise with cargo test. Arguments replace --workspace: `-p dmuc-testbed smoke`.
+set -euo pipefail
+
+cd "$(dirname "$0")/../.."
+# capi: the C program's test needs it; nothing else minds.
+if [ "$#" = 0 ]; then set -- --workspace --features dmuc/capi; fi
+
+if cargo nextest --version >/dev/null 2>&1; then
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	status=0
+	cargo nextest run --config-file tests/testbed/nextest.toml --no-fail-fast "$@" </dev/null 2>&1 | tee "$log" || status=$?
+	# The same closing line as cargo test has, for whoever counts.
+	summary=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^ *Summary ' | tail -n 1 || true)
+	count() { grep -oE "[0-9]+ $1" <<<"$summary" | grep -oE '[0-9]+' || echo 0; }
+	failed=$(($(count failed) + $(count 'timed out') + $(count 'exec failed')))
+	result=ok
+	if [ "$status" != 0 ]; then result=FAILED; fi
+	echo "test result: $result. $(count passed) passed; $failed failed; $(count skipped) ignored (nextest)"
+	if [ "$status" != 0 ]; then exit "$status"; fi
+	# nextest knows no documentation tests.
+	cargo test --doc "$@" </dev/null
+else
+	cargo test --no-fail-fast "$@" </dev/null
+fi
+
+if compgen -G 'tests/lua/*_spec.lua' >/dev/null; then
+	busted --lua="$(command -v lua5.4)" tests/lua
+fi
+
+if [ ! -e target/prosody-13/usr/lib/prosody/prosody.version ]; then
+	echo "SKIPPED: everything on Prosody 13, which is not in target/prosody-13"
+fi
