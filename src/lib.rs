@@ -1,3 +1,34 @@
-//! Distributed multi-user chat.
+//! Distributed multi-user chat (XEP-0281): one room on several XMPP services.
+//!
+//! A **pure engine** ([`Engine`]) holds every distributed room, link and timer of one MUC service. It takes typed
+//! inputs with the time as an argument, gives an immediate [`Verdict`], and queues [`Action`]s that the host drains.
+//! It never reads a clock, a file, the network or the operating system's random source, never logs, never calls back.
+//! Two thin faces translate to it: the Lua module that `mod_dmuc` loads into Prosody (feature `lua`) and the C ABI of
+//! `include/dmuc.h` (feature `capi`).
+//!
+//! ```text
+//!  Prosody hook ──attrs, now──▶ mod_dmuc ──▶ lua ──┐        wire: XML <-> typed values
+//!    verdict ◀───────────────────┘  ▲              ▼
+//!  module:send, room:… ◀── actions  └── poll ── Engine ◀── capi ◀── C program, simulator
+//! ```
+//!
+//! - [`engine`]: rooms, rosters, log, settings, links; `engine/*.rs` holds one sub-machine each.
+//! - [`wire`]: every namespace and stanza; parses at the border, once.
+//! - [`config`]: the options, checked once. [`snapshot`]: what is stored. [`ids`]: identifiers from the seed.
+//!
+//! Panics are bugs. A face catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
+//! this crate must not be built with `panic = "abort"`.
 
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod ids;
+#[cfg(any(feature = "lua54", feature = "lua53", feature = "lua52", feature = "lua51"))]
+mod lua;
+pub mod snapshot;
 pub mod wire;
+
+pub use config::Config;
+pub use engine::{Action, Engine, Input, Now, Verdict};
+pub use error::{ConfigError, Error, RestoreError};
+pub use snapshot::Snapshot;

@@ -1,0 +1,484 @@
+//! The options of one MUC service, checked once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jid::BareJid;
+
+use crate::error::ConfigError;
+
+/// When the source asks its peers to replicate (`dmuc_replicate`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replicate {
+    /// As soon as the room is distributed: the room survives a split from the first minute. Default.
+    Immediately,
+    /// When the first user of the peer's domains joins: for many rooms that few peers need.
+    OnJoin,
+}
+
+/// How room ids are made (`dmuc_room_id`, XEP-0281 section 1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomIdScheme {
+    /// A random UUID: opaque and unique. Default.
+    Uuid,
+    /// SHA-256 of the source's JID: opaque, and the same again if the room is made anew.
+    Sha256,
+    /// The source's localpart: readable, refused with `conflict` where it is taken.
+    Name,
+}
+
+/// How occupants behind a link that is down are shown (`dmuc_split_presence`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitPresence {
+    /// As `xa` with a status text. Default.
+    Away,
+    /// Unchanged.
+    Keep,
+    /// As having left.
+    Leave,
+}
+
+/// What is agreed with one peer service (an entry of `dmuc_peers`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The user domains the peer is authoritative for. Default: its parent domain.
+    pub domains: BTreeSet<String>,
+    /// Whether events it relays for third instances, and real JIDs of other domains it names, are believed.
+    pub trusted: bool,
+}
+
+/// Every option. All limits are inclusive; every one has a defined overflow (G13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The JID of the MUC service this engine serves.
+    pub service: BareJid,
+    /// `dmuc_peers`: services we peer with. Nobody by default.
+    pub peers: BTreeMap<BareJid, Peer>,
+    /// `dmuc_replicate`.
+    pub replicate: Replicate,
+    /// `dmuc_room_id`.
+    pub room_id: RoomIdScheme,
+    /// `dmuc_redirect`: whether users of a peer's domains are sent from the source to their shadow.
+    pub redirect: bool,
+    /// `dmuc_redirect_after`: redirect only when this many users of the peer's domains are in the source.
+    pub redirect_after: u32,
+    /// `dmuc_ping_interval`, ms. Longer saves traffic on thin links and notices failures later.
+    pub ping_interval_ms: u64,
+    /// `dmuc_link_timeout`, ms. Also the time a peer has to answer a request.
+    pub link_timeout_ms: u64,
+    /// `dmuc_split_presence`.
+    pub split_presence: SplitPresence,
+    /// `dmuc_log_max_age`, ms.
+    pub log_max_age_ms: u64,
+    /// `dmuc_log_max_messages`, per room. The oldest go first.
+    pub log_max_messages: usize,
+    /// `dmuc_max_shadows`: rooms we hold for others. Beyond: `resource-constraint`.
+    pub max_shadows: usize,
+    /// `dmuc_max_remote_occupants`, per room. Beyond: `resource-constraint`.
+    pub max_remote_occupants: usize,
+    /// `dmuc_max_peerhosts`: instances a room may have besides ours. Beyond: not replicated, said to the owner.
+    pub max_peerhosts: usize,
+    /// `dmuc_max_stanza_size`: bytes of payload of one presence or message from a peer. Beyond: `policy-violation`.
+    pub max_stanza_size: usize,
+}
+
+/// A value as a host's configuration file gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OptionValue {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// A list.
+    List(Vec<OptionValue>),
+    /// A table with string keys.
+    Map(BTreeMap<String, OptionValue>),
+}
+
+impl std::fmt::Display for OptionValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OptionValue::Bool(value) => write!(f, "{value}"),
+            OptionValue::Number(value) => write!(f, "{value}"),
+            OptionValue::Text(value) => write!(f, "{value:?}"),
+            OptionValue::List(values) => {
+                f.write_str("{ ")?;
+                for value in values {
+                    write!(f, "{value}; ")?;
+                }
+                f.write_str("}")
+            }
+            OptionValue::Map(values) => {
+                f.write_str("{ ")?;
+                for (key, value) in values {
+                    write!(f, "[{key:?}] = {value}; ")?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+/// The options as given, by their names in `prosody.cfg.lua`.
+pub type Options = BTreeMap<String, OptionValue>;
+
+const DAY_MS: u64 = 86_400_000;
+
+impl Config {
+    /// The defaults of DESIGN section 6 for the service `service`: no peers.
+    pub fn new(service: BareJid) -> Config {
+        Config {
+            service,
+            peers: BTreeMap::new(),
+            replicate: Replicate::Immediately,
+            room_id: RoomIdScheme::Uuid,
+            redirect: true,
+            redirect_after: 0,
+            ping_interval_ms: 30_000,
+            link_timeout_ms: 60_000,
+            split_presence: SplitPresence::Away,
+            log_max_age_ms: 7 * DAY_MS,
+            log_max_messages: 10_000,
+            max_shadows: 1_000,
+            max_remote_occupants: 5_000,
+            max_peerhosts: 50,
+            max_stanza_size: 65_536,
+        }
+    }
+
+    /// Adds a peer with the default policy: authoritative for its parent domain, not trusted.
+    pub fn with_peer(mut self, service: BareJid) -> Config {
+        let peer = Peer {
+            domains: default_domains(&service),
+            trusted: false,
+        };
+        self.peers.insert(service, peer);
+        self
+    }
+
+    /// Reads `options`; what is absent keeps its default.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first option with an unusable value.
+    pub fn from_options(service: BareJid, options: &Options) -> Result<Config, ConfigError> {
+        let mut config = Config::new(service);
+        let read = Reader(options);
+        if let Some(value) = options.get("dmuc_peers") {
+            config.peers = read_peers(value)?;
+        }
+        if config.peers.contains_key(&config.service) {
+            return Err(bad(
+                "dmuc_peers",
+                &config.service.to_string(),
+                "services other than this one",
+            ));
+        }
+        read.choice(
+            "dmuc_replicate",
+            &mut config.replicate,
+            &[
+                ("immediately", Replicate::Immediately),
+                ("on-join", Replicate::OnJoin),
+            ],
+        )?;
+        read.choice(
+            "dmuc_room_id",
+            &mut config.room_id,
+            &[
+                ("uuid", RoomIdScheme::Uuid),
+                ("sha256", RoomIdScheme::Sha256),
+                ("name", RoomIdScheme::Name),
+            ],
+        )?;
+        read.choice(
+            "dmuc_redirect",
+            &mut config.redirect,
+            &[("invite", true), ("off", false)],
+        )?;
+        read.choice(
+            "dmuc_split_presence",
+            &mut config.split_presence,
+            &[
+                ("away", SplitPresence::Away),
+                ("keep", SplitPresence::Keep),
+                ("leave", SplitPresence::Leave),
+            ],
+        )?;
+        read.count("dmuc_redirect_after", &mut config.redirect_after, 0, 1_000_000)?;
+        read.period("dmuc_ping_interval", &mut config.ping_interval_ms, 1, 3_600)?;
+        read.period("dmuc_link_timeout", &mut config.link_timeout_ms, 1, 3_600)?;
+        read.period(
+            "dmuc_log_max_age",
+            &mut config.log_max_age_ms,
+            60,
+            10 * 366 * 86_400,
+        )?;
+        read.count(
+            "dmuc_log_max_messages",
+            &mut config.log_max_messages,
+            20,
+            10_000_000,
+        )?;
+        read.count("dmuc_max_shadows", &mut config.max_shadows, 0, 1_000_000)?;
+        read.count(
+            "dmuc_max_remote_occupants",
+            &mut config.max_remote_occupants,
+            0,
+            1_000_000,
+        )?;
+        read.count("dmuc_max_peerhosts", &mut config.max_peerhosts, 1, 1_000)?;
+        read.count(
+            "dmuc_max_stanza_size",
+            &mut config.max_stanza_size,
+            1_024,
+            10_485_760,
+        )?;
+        Ok(config)
+    }
+
+    /// The peer whose users `domain` belongs to, if any.
+    pub fn peer_of_domain(&self, domain: &str) -> Option<&BareJid> {
+        self.peers
+            .iter()
+            .find(|(_, peer)| peer.domains.contains(domain))
+            .map(|(service, _)| service)
+    }
+
+    /// Whether `service` may name a user of `domain` as a real JID with the rights of that JID (DESIGN section 5).
+    pub fn is_authoritative(&self, service: &BareJid, domain: &str) -> bool {
+        self.peers
+            .get(service)
+            .is_some_and(|peer| peer.trusted || peer.domains.contains(domain))
+    }
+}
+
+/// The parent domain of a service: `rooms.macbeth.lit` serves `macbeth.lit`.
+fn default_domains(service: &BareJid) -> BTreeSet<String> {
+    service
+        .domain()
+        .as_str()
+        .split_once('.')
+        .map(|(_, parent)| parent.to_owned())
+        .into_iter()
+        .collect()
+}
+
+fn bad(option: &str, value: &str, accepted: &str) -> ConfigError {
+    ConfigError {
+        option: option.into(),
+        value: value.into(),
+        accepted: accepted.into(),
+    }
+}
+
+const PEERS_ACCEPTED: &str =
+    "a list of service JIDs, or a table [\"rooms.example\"] = { domains = { \"example\" }, trusted = false }";
+
+fn read_peers(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, ConfigError> {
+    let wrong = |what: &str| bad("dmuc_peers", what, PEERS_ACCEPTED);
+    let service = |text: &str| match BareJid::new(text) {
+        Ok(jid) if jid.node().is_none() => Ok(jid),
+        _ => Err(wrong(&format!("{text:?}"))),
+    };
+    let mut peers = BTreeMap::new();
+    match value {
+        OptionValue::List(values) => {
+            for value in values {
+                let OptionValue::Text(text) = value else {
+                    return Err(wrong(&value.to_string()));
+                };
+                let jid = service(text)?;
+                let domains = default_domains(&jid);
+                peers.insert(
+                    jid,
+                    Peer {
+                        domains,
+                        trusted: false,
+                    },
+                );
+            }
+        }
+        OptionValue::Map(entries) => {
+            for (key, value) in entries {
+                let jid = service(key)?;
+                let mut peer = Peer {
+                    domains: default_domains(&jid),
+                    trusted: false,
+                };
+                let OptionValue::Map(policy) = value else {
+                    // { ["rooms.example"] = true } or an empty table: the defaults.
+                    if *value == OptionValue::Bool(true) || *value == OptionValue::List(Vec::new()) {
+                        peers.insert(jid, peer);
+                        continue;
+                    }
+                    return Err(wrong(&value.to_string()));
+                };
+                for (name, value) in policy {
+                    match (name.as_str(), value) {
+                        ("trusted", OptionValue::Bool(trusted)) => peer.trusted = *trusted,
+                        ("domains", OptionValue::List(domains)) => {
+                            peer.domains = domains
+                                .iter()
+                                .map(|domain| match domain {
+                                    OptionValue::Text(text) => {
+                                        service(text).map(|jid| jid.domain().as_str().to_owned())
+                                    }
+                                    other => Err(wrong(&other.to_string())),
+                                })
+                                .collect::<Result<_, _>>()?;
+                        }
+                        _ => return Err(wrong(&format!("{{ {name} = {value} }}"))),
+                    }
+                }
+                peers.insert(jid, peer);
+            }
+        }
+        other => return Err(wrong(&other.to_string())),
+    }
+    Ok(peers)
+}
+
+struct Reader<'a>(&'a Options);
+
+impl Reader<'_> {
+    fn choice<T: Copy>(&self, option: &str, slot: &mut T, choices: &[(&str, T)]) -> Result<(), ConfigError> {
+        let Some(value) = self.0.get(option) else {
+            return Ok(());
+        };
+        if let OptionValue::Text(text) = value
+            && let Some((_, choice)) = choices.iter().find(|(name, _)| name == text)
+        {
+            *slot = *choice;
+            return Ok(());
+        }
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
+        Err(bad(option, &value.to_string(), &names.join(" or ")))
+    }
+
+    fn number(&self, option: &str, min: u64, max: u64, unit: &str) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.0.get(option) else {
+            return Ok(None);
+        };
+        if let OptionValue::Number(number) = value
+            && number.fract() == 0.0
+            && *number >= min as f64
+            && *number <= max as f64
+        {
+            return Ok(Some(*number as u64));
+        }
+        Err(bad(
+            option,
+            &value.to_string(),
+            &format!("a whole number{unit} from {min} to {max}"),
+        ))
+    }
+
+    fn count<T: TryFrom<u64>>(
+        &self,
+        option: &str,
+        slot: &mut T,
+        min: u64,
+        max: u64,
+    ) -> Result<(), ConfigError> {
+        if let Some(number) = self.number(option, min, max, "")?
+            && let Ok(number) = T::try_from(number)
+        {
+            *slot = number;
+        }
+        Ok(())
+    }
+
+    fn period(&self, option: &str, slot: &mut u64, min: u64, max: u64) -> Result<(), ConfigError> {
+        if let Some(seconds) = self.number(option, min, max, " of seconds")? {
+            *slot = seconds * 1_000;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> BareJid {
+        BareJid::new(text).unwrap()
+    }
+
+    fn read(option: &str, value: OptionValue) -> Result<Config, ConfigError> {
+        Config::from_options(
+            jid("chat.shakespeare.lit"),
+            &Options::from([(option.to_owned(), value)]),
+        )
+    }
+
+    #[test]
+    fn a_list_of_peers_gets_their_parent_domains() {
+        let list = OptionValue::List(vec![OptionValue::Text("rooms.macbeth.lit".into())]);
+        let config = read("dmuc_peers", list).unwrap();
+        assert_eq!(
+            config.peer_of_domain("macbeth.lit"),
+            Some(&jid("rooms.macbeth.lit"))
+        );
+        assert!(config.is_authoritative(&jid("rooms.macbeth.lit"), "macbeth.lit"));
+        assert!(!config.is_authoritative(&jid("rooms.macbeth.lit"), "shakespeare.lit"));
+    }
+
+    #[test]
+    fn a_map_of_peers_sets_domains_and_trust() {
+        let policy = OptionValue::Map(BTreeMap::from([
+            (
+                "domains".into(),
+                OptionValue::List(vec![OptionValue::Text("scotland.lit".into())]),
+            ),
+            ("trusted".into(), OptionValue::Bool(true)),
+        ]));
+        let map = OptionValue::Map(BTreeMap::from([("rooms.macbeth.lit".into(), policy)]));
+        let peer = read("dmuc_peers", map).unwrap().peers[&jid("rooms.macbeth.lit")].clone();
+        assert!(peer.trusted && peer.domains.contains("scotland.lit") && peer.domains.len() == 1);
+    }
+
+    #[test]
+    fn a_wrong_value_names_option_value_and_what_is_accepted() {
+        for (option, value, says) in [
+            (
+                "dmuc_replicate",
+                OptionValue::Text("later".into()),
+                "dmuc_replicate = \"later\": accepted is \"immediately\" or \"on-join\"",
+            ),
+            (
+                "dmuc_link_timeout",
+                OptionValue::Number(0.5),
+                "dmuc_link_timeout = 0.5: accepted is a whole number of seconds from 1 to 3600",
+            ),
+            (
+                "dmuc_redirect_after",
+                OptionValue::Bool(true),
+                "dmuc_redirect_after = true: accepted is a whole number from 0 to 1000000",
+            ),
+            (
+                "dmuc_log_max_messages",
+                OptionValue::Number(3.0),
+                "dmuc_log_max_messages = 3: accepted is a whole number from 20 to 10000000",
+            ),
+        ] {
+            assert_eq!(read(option, value).unwrap_err().to_string(), says);
+        }
+        for peers in [
+            OptionValue::Text("rooms.macbeth.lit".into()),
+            OptionValue::List(vec![OptionValue::Text("user@macbeth.lit".into())]),
+            OptionValue::List(vec![OptionValue::Text("chat.shakespeare.lit".into())]),
+            OptionValue::Map(BTreeMap::from([(
+                "rooms.macbeth.lit".into(),
+                OptionValue::Map(BTreeMap::from([("trust".into(), OptionValue::Bool(true))])),
+            )])),
+        ] {
+            assert!(
+                read("dmuc_peers", peers)
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("dmuc_peers = ")
+            );
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The engine: every distributed room, link and timer of one MUC service. Pure: time and randomness are arguments.
+//!
+//! Feed it with [`Engine::handle_input`] and [`Engine::handle_timeout`], and after every call drain
+//! [`Engine::poll_action`] and arm one timer for [`Engine::poll_timeout`].
+
+mod action;
+mod clock;
+mod groupchat;
+mod host;
+mod input;
+mod link;
+mod log;
+mod merge;
+mod peer;
+mod presence;
+mod replication;
+mod request;
+mod room;
+mod roster;
+mod settings;
+mod stanza;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jid::{BareJid, Jid};
+
+pub use action::{Action, Notice, RemoteOccupant, SendPresence, Verdict};
+pub use clock::{MAX_CLOCK_LEAD_MS, Now};
+pub use input::{Departure, Input, Occupant, PeerPresence};
+pub use log::{Entry, EventKey};
+
+use crate::config::Config;
+use crate::error::{Error, RestoreError};
+use crate::ids::{IdSource, Seed};
+use crate::snapshot::Snapshot;
+use clock::HybridClock;
+use link::Link;
+use request::Outstanding;
+pub(crate) use room::{Instance, Room, Stage};
+
+/// Every distributed room of one MUC service.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    ids: IdSource,
+    clock: HybridClock,
+    rooms: BTreeMap<BareJid, Room>,
+    links: BTreeMap<BareJid, Link>,
+    outstanding: BTreeMap<String, Outstanding>,
+    /// Users that were redirected, and when (monotonic ms): who insists gets in.
+    redirected: BTreeMap<(BareJid, BareJid), u64>,
+    actions: VecDeque<Action>,
+    /// Rooms whose stored state is out of date.
+    unsaved: BTreeSet<BareJid>,
+}
+
+/// What a host needs to know of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// The id all instances share.
+    pub id: String,
+    /// The source, if it is known.
+    pub source: Option<BareJid>,
+    /// Whether the source is here.
+    pub is_source: bool,
+    /// Whether users may join and find it: its configuration has arrived.
+    pub is_ready: bool,
+}
+
+impl Engine {
+    /// An engine for the service named in `config`, with no rooms. The same seed and the same inputs give the
+    /// same outputs, byte for byte.
+    pub fn new(config: Config, seed: Seed) -> Engine {
+        Engine {
+            config,
+            ids: IdSource::new(seed),
+            clock: HybridClock::default(),
+            rooms: BTreeMap::new(),
+            links: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
+            redirected: BTreeMap::new(),
+            actions: VecDeque::new(),
+            unsaved: BTreeSet::new(),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Puts a changed configuration into force: instances at services that are no longer peers are let go.
+    pub fn set_config(&mut self, now: Now, config: Config) {
+        self.config = config;
+        self.drop_foreign_instances(now);
+        self.queue_stores();
+    }
+
+    /// Takes a stored room back after a restart. Its instances are brought up to date as they answer.
+    ///
+    /// # Errors
+    /// [`RestoreError`] when the room is here already; nothing changes then.
+    pub fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<(), RestoreError> {
+        let mut room = snapshot.to_room();
+        if self.rooms.contains_key(&room.jid) {
+            return Err(RestoreError(format!("{} is here already", room.jid)));
+        }
+        // Numbers used after the snapshot was stored are not known any more.
+        room.incarnation += 1;
+        let jid = room.jid.clone();
+        self.rooms.insert(jid.clone(), room);
+        self.unsaved.insert(jid.clone());
+        self.drop_foreign_instances(now);
+        self.begin(now, &jid);
+        self.queue_stores();
+        Ok(())
+    }
+
+    /// Takes in one thing that happened.
+    ///
+    /// # Errors
+    /// [`Error`] says why the input was refused; nothing changed then.
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) -> Result<Verdict, Error> {
+        let verdict = self.dispatch(now, input);
+        self.queue_stores();
+        verdict
+    }
+
+    fn dispatch(&mut self, now: Now, input: Input<'_>) -> Result<Verdict, Error> {
+        match input {
+            Input::Distribute {
+                room,
+                form,
+                salt,
+                subject,
+            } => {
+                self.distribute(now, room, form, salt, subject);
+                Ok(Verdict::Done)
+            }
+            Input::Started { room } => {
+                self.room_mut(room)?.started = true;
+                self.begin(now, room);
+                Ok(Verdict::Done)
+            }
+            Input::Undistribute { room, reason } => self.undistribute(now, room, reason),
+            Input::Destroyed {
+                room,
+                reason,
+                venue,
+                password,
+            } => self.destroyed(now, room, reason, venue, password),
+            Input::Past {
+                room,
+                nick,
+                message_id,
+                stanza_id,
+                occupant_id,
+                wall_ms,
+                payload,
+            } => self.past(
+                now,
+                room,
+                nick,
+                message_id,
+                stanza_id,
+                occupant_id,
+                wall_ms,
+                payload,
+            ),
+            Input::Occupant(occupant) => self.local_occupant(now, &occupant),
+            Input::OccupantLeft(departure) => self.local_left(now, &departure),
+            Input::Groupchat {
+                room,
+                nick,
+                message_id,
+                payload,
+                keep,
+            } => self.local_groupchat(now, room, nick, message_id, payload, keep),
+            Input::Subject { room, nick, text } => self.local_subject(now, room, nick, text),
+            Input::Settings { room, form } => self.local_settings(now, room, form),
+            Input::Affiliation {
+                room,
+                jid,
+                affiliation,
+                reserved_nick,
+                reason,
+                actor,
+            } => self.local_affiliation(now, room, jid, affiliation, reserved_nick, reason, actor),
+            Input::Act { room, token, act } => self.local_act(now, room, token, act),
+            Input::JoinRequest { room, user } => Ok(self.join_request(now, room, user)),
+            Input::PeerIq {
+                from,
+                to,
+                kind,
+                id,
+                payload,
+                taken,
+            } => self.peer_iq(now, from, to, kind, id, payload, taken),
+            Input::PeerAnswer { from, id, answer } => {
+                let is_ours = self.peer_answer(now, from, id, answer);
+                Ok(if is_ours { Verdict::Done } else { Verdict::Continue })
+            }
+            Input::PeerPresence(presence) => self.peer_presence(now, &presence),
+            Input::PeerGroupchat {
+                from,
+                to,
+                message_id,
+                event,
+                payload,
+                keep,
+            } => self.peer_groupchat(now, from, to, message_id, event, payload, keep),
+            Input::PeerSubject { from, room, text } => self.peer_subject(from, room, text),
+            Input::PeerError { from, error } => Ok(self.peer_error(now, from, error)),
+        }
+    }
+
+    /// Does what is due by `now`.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.handle_request_timeouts(now);
+        self.handle_link_timeouts(now);
+        self.handle_instance_timeouts(now);
+        self.queue_stores();
+    }
+
+    /// The next thing for the host to do, in order.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Engine::handle_timeout`] is due, in monotonic milliseconds.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        [
+            self.requests_timeout(),
+            self.links_timeout(),
+            self.instances_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is known of a room, or `None` if it is not distributed.
+    pub fn room_info(&self, room: &BareJid) -> Option<RoomInfo> {
+        self.rooms.get(room).map(|room| RoomInfo {
+            id: room.id.as_str().to_owned(),
+            source: room.source.clone(),
+            is_source: room.is_source(),
+            is_ready: room.ready,
+        })
+    }
+
+    /// Every distributed room, in the order of their JIDs.
+    pub fn rooms(&self) -> impl Iterator<Item = &BareJid> {
+        self.rooms.keys()
+    }
+
+    /// Whether `instance` is another instance of `room`.
+    pub fn is_instance(&self, room: &BareJid, instance: &BareJid) -> bool {
+        self.rooms
+            .get(room)
+            .is_some_and(|room| room.instances.contains_key(instance))
+    }
+
+    /// The other instances of `room` that hold it now.
+    pub fn active_instances(&self, room: &BareJid) -> Vec<BareJid> {
+        let instances = self.rooms.get(room).map(|room| &room.instances);
+        let active = |(_, instance): &(&BareJid, &Instance)| instance.stage == Stage::Active;
+        instances.map_or_else(Vec::new, |all| {
+            all.iter().filter(active).map(|(jid, _)| jid.clone()).collect()
+        })
+    }
+
+    /// A message of the room's log by its stanza-id.
+    pub fn message(&self, room: &BareJid, id: &str) -> Option<&Entry> {
+        self.rooms.get(room).and_then(|room| room.log.get(id))
+    }
+
+    /// The newest messages a join asks for (XEP-0045 section 7.2.13), oldest first. `max_chars` counts what the
+    /// host adds to a payload as [`HISTORY_OVERHEAD`] characters.
+    pub fn history(
+        &self,
+        room: &BareJid,
+        max_stanzas: Option<usize>,
+        max_chars: Option<usize>,
+        since_ms: Option<u64>,
+    ) -> Vec<&Entry> {
+        let Some(room) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        room.log.history(max_stanzas, max_chars, since_ms, |entry| {
+            entry.payload.len() + HISTORY_OVERHEAD
+        })
+    }
+
+    /// The occupants of other instances as they should be shown in `room`: what the host compares with after it
+    /// restored the room from its own storage.
+    pub fn remote_occupants(&self, room: &BareJid) -> Vec<RemoteOccupant> {
+        let Some(room) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        let mut shown = Vec::new();
+        for (home, instance) in &room.instances {
+            for (nick, remote) in instance.occupants.iter().filter(|(_, remote)| !remote.hidden) {
+                shown.push(presence::shown(room, home, nick, remote, Some(String::new())));
+            }
+        }
+        shown
+    }
+
+    /// The room's distributed state for the host to store, or `None` if it is to be forgotten.
+    pub fn snapshot(&self, room: &BareJid) -> Option<Snapshot> {
+        self.rooms.get(room).map(Snapshot::of_room)
+    }
+
+    fn room_mut(&mut self, room: &BareJid) -> Result<&mut Room, Error> {
+        self.rooms.get_mut(room).ok_or(Error::UnknownRoom)
+    }
+
+    fn queue_stores(&mut self) {
+        while let Some(room) = self.unsaved.pop_first() {
+            self.actions.push_back(Action::Store { room });
+        }
+    }
+}
+
+/// What a message in the history has besides its payload, in characters: a usual start tag, delay, ids.
+pub const HISTORY_OVERHEAD: usize = 400;
+
+/// A refusal with the error a peer gets.
+fn refuse(condition: crate::wire::Condition, text: &str) -> Error {
+    Error::Refused(crate::wire::StanzaError::with_text(condition, text))
+}
+
+/// The bare JID of `jid`, if it has no resource.
+fn bare(jid: &Jid) -> Option<&BareJid> {
+    jid.try_as_full().err()
+}

@@ -1,0 +1,305 @@
+//! What the host does for the engine, and what the engine says at once.
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+
+use crate::wire::{Act, Affiliation, EventStamp, Form, Request, Response, Role, StanzaError};
+
+/// The engine's immediate answer to an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing of the engine's: the host goes on as XEP-0045 says.
+    Continue,
+    /// Taken. The host does no more than drain the actions.
+    Done,
+    /// A local message was taken under this stanza-id. If `kept`, the host stamps it (G5) and stores it before
+    /// it is reflected (G3).
+    Accepted {
+        /// The stanza-id; also names the message in [`Action::SendGroupchat`].
+        id: String,
+        /// Whether it is in the log.
+        kept: bool,
+    },
+    /// A peer's message is to be shown to local occupants, once.
+    Deliver {
+        /// The stanza-id to stamp it with; absent for a message that is not kept.
+        id: Option<String>,
+        /// The occupant-id of its sender.
+        occupant_id: Option<String>,
+    },
+    /// The user is sent to this shadow.
+    Redirect {
+        /// The shadow's room JID.
+        to: BareJid,
+    },
+}
+
+/// What the host has to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send an IQ of ours.
+    SendRequest {
+        /// From our service or room.
+        from: BareJid,
+        /// To a peer's service or room.
+        to: BareJid,
+        /// The id to give it.
+        id: String,
+        /// The payload; [`Request::iq_kind`] tells the type.
+        request: Box<Request>,
+    },
+    /// Answer a peer's IQ.
+    SendAnswer {
+        /// From whom it was asked.
+        from: Jid,
+        /// To who asked.
+        to: Jid,
+        /// The id of the request.
+        id: String,
+        /// The payload or the error.
+        answer: Box<Result<Response, StanzaError>>,
+    },
+    /// Send the presence of a local occupant to one peer instance.
+    SendPresence(Box<SendPresence>),
+    /// Send a local message to one peer instance.
+    SendGroupchat {
+        /// From our room.
+        room: BareJid,
+        /// To this instance; the nick is added on both sides.
+        to: BareJid,
+        /// Who sent it.
+        nick: String,
+        /// `id` attribute.
+        message_id: Option<String>,
+        /// The id [`Verdict::Accepted`] gave.
+        key: String,
+        /// Our stamp; absent for peers that speak only the XEP's text and for messages that are not kept.
+        event: Option<EventStamp>,
+        /// The children.
+        payload: Arc<str>,
+    },
+    /// Send a change of subject to one peer instance.
+    SendSubject {
+        /// From our room.
+        room: BareJid,
+        /// To this instance.
+        to: BareJid,
+        /// Who set it; absent for the room itself.
+        nick: Option<String>,
+        /// The subject.
+        text: String,
+    },
+
+    /// Make the shadow's room if it does not exist, and give it this configuration.
+    ApplySettings {
+        /// Our room.
+        room: BareJid,
+        /// Its source.
+        source: BareJid,
+        /// The configuration form.
+        form: Form,
+        /// The salt of its occupant-ids, if the peer shares it.
+        salt: Option<String>,
+    },
+    /// Show the subject.
+    ApplySubject {
+        /// Our room.
+        room: BareJid,
+        /// Who set it.
+        nick: Option<String>,
+        /// The subject.
+        text: String,
+    },
+    /// Set an affiliation that the source decided.
+    ApplyAffiliation {
+        /// Our room.
+        room: BareJid,
+        /// Whose.
+        jid: BareJid,
+        /// The affiliation.
+        affiliation: Affiliation,
+        /// The nick registered with it.
+        reserved_nick: Option<String>,
+        /// Why.
+        reason: Option<String>,
+        /// The nick of who did it.
+        actor: Option<String>,
+    },
+    /// Put an occupant of a peer instance into the room, or change it.
+    ShowOccupant(Box<RemoteOccupant>),
+    /// Take an occupant of a peer instance out of the room.
+    HideOccupant {
+        /// Our room.
+        room: BareJid,
+        /// Its home.
+        home: BareJid,
+        /// Its nick.
+        nick: String,
+        /// Status codes.
+        codes: Vec<u16>,
+        /// New nick, with 303.
+        new_nick: Option<String>,
+        /// The nick of who removed it.
+        actor: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Give a local occupant another nick: it lost a clash (303 and 210, G8).
+    Rename {
+        /// Our room.
+        room: BareJid,
+        /// The nick it has.
+        nick: String,
+        /// The nick it gets.
+        new_nick: String,
+    },
+    /// A message that was missed or is older than this instance: into the archive, and, if `deliver`, to the
+    /// occupants with a delay.
+    AddMessage {
+        /// Our room.
+        room: BareJid,
+        /// Stanza-id; [`super::Engine::message`] gives the rest.
+        id: String,
+        /// Whether occupants have yet to see it.
+        deliver: bool,
+    },
+    /// Do what a peer's occupant asks, with the rights of `actor`, and answer the IQ named by `to`, `from`, `id`.
+    PerformAct {
+        /// Our room.
+        room: BareJid,
+        /// In whose name: the in-room JID at its home, or a real bare JID that is not in the room.
+        actor: Jid,
+        /// What.
+        act: Box<Act>,
+        /// Where the answer goes.
+        to: Jid,
+        /// Where it comes from.
+        from: Jid,
+        /// The id of the request.
+        id: String,
+    },
+    /// The outcome of [`super::Input::Act`].
+    ActAnswered {
+        /// Our room.
+        room: BareJid,
+        /// The token of the input.
+        token: u64,
+        /// The error, if it was refused or could not be delivered.
+        error: Option<StanzaError>,
+    },
+    /// The source was destroyed: destroy this shadow.
+    Destroy {
+        /// Our room.
+        room: BareJid,
+        /// Why.
+        reason: Option<String>,
+        /// Alternate venue.
+        venue: Option<BareJid>,
+        /// Its password.
+        password: Option<String>,
+    },
+    /// The source is an ordinary room again: tell the people here and invite them to it; the room stays as
+    /// history that is closed to new messages.
+    Close {
+        /// Our room.
+        room: BareJid,
+        /// The source.
+        source: BareJid,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Something an owner or administrator should know.
+    Notice {
+        /// The room.
+        room: BareJid,
+        /// The peer service it is about.
+        peer: BareJid,
+        /// What.
+        notice: Notice,
+    },
+    /// Store the room's distributed state; [`super::Engine::snapshot`] gives it, `None` means forget it.
+    Store {
+        /// The room.
+        room: BareJid,
+    },
+}
+
+/// What happened to a room's distribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The peer holds a shadow now.
+    Replicated {
+        /// The shadow.
+        shadow: BareJid,
+    },
+    /// The peer's service does not know XEP-0281: no shadow there, the room goes on.
+    Unsupported,
+    /// The peer refused.
+    Refused(StanzaError),
+    /// The peer cannot be reached; it is tried again.
+    Unreachable,
+    /// The room has as many peerhosts as are allowed.
+    TooManyPeerhosts,
+}
+
+/// An occupant's presence on its way to one peer instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendPresence {
+    /// From our room.
+    pub room: BareJid,
+    /// To this instance.
+    pub to: BareJid,
+    /// The nick, on both sides.
+    pub nick: String,
+    /// Available or unavailable.
+    pub available: bool,
+    /// For the `muc#user` item.
+    pub affiliation: Affiliation,
+    /// For the item.
+    pub role: Role,
+    /// Real JID, where this instance may know it (DESIGN section 5).
+    pub jid: Option<Jid>,
+    /// Join serial, for peers that speak `urn:x-dmuc:0`.
+    pub serial: Option<u64>,
+    /// Occupant-id.
+    pub occupant_id: Option<String>,
+    /// Status codes.
+    pub codes: Vec<u16>,
+    /// For 303.
+    pub new_nick: Option<String>,
+    /// The nick of who removed it.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The presence's other children.
+    pub payload: Arc<str>,
+}
+
+/// An occupant of a peer instance as local occupants see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteOccupant {
+    /// Our room.
+    pub room: BareJid,
+    /// The peer instance it joined.
+    pub home: BareJid,
+    /// Its nick.
+    pub nick: String,
+    /// Its real JID, if the home may name it.
+    pub jid: Option<Jid>,
+    /// The affiliation it has here.
+    pub affiliation: Affiliation,
+    /// Its role.
+    pub role: Role,
+    /// Its occupant-id.
+    pub occupant_id: Option<String>,
+    /// The children of its presence; absent: those of the presence from `home/nick` just handed in.
+    pub payload: Option<String>,
+}
+
+impl Action {
+    /// The stanza to send as XML, for hosts without a stanza type of their own. `None`: nothing is sent.
+    pub fn stanza(&self) -> Option<String> {
+        super::stanza::write(self)
+    }
+}

@@ -1,0 +1,118 @@
+//! Time as the engine sees it: an argument, never a reading.
+
+use crate::wire::Hlc;
+
+/// The time of an input. `mono_ms` never goes back while the engine lives and drives timers; `wall_ms` is Unix
+/// time, may jump, and only orders and stamps messages. Snapshots keep wall time only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    /// Milliseconds on a clock that never goes back.
+    pub mono_ms: u64,
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub wall_ms: u64,
+}
+
+/// How far into our future a peer's clock may order its messages (DESIGN section 3).
+pub const MAX_CLOCK_LEAD_MS: u64 = 300_000;
+
+/// Hybrid logical clock: wall time where clocks agree, causal order where they don't.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HybridClock {
+    last: Hlc,
+}
+
+impl HybridClock {
+    /// The time of a new event here: after everything seen so far.
+    pub(crate) fn tick(&mut self, now: Now) -> Hlc {
+        self.last = if now.wall_ms > self.last.wall_ms {
+            Hlc {
+                wall_ms: now.wall_ms,
+                counter: 0,
+            }
+        } else {
+            successor(self.last)
+        };
+        self.last
+    }
+
+    /// Takes note of a peer's event and returns the time it is ordered by: the peer's, unless that lies too
+    /// far in our future, in which case it is clamped.
+    pub(crate) fn observe(&mut self, now: Now, at: Hlc) -> Hlc {
+        let latest = now.wall_ms.saturating_add(MAX_CLOCK_LEAD_MS);
+        let ordered = if at.wall_ms > latest {
+            Hlc {
+                wall_ms: latest,
+                counter: at.counter,
+            }
+        } else {
+            at
+        };
+        self.last = self.last.max(ordered);
+        ordered
+    }
+}
+
+fn successor(at: Hlc) -> Hlc {
+    match at.counter.checked_add(1) {
+        Some(counter) => Hlc {
+            wall_ms: at.wall_ms,
+            counter,
+        },
+        None => Hlc {
+            wall_ms: at.wall_ms + 1,
+            counter: 0,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(wall_ms: u64) -> Now {
+        Now { mono_ms: 0, wall_ms }
+    }
+
+    #[test]
+    fn ticks_grow_even_when_the_wall_clock_goes_back() {
+        let mut clock = HybridClock::default();
+        let first = clock.tick(now(1_000));
+        let second = clock.tick(now(900));
+        assert!(second > first);
+        assert_eq!(
+            second,
+            Hlc {
+                wall_ms: 1_000,
+                counter: 1
+            }
+        );
+    }
+
+    #[test]
+    fn an_answer_is_ordered_after_what_it_answers() {
+        let (mut here, mut there) = (HybridClock::default(), HybridClock::default());
+        let question = there.tick(now(10_000));
+        here.observe(now(4_000), question);
+        assert!(here.tick(now(4_001)) > question);
+    }
+
+    #[test]
+    fn a_clock_too_far_in_the_future_is_clamped() {
+        let mut clock = HybridClock::default();
+        let at = clock.observe(
+            now(1_000),
+            Hlc {
+                wall_ms: 10_000_000,
+                counter: 3,
+            },
+        );
+        assert_eq!(
+            at,
+            Hlc {
+                wall_ms: 1_000 + MAX_CLOCK_LEAD_MS,
+                counter: 3
+            }
+        );
+        assert!(clock.tick(now(1_001)).wall_ms <= 1_000 + MAX_CLOCK_LEAD_MS);
+    }
+}

@@ -1,0 +1,339 @@
+//! Messages: ours are numbered, kept and sent to each instance once; a peer's are checked and shown once.
+
+use std::sync::Arc;
+
+use jid::{BareJid, FullJid};
+
+use super::clock::Now;
+use super::log::{Entry, EventKey};
+use super::{Action, Engine, Verdict, refuse};
+use crate::error::Error;
+use crate::ids::derived_stanza_id;
+use crate::wire::{Condition, EventStamp, History, HistoryMessage, HistoryResult, Hlc, Role};
+
+/// Incarnation under which messages without our stamp are kept: numbers of our own giving.
+const UNSTAMPED: u64 = 0;
+/// Most messages in one answer to a history request.
+const HISTORY_MESSAGES: usize = 500;
+/// Most characters of payload in one answer: Prosody takes stanzas of 512 KiB between servers.
+const HISTORY_CHARS: usize = 262_144;
+
+impl Engine {
+    pub(super) fn local_groupchat(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+        payload: &str,
+        keep: bool,
+    ) -> Result<Verdict, Error> {
+        let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        let id = self.ids.uuid();
+        let payload: Arc<str> = Arc::from(payload);
+        let stamp = if keep {
+            let at = self.clock.tick(now);
+            let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
+            let entry = Entry {
+                key: EventKey {
+                    at,
+                    origin: jid.clone(),
+                    incarnation,
+                    seq,
+                },
+                id: id.clone(),
+                nick: nick.to_owned(),
+                message_id: message_id.map(str::to_owned),
+                occupant_id: room.locals.get(nick).and_then(|local| local.occupant_id.clone()),
+                payload: payload.clone(),
+            };
+            room.log.insert(entry);
+            let oldest = now.wall_ms.saturating_sub(self.config.log_max_age_ms);
+            room.log.trim(oldest, self.config.log_max_messages);
+            Some(EventStamp {
+                id: id.clone(),
+                origin: None,
+                incarnation,
+                seq,
+                at,
+            })
+        } else {
+            None
+        };
+        for peer in self.receivers(jid) {
+            let event = stamp.clone().filter(|_| self.speaks_ours(&peer));
+            self.actions.push_back(Action::SendGroupchat {
+                room: jid.clone(),
+                to: peer,
+                nick: nick.to_owned(),
+                message_id: message_id.map(str::to_owned),
+                key: id.clone(),
+                event,
+                payload: payload.clone(),
+            });
+        }
+        Ok(Verdict::Accepted { id, kept: keep })
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call site, which takes Input::Past apart
+    pub(super) fn past(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+        stanza_id: Option<&str>,
+        occupant_id: Option<&str>,
+        wall_ms: u64,
+        payload: &str,
+    ) -> Result<Verdict, Error> {
+        let fresh = self.ids.uuid();
+        let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        let seq = room.log.next_seq(jid, room.incarnation);
+        let at = Hlc {
+            wall_ms: wall_ms.min(now.wall_ms),
+            counter: u32::try_from(seq).unwrap_or(u32::MAX),
+        };
+        room.log.insert(Entry {
+            key: EventKey {
+                at,
+                origin: jid.clone(),
+                incarnation: room.incarnation,
+                seq,
+            },
+            id: stanza_id.map_or(fresh, str::to_owned),
+            nick: nick.to_owned(),
+            message_id: message_id.map(str::to_owned),
+            occupant_id: occupant_id.map(str::to_owned),
+            payload: Arc::from(payload),
+        });
+        Ok(Verdict::Done)
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerGroupchat apart
+    pub(super) fn peer_groupchat(
+        &mut self,
+        now: Now,
+        from: &FullJid,
+        to: &FullJid,
+        message_id: Option<&str>,
+        event: Option<EventStamp>,
+        payload: &str,
+        keep: bool,
+    ) -> Result<Verdict, Error> {
+        let (home, jid) = (from.to_bare(), to.to_bare());
+        let Some(room) = self.rooms.get(&jid) else {
+            return Ok(Verdict::Continue);
+        };
+        let Some(instance) = room.instances.get(&home) else {
+            return self.stranger(&home);
+        };
+        let nick = from.resource().as_str();
+        if nick != to.resource().as_str() {
+            return Err(refuse(
+                Condition::BadRequest,
+                "An occupant has the same nick at every instance",
+            ));
+        }
+        if payload.len() > self.config.max_stanza_size {
+            return Err(refuse(
+                Condition::PolicyViolation,
+                "The message is larger than this room takes",
+            ));
+        }
+        if event
+            .as_ref()
+            .is_some_and(|event| event.origin.as_ref().is_some_and(|origin| *origin != home))
+        {
+            return Err(refuse(
+                Condition::Forbidden,
+                "A peer speaks only for occupants whose home it is",
+            ));
+        }
+        let Some(remote) = instance.occupants.get(nick) else {
+            return Err(refuse(
+                Condition::NotAcceptable,
+                "This occupant is not in the room",
+            ));
+        };
+        if remote.role < Role::Participant {
+            return Err(refuse(
+                Condition::Forbidden,
+                "Visitors may not speak in this room",
+            ));
+        }
+        let occupant_id = remote.occupant_id.clone();
+        if !keep {
+            return Ok(Verdict::Deliver {
+                id: None,
+                occupant_id,
+            });
+        }
+        let (id, key) = match event {
+            Some(event) => {
+                if room.log.has_seen(&home, event.incarnation, event.seq) || room.log.has_id(&event.id) {
+                    return Ok(Verdict::Done);
+                }
+                let at = self.clock.observe(now, event.at);
+                let (incarnation, seq) = (event.incarnation, event.seq);
+                (
+                    event.id,
+                    EventKey {
+                        at,
+                        origin: home.clone(),
+                        incarnation,
+                        seq,
+                    },
+                )
+            }
+            None => {
+                let id = self.unstamped_id(&jid, &home, nick, message_id);
+                let at = self.clock.tick(now);
+                (id, self.unstamped_key(&jid, &home, at))
+            }
+        };
+        let entry = Entry {
+            key,
+            id: id.clone(),
+            nick: nick.to_owned(),
+            message_id: message_id.map(str::to_owned),
+            occupant_id: occupant_id.clone(),
+            payload: Arc::from(payload),
+        };
+        self.insert_entry(now, &jid, entry);
+        Ok(Verdict::Deliver {
+            id: Some(id),
+            occupant_id,
+        })
+    }
+
+    /// The stanza-id of a message without our stamp: the same on every instance if it has an `id`.
+    fn unstamped_id(
+        &mut self,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+    ) -> String {
+        let fresh = self.ids.uuid();
+        let (Some(room), Some(message_id)) = (self.rooms.get(jid), message_id) else {
+            return fresh;
+        };
+        (0..u32::MAX)
+            .map(|salt| derived_stanza_id(room.id.as_str(), home, nick, message_id, salt))
+            .find(|id| !room.log.has_id(id))
+            .unwrap_or(fresh)
+    }
+
+    fn unstamped_key(&self, jid: &BareJid, home: &BareJid, at: Hlc) -> EventKey {
+        let seq = self
+            .rooms
+            .get(jid)
+            .map_or(1, |room| room.log.next_seq(home, UNSTAMPED));
+        EventKey {
+            at,
+            origin: home.clone(),
+            incarnation: UNSTAMPED,
+            seq,
+        }
+    }
+
+    fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Entry) -> bool {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return false;
+        };
+        let is_new = room.log.insert(entry);
+        let oldest = now.wall_ms.saturating_sub(self.config.log_max_age_ms);
+        room.log.trim(oldest, self.config.log_max_messages);
+        is_new
+    }
+
+    /// The answer to a peer's question for the history (XEP-0281 section 3.2).
+    pub(super) fn history_asked(&self, now: Now, jid: &BareJid, history: &History) -> HistoryResult {
+        let Some(room) = self.rooms.get(jid) else {
+            return HistoryResult { messages: Vec::new() };
+        };
+        let limit = |asked: Option<u64>, most: usize| {
+            asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most))
+        };
+        let seconds = history
+            .seconds
+            .map(|s| now.wall_ms.saturating_sub(s.saturating_mul(1_000)));
+        let since = history.since.map(|since| u64::try_from(since).unwrap_or(0));
+        let entries = room.log.history(
+            Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
+            Some(limit(history.maxchars, HISTORY_CHARS)),
+            seconds.max(since),
+            |entry| entry.payload.len() + super::HISTORY_OVERHEAD,
+        );
+        let message = |entry: &Entry| HistoryMessage {
+            nick: entry.nick.clone(),
+            instance: jid.clone(),
+            id: entry.message_id.clone(),
+            payload: entry.payload.to_string(),
+            stamp: entry.key.at.wall_ms as i64,
+            delay_from: Some(jid.clone().into()),
+            event: Some(EventStamp {
+                id: entry.id.clone(),
+                origin: Some(entry.key.origin.clone()).filter(|origin| origin != jid),
+                incarnation: entry.key.incarnation,
+                seq: entry.key.seq,
+                at: entry.key.at,
+            }),
+            occupant_id: entry.occupant_id.clone(),
+        };
+        HistoryResult {
+            messages: entries.into_iter().map(message).collect(),
+        }
+    }
+
+    /// The history we asked for. What is known already is not taken twice (G4).
+    pub(super) fn merge_history(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        source: &BareJid,
+        history: HistoryResult,
+    ) {
+        for message in history.messages {
+            if message.payload.len() > self.config.max_stanza_size {
+                continue;
+            }
+            let (id, key) = match message.event {
+                Some(event) => {
+                    let at = self.clock.observe(now, event.at);
+                    let origin = event.origin.unwrap_or_else(|| source.clone());
+                    (
+                        event.id,
+                        EventKey {
+                            at,
+                            origin,
+                            incarnation: event.incarnation,
+                            seq: event.seq,
+                        },
+                    )
+                }
+                None => {
+                    let id = self.unstamped_id(jid, source, &message.nick, message.id.as_deref());
+                    let wall_ms = u64::try_from(message.stamp).unwrap_or(0).min(now.wall_ms);
+                    (id, self.unstamped_key(jid, source, Hlc { wall_ms, counter: 0 }))
+                }
+            };
+            let entry = Entry {
+                key,
+                id: id.clone(),
+                nick: message.nick,
+                message_id: message.id,
+                occupant_id: message.occupant_id,
+                payload: Arc::from(message.payload),
+            };
+            if self.insert_entry(now, jid, entry) {
+                self.actions.push_back(Action::AddMessage {
+                    room: jid.clone(),
+                    id,
+                    deliver: false,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What the host tells of its own rooms: distribution on and off, occupants, joins.
+
+use std::sync::Arc;
+
+use jid::{BareJid, FullJid};
+
+use super::clock::Now;
+use super::input::{Departure, Occupant};
+use super::link::service_of;
+use super::request::Pending;
+use super::room::{Instance, Local, Room, Stage};
+use super::{Action, Engine, Verdict};
+use crate::config::{Replicate, RoomIdScheme};
+use crate::error::Error;
+use crate::ids;
+use crate::wire::{Act, ActKind, Close, Condition, Destroy, Form, Request, RoomId, StanzaError, Subject};
+
+/// How long a redirected user may insist (XEP-0281 section 3.5: redirects are never required).
+const INSIST_MS: u64 = 60_000;
+/// How many redirected users are remembered; the oldest are forgotten, and redirected once more (G13).
+const MAX_REDIRECTED: usize = 1_000;
+
+impl Engine {
+    pub(super) fn distribute(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        form: Form,
+        salt: &str,
+        subject: Option<(&str, &str)>,
+    ) {
+        if self.rooms.contains_key(jid) {
+            return;
+        }
+        let id = match self.config.room_id {
+            RoomIdScheme::Uuid => self.ids.uuid(),
+            RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
+            RoomIdScheme::Name => jid
+                .node()
+                .map_or_else(String::new, |node| node.as_str().to_owned()),
+        };
+        let Ok(id) = RoomId::new(&id) else { return };
+        let mut room = Room::new(jid.clone(), id, self.config.service.clone(), Some(jid.clone()));
+        room.ready = true;
+        room.started = false;
+        room.settings.version = 1;
+        room.settings.form = form;
+        room.settings.salt = Some(salt.to_owned());
+        room.settings.subject = subject.map(|(nick, text)| Subject {
+            nick: Some(nick.to_owned()),
+            stamp: now.wall_ms as i64,
+            text: text.to_owned(),
+        });
+        self.rooms.insert(jid.clone(), room);
+        self.unsaved.insert(jid.clone());
+    }
+
+    /// Replication starts, or starts again after a restart.
+    pub(super) fn begin(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let services: Vec<BareJid> = if room.is_source() && self.config.replicate == Replicate::Immediately {
+            self.config.peers.keys().cloned().collect()
+        } else {
+            room.instances.keys().map(service_of).collect()
+        };
+        for service in services {
+            self.want_instance(now, jid, &service);
+        }
+    }
+
+    pub(super) fn undistribute(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        reason: Option<&str>,
+    ) -> Result<Verdict, Error> {
+        let room = self.room_mut(jid)?;
+        if !room.is_source() {
+            return Err(Error::UnknownRoom);
+        }
+        let close = Request::Close(Close {
+            reason: reason.map(str::to_owned),
+        });
+        self.end_room(now, jid, close);
+        Ok(Verdict::Done)
+    }
+
+    pub(super) fn destroyed(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        reason: Option<&str>,
+        venue: Option<&BareJid>,
+        password: Option<&str>,
+    ) -> Result<Verdict, Error> {
+        let destroy = Destroy {
+            venue: venue.cloned(),
+            reason: reason.map(str::to_owned),
+            password: password.map(str::to_owned),
+        };
+        let is_source = self.room_mut(jid)?.is_source();
+        let request = if is_source {
+            Request::Destroy(destroy)
+        } else {
+            Request::Leave
+        };
+        self.end_room(now, jid, request);
+        Ok(Verdict::Done)
+    }
+
+    /// Takes the room out of the engine and tells whom it concerns: the shadows, or the source.
+    fn end_room(&mut self, now: Now, jid: &BareJid, request: Request) {
+        self.tell_departures(jid);
+        let Some(room) = self.rooms.remove(jid) else {
+            return;
+        };
+        for (home, instance) in &room.instances {
+            self.hide_all(jid, home, instance);
+            let is_told = room.is_source() || room.is_from_source(home);
+            if is_told && instance.stage > Stage::Wanted && self.speaks_ours(home) {
+                self.request(now, jid.clone(), home.clone(), request.clone(), Pending::Nothing);
+            }
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    pub(super) fn hide_all(&mut self, room: &BareJid, home: &BareJid, instance: &Instance) {
+        for (nick, _) in instance.occupants.iter().filter(|(_, remote)| !remote.hidden) {
+            self.actions.push_back(Action::HideOccupant {
+                room: room.clone(),
+                home: home.clone(),
+                nick: nick.clone(),
+                codes: Vec::new(),
+                new_nick: None,
+                actor: None,
+                reason: None,
+            });
+        }
+    }
+
+    pub(super) fn local_occupant(&mut self, now: Now, occupant: &Occupant<'_>) -> Result<Verdict, Error> {
+        let limit = self.config.max_stanza_size;
+        let room = self.room_mut(occupant.room)?;
+        let known = room.locals.get(occupant.nick);
+        let serial = match known {
+            Some(local) => local.serial,
+            None => now.wall_ms.max(room.last_serial + 1),
+        };
+        // A presence too large for the peers is announced without its extensions.
+        let payload = if occupant.payload.len() > limit {
+            ""
+        } else {
+            occupant.payload
+        };
+        let local = Local {
+            jid: occupant.jid.clone(),
+            affiliation: occupant.affiliation,
+            role: occupant.role,
+            occupant_id: occupant.occupant_id.map(str::to_owned),
+            serial,
+            payload: Arc::from(payload),
+        };
+        if known == Some(&local) {
+            return Ok(Verdict::Done);
+        }
+        room.last_serial = room.last_serial.max(serial);
+        room.roster_version += 1;
+        room.locals.insert(occupant.nick.to_owned(), local);
+        let (is_source, is_started) = (room.is_source(), room.started);
+        self.send_presence_to_all(occupant.room, occupant.nick);
+        if is_source && is_started && self.config.replicate == Replicate::OnJoin {
+            let peer = self
+                .config
+                .peer_of_domain(occupant.jid.domain().as_str())
+                .cloned();
+            if let Some(service) = peer {
+                self.want_instance(now, occupant.room, &service);
+            }
+        }
+        Ok(Verdict::Done)
+    }
+
+    pub(super) fn local_left(&mut self, _now: Now, departure: &Departure<'_>) -> Result<Verdict, Error> {
+        let Some(jid) = departure.room else {
+            return Err(Error::UnknownRoom);
+        };
+        let room = self.room_mut(jid)?;
+        let Some(local) = room.locals.remove(departure.nick) else {
+            return Ok(Verdict::Done);
+        };
+        room.roster_version += 1;
+        self.send_departure_to_all(jid, departure, &local);
+        self.unhide(jid, departure.nick);
+        Ok(Verdict::Done)
+    }
+
+    pub(super) fn local_act(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        token: u64,
+        act: Act,
+    ) -> Result<Verdict, Error> {
+        let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
+        let mut act = act;
+        let target = match &mut act.kind {
+            ActKind::Role { nick, serial, .. } => room.remote(nick).map(|(home, remote)| {
+                *serial = Some(remote.serial);
+                home.clone()
+            }),
+            _ => room.source.clone().filter(|source| source != jid),
+        };
+        let error = match target {
+            None => Condition::ItemNotFound,
+            Some(target) if !self.speaks_ours(&target) => Condition::FeatureNotImplemented,
+            Some(target) => {
+                let pending = Pending::Act {
+                    room: jid.clone(),
+                    token,
+                };
+                self.request(now, jid.clone(), target, Request::Act(act), pending);
+                return Ok(Verdict::Done);
+            }
+        };
+        let error = Some(StanzaError::new(error));
+        self.actions.push_back(Action::ActAnswered {
+            room: jid.clone(),
+            token,
+            error,
+        });
+        Ok(Verdict::Done)
+    }
+
+    /// XEP-0281 section 3.5: a user of a peer's domains who joins the source is sent to that peer's shadow,
+    /// once; who insists within a minute gets in.
+    pub(super) fn join_request(&mut self, now: Now, jid: &BareJid, user: &FullJid) -> Verdict {
+        let Some(room) = self.rooms.get(jid).filter(|room| room.is_source()) else {
+            return Verdict::Continue;
+        };
+        let domain = user.domain().as_str();
+        let Some(service) = self
+            .config
+            .peer_of_domain(domain)
+            .filter(|_| self.config.redirect)
+        else {
+            return Verdict::Continue;
+        };
+        let shadow = room.instances.iter().find(|(shadow, instance)| {
+            service_of(shadow) == *service && instance.stage == Stage::Active && self.is_link_up(service)
+        });
+        let Some(shadow) = shadow.map(|(shadow, _)| shadow.clone()) else {
+            return Verdict::Continue;
+        };
+        let here = room
+            .locals
+            .values()
+            .filter(|local| local.jid.domain().as_str() == domain)
+            .count();
+        if here < self.config.redirect_after as usize {
+            return Verdict::Continue;
+        }
+        let key = (jid.clone(), user.to_bare());
+        if self
+            .redirected
+            .remove(&key)
+            .is_some_and(|at| now.mono_ms < at + INSIST_MS)
+        {
+            return Verdict::Continue;
+        }
+        self.redirected.retain(|_, at| now.mono_ms < *at + INSIST_MS);
+        if self.redirected.len() >= MAX_REDIRECTED {
+            let oldest = self
+                .redirected
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                self.redirected.remove(&oldest);
+            }
+        }
+        self.redirected.insert(key, now.mono_ms);
+        Verdict::Redirect { to: shadow }
+    }
+}

@@ -1,0 +1,259 @@
+//! What can happen to the engine.
+
+use jid::{BareJid, FullJid, Jid};
+
+use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Role, StanzaError};
+
+/// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
+///
+/// JIDs are prepared (RFC 7622); `room` is always the JID of *our* instance; nicks are resources without the
+/// room JID; payloads are the children of a stanza as XML in the context of `jabber:client`, opaque.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// An owner made the room distributed, or a default did (XEP-0281 section 3.1). Occupants and affiliations
+    /// follow as inputs of their own, then [`Input::Started`].
+    Distribute {
+        /// The room, which becomes the source.
+        room: &'a BareJid,
+        /// Its configuration, `muc#roomconfig` fields only.
+        form: Form,
+        /// The salt of its occupant-ids.
+        salt: &'a str,
+        /// Its subject and the nick that set it.
+        subject: Option<(&'a str, &'a str)>,
+    },
+    /// The state of a room that was just made distributed is complete: replication may begin.
+    Started {
+        /// The source.
+        room: &'a BareJid,
+    },
+    /// An owner made the room ordinary again.
+    Undistribute {
+        /// The source.
+        room: &'a BareJid,
+        /// Why, in words, for the people in the shadows.
+        reason: Option<&'a str>,
+    },
+    /// The room was destroyed here (XEP-0045 section 10.9).
+    Destroyed {
+        /// The room.
+        room: &'a BareJid,
+        /// Why.
+        reason: Option<&'a str>,
+        /// Alternate venue.
+        venue: Option<&'a BareJid>,
+        /// The alternate venue's password.
+        password: Option<&'a str>,
+    },
+    /// A message of the room's past, from before it was distributed.
+    Past {
+        /// The room.
+        room: &'a BareJid,
+        /// Who sent it.
+        nick: &'a str,
+        /// `id` attribute.
+        message_id: Option<&'a str>,
+        /// Stanza-id it already has here.
+        stanza_id: Option<&'a str>,
+        /// Occupant-id it carries.
+        occupant_id: Option<&'a str>,
+        /// When, Unix ms.
+        wall_ms: u64,
+        /// The message's children.
+        payload: &'a str,
+    },
+
+    /// A local occupant joined or changed: presence, role, affiliation (G2: already shown locally).
+    Occupant(Occupant<'a>),
+    /// A local occupant left, was removed, or changed its nick (then the new one follows as an `Occupant`).
+    OccupantLeft(Departure<'a>),
+    /// A local occupant, allowed to speak, sent a message. The verdict is [`Verdict::Accepted`](super::Verdict).
+    Groupchat {
+        /// The room.
+        room: &'a BareJid,
+        /// Who.
+        nick: &'a str,
+        /// `id` attribute.
+        message_id: Option<&'a str>,
+        /// The children.
+        payload: &'a str,
+        /// Worth keeping: logged, numbered, in the history. Otherwise sent once and forgotten (chat states).
+        keep: bool,
+    },
+    /// The subject was changed: at the source by anybody entitled, at a shadow only wished for.
+    Subject {
+        /// The room.
+        room: &'a BareJid,
+        /// Who changed it; absent for the room itself.
+        nick: Option<&'a str>,
+        /// The new subject, empty to remove it.
+        text: &'a str,
+    },
+    /// The room's configuration as it is now (source only; unchanged is recognised).
+    Settings {
+        /// The source.
+        room: &'a BareJid,
+        /// All `muc#roomconfig` fields.
+        form: Form,
+    },
+    /// An affiliation was set (source only).
+    Affiliation {
+        /// The source.
+        room: &'a BareJid,
+        /// Whose: a user or a domain.
+        jid: &'a BareJid,
+        /// The new affiliation.
+        affiliation: Affiliation,
+        /// The nick registered with it.
+        reserved_nick: Option<&'a str>,
+        /// Why.
+        reason: Option<&'a str>,
+        /// The nick of who did it.
+        actor: Option<&'a str>,
+    },
+    /// Somebody here wants something done elsewhere: at the source, or at the home of an occupant. Answered
+    /// later by [`Action::ActAnswered`](super::Action) with the same token.
+    Act {
+        /// The room.
+        room: &'a BareJid,
+        /// Names this request to the host.
+        token: u64,
+        /// What, and on whose behalf.
+        act: Act,
+    },
+    /// A user, not an occupant yet, asks to join. [`Verdict::Redirect`](super::Verdict) sends it to a shadow
+    /// (XEP-0281 section 3.5), otherwise it goes on.
+    JoinRequest {
+        /// The room.
+        room: &'a BareJid,
+        /// The user's real JID.
+        user: &'a FullJid,
+    },
+
+    /// An IQ of type get or set from a peer.
+    PeerIq {
+        /// Sender: a service or a room.
+        from: &'a Jid,
+        /// Our service or room.
+        to: &'a Jid,
+        /// Get or set.
+        kind: IqKind,
+        /// The stanza's id.
+        id: &'a str,
+        /// Its one child, as XML.
+        payload: &'a str,
+        /// Whether `id@our-service` of a `<replicate/>` is a room here already that is not distributed.
+        taken: bool,
+    },
+    /// The answer to an IQ of ours.
+    PeerAnswer {
+        /// Sender.
+        from: &'a Jid,
+        /// The id we gave.
+        id: &'a str,
+        /// The child of a result as XML (empty for none), or the error.
+        answer: Result<&'a str, StanzaError>,
+    },
+    /// Presence from one room JID to another: an occupant of a peer instance joined, changed, or left.
+    PeerPresence(PeerPresence<'a>),
+    /// A message of type groupchat from one room JID to another.
+    PeerGroupchat {
+        /// `room@peer/nick`.
+        from: &'a FullJid,
+        /// `room@here/nick`.
+        to: &'a FullJid,
+        /// `id` attribute.
+        message_id: Option<&'a str>,
+        /// Our stamp, if it has one and it could be read.
+        event: Option<EventStamp>,
+        /// The children without our stamp and without stanza-id and occupant-id.
+        payload: &'a str,
+        /// Worth keeping (as for [`Input::Groupchat`]).
+        keep: bool,
+    },
+    /// A message of type groupchat with nothing but a subject, from a peer instance.
+    PeerSubject {
+        /// `room@peer/nick`, or `room@peer` for the room itself.
+        from: &'a Jid,
+        /// Our room.
+        room: &'a BareJid,
+        /// The subject.
+        text: &'a str,
+    },
+    /// A stanza of type error came back from a peer instance. Moves link state, never occupants (G8).
+    PeerError {
+        /// Who it came from.
+        from: &'a Jid,
+        /// What it says.
+        error: &'a StanzaError,
+    },
+}
+
+/// A local occupant as it is now.
+#[derive(Debug, Clone)]
+pub struct Occupant<'a> {
+    /// The room.
+    pub room: &'a BareJid,
+    /// The nick.
+    pub nick: &'a str,
+    /// The real JID of the occupant's primary session.
+    pub jid: &'a Jid,
+    /// Its affiliation.
+    pub affiliation: Affiliation,
+    /// Its role.
+    pub role: Role,
+    /// Its occupant-id.
+    pub occupant_id: Option<&'a str>,
+    /// The children of its presence, without those of XEP-0045 and without the occupant-id.
+    pub payload: &'a str,
+}
+
+/// How a local occupant ceased to be one.
+#[derive(Debug, Clone, Default)]
+pub struct Departure<'a> {
+    /// The room.
+    pub room: Option<&'a BareJid>,
+    /// The nick.
+    pub nick: &'a str,
+    /// XEP-0045 status codes, for example 307 or 303.
+    pub codes: &'a [u16],
+    /// The new nick, with 303.
+    pub new_nick: Option<&'a str>,
+    /// The affiliation it leaves with.
+    pub affiliation: Option<Affiliation>,
+    /// The nick of who removed it.
+    pub actor: Option<&'a str>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// The children of the unavailable presence.
+    pub payload: &'a str,
+}
+
+/// Presence of an occupant of a peer instance, taken apart by the host.
+#[derive(Debug, Clone)]
+pub struct PeerPresence<'a> {
+    /// `room@peer/nick`.
+    pub from: &'a FullJid,
+    /// `room@here/nick`.
+    pub to: &'a FullJid,
+    /// Whether the type is absent (available) or `unavailable`.
+    pub available: bool,
+    /// Affiliation of the `muc#user` item.
+    pub affiliation: Affiliation,
+    /// Role of the `muc#user` item.
+    pub role: Role,
+    /// Real JID of the item.
+    pub jid: Option<&'a Jid>,
+    /// Occupant-id, if present.
+    pub occupant_id: Option<&'a str>,
+    /// Our join serial, if present.
+    pub serial: Option<u64>,
+    /// XEP-0045 status codes.
+    pub codes: &'a [u16],
+    /// The `nick` of the item, with 303.
+    pub new_nick: Option<&'a str>,
+    /// The `nick` of the item's actor.
+    pub actor: Option<&'a str>,
+    /// The item's reason.
+    pub reason: Option<&'a str>,
+}

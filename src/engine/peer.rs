@@ -1,0 +1,219 @@
+//! Requests from peers: who may ask what (DESIGN section 5, G11), and the answer.
+
+use jid::{BareJid, Jid};
+
+use super::clock::Now;
+use super::link::service_of;
+use super::{Action, Engine, Verdict, bare, refuse};
+use crate::error::Error;
+use crate::wire::{Act, ActKind, Condition, IqKind, Request, Response, StanzaError};
+
+impl Engine {
+    #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerIq apart
+    pub(super) fn peer_iq(
+        &mut self,
+        now: Now,
+        from: &Jid,
+        to: &Jid,
+        kind: IqKind,
+        id: &str,
+        payload: &str,
+        taken: bool,
+    ) -> Result<Verdict, Error> {
+        let service = BareJid::from(from.domain());
+        if !self.config.peers.contains_key(&service) {
+            return Err(refuse(
+                Condition::Forbidden,
+                "This service does not peer with yours",
+            ));
+        }
+        let (Some(asker), Some(target)) = (bare(from), bare(to)) else {
+            return Err(refuse(
+                Condition::Forbidden,
+                "Only services and rooms may ask this",
+            ));
+        };
+        let request =
+            Request::parse(kind, payload).map_err(|error| Error::Refused(StanzaError::from(error)))?;
+        let response = match request {
+            Request::Replicate(replicate) => {
+                self.between_services(asker, target)?;
+                self.replicate_asked(now, asker, replicate, taken)?;
+                Response::Empty
+            }
+            Request::Peerhost(peerhost) => {
+                self.between_services(asker, target)?;
+                self.peerhost_told(now, asker, peerhost)?;
+                Response::Empty
+            }
+            request => match self.room_request(now, asker, target, request, from, to, id)? {
+                Some(response) => response,
+                None => return Ok(Verdict::Done), // the host answers
+            },
+        };
+        self.actions.push_back(Action::SendAnswer {
+            from: to.clone(),
+            to: from.clone(),
+            id: id.to_owned(),
+            answer: Box::new(Ok(response)),
+        });
+        Ok(Verdict::Done)
+    }
+
+    fn between_services(&self, asker: &BareJid, target: &BareJid) -> Result<(), Error> {
+        if asker.node().is_some() || *target != self.config.service {
+            return Err(refuse(
+                Condition::Forbidden,
+                "Only the service itself may ask this, of the service",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Requests between instances. `None`: the host performs it and answers.
+    #[allow(clippy::too_many_arguments)] // one call site
+    fn room_request(
+        &mut self,
+        now: Now,
+        asker: &BareJid,
+        target: &BareJid,
+        request: Request,
+        from: &Jid,
+        to: &Jid,
+        id: &str,
+    ) -> Result<Option<Response>, Error> {
+        let Some(room) = self.rooms.get(target) else {
+            return Err(refuse(
+                Condition::ItemNotFound,
+                "This room is not distributed here",
+            ));
+        };
+        // A <replicate/> that does not name the source: the first configuration shows it.
+        let is_unnamed_source =
+            room.source.is_none() && room.firsthost == service_of(asker) && asker.node().is_some();
+        let is_source =
+            room.is_from_source(asker) || is_unnamed_source && matches!(request, Request::Config(_));
+        if !is_source && !room.instances.contains_key(asker) {
+            return Err(refuse(
+                Condition::Forbidden,
+                "This is not an instance of the room",
+            ));
+        }
+        let source_only = |is_source: bool| {
+            if is_source {
+                Ok(())
+            } else {
+                Err(refuse(Condition::Forbidden, "Only the source may do this"))
+            }
+        };
+        match request {
+            Request::Config(config) => {
+                source_only(is_source)?;
+                self.apply_config(now, target, asker, config);
+            }
+            Request::Roster(roster) => {
+                if !room.ready {
+                    return Err(refuse(
+                        Condition::UnexpectedRequest,
+                        "The configuration comes first",
+                    ));
+                }
+                self.apply_roster(now, target, asker, &roster);
+            }
+            Request::RosterQuery => {
+                return Ok(Some(Response::Roster(self.take_roster(target, asker))));
+            }
+            Request::History(history) => {
+                return Ok(Some(Response::History(self.history_asked(now, target, &history))));
+            }
+            Request::Act(act) => {
+                let actor = self.actor_of(target, asker, &act)?;
+                self.actions.push_back(Action::PerformAct {
+                    room: target.clone(),
+                    actor,
+                    act: Box::new(act),
+                    to: from.clone(),
+                    from: to.clone(),
+                    id: id.to_owned(),
+                });
+                return Ok(None);
+            }
+            Request::Close(close) => {
+                source_only(is_source)?;
+                self.shadow_ends(target);
+                let (room, source, reason) = (target.clone(), asker.clone(), close.reason);
+                self.actions.push_back(Action::Close { room, source, reason });
+            }
+            Request::Destroy(destroy) => {
+                source_only(is_source)?;
+                self.shadow_ends(target);
+                self.actions.push_back(Action::Destroy {
+                    room: target.clone(),
+                    reason: destroy.reason,
+                    venue: destroy.venue,
+                    password: destroy.password,
+                });
+            }
+            Request::Leave => {
+                if !room.is_source() {
+                    return Err(refuse(Condition::UnexpectedRequest, "A shadow leaves the source"));
+                }
+                self.shadow_left(now, target, asker);
+            }
+            Request::Replicate(_) | Request::Peerhost(_) | Request::DiscoInfo => {
+                return Err(refuse(Condition::BadRequest, "This is asked of the service"));
+            }
+        }
+        Ok(Some(Response::Empty))
+    }
+
+    /// The source took this shadow away: nobody remote is left in it, and it is no longer ours to keep.
+    fn shadow_ends(&mut self, jid: &BareJid) {
+        let Some(room) = self.rooms.remove(jid) else {
+            return;
+        };
+        for (home, instance) in &room.instances {
+            self.hide_all(jid, home, instance);
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    /// In whose name an act is done: an occupant that the asking instance is the home of, or a real JID that its
+    /// service is authoritative for. The host checks what that person is entitled to.
+    fn actor_of(&self, jid: &BareJid, asker: &BareJid, act: &Act) -> Result<Jid, Error> {
+        let unknown = || refuse(Condition::ItemNotFound, "The occupant who asks is not known here");
+        let room = self.rooms.get(jid).ok_or_else(unknown)?;
+        let instance = room.instances.get(asker).ok_or_else(unknown)?;
+        if let ActKind::Role { nick, serial, .. } = &act.kind {
+            let local = room.locals.get(nick);
+            let current = local.filter(|local| serial.is_none_or(|serial| serial == local.serial));
+            if current.is_none() {
+                return Err(refuse(
+                    Condition::ItemNotFound,
+                    "The occupant it is about is not here any more",
+                ));
+            }
+        }
+        if let Some(nick) = &act.actor_nick
+            && instance.occupants.contains_key(nick)
+        {
+            let in_room = asker.with_resource_str(nick).map_err(|_| unknown())?;
+            return Ok(in_room.into());
+        }
+        match &act.actor_jid {
+            Some(actor)
+                if self
+                    .config
+                    .is_authoritative(&service_of(asker), actor.domain().as_str())
+                    || room.is_from_source(asker) =>
+            {
+                Ok(actor.clone().into())
+            }
+            Some(_) => Err(refuse(
+                Condition::Forbidden,
+                "Your service does not speak for that user's domain",
+            )),
+            None => Err(unknown()),
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Occupants of other instances: what their homes tell us, who keeps a nick, who is shown.
+
+use std::collections::BTreeSet;
+
+use jid::{BareJid, Jid};
+
+use super::clock::Now;
+use super::input::PeerPresence;
+use super::link::service_of;
+use super::merge::{Contender, free_nick, keeps_nick};
+use super::room::{Remote, Room, Stage};
+use super::{Action, Engine, RemoteOccupant, Verdict, refuse};
+use crate::error::Error;
+use crate::wire::{Affiliation, Condition, Role, Roster, limits};
+
+/// An occupant as its home announces it.
+struct Announced<'a> {
+    nick: &'a str,
+    jid: Option<&'a Jid>,
+    affiliation: Affiliation,
+    role: Role,
+    occupant_id: Option<&'a str>,
+    serial: Option<u64>,
+    /// The presence's children; absent: the host has them at hand.
+    payload: Option<String>,
+}
+
+impl Engine {
+    pub(super) fn peer_presence(&mut self, now: Now, presence: &PeerPresence<'_>) -> Result<Verdict, Error> {
+        let (home, jid) = (presence.from.to_bare(), presence.to.to_bare());
+        let Some(room) = self.rooms.get(&jid) else {
+            return Ok(Verdict::Continue);
+        };
+        if !room.instances.contains_key(&home) {
+            return self.stranger(&home);
+        }
+        let nick = presence.from.resource().as_str();
+        if nick != presence.to.resource().as_str() {
+            return Err(refuse(
+                Condition::BadRequest,
+                "An occupant has the same nick at every instance",
+            ));
+        }
+        if presence
+            .reason
+            .is_some_and(|reason| reason.len() > limits::MAX_TEXT_BYTES)
+        {
+            return Err(refuse(Condition::BadRequest, "The reason is too long"));
+        }
+        if !room.ready {
+            return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
+        }
+        if presence.serial.is_some() {
+            self.saw_ours(now, &service_of(&home));
+        }
+        if presence.available {
+            let announced = Announced {
+                nick,
+                jid: presence.jid,
+                affiliation: presence.affiliation,
+                role: presence.role,
+                occupant_id: presence.occupant_id,
+                serial: presence.serial,
+                payload: None,
+            };
+            self.announce(now, &jid, &home, announced)?;
+            self.reveal_jids(now, &jid);
+        } else {
+            self.depart(&jid, &home, nick, Some(presence));
+        }
+        Ok(Verdict::Done)
+    }
+
+    /// A stanza for a distributed room from somebody who is no instance of it: services we peer with are refused,
+    /// anybody else is an ordinary user of the room.
+    pub(super) fn stranger(&self, from: &BareJid) -> Result<Verdict, Error> {
+        if from.node().is_some() && self.config.peers.contains_key(&service_of(from)) {
+            return Err(refuse(
+                Condition::Forbidden,
+                "This is not an instance of the room",
+            ));
+        }
+        Ok(Verdict::Continue)
+    }
+
+    /// Takes in a roster: changes only what differs (G6).
+    pub(super) fn apply_roster(&mut self, now: Now, jid: &BareJid, home: &BareJid, roster: &Roster) {
+        let Some(room) = self
+            .rooms
+            .get(jid)
+            .filter(|room| room.instances.contains_key(home))
+        else {
+            return;
+        };
+        let is_source = room.is_from_source(home);
+        if roster.extra.is_some() {
+            self.saw_ours(now, &service_of(home));
+        }
+        if is_source {
+            self.apply_affiliations(jid, roster);
+        }
+        let mut present = BTreeSet::new();
+        for item in &roster.items {
+            let Some(nick) = &item.nick else { continue };
+            present.insert(nick.clone());
+            let extra = item.occupant.as_ref();
+            let announced = Announced {
+                nick,
+                jid: item.jid.as_ref(),
+                affiliation: item.affiliation,
+                role: item.role.unwrap_or(default_role(item.affiliation)),
+                occupant_id: extra.and_then(|extra| extra.occupant_id.as_deref()),
+                serial: extra.map(|extra| extra.serial),
+                payload: Some(extra.map_or_else(String::new, |extra| extra.payload.clone())),
+            };
+            // One occupant that cannot be taken (a limit) does not spoil the rest.
+            let _ = self.announce(now, jid, home, announced);
+        }
+        if roster.occupants_complete() {
+            let instance = self.rooms.get(jid).and_then(|room| room.instances.get(home));
+            let gone: Vec<String> = instance.map_or_else(Vec::new, |instance| {
+                instance
+                    .occupants
+                    .keys()
+                    .filter(|nick| !present.contains(*nick))
+                    .cloned()
+                    .collect()
+            });
+            for nick in gone {
+                self.depart(jid, home, &nick, None);
+            }
+        }
+        self.reveal_jids(now, jid);
+        self.after_roster(now, jid, home);
+    }
+
+    fn apply_affiliations(&mut self, jid: &BareJid, roster: &Roster) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let is_ours = roster.extra.is_some();
+        let mut listed = BTreeSet::new();
+        let mut changed = Vec::new();
+        for item in &roster.items {
+            // In the XEP's form an occupant's item is also the entry of its bare JID.
+            let is_entry = item.nick.is_none() || (!is_ours && item.affiliation != Affiliation::None);
+            let Some(user) = item.jid.as_ref().map(Jid::to_bare).filter(|_| is_entry) else {
+                continue;
+            };
+            listed.insert(user.clone());
+            if room.set_affiliation(&user, item.affiliation, item.reserved_nick.as_deref()) {
+                changed.push((user, item.affiliation, Some(item)));
+            }
+        }
+        if roster.affiliations_complete() {
+            let gone: Vec<BareJid> = room
+                .settings
+                .affiliations
+                .keys()
+                .filter(|user| !listed.contains(*user))
+                .cloned()
+                .collect();
+            for user in gone {
+                room.settings.affiliations.remove(&user);
+                changed.push((user, Affiliation::None, None));
+            }
+        }
+        if !changed.is_empty() {
+            self.unsaved.insert(jid.clone());
+        }
+        for (user, affiliation, item) in changed {
+            self.actions.push_back(Action::ApplyAffiliation {
+                room: jid.clone(),
+                jid: user,
+                affiliation,
+                reserved_nick: item.and_then(|item| item.reserved_nick.clone()),
+                reason: item.and_then(|item| item.reason.clone()),
+                actor: item.and_then(|item| item.actor.clone()),
+            });
+        }
+    }
+
+    /// What follows the first roster of a source: our own, if it lost it, and our question for the history.
+    fn after_roster(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let asks_history = room.is_from_source(home) && !room.history_asked;
+        if room
+            .instances
+            .get(home)
+            .is_some_and(|instance| instance.needs_roster)
+        {
+            self.send_roster(now, jid, home);
+        }
+        if asks_history {
+            self.ask_history(now, jid, home);
+        }
+    }
+
+    fn announce(&mut self, now: Now, jid: &BareJid, home: &BareJid, new: Announced<'_>) -> Result<(), Error> {
+        let limit = self.config.max_remote_occupants;
+        let Some(room) = self.rooms.get(jid) else {
+            return Err(Error::UnknownRoom);
+        };
+        let Some(instance) = room.instances.get(home) else {
+            return Err(Error::UnknownRoom);
+        };
+        let old = instance.occupants.get(new.nick);
+        if old.is_none() && room.remote_count() >= limit {
+            return Err(refuse(
+                Condition::ResourceConstraint,
+                "The room has as many remote occupants as it may",
+            ));
+        }
+        // Rights follow a real JID only where the home may name it (DESIGN section 5, G11).
+        let is_source = room.is_from_source(home);
+        let service = service_of(home);
+        let is_verified =
+            |named: &Jid| is_source || self.config.is_authoritative(&service, named.domain().as_str());
+        let affiliation = match new.jid {
+            _ if is_source => new.affiliation,
+            Some(named) if is_verified(named) => room.affiliation_of(named),
+            Some(_) => Affiliation::None,
+            None => new.affiliation,
+        };
+        if affiliation == Affiliation::Outcast {
+            return Err(refuse(Condition::Forbidden, "The occupant is banned"));
+        }
+        let role = if new.role == Role::None {
+            default_role(affiliation)
+        } else {
+            new.role
+        };
+        let mut remote = Remote {
+            jid: new.jid.filter(|named| is_verified(named)).cloned(),
+            affiliation,
+            role,
+            occupant_id: new
+                .occupant_id
+                .filter(|id| id.len() <= limits::MAX_ID_BYTES)
+                .map(str::to_owned),
+            serial: new
+                .serial
+                .unwrap_or_else(|| old.map_or(now.wall_ms, |old| old.serial)),
+            hidden: false,
+        };
+        let (hides, renames) = self.settle_clash(jid, home, new.nick, &mut remote);
+        if let Some(loser) = hides {
+            self.hide_loser(jid, &loser, new.nick);
+        }
+        if renames {
+            self.rename_local(jid, new.nick);
+        }
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return Err(Error::UnknownRoom);
+        };
+        let Some(instance) = room.instances.get_mut(home) else {
+            return Err(Error::UnknownRoom);
+        };
+        let is_hidden = remote.hidden;
+        let was = instance.occupants.insert(new.nick.to_owned(), remote.clone());
+        let is_unchanged = was.as_ref() == Some(&remote) && new.payload.as_deref() == Some("");
+        if !is_hidden && !is_unchanged {
+            let occupant = shown(room, home, new.nick, &remote, new.payload);
+            self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
+        }
+        Ok(())
+    }
+
+    /// Who keeps the nick? Returns a home whose occupant is to be hidden, and whether ours must be renamed.
+    fn settle_clash(
+        &self,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        new: &mut Remote,
+    ) -> (Option<BareJid>, bool) {
+        let Some(room) = self.rooms.get(jid) else {
+            return (None, false);
+        };
+        let owner = room.nick_owner(nick);
+        let contender = |home, jid: Option<&Jid>, since_ms| Contender {
+            owns_nick: owner.is_some() && jid.map(Jid::to_bare).as_ref() == owner,
+            at_source: room.is_from_source(home),
+            since_ms,
+            home,
+        };
+        let same_person = |jid: &Jid| {
+            new.jid
+                .as_ref()
+                .is_some_and(|other| other.to_bare() == jid.to_bare())
+        };
+        let newcomer = contender(home, new.jid.as_ref(), new.serial);
+        if let Some(local) = room.locals.get(nick).filter(|local| !same_person(&local.jid)) {
+            if keeps_nick(&contender(&room.jid, Some(&local.jid), local.serial), &newcomer) {
+                new.hidden = true;
+                return (None, false);
+            }
+            return (None, true);
+        }
+        let other = room
+            .remote(nick)
+            .filter(|(other, remote)| *other != home && !remote.jid.as_ref().is_some_and(same_person));
+        if let Some((other, remote)) = other {
+            if keeps_nick(&contender(other, remote.jid.as_ref(), remote.serial), &newcomer) {
+                new.hidden = true;
+                return (None, false);
+            }
+            return (Some(other.clone()), false);
+        }
+        (None, false)
+    }
+
+    fn hide_loser(&mut self, jid: &BareJid, home: &BareJid, nick: &str) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let Some(instance) = room.instances.get_mut(home) else {
+            return;
+        };
+        if let Some(remote) = instance.occupants.get_mut(nick) {
+            remote.hidden = true;
+        }
+        self.actions.push_back(Action::HideOccupant {
+            room: jid.clone(),
+            home: home.clone(),
+            nick: nick.to_owned(),
+            codes: Vec::new(),
+            new_nick: None,
+            actor: None,
+            reason: None,
+        });
+    }
+
+    fn rename_local(&mut self, jid: &BareJid, nick: &str) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let new_nick = free_nick(nick, |nick| room.is_nick_used(nick));
+        self.actions.push_back(Action::Rename {
+            room: jid.clone(),
+            nick: nick.to_owned(),
+            new_nick,
+        });
+    }
+
+    /// An occupant of a peer instance is gone.
+    fn depart(&mut self, jid: &BareJid, home: &BareJid, nick: &str, how: Option<&PeerPresence<'_>>) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let Some(instance) = room.instances.get_mut(home) else {
+            return;
+        };
+        let Some(remote) = instance.occupants.remove(nick) else {
+            return;
+        };
+        if remote.hidden {
+            return;
+        }
+        self.actions.push_back(Action::HideOccupant {
+            room: jid.clone(),
+            home: home.clone(),
+            nick: nick.to_owned(),
+            codes: how.map_or_else(Vec::new, |how| how.codes.to_vec()),
+            new_nick: how.and_then(|how| how.new_nick).map(str::to_owned),
+            actor: how.and_then(|how| how.actor).map(str::to_owned),
+            reason: how.and_then(|how| how.reason).map(str::to_owned),
+        });
+        self.unhide(jid, nick);
+    }
+
+    /// The nick is free: who lost it in a clash and has not been renamed yet is shown after all.
+    pub(super) fn unhide(&mut self, jid: &BareJid, nick: &str) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        if room.locals.contains_key(nick) || room.remote(nick).is_some() {
+            return;
+        }
+        let waiting = room.instances.iter_mut().find_map(|(home, instance)| {
+            let remote = instance.occupants.get_mut(nick)?;
+            remote.hidden = false;
+            Some((home.clone(), remote.clone()))
+        });
+        if let Some((home, remote)) = waiting {
+            let occupant = shown(room, &home, nick, &remote, Some(String::new()));
+            self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
+        }
+    }
+
+    /// A stanza bounced. That says something of the link, nothing of occupants (G8).
+    pub(super) fn peer_error(&mut self, now: Now, from: &Jid, error: &crate::wire::StanzaError) -> Verdict {
+        let instance = from.to_bare();
+        let service = service_of(&instance);
+        let rooms = self
+            .rooms
+            .values()
+            .filter(|room| room.instances.contains_key(&instance));
+        let jids: Vec<BareJid> = rooms.map(|room| room.jid.clone()).collect();
+        if jids.is_empty() {
+            return Verdict::Continue;
+        }
+        if Self::is_link_error(error) {
+            self.link_failed(now, &service);
+        } else if matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden) {
+            // It does not know what we think it knows: bring it up again.
+            for jid in jids {
+                let Some(room) = self.rooms.get_mut(&jid) else {
+                    continue;
+                };
+                let is_source = room.is_source();
+                let Some(instance) = room.instances.get_mut(&instance) else {
+                    continue;
+                };
+                if instance.stage == Stage::Active && instance.retry_at.is_none() {
+                    if is_source && error.condition == Condition::ItemNotFound {
+                        instance.stage = Stage::Wanted;
+                        self.advance(now, &jid, &service);
+                    } else {
+                        instance.retry_at = Some(now.mono_ms + super::replication::ROSTER_RETRY_MS);
+                    }
+                }
+            }
+        }
+        Verdict::Done
+    }
+}
+
+/// The role a peer that names none means.
+fn default_role(affiliation: Affiliation) -> Role {
+    if affiliation >= Affiliation::Admin {
+        Role::Moderator
+    } else {
+        Role::Participant
+    }
+}
+
+pub(super) fn shown(
+    room: &Room,
+    home: &BareJid,
+    nick: &str,
+    remote: &Remote,
+    payload: Option<String>,
+) -> RemoteOccupant {
+    RemoteOccupant {
+        room: room.jid.clone(),
+        home: home.clone(),
+        nick: nick.to_owned(),
+        jid: remote.jid.clone(),
+        affiliation: remote.affiliation,
+        role: remote.role,
+        occupant_id: remote.occupant_id.clone(),
+        payload,
+    }
+}

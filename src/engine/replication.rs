@@ -1,0 +1,464 @@
+//! Replicating a room (XEP-0281 section 3.2): how an instance is brought up, told of the others, and let go.
+
+use jid::BareJid;
+
+use super::clock::Now;
+use super::link::{Caps, service_of};
+use super::request::Pending;
+use super::room::{Instance, Room, Stage};
+use super::{Action, Engine, Notice, refuse};
+use crate::error::Error;
+use crate::wire::{
+    Condition, Config as ConfigPush, History, Peerhost, Replicate, Request, SettingsExtra, StanzaError,
+};
+
+/// Delay before a roster that could not be taken is sent again; doubled each time.
+pub(super) const ROSTER_RETRY_MS: u64 = 1_000;
+/// How often that is done; after that the next change of link or room tries again.
+const ROSTER_RETRIES: u32 = 6;
+
+impl Engine {
+    /// The source wants a shadow at `service`; a shadow wants to know the instance there.
+    pub(super) fn want_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+        let limit = self.config.max_peerhosts;
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        if !room
+            .instances
+            .keys()
+            .any(|instance| service_of(instance) == *service)
+        {
+            if room.instances.len() >= limit {
+                let (room, peer) = (jid.clone(), service.clone());
+                self.actions.push_back(Action::Notice {
+                    room,
+                    peer,
+                    notice: Notice::TooManyPeerhosts,
+                });
+                return;
+            }
+            let instance = room.id.at(service.domain());
+            room.instances.insert(instance, Instance::new(Stage::Wanted));
+            self.unsaved.insert(jid.clone());
+        }
+        match self.caps(service) {
+            Caps::Unknown => self.learn_caps(now, service),
+            Caps::Asking => {}
+            Caps::Nothing => self.refuse_instance(jid, service, Notice::Unsupported),
+            Caps::Xep | Caps::Full => self.advance(now, jid, service),
+        }
+    }
+
+    /// The service's abilities are known: take the next step with its instance.
+    pub(super) fn advance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
+            service_of(peer) == *service && instance.stage == Stage::Wanted
+        };
+        let is_source = room.is_source();
+        let (id, source) = (room.id.clone(), room.source.clone());
+        let Some((peer, instance)) = room.instances.iter_mut().find(wanted) else {
+            return;
+        };
+        let peer = peer.clone();
+        if is_source {
+            instance.stage = Stage::Replicating;
+            let request = Request::Replicate(Replicate { id, source });
+            let pending = Pending::Replicate {
+                room: jid.clone(),
+                instance: peer,
+            };
+            let from = self.config.service.clone();
+            self.request(now, from, service.clone(), request, pending);
+        } else {
+            instance.stage = Stage::Active;
+            self.send_roster(now, jid, &peer);
+            if self.speaks_ours(&peer) {
+                let pending = Pending::RosterQuery {
+                    room: jid.clone(),
+                    instance: peer.clone(),
+                };
+                self.request(now, jid.clone(), peer.clone(), Request::RosterQuery, pending);
+            }
+            if source.as_ref() == Some(&peer) && self.rooms.get(jid).is_some_and(|room| room.ready) {
+                self.ask_history(now, jid, &peer);
+            }
+        }
+    }
+
+    pub(super) fn replicate_answered(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        peer: &BareJid,
+        error: Option<StanzaError>,
+    ) {
+        match error {
+            None => {
+                self.set_stage(jid, peer, Stage::Configuring);
+                self.send_config(now, jid, peer, true);
+            }
+            Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
+            Some(error) => {
+                let unsupported = [Condition::ServiceUnavailable, Condition::FeatureNotImplemented];
+                let notice = if unsupported.contains(&error.condition) {
+                    Notice::Unsupported
+                } else {
+                    Notice::Refused(error)
+                };
+                self.refuse_instance(jid, &service_of(peer), notice);
+            }
+        }
+    }
+
+    pub(super) fn config_answered(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        peer: &BareJid,
+        error: Option<StanzaError>,
+    ) {
+        match error {
+            None => {
+                self.set_stage(jid, peer, Stage::Rostering);
+                self.send_roster(now, jid, peer);
+            }
+            Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
+            Some(error) => self.refuse_instance(jid, &service_of(peer), Notice::Refused(error)),
+        }
+    }
+
+    pub(super) fn roster_answered(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        peer: &BareJid,
+        error: Option<StanzaError>,
+    ) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let is_source = room.is_source();
+        let Some(instance) = room.instances.get_mut(peer) else {
+            return;
+        };
+        if error.is_some() {
+            // The peer may not know us yet, as it is told of us by the source: try again shortly.
+            if instance.retries < ROSTER_RETRIES {
+                instance.retry_at = Some(now.mono_ms + (ROSTER_RETRY_MS << instance.retries));
+                instance.retries += 1;
+            }
+            return;
+        }
+        (instance.retry_at, instance.retries) = (None, 0);
+        if is_source && instance.stage == Stage::Rostering {
+            instance.stage = Stage::Active;
+            self.replicated(now, jid, peer);
+        }
+    }
+
+    /// The shadow holds the room: "the firsthost informs other peerhosts about the new peerhost". The newcomer is
+    /// told first, so that it knows who then sends it a roster.
+    fn replicated(&mut self, now: Now, jid: &BareJid, newcomer: &BareJid) {
+        let notice = Notice::Replicated {
+            shadow: newcomer.clone(),
+        };
+        let peer = service_of(newcomer);
+        self.actions.push_back(Action::Notice {
+            room: jid.clone(),
+            peer,
+            notice,
+        });
+        let Some(room) = self.rooms.get(jid) else { return };
+        let id = room.id.clone();
+        let others: Vec<BareJid> = room
+            .instances
+            .iter()
+            .filter(|(other, instance)| *other != newcomer && instance.stage == Stage::Active)
+            .map(|(other, _)| other.clone())
+            .collect();
+        for other in others {
+            let request = Request::Peerhost(Peerhost {
+                id: id.clone(),
+                jid: Some(service_of(&other)),
+                gone: false,
+            });
+            let pending = Pending::Introduce {
+                room: jid.clone(),
+                instance: other,
+                newcomer: newcomer.clone(),
+            };
+            self.request(
+                now,
+                self.config.service.clone(),
+                service_of(newcomer),
+                request,
+                pending,
+            );
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    pub(super) fn introduced(&mut self, now: Now, jid: &BareJid, other: &BareJid, newcomer: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let newcomer = Some(service_of(newcomer));
+        let request = Request::Peerhost(Peerhost {
+            id: room.id.clone(),
+            jid: newcomer,
+            gone: false,
+        });
+        self.request(
+            now,
+            self.config.service.clone(),
+            service_of(other),
+            request,
+            Pending::Nothing,
+        );
+    }
+
+    /// The room's configuration goes to one instance; `first` in the course of its replication.
+    pub(super) fn send_config(&mut self, now: Now, jid: &BareJid, peer: &BareJid, first: bool) {
+        let is_full = self.speaks_ours(peer);
+        let Some(room) = self.rooms.get(jid) else { return };
+        let settings = is_full.then(|| SettingsExtra {
+            term: room.settings.term,
+            version: room.settings.version,
+            salt: room.settings.salt.clone(),
+            subject: room.settings.subject.clone(),
+        });
+        let request = Request::Config(ConfigPush {
+            form: room.settings.form.clone(),
+            settings,
+        });
+        let pending = if first {
+            Pending::Config {
+                room: jid.clone(),
+                instance: peer.clone(),
+            }
+        } else {
+            Pending::Nothing
+        };
+        let subject = room.settings.subject.clone();
+        self.request(now, jid.clone(), peer.clone(), request, pending);
+        if let Some(subject) = subject.filter(|_| first && !is_full) {
+            let (room, to) = (jid.clone(), peer.clone());
+            self.actions.push_back(Action::SendSubject {
+                room,
+                to,
+                nick: subject.nick,
+                text: subject.text,
+            });
+        }
+    }
+
+    /// A firsthost asks us to hold a shadow.
+    pub(super) fn replicate_asked(
+        &mut self,
+        now: Now,
+        firsthost: &BareJid,
+        replicate: Replicate,
+        taken: bool,
+    ) -> Result<(), Error> {
+        if replicate
+            .source
+            .as_ref()
+            .is_some_and(|source| service_of(source) != *firsthost)
+        {
+            return Err(refuse(
+                Condition::NotAcceptable,
+                "The source is not at the service that asks",
+            ));
+        }
+        let jid = replicate.id.at(self.config.service.domain());
+        if let Some(room) = self.rooms.get_mut(&jid) {
+            if room.firsthost != *firsthost || room.is_source() {
+                return Err(refuse(
+                    Condition::Conflict,
+                    "This id is a room of another source here",
+                ));
+            }
+            // The source starts over: it no longer knows what we told it.
+            for instance in room.instances.values_mut().filter(|_| room.ready) {
+                instance.needs_roster = true;
+            }
+            return Ok(());
+        }
+        if taken {
+            return Err(refuse(Condition::Conflict, "This id is an ordinary room here"));
+        }
+        if self.rooms.values().filter(|room| !room.is_source()).count() >= self.config.max_shadows {
+            return Err(refuse(
+                Condition::ResourceConstraint,
+                "This service holds as many shadows as it may",
+            ));
+        }
+        let mut room = Room::new(jid.clone(), replicate.id, firsthost.clone(), None);
+        if let Some(source) = replicate.source {
+            room.instances
+                .insert(source.clone(), Instance::new(Stage::Active));
+            room.source = Some(source);
+        }
+        self.rooms.insert(jid.clone(), room);
+        self.unsaved.insert(jid);
+        self.learn_caps(now, firsthost);
+        Ok(())
+    }
+
+    /// The firsthost tells of another peerhost. Without its name there is nothing to learn.
+    pub(super) fn peerhost_told(
+        &mut self,
+        now: Now,
+        firsthost: &BareJid,
+        peerhost: Peerhost,
+    ) -> Result<(), Error> {
+        let jid = peerhost.id.at(self.config.service.domain());
+        let known = self
+            .rooms
+            .get(&jid)
+            .is_some_and(|room| room.firsthost == *firsthost);
+        if !known {
+            return Err(refuse(
+                Condition::ItemNotFound,
+                "No shadow of yours with this id is here",
+            ));
+        }
+        let Some(service) = peerhost.jid.filter(|service| *service != self.config.service) else {
+            return Ok(());
+        };
+        if peerhost.gone {
+            self.forget_instance(&jid, &service);
+        } else if self.config.peers.contains_key(&service) {
+            if let Some(room) = self.rooms.get_mut(&jid) {
+                // A newcomer that was here before has lost what we told it.
+                let instance = room.id.at(service.domain());
+                if let Some(instance) = room.instances.get_mut(&instance) {
+                    instance.stage = Stage::Wanted;
+                }
+            }
+            self.want_instance(now, &jid, &service);
+        }
+        Ok(())
+    }
+
+    /// A shadow leaves: the others are told.
+    pub(super) fn shadow_left(&mut self, now: Now, jid: &BareJid, shadow: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let gone = Peerhost {
+            id: room.id.clone(),
+            jid: Some(service_of(shadow)),
+            gone: true,
+        };
+        let others: Vec<BareJid> = room
+            .instances
+            .keys()
+            .filter(|other| *other != shadow)
+            .map(service_of)
+            .collect();
+        self.forget_instance(jid, &service_of(shadow));
+        for other in others {
+            let request = Request::Peerhost(gone.clone());
+            self.request(now, self.config.service.clone(), other, request, Pending::Nothing);
+        }
+    }
+
+    pub(super) fn forget_instance(&mut self, jid: &BareJid, service: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let found = room
+            .instances
+            .keys()
+            .find(|instance| service_of(instance) == *service)
+            .cloned();
+        let Some(home) = found else { return };
+        if let Some(instance) = room.instances.remove(&home) {
+            self.hide_all(jid, &home, &instance);
+            self.unsaved.insert(jid.clone());
+        }
+    }
+
+    /// Lets go of instances at services that policy no longer allows, and of shadows whose source is such.
+    pub(super) fn drop_foreign_instances(&mut self, _now: Now) {
+        let mut foreign = Vec::new();
+        for room in self.rooms.values() {
+            let services = room.instances.keys().map(service_of);
+            foreign.extend(
+                services
+                    .filter(|service| !self.config.peers.contains_key(service))
+                    .map(|service| (room.jid.clone(), service)),
+            );
+        }
+        for (room, service) in foreign {
+            self.forget_instance(&room, &service);
+        }
+    }
+
+    /// The instance will not be had: said once, the room goes on without it.
+    pub(super) fn refuse_instance(&mut self, jid: &BareJid, service: &BareJid, notice: Notice) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let here = |(peer, _): &(&BareJid, &mut Instance)| service_of(peer) == *service;
+        let is_source = room.is_source();
+        let Some((_, instance)) = room.instances.iter_mut().find(here) else {
+            return;
+        };
+        if instance.stage != Stage::Refused && is_source {
+            instance.stage = Stage::Refused;
+            self.actions.push_back(Action::Notice {
+                room: jid.clone(),
+                peer: service.clone(),
+                notice,
+            });
+        }
+    }
+
+    pub(super) fn set_stage(&mut self, jid: &BareJid, peer: &BareJid, stage: Stage) {
+        if let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        {
+            instance.stage = stage;
+        }
+    }
+
+    pub(super) fn ask_history(&mut self, now: Now, jid: &BareJid, source: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        room.history_asked = true;
+        let request = Request::History(History {
+            id: Some(room.id.clone()),
+            ..History::default()
+        });
+        let pending = Pending::History {
+            room: jid.clone(),
+            instance: source.clone(),
+        };
+        self.request(now, jid.clone(), source.clone(), request, pending);
+    }
+
+    pub(super) fn instances_timeout(&self) -> Option<u64> {
+        let all = self.rooms.values().flat_map(|room| room.instances.values());
+        all.filter_map(|instance| instance.retry_at).min()
+    }
+
+    pub(super) fn handle_instance_timeouts(&mut self, now: Now) {
+        let mut due = Vec::new();
+        for room in self.rooms.values_mut() {
+            for (peer, instance) in &mut room.instances {
+                if instance.retry_at.is_some_and(|at| at <= now.mono_ms) {
+                    instance.retry_at = None;
+                    due.push((room.jid.clone(), peer.clone()));
+                }
+            }
+        }
+        for (room, peer) in due {
+            self.send_roster(now, &room, &peer);
+        }
+    }
+}

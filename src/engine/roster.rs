@@ -1,0 +1,243 @@
+//! Our occupants on their way to the other instances: one presence, or one roster, per instance (G1).
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+
+use super::clock::Now;
+use super::input::Departure;
+use super::link::service_of;
+use super::request::Pending;
+use super::room::{Local, Room};
+use super::{Action, Engine, SendPresence};
+use crate::wire::{Affiliation, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
+
+impl Engine {
+    /// Whether `instance` may learn real JIDs: everybody in a non-anonymous room; else the source, which
+    /// enforces bans, and instances that host somebody entitled to see them (DESIGN section 5).
+    pub(super) fn may_see_jids(&self, room: &Room, instance: &BareJid) -> bool {
+        if room.is_non_anonymous() || room.is_from_source(instance) {
+            return true;
+        }
+        let is_trusted = self
+            .config
+            .peers
+            .get(&service_of(instance))
+            .is_some_and(|peer| peer.trusted);
+        room.instances.get(instance).is_some_and(|instance| {
+            instance.occupants.values().any(|remote| {
+                let verified = remote.jid.as_ref().map(|jid| room.affiliation_of(jid));
+                remote.role == Role::Moderator && (is_trusted || verified >= Some(Affiliation::Admin))
+            })
+        })
+    }
+
+    /// Sends the whole roster to an instance that has just been given the right to see real JIDs.
+    pub(super) fn reveal_jids(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let entitled: Vec<BareJid> = room
+            .instances
+            .iter()
+            .filter(|(peer, instance)| {
+                instance.takes_events() && !instance.was_sent_jids && self.may_see_jids(room, peer)
+            })
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        for peer in entitled {
+            if self.rooms.get(jid).is_some_and(|room| !room.locals.is_empty()) {
+                self.send_roster(now, jid, &peer);
+            }
+        }
+    }
+
+    /// Our occupants, and from the source all affiliations, to one instance.
+    pub(super) fn send_roster(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let is_full = self.speaks_ours(peer);
+        let Some(room) = self.rooms.get(jid) else { return };
+        if room.is_source() || is_full {
+            let roster = self.take_roster(jid, peer);
+            let pending = Pending::Roster {
+                room: jid.clone(),
+                instance: peer.clone(),
+            };
+            self.request(now, jid.clone(), peer.clone(), Request::Roster(roster), pending);
+            return;
+        }
+        // A shadow that speaks only the XEP's text learns of another shadow's occupants by presence.
+        let nicks: Vec<String> = room.locals.keys().cloned().collect();
+        for nick in nicks {
+            self.send_presence(jid, peer, &nick);
+        }
+    }
+
+    /// The roster for `peer`, which is about to get it.
+    pub(super) fn take_roster(&mut self, jid: &BareJid, peer: &BareJid) -> Roster {
+        let is_full = self.speaks_ours(peer);
+        let Some(room) = self.rooms.get(jid) else {
+            return Roster {
+                items: Vec::new(),
+                extra: None,
+            };
+        };
+        let sees_jids = self.may_see_jids(room, peer);
+        let is_source = room.is_source();
+        let mut items: Vec<RosterItem> = room
+            .locals
+            .iter()
+            .map(|(nick, local)| item(nick, local, sees_jids, is_full))
+            .collect();
+        if is_source {
+            items.extend(room.settings.affiliations.iter().map(|(user, entry)| RosterItem {
+                affiliation: entry.affiliation,
+                role: None,
+                jid: Some(Jid::from(user.clone())),
+                nick: None,
+                reserved_nick: entry.reserved_nick.clone(),
+                reason: None,
+                actor: None,
+                occupant: None,
+            }));
+        }
+        let extra = is_full.then(|| RosterExtra {
+            version: room.roster_version,
+            occupants: true,
+            affiliations: is_source,
+            term: Some(room.settings.term),
+            settings: Some(room.settings.version),
+        });
+        if let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        {
+            instance.was_sent_jids = sees_jids;
+            instance.needs_roster = false;
+        }
+        Roster { items, extra }
+    }
+
+    /// One changed affiliation to every shadow; the whole roster to those that know no partial ones.
+    pub(super) fn send_affiliation(&mut self, now: Now, jid: &BareJid, item: &RosterItem) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let extra = RosterExtra {
+            version: room.roster_version,
+            occupants: false,
+            affiliations: false,
+            term: Some(room.settings.term),
+            settings: Some(room.settings.version),
+        };
+        for peer in self.receivers(jid) {
+            if self.speaks_ours(&peer) {
+                let request = Request::Roster(Roster {
+                    items: vec![item.clone()],
+                    extra: Some(extra.clone()),
+                });
+                self.request(now, jid.clone(), peer, request, Pending::Nothing);
+            } else {
+                self.send_roster(now, jid, &peer);
+            }
+        }
+    }
+
+    /// The instances that presences and messages go to.
+    pub(super) fn receivers(&self, jid: &BareJid) -> Vec<BareJid> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Vec::new();
+        };
+        let takes = |(_, instance): &(&BareJid, &super::room::Instance)| instance.takes_events();
+        room.instances
+            .iter()
+            .filter(takes)
+            .map(|(peer, _)| peer.clone())
+            .collect()
+    }
+
+    pub(super) fn send_presence_to_all(&mut self, jid: &BareJid, nick: &str) {
+        for peer in self.receivers(jid) {
+            self.send_presence(jid, &peer, nick);
+        }
+    }
+
+    fn send_presence(&mut self, jid: &BareJid, peer: &BareJid, nick: &str) {
+        let is_full = self.speaks_ours(peer);
+        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(local) = room.locals.get(nick) else {
+            return;
+        };
+        let sees_jids = self.may_see_jids(room, peer);
+        self.actions
+            .push_back(Action::SendPresence(Box::new(SendPresence {
+                room: jid.clone(),
+                to: peer.clone(),
+                nick: nick.to_owned(),
+                available: true,
+                affiliation: local.affiliation,
+                role: local.role,
+                jid: sees_jids.then(|| local.jid.clone()),
+                serial: is_full.then_some(local.serial),
+                occupant_id: local.occupant_id.clone(),
+                codes: Vec::new(),
+                new_nick: None,
+                actor: None,
+                reason: None,
+                payload: local.payload.clone(),
+            })));
+    }
+
+    pub(super) fn send_departure_to_all(&mut self, jid: &BareJid, departure: &Departure<'_>, local: &Local) {
+        for peer in self.receivers(jid) {
+            let is_full = self.speaks_ours(&peer);
+            self.actions
+                .push_back(Action::SendPresence(Box::new(SendPresence {
+                    room: jid.clone(),
+                    to: peer,
+                    nick: departure.nick.to_owned(),
+                    available: false,
+                    affiliation: departure.affiliation.unwrap_or(local.affiliation),
+                    role: Role::None,
+                    jid: None,
+                    serial: is_full.then_some(local.serial),
+                    occupant_id: local.occupant_id.clone(),
+                    codes: departure.codes.to_vec(),
+                    new_nick: departure.new_nick.map(str::to_owned),
+                    actor: departure.actor.map(str::to_owned),
+                    reason: departure.reason.map(str::to_owned),
+                    payload: Arc::from(departure.payload),
+                })));
+        }
+    }
+
+    /// The room ends here: instances that know only the XEP's text see our occupants leave.
+    pub(super) fn tell_departures(&mut self, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let locals: Vec<(String, Local)> = room
+            .locals
+            .iter()
+            .map(|(nick, local)| (nick.clone(), local.clone()))
+            .collect();
+        for (nick, local) in locals {
+            let departure = Departure {
+                nick: &nick,
+                ..Departure::default()
+            };
+            self.send_departure_to_all(jid, &departure, &local);
+        }
+    }
+}
+
+fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem {
+    RosterItem {
+        affiliation: local.affiliation,
+        role: Some(local.role),
+        jid: sees_jids.then(|| local.jid.clone()),
+        nick: Some(nick.to_owned()),
+        reserved_nick: None,
+        reason: None,
+        actor: None,
+        occupant: is_full.then(|| OccupantExtra {
+            occupant_id: local.occupant_id.clone(),
+            serial: local.serial,
+            payload: local.payload.to_string(),
+        }),
+    }
+}

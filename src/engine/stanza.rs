@@ -1,0 +1,102 @@
+//! Actions as stanzas, for hosts that send XML.
+
+use jid::{BareJid, Jid};
+
+use super::action::{Action, SendPresence};
+use crate::wire::{
+    Iq, IqBody, IqKind, MucItem, OccupantStamp, Presence, PresenceKind, escaped, write_groupchat, write_iq,
+    write_presence,
+};
+
+/// The stanza an action sends; `None` if it sends none.
+pub(super) fn write(action: &Action) -> Option<String> {
+    match action {
+        Action::SendRequest {
+            from,
+            to,
+            id,
+            request,
+        } => {
+            let body = match request.iq_kind() {
+                IqKind::Get => IqBody::Get(request.to_xml()),
+                IqKind::Set => IqBody::Set(request.to_xml()),
+            };
+            Some(write_iq(&Iq {
+                from: from.clone().into(),
+                to: to.clone().into(),
+                id: id.clone(),
+                body,
+            }))
+        }
+        Action::SendAnswer { from, to, id, answer } => {
+            let body = match answer.as_ref() {
+                Ok(response) => IqBody::Result(response.to_xml()),
+                Err(error) => IqBody::Error(error.clone()),
+            };
+            Some(write_iq(&Iq {
+                from: from.clone(),
+                to: to.clone(),
+                id: id.clone(),
+                body,
+            }))
+        }
+        Action::SendPresence(presence) => presence_stanza(presence),
+        Action::SendGroupchat {
+            room,
+            to,
+            nick,
+            message_id,
+            event,
+            payload,
+            ..
+        } => {
+            let (from, to) = (in_room(room, Some(nick))?, in_room(to, Some(nick))?);
+            Some(write_groupchat(
+                &from,
+                &to,
+                message_id.as_deref(),
+                payload,
+                event.as_ref(),
+            ))
+        }
+        Action::SendSubject { room, to, nick, text } => {
+            let (from, to) = (in_room(room, nick.as_deref())?, in_room(to, nick.as_deref())?);
+            let payload = format!("<subject>{}</subject>", escaped(text));
+            Some(write_groupchat(&from, &to, None, &payload, None))
+        }
+        _ => None,
+    }
+}
+
+fn presence_stanza(presence: &SendPresence) -> Option<String> {
+    Some(write_presence(&Presence {
+        from: in_room(&presence.room, Some(&presence.nick))?,
+        to: in_room(&presence.to, Some(&presence.nick))?,
+        kind: if presence.available {
+            PresenceKind::Available
+        } else {
+            PresenceKind::Unavailable
+        },
+        item: Some(MucItem {
+            affiliation: presence.affiliation,
+            role: presence.role,
+            jid: presence.jid.clone(),
+            nick: presence.new_nick.clone(),
+            reason: presence.reason.clone(),
+            actor: presence.actor.clone(),
+        }),
+        statuses: presence.codes.clone(),
+        stamp: presence.serial.map(|serial| OccupantStamp {
+            occupant_id: presence.occupant_id.clone(),
+            serial,
+        }),
+        payload: presence.payload.to_string(),
+    }))
+}
+
+fn in_room(room: &BareJid, nick: Option<&str>) -> Option<Jid> {
+    match nick {
+        Some(nick) => room.with_resource_str(nick).ok().map(Jid::from),
+        None => Some(room.clone().into()),
+    }
+}

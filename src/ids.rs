@@ -1,0 +1,119 @@
+//! Identifiers made from the engine's seed: deterministic for tests, unpredictable in service.
+
+use jid::BareJid;
+use sha2::{Digest, Sha256};
+
+/// The engine's only source of randomness: 32 bytes the host draws from its operating system once.
+pub type Seed = [u8; 32];
+
+/// Deterministic generator: SHA-256 over (seed, counter). Not for keys; for ids, jitter and salts.
+#[derive(Debug, Clone)]
+pub struct IdSource {
+    seed: Seed,
+    counter: u64,
+}
+
+impl IdSource {
+    /// A generator that yields the same sequence for the same seed.
+    pub fn new(seed: Seed) -> Self {
+        IdSource { seed, counter: 0 }
+    }
+
+    fn block(&mut self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(self.counter.to_be_bytes());
+        self.counter += 1;
+        hash.finalize().into()
+    }
+
+    /// A version 4 UUID (RFC 9562) in its 36-character form.
+    pub fn uuid(&mut self) -> String {
+        let block = self.block();
+        let mut bytes = [0u8; 16];
+        bytes.copy_from_slice(&block[..16]);
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    }
+
+    /// A number below `bound` (0 when `bound` is 0), for jitter.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        let block = self.block();
+        let mut bytes = [0u8; 8];
+        bytes.copy_from_slice(&block[..8]);
+        if bound == 0 {
+            0
+        } else {
+            u64::from_be_bytes(bytes) % bound
+        }
+    }
+}
+
+/// Room id by hashing (XEP-0281 section 1.3): lower-case hex SHA-256 of the source's JID.
+pub fn room_id_sha256(source: &BareJid) -> String {
+    hex(&Sha256::digest(source.as_str().as_bytes()))
+}
+
+/// Stanza-id for a message whose home sent none (a peer that speaks only the XEP's text): every instance
+/// that receives the message derives the same one (G5). `salt` separates messages that repeat an id.
+pub fn derived_stanza_id(room_id: &str, home: &BareJid, nick: &str, message_id: &str, salt: u32) -> String {
+    let mut hash = Sha256::new();
+    for part in [room_id, home.as_str(), nick, message_id] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(salt.to_be_bytes());
+    let digest = hash.finalize();
+    let mut bytes = [0u8; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_ids() {
+        let (mut a, mut b) = (IdSource::new([7; 32]), IdSource::new([7; 32]));
+        assert_eq!(a.uuid(), b.uuid());
+        assert_ne!(a.uuid(), b.uuid().replace('-', "x"));
+        assert_ne!(a.uuid(), IdSource::new([8; 32]).uuid());
+    }
+
+    #[test]
+    fn sha256_room_ids_are_lower_case_hex() -> Result<(), jid::Error> {
+        let id = room_id_sha256(&BareJid::new("coven@chat.shakespeare.lit")?);
+        assert_eq!(id.len(), 64);
+        assert!(
+            id.bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn derived_stanza_ids_depend_on_every_part() -> Result<(), jid::Error> {
+        let home = BareJid::new("theroom@rooms.macbeth.lit")?;
+        let base = derived_stanza_id("r", &home, "n", "m", 0);
+        assert_eq!(base, derived_stanza_id("r", &home, "n", "m", 0));
+        for other in [
+            derived_stanza_id("q", &home, "n", "m", 0),
+            derived_stanza_id("r", &home, "nm", "", 0),
+            derived_stanza_id("r", &home, "n", "x", 0),
+            derived_stanza_id("r", &home, "n", "m", 1),
+        ] {
+            assert_ne!(base, other);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! Face 1: the Lua module `dmuc.so`.
+//!
+//! Translates and nothing else. Conventions: every call that takes time starts with two numbers, monotonic and wall
+//! seconds; an input returns its verdict's name followed by the verdict's values, or `nil, type, condition, text` when
+//! a peer's stanza is refused; a room the engine does not know gives `"continue"`. Lua is never called while the
+//! engine is borrowed, so nested hooks may feed inputs.
+
+mod action;
+mod convert;
+mod inputs;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::engine::{Engine, Input, Now, Verdict};
+use crate::error::Error;
+use crate::snapshot::Snapshot;
+use convert::{bare, now, options, text};
+
+/// One engine per MUC host; outlives `module:reload()`, so that reloading keeps rooms, rosters and logs.
+static REGISTRY: Mutex<BTreeMap<String, Arc<Mutex<Guarded>>>> = Mutex::new(BTreeMap::new());
+
+struct Guarded {
+    engine: Engine,
+    is_poisoned: bool,
+}
+
+/// The engine of one host as Lua sees it.
+struct Handle(Arc<Mutex<Guarded>>);
+
+impl Handle {
+    /// Runs `work` on the engine. A panic poisons it: from then on every call fails until the host opens a new one.
+    fn with<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> mlua::Result<T> {
+        let mut guarded = self.0.lock();
+        if guarded.is_poisoned {
+            return Err(mlua::Error::runtime(Error::Poisoned.to_string()));
+        }
+        match catch_unwind(AssertUnwindSafe(|| work(&mut guarded.engine))) {
+            Ok(result) => Ok(result),
+            Err(cause) => {
+                guarded.is_poisoned = true;
+                let cause = cause
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| cause.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                Err(mlua::Error::runtime(format!("dmuc engine failed: {cause}")))
+            }
+        }
+    }
+
+    fn input(&self, lua: &Lua, now: Now, input: Input<'_>) -> mlua::Result<MultiValue> {
+        let verdict = self.with(|engine| engine.handle_input(now, input))?;
+        verdict_values(lua, verdict)
+    }
+}
+
+fn verdict_values(lua: &Lua, verdict: Result<Verdict, Error>) -> mlua::Result<MultiValue> {
+    let string = |text: &str| lua.create_string(text).map(Value::String);
+    let optional = |text: &Option<String>| text.as_deref().map_or(Ok(Value::Nil), string);
+    let values = match verdict {
+        Ok(Verdict::Continue) | Err(Error::UnknownRoom) => vec![string("continue")?],
+        Ok(Verdict::Done) => vec![string("done")?],
+        Ok(Verdict::Accepted { id, kept }) => {
+            vec![string("accepted")?, string(&id)?, Value::Boolean(kept)]
+        }
+        Ok(Verdict::Deliver { id, occupant_id }) => {
+            vec![string("deliver")?, optional(&id)?, optional(&occupant_id)?]
+        }
+        Ok(Verdict::Redirect { to }) => vec![string("redirect")?, string(to.as_str())?],
+        Err(Error::Refused(error)) => {
+            vec![
+                Value::Nil,
+                string(error.kind.as_str())?,
+                string(error.condition.as_str())?,
+                optional(&error.text)?,
+            ]
+        }
+        Err(error @ Error::Poisoned) => return Err(mlua::Error::runtime(error.to_string())),
+    };
+    Ok(MultiValue::from_vec(values))
+}
+
+impl UserData for Handle {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        inputs::add_methods(methods);
+        methods.add_method("poll_action", |lua, this, ()| {
+            match this.with(Engine::poll_action)? {
+                Some(action) => action::to_table(lua, action).map(Value::Table),
+                None => Ok(Value::Nil),
+            }
+        });
+        methods.add_method("poll_timeout", |_, this, ()| {
+            this.with(|engine| engine.poll_timeout().map(|at| at as f64 / 1_000.0))
+        });
+        methods.add_method("timeout", |_, this, (mono, wall): (f64, f64)| {
+            this.with(|engine| engine.handle_timeout(now(mono, wall)))
+        });
+        methods.add_method(
+            "configure",
+            |lua, this, (mono, wall, given): (f64, f64, Table)| {
+                let service = this.with(|engine| engine.config().service.clone())?;
+                match Config::from_options(service, &options(&given)?) {
+                    Ok(config) => {
+                        this.with(|engine| engine.set_config(now(mono, wall), config))?;
+                        Ok((Value::Boolean(true), Value::Nil))
+                    }
+                    Err(error) => Ok((Value::Nil, text(lua, &error.to_string())?)),
+                }
+            },
+        );
+        methods.add_method("restore", |lua, this, (mono, wall, xml): (f64, f64, String)| {
+            let restored = match Snapshot::parse(&xml) {
+                Ok(snapshot) => this.with(|engine| engine.restore(now(mono, wall), &snapshot))?,
+                Err(error) => Err(error),
+            };
+            match restored {
+                Ok(()) => Ok((Value::Boolean(true), Value::Nil)),
+                Err(error) => Ok((Value::Nil, text(lua, &error.to_string())?)),
+            }
+        });
+        methods.add_method("snapshot", |_, this, room: String| {
+            let room = bare(&room)?;
+            this.with(|engine| engine.snapshot(&room).map(|snapshot| snapshot.to_xml()))
+        });
+        add_queries(methods);
+    }
+}
+
+fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // Role of a room: nil (not distributed), "source", "shadow", or "pending" (configuration not here yet);
+    // then the source's JID and the room id.
+    methods.add_method("room", |_, this, room: String| {
+        let room = bare(&room)?;
+        let info = this.with(|engine| engine.room_info(&room))?;
+        Ok(info.map_or((None, None, None), |info| {
+            let role = match (info.is_source, info.is_ready) {
+                (true, _) => "source",
+                (false, true) => "shadow",
+                (false, false) => "pending",
+            };
+            (
+                Some(role),
+                info.source.map(|source| source.to_string()),
+                Some(info.id),
+            )
+        }))
+    });
+    methods.add_method("rooms", |_, this, ()| {
+        this.with(|engine| engine.rooms().map(ToString::to_string).collect::<Vec<_>>())
+    });
+    methods.add_method("is_instance", |_, this, (room, instance): (String, String)| {
+        let (room, instance) = (bare(&room)?, bare(&instance)?);
+        this.with(|engine| engine.is_instance(&room, &instance))
+    });
+    methods.add_method("instances", |_, this, room: String| {
+        let room = bare(&room)?;
+        this.with(|engine| {
+            engine
+                .active_instances(&room)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        })
+    });
+    methods.add_method("is_peer", |_, this, service: String| {
+        let service = bare(&service)?;
+        this.with(|engine| engine.config().peers.contains_key(&service))
+    });
+    methods.add_method("shadow_room", |_, this, id: String| {
+        let id = crate::wire::RoomId::new(&id).ok();
+        this.with(|engine| id.map(|id| id.at(engine.config().service.domain()).to_string()))
+    });
+    methods.add_method("message", |lua, this, (room, id): (String, String)| {
+        let room = bare(&room)?;
+        let entry = this.with(|engine| engine.message(&room, &id).cloned())?;
+        entry.map(|entry| action::entry_table(lua, &entry)).transpose()
+    });
+    methods.add_method(
+        "history",
+        |lua, this, (room, max, chars, since): (String, Option<f64>, Option<f64>, Option<f64>)| {
+            let room = bare(&room)?;
+            let count = |number: Option<f64>| number.map(|number| number.max(0.0) as usize);
+            let since = since.map(|seconds| (seconds.max(0.0) * 1_000.0) as u64);
+            let entries = this.with(|engine| {
+                let found = engine.history(&room, count(max), count(chars), since);
+                found.into_iter().cloned().collect::<Vec<_>>()
+            })?;
+            entries
+                .iter()
+                .map(|entry| action::entry_table(lua, entry))
+                .collect::<mlua::Result<Vec<_>>>()
+        },
+    );
+    methods.add_method("remote_occupants", |lua, this, room: String| {
+        let room = bare(&room)?;
+        let shown = this.with(|engine| engine.remote_occupants(&room))?;
+        shown
+            .into_iter()
+            .map(|occupant| action::occupant_table(lua, occupant))
+            .collect::<mlua::Result<Vec<_>>>()
+    });
+}
+
+/// `open(host, options, seed)`: the engine of `host`, made anew unless one is alive. Returns it and whether it is
+/// new, or `nil` and the one line an administrator should see.
+fn open(lua: &Lua, (host, given, seed): (String, Table, mlua::LuaString)) -> mlua::Result<(Value, Value)> {
+    let service = bare(&host)?;
+    let config = match Config::from_options(service, &options(&given)?) {
+        Ok(config) => config,
+        Err(error) => return Ok((Value::Nil, text(lua, &error.to_string())?)),
+    };
+    let Ok(seed) = <[u8; 32]>::try_from(&*seed.as_bytes()) else {
+        return Ok((Value::Nil, text(lua, "the seed must be 32 bytes")?));
+    };
+    let mut registry = REGISTRY.lock();
+    let alive = registry
+        .get(&host)
+        .filter(|guarded| !guarded.lock().is_poisoned)
+        .cloned();
+    let is_new = alive.is_none();
+    let guarded = alive.unwrap_or_else(|| {
+        let guarded = Guarded {
+            engine: Engine::new(config, seed),
+            is_poisoned: false,
+        };
+        let guarded = Arc::new(Mutex::new(guarded));
+        registry.insert(host, guarded.clone());
+        guarded
+    });
+    Ok((
+        Value::UserData(lua.create_userdata(Handle(guarded))?),
+        Value::Boolean(is_new),
+    ))
+}
+
+/// `close(host)`: forgets the engine of a host that is gone for good.
+fn close(_: &Lua, host: String) -> mlua::Result<()> {
+    REGISTRY.lock().remove(&host);
+    Ok(())
+}
+
+#[mlua::lua_module(name = "dmuc")]
+fn module(lua: &Lua) -> mlua::Result<Table> {
+    let module = lua.create_table()?;
+    module.set("version", env!("CARGO_PKG_VERSION"))?;
+    module.set("open", lua.create_function(open)?)?;
+    module.set("close", lua.create_function(close)?)?;
+    Ok(module)
+}

@@ -1,0 +1,274 @@
+//! Actions as Lua tables: `kind` and the fields of the action, absent ones `nil`.
+
+use jid::{BareJid, Jid};
+use mlua::{IntoLua, Lua, Table};
+
+use crate::engine::{Action, Entry, Notice, RemoteOccupant, SendPresence};
+use crate::wire::{Act, ActKind, IqKind, StanzaError};
+
+/// A table under construction.
+struct Fields(Table);
+
+impl Fields {
+    fn new(lua: &Lua, kind: &str) -> mlua::Result<Fields> {
+        Fields(lua.create_table()?).set("kind", kind)
+    }
+
+    fn set(self, key: &str, value: impl IntoLua) -> mlua::Result<Fields> {
+        self.0.raw_set(key, value)?;
+        Ok(self)
+    }
+
+    fn jid(self, key: &str, jid: &BareJid) -> mlua::Result<Fields> {
+        self.set(key, jid.as_str())
+    }
+
+    fn some(self, key: &str, value: Option<impl IntoLua>) -> mlua::Result<Fields> {
+        match value {
+            Some(value) => self.set(key, value),
+            None => Ok(self),
+        }
+    }
+
+    fn error(self, error: Option<&StanzaError>) -> mlua::Result<Fields> {
+        let Some(error) = error else { return Ok(self) };
+        self.set("error_type", error.kind.as_str())?
+            .set("error_condition", error.condition.as_str())?
+            .some("error_text", error.text.as_deref())
+    }
+}
+
+pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
+    let fields = match action {
+        Action::SendRequest {
+            from,
+            to,
+            id,
+            request,
+        } => Fields::new(lua, "send_iq")?
+            .jid("from", &from)?
+            .jid("to", &to)?
+            .set("id", id)?
+            .set(
+                "type",
+                if request.iq_kind() == IqKind::Get {
+                    "get"
+                } else {
+                    "set"
+                },
+            )?
+            .set("payload", request.to_xml())?,
+        Action::SendAnswer { from, to, id, answer } => {
+            let fields = Fields::new(lua, "send_iq")?
+                .set("from", from.as_str())?
+                .set("to", to.as_str())?
+                .set("id", id)?;
+            match answer.as_ref() {
+                Ok(response) => fields.set("type", "result")?.some("payload", response.to_xml())?,
+                Err(error) => fields.set("type", "error")?.set("payload", error.to_xml())?,
+            }
+        }
+        Action::SendPresence(presence) => send_presence(lua, &presence)?,
+        // The payload stays here: the host has the stanza at hand under `key`.
+        Action::SendGroupchat {
+            room,
+            to,
+            nick,
+            message_id,
+            key,
+            event,
+            ..
+        } => {
+            let fields = Fields::new(lua, "send_groupchat")?
+                .jid("room", &room)?
+                .jid("to", &to)?
+                .set("nick", nick)?
+                .some("id", message_id)?
+                .set("key", key)?;
+            match event {
+                None => fields,
+                Some(event) => fields
+                    .set("event_id", event.id)?
+                    .set("event_inc", event.incarnation.to_string())?
+                    .set("event_seq", event.seq.to_string())?
+                    .set("event_at", event.at.to_string())?,
+            }
+        }
+        Action::SendSubject { room, to, nick, text } => Fields::new(lua, "send_subject")?
+            .jid("room", &room)?
+            .jid("to", &to)?
+            .some("nick", nick)?
+            .set("text", text)?,
+        Action::ApplySettings {
+            room,
+            source,
+            form,
+            salt,
+        } => Fields::new(lua, "apply_settings")?
+            .jid("room", &room)?
+            .jid("source", &source)?
+            .set("form", form.to_xml())?
+            .some("salt", salt)?,
+        Action::ApplySubject { room, nick, text } => Fields::new(lua, "apply_subject")?
+            .jid("room", &room)?
+            .some("nick", nick)?
+            .set("text", text)?,
+        Action::ApplyAffiliation {
+            room,
+            jid,
+            affiliation,
+            reserved_nick,
+            reason,
+            actor,
+        } => Fields::new(lua, "apply_affiliation")?
+            .jid("room", &room)?
+            .jid("jid", &jid)?
+            .set("affiliation", affiliation.as_str())?
+            .some("nick", reserved_nick)?
+            .some("reason", reason)?
+            .some("actor", actor)?,
+        Action::ShowOccupant(occupant) => return occupant_table(lua, *occupant),
+        Action::HideOccupant {
+            room,
+            home,
+            nick,
+            codes,
+            new_nick,
+            actor,
+            reason,
+        } => Fields::new(lua, "hide_occupant")?
+            .jid("room", &room)?
+            .jid("home", &home)?
+            .set("nick", nick)?
+            .set("codes", codes)?
+            .some("new_nick", new_nick)?
+            .some("actor", actor)?
+            .some("reason", reason)?,
+        Action::Rename { room, nick, new_nick } => Fields::new(lua, "rename")?
+            .jid("room", &room)?
+            .set("nick", nick)?
+            .set("new_nick", new_nick)?,
+        Action::AddMessage { room, id, deliver } => Fields::new(lua, "add_message")?
+            .jid("room", &room)?
+            .set("id", id)?
+            .set("deliver", deliver)?,
+        Action::PerformAct {
+            room,
+            actor,
+            act,
+            to,
+            from,
+            id,
+        } => perform_act(lua, &room, &actor, &act)?
+            .set("to", to.as_str())?
+            .set("from", from.as_str())?
+            .set("id", id)?,
+        Action::ActAnswered { room, token, error } => Fields::new(lua, "act_answered")?
+            .jid("room", &room)?
+            .set("token", token)?
+            .error(error.as_ref())?,
+        Action::Destroy {
+            room,
+            reason,
+            venue,
+            password,
+        } => Fields::new(lua, "destroy")?
+            .jid("room", &room)?
+            .some("reason", reason)?
+            .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
+            .some("password", password)?,
+        Action::Close { room, source, reason } => Fields::new(lua, "close")?
+            .jid("room", &room)?
+            .jid("source", &source)?
+            .some("reason", reason)?,
+        Action::Notice { room, peer, notice } => notice_fields(
+            Fields::new(lua, "notice")?
+                .jid("room", &room)?
+                .jid("peer", &peer)?,
+            &notice,
+        )?,
+        Action::Store { room } => Fields::new(lua, "store")?.jid("room", &room)?,
+    };
+    Ok(fields.0)
+}
+
+fn send_presence(lua: &Lua, presence: &SendPresence) -> mlua::Result<Fields> {
+    // An available presence's payload is with the host, in the room's occupant.
+    let payload = Some(&*presence.payload).filter(|payload| !presence.available && !payload.is_empty());
+    Fields::new(lua, "send_presence")?
+        .jid("room", &presence.room)?
+        .jid("to", &presence.to)?
+        .set("nick", presence.nick.as_str())?
+        .set("available", presence.available)?
+        .set("affiliation", presence.affiliation.as_str())?
+        .set("role", presence.role.as_str())?
+        .some("jid", presence.jid.as_ref().map(Jid::as_str))?
+        .some("serial", presence.serial.map(|serial| serial.to_string()))?
+        .some("occupant_id", presence.occupant_id.as_deref())?
+        .set("codes", presence.codes.clone())?
+        .some("new_nick", presence.new_nick.as_deref())?
+        .some("actor", presence.actor.as_deref())?
+        .some("reason", presence.reason.as_deref())?
+        .some("payload", payload)
+}
+
+fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Result<Fields> {
+    let fields = Fields::new(lua, "perform_act")?
+        .jid("room", room)?
+        .set("actor", actor.as_str())?
+        .some("reason", act.reason.as_deref())?;
+    match &act.kind {
+        ActKind::Role { nick, role, .. } => fields
+            .set("act", "role")?
+            .set("nick", nick.as_str())?
+            .set("role", role.as_str()),
+        ActKind::Affiliation {
+            jid,
+            affiliation,
+            nick,
+        } => fields
+            .set("act", "affiliation")?
+            .jid("jid", jid)?
+            .set("affiliation", affiliation.as_str())?
+            .some("nick", nick.as_deref()),
+        ActKind::Config { form } => fields.set("act", "config")?.set("form", form.to_xml()),
+        ActKind::Destroy { venue, password } => fields
+            .set("act", "destroy")?
+            .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
+            .some("password", password.as_deref()),
+    }
+}
+
+fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
+    match notice {
+        Notice::Replicated { shadow } => fields.set("notice", "replicated")?.jid("shadow", shadow),
+        Notice::Unsupported => fields.set("notice", "unsupported"),
+        Notice::Refused(error) => fields.set("notice", "refused")?.error(Some(error)),
+        Notice::Unreachable => fields.set("notice", "unreachable"),
+        Notice::TooManyPeerhosts => fields.set("notice", "too_many_peerhosts"),
+    }
+}
+
+pub(super) fn occupant_table(lua: &Lua, occupant: RemoteOccupant) -> mlua::Result<Table> {
+    let fields = Fields::new(lua, "show_occupant")?
+        .jid("room", &occupant.room)?
+        .jid("home", &occupant.home)?
+        .set("nick", occupant.nick)?
+        .some("jid", occupant.jid.as_ref().map(Jid::as_str))?
+        .set("affiliation", occupant.affiliation.as_str())?
+        .set("role", occupant.role.as_str())?
+        .some("occupant_id", occupant.occupant_id)?
+        .some("payload", occupant.payload)?;
+    Ok(fields.0)
+}
+
+pub(super) fn entry_table(lua: &Lua, entry: &Entry) -> mlua::Result<Table> {
+    let fields = Fields::new(lua, "message")?
+        .set("stanza_id", entry.id.as_str())?
+        .set("nick", entry.nick.as_str())?
+        .some("id", entry.message_id.as_deref())?
+        .some("occupant_id", entry.occupant_id.as_deref())?
+        .set("time", entry.key.at.wall_ms as f64 / 1_000.0)?
+        .set("payload", &*entry.payload)?;
+    Ok(fields.0)
+}

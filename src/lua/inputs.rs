@@ -1,0 +1,473 @@
+//! One Lua method per [`Input`], with its parts as arguments.
+
+use mlua::{BorrowedStr, Lua, LuaString, MultiValue, Table, UserDataMethods};
+
+use super::convert::{affiliation, any, bare, full, now, role};
+use super::{Handle, verdict_values};
+use crate::engine::{Departure, Input, Occupant, PeerPresence};
+use crate::error::Error;
+use crate::wire::{Act, ActKind, EventStamp, Form, IqKind, StanzaError};
+
+fn str_of(text: &LuaString) -> mlua::Result<BorrowedStr> {
+    text.to_str()
+}
+
+/// The form of a room as XML.
+fn form(xml: &str) -> mlua::Result<Form> {
+    Form::parse(xml).map_err(|error| mlua::Error::runtime(error.to_string()))
+}
+
+pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    add_room_methods(methods);
+    add_occupant_methods(methods);
+    add_peer_methods(methods);
+}
+
+fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // distribute(mono, wall, room, form_xml, salt, subject_nick, subject)
+    methods.add_method(
+        "distribute",
+        |lua,
+         this,
+         (mono, wall, room, xml, salt, nick, subject): (
+            f64,
+            f64,
+            String,
+            String,
+            String,
+            Option<String>,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let subject = nick.as_deref().zip(subject.as_deref());
+            let input = Input::Distribute {
+                room: &room,
+                form: form(&xml)?,
+                salt: &salt,
+                subject,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    methods.add_method("started", |lua, this, (mono, wall, room): (f64, f64, String)| {
+        let room = bare(&room)?;
+        this.input(lua, now(mono, wall), Input::Started { room: &room })
+    });
+    methods.add_method(
+        "undistribute",
+        |lua, this, (mono, wall, room, reason): (f64, f64, String, Option<String>)| {
+            let room = bare(&room)?;
+            let input = Input::Undistribute {
+                room: &room,
+                reason: reason.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // destroyed(mono, wall, room, reason, venue, password)
+    methods.add_method(
+        "destroyed",
+        |lua,
+         this,
+         (mono, wall, room, reason, venue, password): (
+            f64,
+            f64,
+            String,
+            Option<String>,
+            Option<String>,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let venue = venue.and_then(|venue| bare(&venue).ok());
+            let input = Input::Destroyed {
+                room: &room,
+                reason: reason.as_deref(),
+                venue: venue.as_ref(),
+                password: password.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // past(mono, wall, room, message): a table with nick, id, stanza_id, occupant_id, time (seconds), payload
+    methods.add_method(
+        "past",
+        |lua, this, (mono, wall, room, past): (f64, f64, String, Table)| {
+            let room = bare(&room)?;
+            let nick: String = past.get("nick")?;
+            let id: Option<String> = past.get("id")?;
+            let stanza_id: Option<String> = past.get("stanza_id")?;
+            let occupant_id: Option<String> = past.get("occupant_id")?;
+            let time: f64 = past.get("time")?;
+            let payload: String = past.get("payload")?;
+            let input = Input::Past {
+                room: &room,
+                nick: &nick,
+                message_id: id.as_deref(),
+                stanza_id: stanza_id.as_deref(),
+                occupant_id: occupant_id.as_deref(),
+                wall_ms: now(0.0, time).wall_ms,
+                payload: &payload,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    methods.add_method(
+        "subject",
+        |lua, this, (mono, wall, room, nick, text): (f64, f64, String, Option<String>, String)| {
+            let room = bare(&room)?;
+            let input = Input::Subject {
+                room: &room,
+                nick: nick.as_deref(),
+                text: &text,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    methods.add_method(
+        "settings",
+        |lua, this, (mono, wall, room, xml): (f64, f64, String, String)| {
+            let room = bare(&room)?;
+            this.input(
+                lua,
+                now(mono, wall),
+                Input::Settings {
+                    room: &room,
+                    form: form(&xml)?,
+                },
+            )
+        },
+    );
+    // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor })
+    methods.add_method(
+        "affiliation",
+        |lua, this, (mono, wall, room, jid, entry): (f64, f64, String, String, Table)| {
+            let (room, jid) = (bare(&room)?, bare(&jid)?);
+            let text = |key: &str| entry.get::<Option<String>>(key);
+            let (name, nick) = (text("affiliation")?, text("nick")?);
+            let (reason, actor) = (text("reason")?, text("actor")?);
+            let input = Input::Affiliation {
+                room: &room,
+                jid: &jid,
+                affiliation: affiliation(name.as_deref()),
+                reserved_nick: nick.as_deref(),
+                reason: reason.as_deref(),
+                actor: actor.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // act(mono, wall, room, token, act): act has actor_nick, actor_jid, reason, and role + nick, or affiliation +
+    // jid (+ nick), or form, or destroy (a table with jid, reason, password)
+    methods.add_method(
+        "act",
+        |lua, this, (mono, wall, room, token, act): (f64, f64, String, u64, Table)| {
+            let room = bare(&room)?;
+            let act = act_of(&act)?;
+            this.input(
+                lua,
+                now(mono, wall),
+                Input::Act {
+                    room: &room,
+                    token,
+                    act,
+                },
+            )
+        },
+    );
+    methods.add_method(
+        "join_request",
+        |lua, this, (mono, wall, room, user): (f64, f64, String, String)| {
+            let (room, user) = (bare(&room)?, full(&user)?);
+            this.input(
+                lua,
+                now(mono, wall),
+                Input::JoinRequest {
+                    room: &room,
+                    user: &user,
+                },
+            )
+        },
+    );
+}
+
+fn act_of(act: &Table) -> mlua::Result<Act> {
+    let text = |key: &str| act.get::<Option<String>>(key);
+    let jid = |key: &str| text(key)?.map(|jid| bare(&jid)).transpose();
+    let kind = if let Some(name) = text("role")? {
+        ActKind::Role {
+            nick: act.get("nick")?,
+            serial: None,
+            role: role(Some(&name)),
+        }
+    } else if let Some(name) = text("affiliation")? {
+        let Some(jid) = jid("jid")? else {
+            return Err(mlua::Error::runtime("an affiliation needs a jid"));
+        };
+        ActKind::Affiliation {
+            jid,
+            affiliation: affiliation(Some(&name)),
+            nick: text("nick")?,
+        }
+    } else if let Some(xml) = text("form")? {
+        ActKind::Config { form: form(&xml)? }
+    } else {
+        ActKind::Destroy {
+            venue: jid("venue")?,
+            password: text("password")?,
+        }
+    };
+    Ok(Act {
+        actor_nick: text("actor_nick")?,
+        actor_jid: jid("actor_jid")?,
+        kind,
+        reason: text("reason")?,
+    })
+}
+
+fn add_occupant_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // occupant(mono, wall, room, nick, jid, affiliation, role, occupant_id, payload)
+    methods.add_method("occupant", |lua, this, args: OccupantArgs| {
+        let (mono, wall, room, nick, jid, aff, role_name, occupant_id, payload) = args;
+        let (room, jid) = (bare(&room)?, any(&jid)?);
+        let occupant_id = occupant_id.as_ref().map(str_of).transpose()?;
+        let input = Input::Occupant(Occupant {
+            room: &room,
+            nick: &str_of(&nick)?,
+            jid: &jid,
+            affiliation: affiliation(aff.as_deref()),
+            role: role(role_name.as_deref()),
+            occupant_id: occupant_id.as_deref(),
+            payload: &str_of(&payload)?,
+        });
+        this.input(lua, now(mono, wall), input)
+    });
+    // occupant_left(mono, wall, room, { nick, codes, new_nick, affiliation, actor, reason, payload })
+    methods.add_method(
+        "occupant_left",
+        |lua, this, (mono, wall, room, left): (f64, f64, String, Table)| {
+            let room = bare(&room)?;
+            let text = |key: &str| left.get::<Option<String>>(key);
+            let nick: String = left.get("nick")?;
+            let codes: Option<Vec<u16>> = left.get("codes")?;
+            let (new_nick, actor, reason) = (text("new_nick")?, text("actor")?, text("reason")?);
+            let (name, payload) = (text("affiliation")?, text("payload")?);
+            let input = Input::OccupantLeft(Departure {
+                room: Some(&room),
+                nick: &nick,
+                codes: codes.as_deref().unwrap_or_default(),
+                new_nick: new_nick.as_deref(),
+                affiliation: name.as_deref().map(|name| affiliation(Some(name))),
+                actor: actor.as_deref(),
+                reason: reason.as_deref(),
+                payload: payload.as_deref().unwrap_or_default(),
+            });
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // groupchat(mono, wall, room, nick, id, payload, keep) -> "accepted", id, kept
+    methods.add_method(
+        "groupchat",
+        |lua,
+         this,
+         (mono, wall, room, nick, id, payload, keep): (
+            f64,
+            f64,
+            String,
+            LuaString,
+            Option<LuaString>,
+            LuaString,
+            bool,
+        )| {
+            let room = bare(&room)?;
+            let id = id.as_ref().map(str_of).transpose()?;
+            let input = Input::Groupchat {
+                room: &room,
+                nick: &str_of(&nick)?,
+                message_id: id.as_deref(),
+                payload: &str_of(&payload)?,
+                keep,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+}
+
+type OccupantArgs = (
+    f64,
+    f64,
+    String,
+    LuaString,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<LuaString>,
+    LuaString,
+);
+
+fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // peer_iq(mono, wall, from, to, type, id, payload_xml, taken)
+    methods.add_method(
+        "peer_iq",
+        |lua,
+         this,
+         (mono, wall, from, to, kind, id, payload, taken): (
+            f64,
+            f64,
+            String,
+            String,
+            String,
+            String,
+            LuaString,
+            bool,
+        )| {
+            let (from, to) = (any(&from)?, any(&to)?);
+            let kind = if kind == "get" { IqKind::Get } else { IqKind::Set };
+            let payload = str_of(&payload)?;
+            let input = Input::PeerIq {
+                from: &from,
+                to: &to,
+                kind,
+                id: &id,
+                payload: &payload,
+                taken,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // peer_answer(mono, wall, from, id, payload_xml | nil, error_type, error_condition, error_text)
+    methods.add_method("peer_answer", |lua, this, args: AnswerArgs| {
+        let (mono, wall, from, id, payload, kind, condition, text) = args;
+        let from = any(&from)?;
+        let payload = payload.as_ref().map(str_of).transpose()?;
+        let answer = match condition {
+            None => Ok(payload.as_deref().unwrap_or_default()),
+            Some(condition) => Err(StanzaError::from_parts(
+                kind.as_deref(),
+                Some(&condition),
+                text.as_deref(),
+            )),
+        };
+        this.input(
+            lua,
+            now(mono, wall),
+            Input::PeerAnswer {
+                from: &from,
+                id: &id,
+                answer,
+            },
+        )
+    });
+    // peer_presence(mono, wall, from, to, available, item): item has affiliation, role, jid, occupant_id, serial,
+    // codes, new_nick, actor, reason
+    methods.add_method(
+        "peer_presence",
+        |lua, this, (mono, wall, from, to, available, item): (f64, f64, String, String, bool, Table)| {
+            let (from, to) = (full(&from)?, full(&to)?);
+            let text = |key: &str| item.get::<Option<String>>(key);
+            let (aff, role_name, jid) = (text("affiliation")?, text("role")?, text("jid")?);
+            let (occupant_id, new_nick) = (text("occupant_id")?, text("new_nick")?);
+            let (actor, reason) = (text("actor")?, text("reason")?);
+            let codes: Option<Vec<u16>> = item.get("codes")?;
+            let jid = jid.and_then(|jid| any(&jid).ok());
+            let input = Input::PeerPresence(PeerPresence {
+                from: &from,
+                to: &to,
+                available,
+                affiliation: affiliation(aff.as_deref()),
+                role: role(role_name.as_deref()),
+                jid: jid.as_ref(),
+                occupant_id: occupant_id.as_deref(),
+                serial: text("serial")?.and_then(|serial| serial.parse().ok()),
+                codes: codes.as_deref().unwrap_or_default(),
+                new_nick: new_nick.as_deref(),
+                actor: actor.as_deref(),
+                reason: reason.as_deref(),
+            });
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // peer_groupchat(mono, wall, from, to, id, payload, keep, event_id, event_origin, event_inc, event_seq, event_at)
+    methods.add_method("peer_groupchat", peer_groupchat);
+    methods.add_method(
+        "peer_subject",
+        |lua, this, (mono, wall, from, room, text): (f64, f64, String, String, String)| {
+            let (from, room) = (any(&from)?, bare(&room)?);
+            let input = Input::PeerSubject {
+                from: &from,
+                room: &room,
+                text: &text,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    methods.add_method(
+        "peer_error",
+        |lua, this, (mono, wall, from, kind, condition): (f64, f64, String, String, String)| {
+            let from = any(&from)?;
+            let error = StanzaError::from_parts(Some(&kind), Some(&condition), None);
+            this.input(
+                lua,
+                now(mono, wall),
+                Input::PeerError {
+                    from: &from,
+                    error: &error,
+                },
+            )
+        },
+    );
+}
+
+type AnswerArgs = (
+    f64,
+    f64,
+    String,
+    String,
+    Option<LuaString>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+type GroupchatArgs = (
+    f64,
+    f64,
+    String,
+    String,
+    Option<LuaString>,
+    LuaString,
+    bool,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result<MultiValue> {
+    let (mono, wall, from, to, id, payload, keep, event_id, origin, incarnation, seq, at) = args;
+    let (from, to) = (full(&from)?, full(&to)?);
+    let id = id.as_ref().map(str_of).transpose()?;
+    let is_stamped = event_id.is_some() || incarnation.is_some() || seq.is_some() || at.is_some();
+    let event = is_stamped.then(|| {
+        EventStamp::from_attrs(
+            event_id.as_deref(),
+            origin.as_deref(),
+            incarnation.as_deref(),
+            seq.as_deref(),
+            at.as_deref(),
+        )
+    });
+    let event = match event.transpose() {
+        Ok(event) => event,
+        Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
+    };
+    let input = Input::PeerGroupchat {
+        from: &from,
+        to: &to,
+        message_id: id.as_deref(),
+        event,
+        payload: &str_of(&payload)?,
+        keep,
+    };
+    this.input(lua, now(mono, wall), input)
+}
