@@ -6,7 +6,7 @@ use std::ops::Deref;
 use anyhow::Result;
 use minidom::Element;
 
-use crate::stream::Inbox;
+use crate::inbox::Inbox;
 use crate::xml::stanza;
 
 /// A component that says exactly what a test tells it to, and answers nothing by itself.

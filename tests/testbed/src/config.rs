@@ -1,6 +1,6 @@
 //! A server's configuration file.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -30,7 +30,8 @@ pub struct ServerSpec {
     pub storage: Storage,
     /// Whether the MUC service loads `dmuc` from `target/plugin`.
     pub dmuc: bool,
-    /// Whether `dmuc_peers` lists the MUC services of all other servers that load `dmuc`.
+    /// Whether `dmuc_peers` lists the MUC services of all other servers that load `dmuc`
+    /// (unless one of `muc_lines` sets it).
     pub peers: bool,
     /// Whether the MUC service keeps an archive (`mod_muc_mam`, every room).
     pub mam: bool,
@@ -40,9 +41,9 @@ pub struct ServerSpec {
     pub log_level: String,
     /// More modules for the MUC service.
     pub muc_modules: Vec<String>,
-    /// More lines (Lua) for the MUC service; the last one that sets an option wins.
+    /// More lines (Lua) for the MUC service; they replace the testbed's own setting of an option.
     pub muc_lines: Vec<String>,
-    /// More lines (Lua) for the global section.
+    /// More lines (Lua) for the global section; they replace the testbed's own setting of an option.
     pub global_lines: Vec<String>,
     /// XEP-0114 components: host name and secret.
     pub components: Vec<(String, String)>,
@@ -130,8 +131,57 @@ fn list<S: AsRef<str>>(items: &[S]) -> String {
     format!("{{ {} }}", items.join("; "))
 }
 
+/// Options in order; one that an extra line sets is left out (Prosody warns about duplicates).
+struct Section<'a> {
+    out: String,
+    extra: &'a [String],
+}
+
+impl<'a> Section<'a> {
+    fn new(header: &str, extra: &'a [String]) -> Section<'a> {
+        Section {
+            out: format!("{header}\n"),
+            extra,
+        }
+    }
+
+    fn set(&mut self, name: &str, value: impl Display) {
+        let overridden = self.extra.iter().any(|line| {
+            line.trim_start()
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        });
+        if !overridden {
+            // Writing to a string does not fail.
+            let _ = writeln!(self.out, "{name} = {value}");
+        }
+    }
+
+    fn end(mut self) -> String {
+        for line in self.extra {
+            self.out.push_str(line);
+            self.out.push('\n');
+        }
+        self.out
+    }
+}
+
 /// Writes the configuration of one server.
 pub(crate) fn render(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
+    let mut out = global(spec, at);
+    out.push_str(&format!("\nVirtualHost {}\n\n", quoted(&spec.domain)));
+    out.push_str(&muc(spec, at));
+    for (host, secret) in &spec.components {
+        out.push_str(&format!(
+            "\nComponent {}\ncomponent_secret = {}\n",
+            quoted(host),
+            quoted(secret)
+        ));
+    }
+    out
+}
+
+fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     let mut modules = vec![
         "testbed",
         "roster",
@@ -147,94 +197,103 @@ pub(crate) fn render(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     if spec.smacks {
         modules.push("smacks");
     }
-    let address = at.address.to_string();
-    let testbed = workspace().join("tests/testbed/prosody");
-    let plugins = workspace().join("target/plugin");
-    let mut out = String::new();
-    let mut line = |text: String| {
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "{text}");
-    };
-    line("-- Written by the testbed".to_owned());
-    line("run_as_root = true".to_owned());
-    line("daemonize = false".to_owned());
-    line("use_ipv6 = false".to_owned());
-    line(format!("pidfile = {}", path(&at.dir.join("prosody.pid"))));
-    line(format!("data_path = {}", path(&at.dir.join("data"))));
-    line(format!(
-        "plugin_paths = {{ {}; {} }}",
-        path(&testbed),
-        path(&plugins)
-    ));
-    line(format!("modules_enabled = {}", list(&modules)));
-    line("modules_disabled = { \"dialback\"; \"s2s_bidi\"; \"offline\" }".to_owned());
-    line(format!(
-        "log = {{ {{ to = \"stdout\"; timestamps = \"%H:%M:%S\"; levels = {{ min = {} }} }} }}",
-        quoted(&spec.log_level)
-    ));
+    let plugins = [
+        workspace().join("tests/testbed/prosody"),
+        workspace().join("target/plugin"),
+    ];
+    let mut section = Section::new("-- Written by the testbed", &spec.global_lines);
+    section.set("run_as_root", true);
+    section.set("daemonize", false);
+    section.set("use_ipv6", false);
+    section.set("pidfile", path(&at.dir.join("prosody.pid")));
+    section.set("data_path", path(&at.dir.join("data")));
+    section.set(
+        "plugin_paths",
+        format_args!("{{ {}; {} }}", path(&plugins[0]), path(&plugins[1])),
+    );
+    section.set("modules_enabled", list(&modules));
+    section.set("modules_disabled", list(&["dialback", "s2s_bidi", "offline"]));
+    section.set(
+        "log",
+        format_args!(
+            "{{ {{ to = \"stdout\"; timestamps = \"%H:%M:%S\"; levels = {{ min = {} }} }} }}",
+            quoted(&spec.log_level)
+        ),
+    );
     for option in [
         "interfaces",
         "local_interfaces",
         "component_interfaces",
         "testbed_interfaces",
     ] {
-        line(format!("{option} = {{ {} }}", quoted(&address)));
+        section.set(option, list(&[at.address.to_string()]));
     }
-    line("c2s_ports = { 5222 }; s2s_ports = { 5269 }; component_ports = { 5347 }".to_owned());
-    line("c2s_direct_tls_ports = {}; s2s_direct_tls_ports = {}".to_owned());
-    line("authentication = \"insecure\"".to_owned());
-    line("insecure_open_authentication = \"Yes please, I know what I'm doing!\"".to_owned());
-    line("c2s_require_encryption = false; allow_unencrypted_plain_auth = true".to_owned());
-    line("s2s_require_encryption = true; s2s_secure_auth = true".to_owned());
-    line(format!(
-        "ssl = {{ certificate = {}; key = {}; cafile = {} }}",
-        path(&at.certificate.certificate),
-        path(&at.certificate.key),
-        path(&at.certificate.authority)
-    ));
+    section.set("c2s_ports", "{ 5222 }");
+    section.set("s2s_ports", "{ 5269 }");
+    section.set("component_ports", "{ 5347 }");
+    section.set("c2s_direct_tls_ports", "{}");
+    section.set("s2s_direct_tls_ports", "{}");
+    // Every user exists, every password is right.
+    section.set("authentication", quoted("insecure"));
+    section.set(
+        "insecure_open_authentication",
+        quoted("Yes please, I know what I'm doing!"),
+    );
+    section.set("c2s_require_encryption", false);
+    section.set("allow_unencrypted_plain_auth", true);
+    section.set("s2s_require_encryption", true);
+    section.set("s2s_secure_auth", true);
+    section.set(
+        "ssl",
+        format_args!(
+            "{{ certificate = {}; key = {}; cafile = {} }}",
+            path(&at.certificate.certificate),
+            path(&at.certificate.key),
+            path(&at.certificate.authority)
+        ),
+    );
     // "static": what the hosts file does not have does not exist, and nobody is asked.
-    line(format!(
-        "unbound = {{ resolvconf = false; hoststxt = {}; options = {{ [\"local-zone:\"] = \"lit. static\" }} }}",
-        path(at.hosts_file)
-    ));
+    section.set(
+        "unbound",
+        format_args!(
+            "{{ resolvconf = false; hoststxt = {}; options = {{ [\"local-zone:\"] = \"lit. static\" }} }}",
+            path(at.hosts_file)
+        ),
+    );
     match spec.storage {
-        Storage::Internal => line("storage = \"internal\"".to_owned()),
+        Storage::Internal => section.set("storage", quoted("internal")),
         Storage::Sqlite => {
-            line("storage = \"sql\"".to_owned());
-            line(format!(
-                "sql = {{ driver = \"SQLite3\"; database = {} }}",
-                path(&at.dir.join("data/prosody.sqlite"))
-            ));
+            section.set("storage", quoted("sql"));
+            let database = path(&at.dir.join("data/prosody.sqlite"));
+            section.set(
+                "sql",
+                format_args!("{{ driver = \"SQLite3\"; database = {database} }}"),
+            );
         }
     }
-    for extra in &spec.global_lines {
-        line(extra.clone());
-    }
-    line(format!("\nVirtualHost {}", quoted(&spec.domain)));
-    line(format!("\nComponent {} \"muc\"", quoted(&spec.muc)));
-    let mut muc_modules = spec.muc_modules.clone();
-    if spec.mam {
-        muc_modules.insert(0, "muc_mam".to_owned());
-    }
+    section.end()
+}
+
+fn muc(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
+    let mut modules: Vec<&str> = Vec::new();
     if spec.dmuc {
-        muc_modules.insert(0, "dmuc".to_owned());
+        modules.push("dmuc");
     }
-    line(format!("modules_enabled = {}", list(&muc_modules)));
-    line(format!(
-        "name = {}",
-        quoted(&format!("Chatrooms of {}", spec.domain))
-    ));
-    line("restrict_room_creation = false".to_owned());
-    line("muc_log_by_default = true; muc_log_all_rooms = true".to_owned());
+    if spec.mam {
+        modules.push("muc_mam");
+    }
+    modules.extend(spec.muc_modules.iter().map(String::as_str));
+    let mut section = Section::new(
+        &format!("Component {} \"muc\"", quoted(&spec.muc)),
+        &spec.muc_lines,
+    );
+    section.set("modules_enabled", list(&modules));
+    section.set("name", quoted(&format!("Chatrooms of {}", spec.domain)));
+    section.set("restrict_room_creation", false);
+    section.set("muc_log_by_default", true);
+    section.set("muc_log_all_rooms", true);
     if spec.dmuc && spec.peers {
-        line(format!("dmuc_peers = {}", list(at.peers)));
+        section.set("dmuc_peers", list(at.peers));
     }
-    for extra in &spec.muc_lines {
-        line(extra.clone());
-    }
-    for (host, secret) in &spec.components {
-        line(format!("\nComponent {}", quoted(host)));
-        line(format!("component_secret = {}", quoted(secret)));
-    }
-    out
+    section.end()
 }

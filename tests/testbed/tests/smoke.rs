@@ -1,9 +1,14 @@
 //! The testbed itself works: servers federate, clients talk, links break and heal, servers die and return.
 
+use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
 use dmuc_testbed::{Element, Federation, Storage, Version, body, stanza};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 const ROOM: &str = "coven@chat.shakespeare.lit";
 
@@ -286,5 +291,75 @@ async fn servers_of_both_versions_federate() -> Result<()> {
         .start()
         .await?;
     fed.settle(2).await?;
+    fed.finish().await
+}
+
+/// Not a test of its own: the process that [`servers_die_with_their_owner`] kills.
+#[tokio::test]
+#[ignore = "run by another test"]
+async fn an_owner_that_will_be_killed() -> Result<()> {
+    let fed = Federation::builder().label("orphans").servers(2).start().await?;
+    fed[1].pause()?;
+    let pids: Vec<String> = fed
+        .servers()
+        .iter()
+        .filter_map(|s| s.pid())
+        .map(|p| p.to_string())
+        .collect();
+    println!("\npids {}", pids.join(" "));
+    std::future::pending().await
+}
+
+#[test]
+fn servers_die_with_their_owner() -> Result<()> {
+    let mut owner = Command::new(std::env::current_exe()?)
+        .args([
+            "--ignored",
+            "--exact",
+            "--nocapture",
+            "an_owner_that_will_be_killed",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(owner.stdout.take().expect("piped")).lines();
+    let pids: Vec<OwnedFd> = lines
+        .map_while(Result::ok)
+        .find_map(|line| {
+            line.strip_prefix("pids ").map(|l| {
+                l.split(' ')
+                    .map(|p| p.parse().expect("a pid"))
+                    .collect::<Vec<i32>>()
+            })
+        })
+        .expect("the owner starts its servers")
+        .into_iter()
+        .map(|pid| pidfd_open(Pid::from_raw(pid).expect("not zero"), PidfdFlags::empty()))
+        .collect::<Result<_, _>>()?;
+    assert_eq!(pids.len(), 2);
+    owner.kill()?;
+    owner.wait()?;
+    for pid in &pids {
+        let ten_seconds = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        let ended = poll(&mut [PollFd::new(pid, PollFlags::IN)], Some(&ten_seconds))?;
+        assert_eq!(ended, 1, "a server outlived its owner");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rejoining_does_not_mistake_old_messages_for_history() -> Result<()> {
+    let fed = Federation::builder().label("rejoin").servers(1).start().await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone.join(ROOM, "firstcrone").await?;
+    crone.say(ROOM, "Double, double").await?;
+    crone.sync().await?;
+    let again = crone
+        .join_with(ROOM, "firstcrone", "<history maxstanzas='0'/>")
+        .await??;
+    assert_eq!(again.history_bodies(), Vec::<String>::new());
+    crone.expect_body("Double, double").await?;
     fed.finish().await
 }

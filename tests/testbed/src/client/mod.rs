@@ -8,7 +8,8 @@ use std::ops::Deref;
 use anyhow::{Context, Result, bail};
 use minidom::Element;
 
-use crate::stream::{Account, Inbox};
+use crate::inbox::Inbox;
+use crate::stream::Account;
 use crate::xml::{CLIENT, DISCO_INFO, DISCO_ITEMS, body, error_condition, escape, stanza, to_string};
 
 pub use mam::MamItem;

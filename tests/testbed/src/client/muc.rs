@@ -101,17 +101,18 @@ impl Client {
 
     /// Joins with content for `<x xmlns='http://jabber.org/protocol/muc'/>`: a password, limits of history.
     pub async fn join_with(&self, room: &str, nick: &str, x: &str) -> Result<Result<Joined, JoinError>> {
+        let mark = self.mark();
         self.send_xml(&format!(
             "<presence to='{}/{}'><x xmlns='{MUC}'>{x}</x></presence>",
             escape(room),
             escape(nick)
         ))
         .await?;
-        self.joining(room).await
+        self.joining(mark, room).await
     }
 
-    /// The rest of a join whose presence was sent by other means.
-    pub async fn joining(&self, room: &str) -> Result<Result<Joined, JoinError>> {
+    /// The rest of a join whose presence was sent by other means, after [`Inbox::mark`](crate::Inbox::mark).
+    pub async fn joining(&self, mark: u64, room: &str) -> Result<Result<Joined, JoinError>> {
         let mut all = Vec::new();
         let mut presences = Vec::new();
         let mut history = Vec::new();
@@ -119,7 +120,7 @@ impl Client {
         let prefix = format!("{room}/");
         loop {
             let next = self
-                .expect(&format!("what {room} sends to a joiner"), |s| {
+                .expect_since(mark, &format!("what {room} sends to a joiner"), |s| {
                     (s.is("presence", CLIENT)
                         || (s.is("message", CLIENT) && s.attr("type") == Some("groupchat")))
                         && s.attr("from")
