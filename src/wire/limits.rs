@@ -22,7 +22,7 @@ pub const MAX_HISTORY_MESSAGES: usize = 1_000;
 pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 /// Largest control payload, in bytes. Prosody's own default limit for a stanza between servers is 512 KiB;
 /// a C host has no such limit, so this one stands for it.
-pub const MAX_CONTROL_BYTES: usize = 8 * 1024 * 1024;
+pub const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;
 /// Deepest nesting of elements. The DOM is walked and dropped recursively, so without this a few hundred
 /// kilobytes of `<a><a><a>…` would overflow the stack.
 pub const MAX_DEPTH: usize = 64;

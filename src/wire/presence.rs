@@ -2,10 +2,12 @@
 //!
 //! On Prosody's hot paths the Lua shim takes and builds presences itself; this is for the C face, the simulator and tests.
 
-use jid::{Jid, ResourcePart};
+use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
 
-use super::dom::{bad, child_text, id, jid, nick, only, over, required, required_number, text_attr, to_jid};
+use super::dom::{
+    bad, child_text, decimal, id, jid, nick, only, over, required, required_number, text_attr, to_id, to_jid,
+};
 use super::limits::MAX_STATUS_CODES;
 use super::payload::collect;
 use super::roster::belongs_to_client;
@@ -75,10 +77,11 @@ pub fn write_presence(presence: &Presence) -> String {
     out
 }
 
-/// The error a user gets who joins `nick` of the source and is sent to a shadow instead (XEP-0281 section 3.5).
-pub fn write_redirect(source: &jid::BareJid, nick: &ResourcePart, to: &Jid, shadow: &jid::BareJid) -> String {
+/// The error a user gets who joins the source and is sent to a shadow instead; `asked` is the room JID with the nick
+/// that was asked for (XEP-0281 section 3.5).
+pub fn write_redirect(asked: &FullJid, to: &Jid, shadow: &BareJid) -> String {
     write_presence(&Presence {
-        from: source.with_resource(nick).into(),
+        from: asked.clone().into(),
         to: to.clone(),
         kind: PresenceKind::Error(StanzaError::redirect(shadow)),
         item: None,
@@ -212,8 +215,8 @@ impl OccupantStamp {
     pub fn from_attrs(occupant_id: Option<&str>, serial: Option<&str>) -> Result<OccupantStamp, WireError> {
         let serial = serial.ok_or_else(|| bad("<occupant/> lacks the attribute 'serial'"))?;
         Ok(OccupantStamp {
-            occupant_id: occupant_id.map(|id| super::dom::to_id("id", id)).transpose()?,
-            serial: super::dom::decimal("serial", serial)?,
+            occupant_id: occupant_id.map(|id| to_id("id", id)).transpose()?,
+            serial: decimal("serial", serial)?,
         })
     }
 

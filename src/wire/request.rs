@@ -25,6 +25,8 @@ pub enum Request {
     Config(Config),
     /// Set, instance to instance: occupants and affiliations.
     Roster(Roster),
+    /// Get, instance to instance: your occupants (ours; an empty `<roster/>`).
+    RosterQuery,
     /// Get, instance to instance: the history.
     History(History),
     /// Set, instance to instance: do this for one of my occupants.
@@ -43,7 +45,7 @@ impl Request {
     /// The type of IQ it travels in.
     pub fn iq_kind(&self) -> IqKind {
         match self {
-            Request::History(_) | Request::DiscoInfo => IqKind::Get,
+            Request::RosterQuery | Request::History(_) | Request::DiscoInfo => IqKind::Get,
             _ => IqKind::Set,
         }
     }
@@ -60,6 +62,10 @@ impl Request {
             (ns::DMUC, "replicate") => Request::Replicate(Replicate::read(&el)?),
             (ns::DMUC, "peerhost") => Request::Peerhost(Peerhost::read(&el)?),
             (ns::DMUC, "config") => Request::Config(Config::read(&el)?),
+            (ns::DMUC, "roster") if kind == IqKind::Get => match el.children().next() {
+                None => Request::RosterQuery,
+                Some(_) => return Err(bad("a question for the roster is empty")),
+            },
             (ns::DMUC, "roster") => Request::Roster(Roster::read(&el)?),
             (ns::DMUC, "room") => Request::History(History::read(&el)?),
             (ns::OURS, "act") => Request::Act(Act::read(&el)?),
@@ -92,6 +98,7 @@ impl Request {
             Request::Peerhost(peerhost) => peerhost.write(&mut out),
             Request::Config(config) => config.write(&mut out),
             Request::Roster(roster) => roster.write(&mut out),
+            Request::RosterQuery => Tag::within(&mut out, "roster", ns::DMUC).empty(),
             Request::History(history) => history.write(&mut out),
             Request::Act(act) => act.write(&mut out),
             Request::Close(close) => close.write(&mut out),
