@@ -19,10 +19,13 @@
 //! Panics are bugs. A face catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
 //! this crate must not be built with `panic = "abort"`.
 
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod config;
 pub mod engine;
 pub mod error;
 pub mod ids;
+pub mod inbound;
 #[cfg(any(feature = "lua54", feature = "lua53", feature = "lua52", feature = "lua51"))]
 mod lua;
 pub mod snapshot;

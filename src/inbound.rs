@@ -1,0 +1,607 @@
+//! Stanzas that come in as XML, as inputs of the engine: for hosts without a stanza type of their own (the C face,
+//! the simulator). Prosody hands over attributes instead ([`Input`] by [`Input`]).
+
+use jid::{BareJid, Jid};
+use minidom::Element;
+use minidom::rxml::{AttrMap, Event, Namespace, Reader};
+
+use crate::engine::{Engine, Input, Now, PeerPresence, Verdict};
+use crate::error::Error;
+use crate::wire::{
+    Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Stanza, StanzaError,
+    WireError, ns, split_payload, write_iq, write_message, write_presence,
+};
+
+/// Chat states (XEP-0085): what somebody is doing just now.
+const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// What may be done with a message (XEP-0334).
+const HINTS: &str = "urn:xmpp:hints";
+
+/// The start tag of a stanza: enough to answer it, whatever else is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    kind: HeadKind,
+    from: Jid,
+    to: Jid,
+    id: Option<String>,
+    /// Errors and results are never answered.
+    is_answer: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeadKind {
+    Iq,
+    Presence,
+    Message,
+}
+
+impl Head {
+    /// Reads the start tag; `None` when this is no stanza or does not say from whom to whom it goes.
+    pub fn read(xml: &str) -> Option<Head> {
+        let (namespace, name, attrs) = start_tag(xml)?;
+        if !(namespace.is_empty() || namespace == ns::CLIENT) {
+            return None;
+        }
+        let kind = match name.as_str() {
+            "iq" => HeadKind::Iq,
+            "presence" => HeadKind::Presence,
+            "message" => HeadKind::Message,
+            _ => return None,
+        };
+        let attr = |name: &str| attrs.get(&Namespace::NONE, name).map(String::as_str);
+        Some(Head {
+            kind,
+            from: Jid::new(attr("from")?).ok()?,
+            to: Jid::new(attr("to")?).ok()?,
+            id: attr("id").map(str::to_owned),
+            is_answer: matches!(attr("type"), Some("error" | "result")),
+        })
+    }
+
+    /// The sender.
+    pub fn from(&self) -> &Jid {
+        &self.from
+    }
+
+    /// The addressee.
+    pub fn to(&self) -> &Jid {
+        &self.to
+    }
+
+    /// The stanza that tells the sender of `error`, if this is one that is answered.
+    pub fn refusal(&self, error: &StanzaError) -> Option<String> {
+        if self.is_answer {
+            return None;
+        }
+        let (from, to, error) = (self.to.clone(), self.from.clone(), error.clone());
+        Some(match self.kind {
+            HeadKind::Iq => write_iq(&Iq {
+                from,
+                to,
+                id: self.id.clone()?,
+                body: IqBody::Error(error),
+            }),
+            HeadKind::Presence => write_presence(&Presence {
+                from,
+                to,
+                kind: PresenceKind::Error(error),
+                item: None,
+                statuses: Vec::new(),
+                stamp: None,
+                payload: String::new(),
+            }),
+            HeadKind::Message => write_message(&Message {
+                from,
+                to,
+                kind: MessageKind::Error(error),
+                id: self.id.clone(),
+                event: None,
+                payload: String::new(),
+            }),
+        })
+    }
+}
+
+/// A stanza that came in, taken apart.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    stanza: Stanza,
+    /// Bare JID of the addressee.
+    to: BareJid,
+    /// A message's children without what the engine reads.
+    payload: String,
+    /// The subject, when the message is nothing else.
+    subject: Option<String>,
+    /// Whether the message is worth keeping.
+    keep: bool,
+}
+
+impl Inbound {
+    /// Parses a complete stanza of `jabber:client`; without `xmlns` it counts as one.
+    ///
+    /// # Errors
+    /// What the sender is answered with.
+    pub fn parse(xml: &str) -> Result<Inbound, WireError> {
+        let stanza = Stanza::parse(xml)?;
+        let to = match &stanza {
+            Stanza::Iq(iq) => iq.to.to_bare(),
+            Stanza::Presence(presence) => presence.to.to_bare(),
+            Stanza::Message(message) => message.to.to_bare(),
+        };
+        let mut inbound = Inbound {
+            to,
+            payload: String::new(),
+            subject: None,
+            keep: false,
+            stanza,
+        };
+        if let Stanza::Message(message) = &inbound.stanza
+            && message.kind == MessageKind::Groupchat
+        {
+            let root = wrapped(&message.payload)?;
+            inbound.payload = filtered(&root, &message.payload, is_of_message)?;
+            inbound.subject = only_subject(&root);
+            // Who sent it with a number has kept it.
+            inbound.keep = message.event.is_some() || is_worth_keeping(&root);
+        }
+        Ok(inbound)
+    }
+
+    /// The stanza.
+    pub fn stanza(&self) -> &Stanza {
+        &self.stanza
+    }
+
+    /// The input it is, or `None` if it is not for the engine. `taken` is for a `<replicate/>`, see
+    /// [`Input::PeerIq`].
+    pub fn input(&self, taken: bool) -> Option<Input<'_>> {
+        match &self.stanza {
+            Stanza::Iq(iq) => iq_input(iq, taken),
+            Stanza::Presence(presence) => presence_input(presence),
+            Stanza::Message(message) => self.message_input(message),
+        }
+    }
+
+    fn message_input<'a>(&'a self, message: &'a Message) -> Option<Input<'a>> {
+        match &message.kind {
+            MessageKind::Error(error) => Some(Input::PeerError {
+                from: &message.from,
+                error,
+            }),
+            MessageKind::Groupchat => {
+                if let Some(text) = &self.subject {
+                    return Some(Input::PeerSubject {
+                        from: &message.from,
+                        room: &self.to,
+                        text,
+                    });
+                }
+                Some(Input::PeerGroupchat {
+                    from: message.from.try_as_full().ok()?,
+                    to: message.to.try_as_full().ok()?,
+                    message_id: message.id.as_deref(),
+                    event: message.event.clone(),
+                    payload: &self.payload,
+                    keep: self.keep,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// What is shown to clients: the children of a presence or message without those of the engine's.
+    pub fn payload(&self) -> &str {
+        match &self.stanza {
+            Stanza::Iq(_) => "",
+            Stanza::Presence(presence) => &presence.payload,
+            Stanza::Message(_) => &self.payload,
+        }
+    }
+
+    /// The room that this stanza, a `<replicate/>`, asks for at `service`; `None` for every other stanza.
+    pub fn wanted_room(&self, service: &BareJid) -> Option<BareJid> {
+        let Stanza::Iq(Iq {
+            body: IqBody::Set(payload),
+            ..
+        }) = &self.stanza
+        else {
+            return None;
+        };
+        match Request::parse(IqKind::Set, payload) {
+            Ok(Request::Replicate(replicate)) => Some(replicate.id.at(service.domain())),
+            _ => None,
+        }
+    }
+}
+
+/// What came of a stanza.
+#[derive(Debug, Clone)]
+pub struct Handled {
+    /// The engine's verdict, or the error that its sender gets.
+    pub verdict: Result<Verdict, StanzaError>,
+    /// The error as a stanza to send; `None` also for errors that are not answered.
+    pub refusal: Option<String>,
+    /// The stanza, if it could be parsed.
+    pub inbound: Option<Inbound>,
+}
+
+/// Hands a complete stanza to the engine. What is not for it, or malformed but not from a peer, is
+/// [`Verdict::Continue`]. `None`: this is not a stanza, or does not say from whom to whom it goes.
+pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> Option<Handled> {
+    let head = Head::read(xml)?;
+    let inbound = match Inbound::parse(xml) {
+        Ok(inbound) => inbound,
+        Err(error) => {
+            let is_peer = engine
+                .config()
+                .peers
+                .contains_key(&BareJid::from(head.from.domain()));
+            let verdict = if is_peer {
+                Err(StanzaError::from(error))
+            } else {
+                Ok(Verdict::Continue)
+            };
+            return Some(handled(&head, verdict, None));
+        }
+    };
+    let verdict = match inbound.input(taken) {
+        None => Ok(Verdict::Continue),
+        Some(input) => match engine.handle_input(now, input) {
+            Ok(verdict) => Ok(verdict),
+            Err(Error::Refused(error)) => Err(error),
+            Err(Error::UnknownRoom | Error::Poisoned) => Ok(Verdict::Continue),
+        },
+    };
+    Some(handled(&head, verdict, Some(inbound)))
+}
+
+fn handled(head: &Head, verdict: Result<Verdict, StanzaError>, inbound: Option<Inbound>) -> Handled {
+    let refusal = verdict.as_ref().err().and_then(|error| head.refusal(error));
+    Handled {
+        verdict,
+        refusal,
+        inbound,
+    }
+}
+
+/// What a client sent as a groupchat message, ready for [`Input::Groupchat`]: checked, and without what clients
+/// must not forge (DESIGN section 5; XEP-0359 section 4; XEP-0421).
+///
+/// # Errors
+/// It is not a sequence of elements, or too large.
+pub fn message_payload(payload: &str) -> Result<String, WireError> {
+    filtered(&wrapped(payload)?, payload, is_of_message)
+}
+
+/// What a client sent in a presence, ready for [`Input::Occupant`]: as [`message_payload`], and without the parts of
+/// XEP-0045.
+///
+/// # Errors
+/// It is not a sequence of elements, or too large.
+pub fn presence_payload(payload: &str) -> Result<String, WireError> {
+    filtered(&wrapped(payload)?, payload, |child| {
+        is_of_message(child) && !child.has_ns(ns::MUC) && !child.has_ns(ns::MUC_USER)
+    })
+}
+
+fn iq_input(iq: &Iq, taken: bool) -> Option<Input<'_>> {
+    let (from, id) = (&iq.from, iq.id.as_str());
+    let (kind, payload) = match &iq.body {
+        IqBody::Get(payload) => (IqKind::Get, payload),
+        IqBody::Set(payload) => (IqKind::Set, payload),
+        IqBody::Result(payload) => {
+            let answer = Ok(payload.as_deref().unwrap_or_default());
+            return Some(Input::PeerAnswer { from, id, answer });
+        }
+        IqBody::Error(error) => {
+            let answer = Err(error.clone());
+            return Some(Input::PeerAnswer { from, id, answer });
+        }
+    };
+    // Everything else that may be asked of a room or a service is answered by the host.
+    let (namespace, _, _) = start_tag(payload)?;
+    (namespace == ns::DMUC || namespace == ns::OURS).then_some(Input::PeerIq {
+        from,
+        to: &iq.to,
+        kind,
+        id,
+        payload,
+        taken,
+    })
+}
+
+fn presence_input(presence: &Presence) -> Option<Input<'_>> {
+    let from = &presence.from;
+    let available = match &presence.kind {
+        PresenceKind::Error(error) => return Some(Input::PeerError { from, error }),
+        PresenceKind::Available => true,
+        PresenceKind::Unavailable => false,
+    };
+    let item = presence.item.as_ref();
+    let stamp = presence.stamp.as_ref();
+    Some(Input::PeerPresence(PeerPresence {
+        from: from.try_as_full().ok()?,
+        to: presence.to.try_as_full().ok()?,
+        available,
+        affiliation: item.map(|item| item.affiliation).unwrap_or_default(),
+        role: item.map(|item| item.role).unwrap_or_default(),
+        jid: item.and_then(|item| item.jid.as_ref()),
+        occupant_id: stamp.and_then(|stamp| stamp.occupant_id.as_deref()),
+        serial: stamp.map(|stamp| stamp.serial),
+        codes: &presence.statuses,
+        new_nick: item.and_then(|item| item.nick.as_deref()),
+        actor: item.and_then(|item| item.actor.as_deref()),
+        reason: item.and_then(|item| item.reason.as_deref()),
+    }))
+}
+
+/// Namespace, name and attributes of the root element. Nothing after its start tag is looked at.
+fn start_tag(xml: &str) -> Option<(String, String, AttrMap)> {
+    let mut reader: Reader<&[u8]> = Reader::new(xml.as_bytes());
+    loop {
+        match reader.read() {
+            Ok(Some(Event::StartElement(_, (namespace, name), attrs))) => {
+                return Some((namespace.to_string(), name.to_string(), attrs));
+            }
+            Ok(Some(Event::XmlDeclaration(..))) => {}
+            _ => return None,
+        }
+    }
+}
+
+/// The elements of a payload as children of an element.
+fn wrapped(payload: &str) -> Result<Element, WireError> {
+    // Before minidom sees it: bounded in size and depth.
+    crate::wire::check_payload(payload)?;
+    format!("<p xmlns='{}'>{payload}</p>", ns::CLIENT)
+        .parse()
+        .map_err(|_| WireError::new(crate::wire::Condition::BadRequest, "this is not well-formed XML"))
+}
+
+/// The elements that pass, each exactly as it was sent.
+fn filtered(root: &Element, payload: &str, passes: impl Fn(&Element) -> bool) -> Result<String, WireError> {
+    let mut out = String::with_capacity(payload.len());
+    for (child, text) in root.children().zip(split_payload(payload)?) {
+        if passes(child) {
+            out.push_str(text);
+        }
+    }
+    Ok(out)
+}
+
+fn is_of_message(child: &Element) -> bool {
+    let is_stamp = child.is("stanza-id", ns::STANZA_ID) || child.has_ns(ns::OCCUPANT_ID);
+    !(is_stamp || child.has_ns(ns::OURS) || child.has_ns(ns::DMUC))
+}
+
+/// The subject of a message that changes it (XEP-0045 section 8.1): with a body or a thread it is an ordinary message.
+fn only_subject(root: &Element) -> Option<String> {
+    let has = |name: &str| root.get_child(name, ns::CLIENT).is_some();
+    let subject = root.get_child("subject", ns::CLIENT)?;
+    (!has("body") && !has("thread")).then(|| subject.text())
+}
+
+/// Whether a message of a peer that numbers nothing belongs into the history: unless it says no, or says only what
+/// is true for the moment.
+fn is_worth_keeping(root: &Element) -> bool {
+    let hint = |name: &str| root.get_child(name, HINTS).is_some();
+    if hint("store") {
+        return true;
+    }
+    let is_content = |child: &Element| {
+        ![CHAT_STATES, HINTS, ns::STANZA_ID, ns::DELAY]
+            .iter()
+            .any(|ns| child.has_ns(*ns))
+    };
+    !hint("no-store") && !hint("no-permanent-store") && root.children().any(is_content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Affiliation, Condition, Role};
+
+    const FROM_TO: &str = "from='theroom@rooms.macbeth.lit/first' to='coven@chat.shakespeare.lit/first'";
+
+    fn message(children: &str) -> Inbound {
+        Inbound::parse(&format!(
+            "<message {FROM_TO} type='groupchat' id='m1'>{children}</message>"
+        ))
+        .unwrap()
+    }
+
+    fn engine() -> Engine {
+        let service = BareJid::new("chat.shakespeare.lit").unwrap();
+        let peer = BareJid::new("rooms.macbeth.lit").unwrap();
+        Engine::new(crate::Config::new(service).with_peer(peer), [1; 32])
+    }
+
+    const NOW: Now = Now {
+        mono_ms: 1_000,
+        wall_ms: 1_700_000_000_000,
+    };
+
+    #[test]
+    fn a_message_loses_what_the_engine_reads_and_what_peers_must_not_stamp() {
+        let inbound = message(
+            "<body>a &amp; b</body><stanza-id xmlns='urn:xmpp:sid:0' by='x' id='y'/>\
+             <origin-id xmlns='urn:xmpp:sid:0' id='z'/><occupant-id xmlns='urn:xmpp:occupant-id:0' id='o'/>\
+             <event xmlns='urn:x-dmuc:0' id='e' inc='1' seq='2' at='5.0'/>",
+        );
+        let Some(Input::PeerGroupchat {
+            payload,
+            event,
+            keep,
+            message_id,
+            ..
+        }) = inbound.input(false)
+        else {
+            panic!("{inbound:?}");
+        };
+        assert_eq!(
+            payload,
+            "<body>a &amp; b</body><origin-id xmlns='urn:xmpp:sid:0' id='z'/>"
+        );
+        assert_eq!(event.map(|event| event.seq), Some(2));
+        assert_eq!(message_id, Some("m1"));
+        assert!(keep);
+    }
+
+    #[test]
+    fn chat_states_and_what_says_no_are_not_kept() {
+        let keeps = |children: &str| match message(children).input(false) {
+            Some(Input::PeerGroupchat { keep, .. }) => keep,
+            other => panic!("{other:?}"),
+        };
+        assert!(keeps("<body>x</body>"));
+        assert!(keeps("<reactions xmlns='urn:xmpp:reactions:0' id='m'/>"));
+        assert!(!keeps(""));
+        assert!(!keeps(
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
+        ));
+        assert!(!keeps("<body>x</body><no-store xmlns='urn:xmpp:hints'/>"));
+        assert!(keeps(
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/><store xmlns='urn:xmpp:hints'/>"
+        ));
+    }
+
+    #[test]
+    fn a_subject_alone_is_a_change_of_subject() {
+        let text = |inbound: &Inbound| match inbound.input(false) {
+            Some(Input::PeerSubject { text, .. }) => Some(text.to_owned()),
+            _ => None,
+        };
+        assert_eq!(text(&message("<subject>Fire</subject>")).as_deref(), Some("Fire"));
+        assert_eq!(text(&message("<subject/>")).as_deref(), Some(""));
+        assert_eq!(text(&message("<subject>Fire</subject><body>Burn</body>")), None);
+        assert_eq!(text(&message("<subject>Fire</subject><thread>t</thread>")), None);
+    }
+
+    #[test]
+    fn a_presence_becomes_its_parts() {
+        let inbound = Inbound::parse(&format!(
+            "<presence {FROM_TO} type='unavailable'><status>bye</status>\
+             <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='member' role='none' nick='second' \
+             jid='a@macbeth.lit/r'><actor nick='k'/><reason>why</reason></item><status code='303'/></x>\
+             <occupant xmlns='urn:x-dmuc:0' id='o' serial='7'/></presence>"
+        ))
+        .unwrap();
+        let Some(Input::PeerPresence(presence)) = inbound.input(false) else {
+            panic!("{inbound:?}");
+        };
+        assert!(!presence.available);
+        assert_eq!(
+            (presence.affiliation, presence.role),
+            (Affiliation::Member, Role::None)
+        );
+        assert_eq!(presence.jid.map(Jid::as_str), Some("a@macbeth.lit/r"));
+        assert_eq!((presence.occupant_id, presence.serial), (Some("o"), Some(7)));
+        assert_eq!((presence.codes, presence.new_nick), (&[303][..], Some("second")));
+        assert_eq!((presence.actor, presence.reason), (Some("k"), Some("why")));
+        assert_eq!(inbound.payload(), "<status>bye</status>");
+    }
+
+    #[test]
+    fn only_control_requests_and_answers_are_for_the_engine() {
+        let is_input = |kind: &str, child: &str| {
+            let xml = format!(
+                "<iq from='rooms.macbeth.lit' to='chat.shakespeare.lit' id='1' type='{kind}'>{child}</iq>"
+            );
+            Inbound::parse(&xml).unwrap().input(false).is_some()
+        };
+        assert!(is_input(
+            "set",
+            "<replicate xmlns='urn:xmpp:dmuc:0'><room id='r'/></replicate>"
+        ));
+        assert!(is_input("set", "<x:act xmlns:x='urn:x-dmuc:0'/>"));
+        assert!(is_input("result", ""));
+        assert!(is_input("error", ""));
+        assert!(!is_input(
+            "get",
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+        ));
+        assert!(!is_input("get", "<ping xmlns='urn:xmpp:ping'/>"));
+    }
+
+    #[test]
+    fn the_room_of_a_replication_request_can_be_asked_for() {
+        let xml = "<iq from='rooms.macbeth.lit' to='chat.shakespeare.lit' id='1' type='set'>\
+                   <replicate xmlns='urn:xmpp:dmuc:0'><room id='TheRoom'/></replicate></iq>";
+        let service = BareJid::new("chat.shakespeare.lit").unwrap();
+        let room = Inbound::parse(xml).unwrap().wanted_room(&service);
+        assert_eq!(
+            room.as_ref().map(|room| room.as_str()),
+            Some("theroom@chat.shakespeare.lit")
+        );
+        assert_eq!(message("<body>x</body>").wanted_room(&service), None);
+    }
+
+    #[test]
+    fn what_a_peer_gets_wrong_is_refused_with_an_error_it_can_use() {
+        let xml = "<iq from='rooms.macbeth.lit' to='chat.shakespeare.lit' id='1' type='set'>\
+                   <replicate xmlns='urn:xmpp:dmuc:0'/></iq>";
+        let handled = handle_stanza(&mut engine(), NOW, xml, false).unwrap();
+        assert_eq!(handled.verdict.unwrap_err().condition, Condition::BadRequest);
+        let refusal = Inbound::parse(&handled.refusal.unwrap()).unwrap();
+        let Stanza::Iq(iq) = refusal.stanza() else {
+            panic!("{refusal:?}")
+        };
+        assert_eq!(
+            (iq.to.as_str(), iq.from.as_str(), iq.id.as_str()),
+            ("rooms.macbeth.lit", "chat.shakespeare.lit", "1")
+        );
+        assert!(matches!(iq.body, IqBody::Error(_)));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_refused_if_it_is_from_a_peer_and_ignored_otherwise() {
+        let cut = |from: &str| {
+            let xml = format!("<message from='{from}' to='coven@chat.shakespeare.lit' id='1'><body>");
+            handle_stanza(&mut engine(), NOW, &xml, false).unwrap()
+        };
+        let refused = cut("theroom@rooms.macbeth.lit/first");
+        assert_eq!(refused.verdict.unwrap_err().condition, Condition::BadRequest);
+        assert!(refused.refusal.is_some());
+        assert_eq!(cut("hag66@shakespeare.lit/pda").verdict, Ok(Verdict::Continue));
+    }
+
+    #[test]
+    fn errors_and_results_are_never_answered() {
+        let xml = format!("<message {FROM_TO} type='error'><body>");
+        let handled = handle_stanza(&mut engine(), NOW, &xml, false).unwrap();
+        assert!(handled.verdict.is_err() && handled.refusal.is_none());
+    }
+
+    #[test]
+    fn what_is_no_stanza_or_comes_from_nowhere_is_not_taken() {
+        for xml in [
+            "",
+            "hello",
+            "<",
+            "<body xmlns='jabber:client' from='a' to='b'/>",
+            "<iq xmlns='jabber:server' from='a' to='b'/>",
+            "<iq to='b' id='1' type='get'/>",
+            "<iq from='a@@b' to='b' id='1' type='get'/>",
+        ] {
+            assert!(handle_stanza(&mut engine(), NOW, xml, false).is_none(), "{xml}");
+        }
+    }
+
+    #[test]
+    fn clients_cannot_forge_our_elements() {
+        let given = "<body>x</body><e:event xmlns:e='urn:x-dmuc:0' id='1'/> <occupant-id xmlns='urn:xmpp:occupant-id:0' id='o'/>";
+        assert_eq!(message_payload(given).unwrap(), "<body>x</body>");
+        let given = "<show>away</show><x xmlns='http://jabber.org/protocol/muc'/>";
+        assert_eq!(presence_payload(given).unwrap(), "<show>away</show>");
+        for bad in [
+            "<body>",
+            "text",
+            "</p><p>",
+            "</message><message>",
+            "<a:b/>",
+            "<!-- c -->",
+        ] {
+            assert!(message_payload(bad).is_err(), "{bad}");
+        }
+    }
+}
