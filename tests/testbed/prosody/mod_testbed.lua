@@ -125,21 +125,6 @@ function env.ping_host(from, to, timeout)
 	end);
 end
 
-function env.wait_for_event(host, name, timeout)
-	return promise.new(function (resolve, reject)
-		local context = host and module:context(host) or module;
-		local function handler()
-			context:unhook(name, handler);
-			resolve(true);
-		end
-		context:hook(name, handler, -1000000);
-		module:add_timer(timeout, function ()
-			context:unhook(name, handler);
-			reject("no event " .. name);
-		end);
-	end);
-end
-
 -- The control port: "<length>\n<chunk>" in, "ok|error <length>\n<JSON>" out, in order --
 
 local function encode(value)

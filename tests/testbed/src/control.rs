@@ -15,8 +15,7 @@ pub(crate) const PORT: u16 = 5999;
 ///
 /// A chunk sees Prosody's globals and what `mod_testbed` offers: `stats()`, `reset_stats()`,
 /// `load_module(host, name)`, `unload_module(host, name)`, `reload_module(host, name)`,
-/// `is_loaded(host, name)`, `ping_host(from, to, timeout)` and `wait_for_event(host, name, timeout)`. It may
-/// return a promise.
+/// `is_loaded(host, name)` and `ping_host(from, to, timeout)`. It may return a promise.
 #[derive(Debug, Clone, Copy)]
 pub struct Control {
     address: SocketAddr,

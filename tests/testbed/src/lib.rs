@@ -6,7 +6,7 @@
 //! let fed = Federation::builder().start().await?;
 //! let alice = fed[0].client("crone1", "desktop").await?;
 //! let bob = fed[1].client("firstwitch", "mobile").await?;
-//! alice.join("coven@chat.shakespeare.lit", "firstcrone").await?;
+//! alice.create_room("coven@chat.shakespeare.lit", "firstcrone", &[]).await?;
 //! bob.join("coven@chat.shakespeare.lit", "firstwitch").await?;
 //! alice.say("coven@chat.shakespeare.lit", "Thrice the brinded cat hath mew'd.").await?;
 //! bob.expect_body("Thrice the brinded cat hath mew'd.").await?;

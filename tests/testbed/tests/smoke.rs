@@ -34,13 +34,12 @@ async fn users_of_three_servers_talk(version: Version, storage: Storage) -> Resu
     let crone = fed[0].client("crone1", "desktop").await?;
     let witch = fed[1].client("wiccarocks", "laptop").await?;
     let faust = fed[2].client("faust", "study").await?;
-    let created = crone.join(ROOM, "firstcrone").await?;
-    assert!(created.codes().contains(&201), "crone1 creates the room");
-    let changes = [
+    let config = [
         ("muc#roomconfig_roomname", "A Dark Cave"),
         ("muc#roomconfig_publicroom", "1"),
     ];
-    crone.configure_room(ROOM, &changes).await?;
+    let created = crone.create_room(ROOM, "firstcrone", &config).await?;
+    assert_eq!(created.own_nick(), "firstcrone");
     crone
         .say_and_see(ROOM, "Thrice the brinded cat hath mew'd.")
         .await?;
@@ -194,9 +193,8 @@ async fn servers_die_and_come_back(version: Version) -> Result<()> {
         .start()
         .await?;
     let crone = fed[0].client("crone1", "desktop").await?;
-    crone.join(ROOM, "firstcrone").await?;
     crone
-        .configure_room(ROOM, &[("muc#roomconfig_persistentroom", "1")])
+        .create_room(ROOM, "firstcrone", &[("muc#roomconfig_persistentroom", "1")])
         .await?;
     crone.say_and_see(ROOM, "When shall we three meet again?").await?;
     fed[0].crash().await?;

@@ -94,6 +94,16 @@ impl Client {
             .with_context(|| format!("{} joining {room}", self.jid()))
     }
 
+    /// Creates a room, and unlocks it by configuring it: Prosody lets nobody else in before. Fails if it exists.
+    pub async fn create_room(&self, room: &str, nick: &str, config: &[(&str, &str)]) -> Result<Joined> {
+        let joined = self.join(room, nick).await?;
+        if !joined.codes().contains(&201) {
+            bail!("{room} existed before");
+        }
+        self.configure_room(room, config).await?;
+        Ok(joined)
+    }
+
     /// Joins a room, or returns its refusal.
     pub async fn try_join(&self, room: &str, nick: &str) -> Result<Result<Joined, JoinError>> {
         self.join_with(room, nick, "").await
