@@ -18,7 +18,6 @@ KEEP ?=
 PLUGIN := target/plugin/mod_dmuc
 # A target folder of its own: a build with other features must not replace the .so.
 PLUGIN_BUILD := target/plugin-build
-LUACHECK := luacheck -q $(if $(wildcard .luacheckrc),,--config tests/testbed/luacheckrc)
 CLIPPY := cargo clippy --quiet --all-targets
 
 .PHONY: help deps plugin install test lint demo bench sim clean distclean
@@ -55,7 +54,7 @@ lint: deps ## Formatting, clippy for each face, luacheck, documentation
 	$(CLIPPY) -p dmuc --features lua -- -D warnings
 	$(CLIPPY) -p dmuc --features capi -- -D warnings
 	$(CLIPPY) -p dmuc-testbed -- -D warnings
-	$(LUACHECK) lua/ tests/
+	luacheck -q lua/ tests/
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
 	bash -n tests/testbed/*.sh .ci/run

@@ -26,8 +26,9 @@ else
 	cargo test --no-fail-fast "$@" </dev/null
 fi
 
-if compgen -G 'tests/lua/*_spec.lua' >/dev/null; then
-	busted --lua="$(command -v lua5.4)" tests/lua
+mapfile -t specs < <(find lua tests -name '*_spec.lua')
+if [ "${#specs[@]}" -gt 0 ]; then
+	busted --lua="$(command -v lua5.4)" "${specs[@]}"
 fi
 
 if [ ! -e target/prosody-13/usr/lib/prosody/prosody.version ]; then
