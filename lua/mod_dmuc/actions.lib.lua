@@ -1,0 +1,91 @@
+-- Does what the engine says: one function per kind of action.
+
+local st = require "util.stanza";
+
+return function (dmuc)
+	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
+
+	-- The room of an action, which is in memory and distributed.
+	local function room_of(action)
+		local room = dmuc.get_room(action.room);
+		return room and room._dmuc and room or nil;
+	end
+
+	-- Runs on the room, if it is there.
+	local function on_room(perform)
+		return function (action)
+			local room = room_of(action);
+			if room then return perform(room, action); end
+		end
+	end
+
+	local actions = {
+		send_iq = requests.send;
+		send_presence = presence.send;
+		send_groupchat = groupchat.send;
+		send_subject = groupchat.send_subject;
+		perform_act = requests.perform;
+		act_answered = requests.act_answered;
+		show_occupant = on_room(presence.show);
+		hide_occupant = on_room(presence.hide);
+		add_message = on_room(groupchat.add);
+		rename = on_room(function (room, action) presence.rename(room, action.nick, action.new_nick); end);
+		destroy = on_room(function (room, action) lifecycle.destroy(room, action.venue, action.reason, action.password); end);
+		close = on_room(function (room, action) lifecycle.close(room, action.source, action.reason); end);
+		store = function (action) lifecycle.store(action.room); end;
+	};
+
+	function actions.apply_settings(action)
+		local room, err = lifecycle.make_shadow(action.room);
+		if not room then
+			module:log("error", "The shadow %s of %s cannot be made: %s", action.room, action.source, err);
+			dmuc.feed("destroyed", action.room);
+			return;
+		end
+		if action.salt then room._data.occupant_id_salt = action.salt; end
+		room._dmuc.source = action.source;
+		forms.apply(room, action.form);
+	end
+
+	actions.apply_subject = on_room(function (room, action)
+		room:set_subject(action.nick and room.jid.."/"..action.nick or room.jid, action.text);
+		room:save();
+	end);
+
+	actions.apply_affiliation = on_room(function (room, action)
+		local data = action.nick and { reserved_nickname = action.nick } or nil;
+		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
+		local had = room._affiliations[action.jid];
+		local had_nick = room:get_registered_nick(action.jid);
+		if had == affiliation and had_nick == action.nick then return; end
+		if not room:set_affiliation(true, action.jid, action.affiliation, action.reason, data or affiliation and {}) then
+			-- mod_muc does not let administrators of this server be anything but owners; the source decides.
+			room._affiliations[action.jid] = affiliation;
+			room:save(true);
+		end
+	end);
+
+	-- What owners who are here, and the log, are told.
+	local notices = {
+		replicated = { "info", "%s has an instance of this room now: %s" };
+		unsupported = { "warn", "%s does not support distributed rooms (XEP-0281); this room has no instance there" };
+		refused = { "warn", "%s refused an instance of this room: %s" };
+		unreachable = { "warn", "%s cannot be reached; it is tried again until it answers" };
+		too_many_peerhosts = { "warn", "%s gets no instance of this room: it has as many as it may" };
+	};
+	function actions.notice(action)
+		local level, text = notices[action.notice][1], notices[action.notice][2];
+		local detail = action.shadow or action.error_text or action.error_condition;
+		text = text:format(action.peer, detail);
+		module:log(level, "%s: %s", action.room, text);
+		local room = room_of(action);
+		if not room or action.notice == "replicated" then return; end
+		room:broadcast(st.message({ from = room.jid; type = "groupchat" }, text), function (_, occupant)
+			return room:get_affiliation(occupant.bare_jid) == "owner";
+		end);
+	end
+
+	function dmuc.perform(action)
+		return actions[action.kind](action);
+	end
+end

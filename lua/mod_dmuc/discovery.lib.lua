@@ -1,0 +1,29 @@
+-- What users find: the source of a shadow (XEP-0281 section 3.3), and the way to their own instance (section 3.5).
+
+local st = require "util.stanza";
+
+return function (dmuc)
+	module:hook("muc-disco#info", function (event)
+		local role, source = dmuc.role(event.room.jid);
+		if role ~= "shadow" or not event.form then return; end
+		table.insert(event.form, { name = "dmuc-source"; type = "jid-single"; label = "Source Room" });
+		event.formdata["dmuc-source"] = source;
+	end);
+
+	-- After the checks for bans and membership, before those for what a join needs besides (password, unlocked room).
+	module:hook("muc-occupant-pre-join", function (event)
+		local room, stanza, origin = event.room, event.stanza, event.origin;
+		if not room._dmuc or not room._dmuc.is_source or not event.is_first_session then return; end
+		local user, to = stanza.attr.from, stanza.attr.to;
+		local verdict, shadow = dmuc.feed("join_request", room.jid, user);
+		if verdict ~= "redirect" then return; end
+		local reply = st.error_reply(stanza, "cancel", "redirect", nil, room.jid);
+		reply.attr.from = to;
+		reply:get_child("error"):child_with_name("redirect"):text("xmpp:"..shadow.."?join");
+		origin.send(reply);
+		module:send(st.message({ from = room.jid; to = user })
+			:tag("x", { xmlns = "jabber:x:conference"; jid = shadow }):up());
+		module:log("info", "%s was invited to its own instance %s of %s", user, shadow, room.jid);
+		return true;
+	end, -15);
+end

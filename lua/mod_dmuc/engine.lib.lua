@@ -1,0 +1,105 @@
+-- Calls into the engine: inputs with the time, actions drained in one total order, one timer, one rebuild.
+
+local time = require "util.time";
+
+local monotonic, now = time.monotonic, time.now;
+
+return function (dmuc)
+	local engine, is_new;
+	local is_busy = false; -- somebody further out will drain
+	local timer_due = nil; -- monotonic time the one timer is armed for
+
+	local function open()
+		engine, is_new = dmuc.native.open(module.host, dmuc.options, dmuc.seed());
+		if not engine then
+			error(is_new, 0); -- the one line that names option, value and what is accepted
+		end
+		return is_new;
+	end
+
+	-- A failed engine knows nothing for sure: it is made anew from what is stored.
+	local function rebuild(cause)
+		module:log("error", "%s; rebuilding the distributed rooms from storage", cause);
+		open();
+		module:add_timer(0, function () dmuc.lifecycle.restore_all(); end);
+	end
+
+	local function call(method, ...)
+		local ok, a, b, c, d = pcall(engine[method], engine, ...);
+		if not ok then
+			rebuild(tostring(a));
+			return nil, "wait", "internal-server-error";
+		end
+		return a, b, c, d;
+	end
+
+	local tick;
+	local function arm()
+		local due = engine:poll_timeout();
+		if not due or (timer_due and timer_due <= due) then return; end
+		timer_due = due;
+		module:add_timer(math.max(due - monotonic(), 0.001), tick);
+	end
+
+	local function drain()
+		if is_busy then return; end
+		is_busy = true;
+		for action in engine.poll_action, engine do
+			local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
+			if not ok then
+				module:log("error", "Action %s for %s failed: %s", action.kind, action.room, problem);
+			end
+		end
+		is_busy = false;
+		dmuc.groupchat.drained();
+		arm();
+	end
+
+	function tick()
+		timer_due = nil;
+		call("timeout", monotonic(), now());
+		drain();
+	end
+
+	-- One input. Returns the verdict: its name and values, or nil, error type, condition, text.
+	function dmuc.feed(method, ...)
+		local a, b, c, d = call(method, monotonic(), now(), ...);
+		drain();
+		return a, b, c, d;
+	end
+
+	-- A stored room. Returns true, or nil and what is wrong with it.
+	function dmuc.feed_restore(snapshot)
+		local ok, err = call("restore", monotonic(), now(), snapshot);
+		drain();
+		return ok, err;
+	end
+
+	-- Runs work whose inputs' actions are drained only after it: local first, then the peers (G2).
+	function dmuc.hold(work, ...)
+		if is_busy then return work(...); end
+		is_busy = true;
+		local ok, a, b, c = pcall(work, ...);
+		is_busy = false;
+		drain();
+		if not ok then error(a, 0); end
+		return a, b, c;
+	end
+
+	-- Questions that change nothing: role of a room ("source", "shadow", "pending" or nil), its source, its id.
+	function dmuc.role(room_jid)
+		return engine:room(room_jid);
+	end
+
+	-- Any other question by its name.
+	function dmuc.ask(method, ...)
+		return engine[method](engine, ...);
+	end
+
+	if not open() then
+		-- The engine outlived a reload of this module: only the options may be different.
+		local ok, problem = engine:configure(monotonic(), now(), dmuc.options);
+		if not ok then error(problem, 0); end
+	end
+	dmuc.engine_is_new = is_new;
+end

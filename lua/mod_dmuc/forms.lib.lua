@@ -1,0 +1,104 @@
+-- Room configuration: out of a room as a form, and into a room as if its owner had submitted it.
+
+local st = require "util.stanza";
+
+return function (dmuc)
+	local forms = {};
+	dmuc.forms = forms;
+
+	local form_type = "http://jabber.org/protocol/muc#roomconfig";
+	local field_name = "muc#roomconfig_distributed";
+
+	local function discard() end
+	-- Whose submission needs no answer.
+	local nobody = { send = discard; type = "component"; host = module.host };
+
+	local function set_boolean(form, var, value)
+		for field in form:childtags("field") do
+			if field.attr.var == var then return; end
+		end
+		form:tag("field", { var = var }):text_tag("value", value and "1" or "0"):up();
+	end
+
+	-- What every instance follows: all of the form but the question whether it is distributed.
+	function forms.get(room)
+		local form = room:get_form_layout(module.host):form();
+		form:maptags(function (tag)
+			if tag.name == "field" and (not tag.attr.var or tag.attr.var == field_name) then return nil; end
+			return tag;
+		end);
+		-- Left out of the form of somebody who may not choose them.
+		set_boolean(form, "muc#roomconfig_publicroom", room:get_public());
+		set_boolean(form, "muc#roomconfig_persistentroom", true);
+		return tostring(form);
+	end
+
+	-- The room was saved: tell the engine, once for any number of changes.
+	function forms.changed(room)
+		if room._dmuc.is_settings_due then return; end
+		room._dmuc.is_settings_due = true;
+		module:add_timer(0, function ()
+			if not room._dmuc then return; end
+			room._dmuc.is_settings_due = nil;
+			dmuc.feed("settings", room.jid, forms.get(room));
+		end);
+	end
+
+	local function value_of(form, var)
+		for field in form:childtags("field") do
+			if field.attr.var == var then return field:get_child_text("value"); end
+		end
+	end
+
+	-- Submits a form on behalf of an actor. Returns the answer: an IQ of type result or error.
+	function forms.submit(room, actor, xml)
+		local form = dmuc.stanzas.parse(xml);
+		form.attr.type = "submit";
+		local answer;
+		local origin = setmetatable({ send = function (reply) answer = reply; end }, { __index = nobody });
+		local stanza = st.iq({ type = "set"; from = actor; to = room.jid; id = "dmuc" })
+			:query("http://jabber.org/protocol/muc#owner"):add_child(form);
+		room:process_form(origin, stanza);
+		return answer;
+	end
+
+	-- The source's configuration, which this instance follows.
+	function forms.apply(room, xml)
+		local form = dmuc.stanzas.parse(xml);
+		forms.submit(room, module.host, xml);
+		local public = value_of(form, "muc#roomconfig_publicroom");
+		if public then room:set_public(public == "1" or public == "true"); end
+		room:set_persistent(true);
+		room:save(true);
+	end
+
+	-- The choice in the configuration form (XEP-0281 section 3.1).
+	module:hook("muc-config-form", function (event)
+		local room = event.room;
+		local role = dmuc.role(room.jid);
+		if not dmuc.offer_choice or role == "shadow" then return; end
+		local is_distributed = role == "source";
+		if not role and dmuc.default_distributed and room._data.locked then is_distributed = true; end
+		table.insert(event.form, {
+			name = field_name;
+			type = "boolean";
+			label = "Distribute Room Across Multiple Services?";
+			desc = "People on the services this one peers with get an instance of the room at their own server, "
+				.."which goes on when the connection between the servers fails";
+			value = is_distributed;
+		});
+	end, 100-20);
+
+	module:hook("muc-config-submitted/"..field_name, function (event)
+		if not dmuc.offer_choice then return; end
+		local room = event.room;
+		local is_source = dmuc.role(room.jid) == "source";
+		room._data.dmuc_chosen = true;
+		if event.value ~= is_source then
+			event.status_codes["104"] = true;
+			dmuc.lifecycle.schedule(room, event.value);
+		end
+	end);
+
+	forms.form_type = form_type;
+end

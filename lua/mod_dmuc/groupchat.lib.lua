@@ -1,0 +1,298 @@
+-- Messages: local ones are stamped, archived, reflected, then sent to each instance once; a peer's are shown once.
+
+local st = require "util.stanza";
+local datetime = require "util.datetime";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+
+return function (dmuc)
+	local groupchat = {};
+	dmuc.groupchat = groupchat;
+
+	local stanzas = dmuc.stanzas;
+	local xmlns_stanza_id, xmlns_occupant_id = stanzas.xmlns_stanza_id, stanzas.xmlns_occupant_id;
+
+	-- Local messages whose copies for the peers have not been sent yet: [id] = stanza.
+	local at_hand = {};
+	-- The peer's message that is being broadcast: { id, is_kept }.
+	local incoming = nil;
+
+	-- What is sent once and forgotten when nothing else is in the message.
+	local transient = {
+		["http://jabber.org/protocol/chatstates"] = true;
+		["urn:xmpp:hints"] = true;
+		[xmlns_stanza_id] = true;
+		[xmlns_occupant_id] = true;
+		[dmuc.xmlns_ours] = true;
+	};
+
+	local function is_worth_keeping(room, stanza)
+		local is_historic = module:fire_event("muc-message-is-historic", { room = room; stanza = stanza });
+		if is_historic then return true, true; end
+		if is_historic == false then return false, false; end
+		for _, tag in ipairs(stanza.tags) do
+			if not transient[tag.attr.xmlns] and not (tag.name == "thread" and tag.attr.xmlns == nil) then
+				return true, false;
+			end
+		end
+		return false, false;
+	end
+
+	local function is_subject_change(stanza)
+		return stanza:get_child("subject") and not stanza:get_child("body") and not stanza:get_child("thread");
+	end
+
+	local function stamp(room, stanza, id, is_historic)
+		-- Whatever claims to be from us is not (XEP-0359 section 3).
+		stanza:maptags(function (tag)
+			if tag.name == "stanza-id" and tag.attr.xmlns == xmlns_stanza_id and tag.attr.by == room.jid then return nil; end
+			return tag;
+		end);
+		if not id then return; end
+		if is_historic then dmuc.archiving.append(room, id, stanza); end
+		stanza:add_direct_child(stanzas.stanza_id(room.jid, id));
+	end
+
+	-- After mod_muc_mam (1) has removed forged ids, before the history (0).
+	module:hook("muc-broadcast-message", function (event)
+		local room, stanza = event.room, event.stanza;
+		if not room._dmuc or stanza.attr.type ~= "groupchat" then return; end
+		if incoming then
+			return stamp(room, stanza, incoming.id, incoming.is_historic);
+		end
+		local nick = jid_resource(stanza.attr.from);
+		if is_subject_change(stanza) then
+			if room._dmuc.is_source then
+				dmuc.feed("subject", room.jid, nick, stanza:get_child_text("subject") or "");
+			end
+			return;
+		end
+		if not nick or not room._dmuc.locals[stanza.attr.from] then return; end
+		local is_kept, is_historic = is_worth_keeping(room, stanza);
+		local verdict, id = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id, stanzas.payload(stanza, room.jid), is_kept);
+		if verdict ~= "accepted" then return; end
+		stamp(room, stanza, is_kept and id or nil, is_historic);
+		at_hand[id] = stanza;
+	end, 0.5);
+
+	-- The history of a distributed room is the engine's; its archive is filled above.
+	module:hook("muc-add-history", function (event)
+		if event.room._dmuc then return true; end
+	end, 100);
+
+	function groupchat.drained()
+		at_hand = {};
+	end
+
+	-- The one copy a peer instance gets (G1).
+	function groupchat.send(action)
+		local stanza = at_hand[action.key];
+		if not stanza then
+			local entry = dmuc.ask("message", action.room, action.key);
+			if not entry then return; end
+			stanza = stanzas.add_payload(st.message({ type = "groupchat"; id = entry.id }), entry.payload);
+			at_hand[action.key] = stanza;
+		end
+		local copy = st.clone(stanza);
+		copy:maptags(function (tag)
+			local xmlns = tag.attr.xmlns;
+			if xmlns == xmlns_occupant_id or (xmlns == xmlns_stanza_id and tag.attr.by == action.room) then return nil; end
+			return tag;
+		end);
+		copy.attr.from = action.room.."/"..action.nick;
+		copy.attr.to = action.to.."/"..action.nick;
+		if action.event_id then
+			copy:add_direct_child(st.stanza("event", {
+				xmlns = dmuc.xmlns_ours;
+				id = action.event_id; inc = action.event_inc; seq = action.event_seq; at = action.event_at;
+			}));
+		end
+		module:send(copy);
+	end
+
+	function groupchat.send_subject(action)
+		local suffix = action.nick and "/"..action.nick or "";
+		module:send(st.message({ type = "groupchat"; from = action.room..suffix; to = action.to..suffix })
+			:text_tag("subject", action.text));
+	end
+
+	-- A subject wished for here is decided by the source, which tells everybody. After the check of roles (50) and
+	-- before mod_muc's own handler (20).
+	module:hook("muc-occupant-groupchat", function (event)
+		local room, stanza, occupant = event.room, event.stanza, event.occupant;
+		if not room._dmuc or room._dmuc.is_source or not is_subject_change(stanza) then return; end
+		if occupant.role ~= "moderator" and not (occupant.role == "participant" and room:get_changesubject()) then
+			return; -- mod_muc says no
+		end
+		dmuc.feed("subject", room.jid, jid_resource(occupant.nick), stanza:get_child_text("subject") or "");
+		return true;
+	end, 30);
+
+	-- Our own additions are not for clients to make.
+	module:hook("muc-occupant-groupchat", function (event)
+		if event.room._dmuc and stanzas.has_ours(event.stanza) then
+			stanzas.strip(event.stanza, { [dmuc.xmlns] = true; [dmuc.xmlns_ours] = true });
+		end
+	end, 40);
+
+	local function refuse(origin, stanza, room_jid, err_type, condition, text)
+		module:log("warn", "Refused message from %s for %s: %s (%s)", stanza.attr.from, room_jid, condition, text);
+		origin.send(st.error_reply(stanza, err_type, condition, text, room_jid));
+		return true;
+	end
+
+	local function take_subject(origin, stanza, room_jid)
+		local text = stanza:get_child_text("subject") or "";
+		local verdict, err_type, condition, why = dmuc.feed("peer_subject", stanza.attr.from, room_jid, text);
+		if not verdict then return refuse(origin, stanza, room_jid, err_type, condition, why); end
+		return verdict ~= "continue" or nil;
+	end
+
+	local function take_message(origin, stanza, room_jid)
+		local from, to = stanza.attr.from, stanza.attr.to;
+		local room = dmuc.get_room(room_jid);
+		if not room or not room._dmuc then return refuse(origin, stanza, room_jid, "cancel", "item-not-found", "The room is not here yet"); end
+		local event = stanza:get_child("event", dmuc.xmlns_ours);
+		local attr = event and event.attr or {};
+		local message = st.clone(stanza);
+		message:maptags(function (tag)
+			local xmlns = tag.attr.xmlns;
+			if stanzas.made_here[xmlns] or xmlns == xmlns_stanza_id and (tag.attr.by == room_jid or tag.attr.by == jid_bare(from)) then
+				return nil;
+			end
+			return tag;
+		end);
+		local is_kept, is_historic = is_worth_keeping(room, message);
+		local verdict, id, occupant_id, why = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
+			stanzas.payload(message, room_jid), is_kept, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
+		if not verdict then return refuse(origin, stanza, room_jid, id, occupant_id, why); end
+		if verdict == "continue" then return; end
+		if verdict == "deliver" then
+			message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), nil;
+			if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
+			incoming = { id = id; is_historic = is_historic };
+			local ok, err = pcall(room.broadcast_message, room, message);
+			incoming = nil;
+			if not ok then error(err, 0); end
+		end
+		return true;
+	end
+
+	-- Messages from one room JID to another (XEP-0281 section 3.6). Private ones are left to mod_muc, which takes them
+	-- like any occupant's.
+	local function from_instance(event)
+		local origin, stanza = event.origin, event.stanza;
+		local from, room_jid = stanza.attr.from, jid_bare(stanza.attr.to);
+		if not dmuc.role(room_jid) then return; end
+		local is_instance = dmuc.ask("is_instance", room_jid, jid_bare(from));
+		if not is_instance and not dmuc.ask("is_peer", jid_host(from)) then return; end
+		local type = stanza.attr.type;
+		if type == "error" then
+			if not is_instance then return; end
+			dmuc.requests.peer_error(stanza);
+			groupchat.bounced(stanza, room_jid);
+			return true;
+		elseif type == "groupchat" then
+			if is_subject_change(stanza) then return take_subject(origin, stanza, room_jid); end
+			if not jid_resource(from) or not jid_resource(stanza.attr.to) then
+				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send messages of their occupants");
+			end
+			return take_message(origin, stanza, room_jid);
+		end
+	end
+	module:hook("message/full", from_instance, 10);
+	module:hook("message/bare", from_instance, 10);
+
+	-- A private message that could not be delivered: its sender is told. The copy of a groupchat message, which has the
+	-- same nick on both sides, bounces without a word to anybody (G8).
+	function groupchat.bounced(stanza, room_jid)
+		local room = dmuc.get_room(room_jid);
+		local nick = jid_resource(stanza.attr.from);
+		if not room or not room._dmuc or not nick or nick == jid_resource(stanza.attr.to) then return; end
+		local occupant = room:get_occupant_by_nick(stanza.attr.to);
+		if not occupant then return; end
+		local bounce = st.clone(stanza);
+		bounce.attr.from = room_jid.."/"..nick;
+		local remotes = room._dmuc.remotes;
+		for jid in occupant:each_session() do
+			if not remotes[jid] then
+				bounce.attr.to = jid;
+				room:route_stanza(bounce);
+			end
+		end
+	end
+
+	-- A message of the log as the room shows it.
+	local function shown(room, entry)
+		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id });
+		stanzas.add_payload(message, entry.payload);
+		if entry.occupant_id then message:add_direct_child(stanzas.occupant_id(entry.occupant_id)); end
+		return message;
+	end
+
+	local function delayed(room, entry)
+		return shown(room, entry)
+			:tag("delay", { xmlns = "urn:xmpp:delay"; from = room.jid; stamp = datetime.datetime(entry.time) }):up()
+			:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id));
+	end
+
+	-- The history for somebody who joins: the same everywhere, in the same order (G5, G6).
+	module:hook("muc-get-history", function (event)
+		local room = event.room;
+		if not room._dmuc then return; end
+		local max = math.min(event.maxstanzas or math.huge, room:get_historylength());
+		local entries = {};
+		for _, entry in ipairs(dmuc.ask("history", room.jid, nil, nil, event.since)) do
+			local message = delayed(room, entry);
+			if module:fire_event("muc-message-is-historic", { room = room; stanza = message }) then
+				entries[#entries + 1] = message;
+			end
+		end
+		if not entries[1] then return; end
+		local first, chars = #entries + 1, 0;
+		while first > 1 and #entries - first + 1 < max do
+			if event.maxchars then
+				entries[first - 1].attr.to = event.to;
+				chars = chars + #tostring(entries[first - 1]);
+				if chars > event.maxchars then break; end
+			end
+			first = first - 1;
+		end
+		local i = first - 1;
+		function event.next_stanza()
+			i = i + 1;
+			local message = entries[i];
+			if message then message.attr.to = event.to; end
+			return message;
+		end
+		return true;
+	end, 2);
+
+	-- A message that was missed, or is older than this instance.
+	function groupchat.add(room, action)
+		local entry = dmuc.ask("message", room.jid, action.id);
+		if not entry then return; end
+		local message = shown(room, entry);
+		local _, is_historic = is_worth_keeping(room, message);
+		if is_historic then
+			local archived = st.clone(message)
+				:tag("delay", { xmlns = "urn:xmpp:delay"; from = room.jid; stamp = datetime.datetime(entry.time) }):up();
+			dmuc.archiving.append(room, entry.stanza_id, archived);
+		end
+		if action.deliver then
+			room:broadcast(delayed(room, entry));
+		end
+	end
+
+	-- The room will be an ordinary one: mod_muc keeps the history in memory itself.
+	function groupchat.keep_history(room)
+		local history = {};
+		for _, entry in ipairs(dmuc.ask("history", room.jid, room:get_historylength())) do
+			local message = delayed(room, entry);
+			message.attr.to = "";
+			history[#history + 1] = { stanza = message; timestamp = entry.time };
+		end
+		room._history = history[1] and history or nil;
+	end
+end

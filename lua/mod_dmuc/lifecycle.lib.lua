@@ -1,0 +1,255 @@
+-- Rooms become distributed and ordinary again, are stored, restored, evicted and closed.
+
+local jid_resource = require "util.jid".resource;
+local jid_split = require "util.jid".split;
+local jid_join = require "util.jid".join;
+local datetime = require "util.datetime";
+local st = require "util.stanza";
+
+return function (dmuc)
+	local lifecycle = {};
+	dmuc.lifecycle = lifecycle;
+
+	local store = module:open_store("dmuc");
+
+	-- The messages a room has from before it was distributed, as it would send them to somebody who joins.
+	local function past_of(room)
+		local past = {};
+		local event = {
+			room = room;
+			to = module.host;
+			maxstanzas = room:get_historylength();
+			stanza = st.presence({ to = room.jid; from = module.host });
+			next_stanza = function () end;
+		};
+		module:fire_event("muc-get-history", event);
+		for stanza in event.next_stanza, event do
+			local nick = jid_resource(stanza.attr.from);
+			local delay, delay_from;
+			for tag in stanza:childtags("delay", "urn:xmpp:delay") do
+				if tag.attr.from == room.jid then delay, delay_from = tag, room.jid; end
+			end
+			local stanza_id;
+			for tag in stanza:childtags("stanza-id", dmuc.stanzas.xmlns_stanza_id) do
+				if tag.attr.by == room.jid then stanza_id = tag.attr.id; end
+			end
+			local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
+			if nick and delay then
+				local copy = st.clone(stanza):maptags(function (tag)
+					if tag.name == "delay" and tag.attr.from == delay_from then return nil; end
+					return tag;
+				end);
+				past[#past + 1] = {
+					nick = nick;
+					id = stanza.attr.id;
+					stanza_id = stanza_id;
+					occupant_id = occupant_id and occupant_id.attr.id;
+					time = datetime.parse(delay.attr.stamp) or os.time();
+					payload = dmuc.stanzas.payload(copy, room.jid);
+				};
+			end
+		end
+		return past;
+	end
+
+	local function feed_past(room)
+		for _, message in ipairs(past_of(room)) do
+			dmuc.feed("past", room.jid, message);
+		end
+	end
+
+	local function distribute(room)
+		if dmuc.role(room.jid) then return; end
+		-- It has to outlive the moment in which nobody happens to be here: there may be people elsewhere.
+		room:set_persistent(true);
+		local subject_from, subject = room:get_subject();
+		local past = past_of(room);
+		dmuc.feed("distribute", room.jid, dmuc.forms.get(room), room:get_salt(),
+			subject and jid_resource(subject_from), subject);
+		dmuc.rooms.attach(room);
+		for jid, affiliation, data in room:each_affiliation() do
+			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+		end
+		for _, message in ipairs(past) do
+			dmuc.feed("past", room.jid, message);
+		end
+		for _, occupant in pairs(room._dmuc.locals) do
+			dmuc.presence.announce(room, occupant);
+		end
+		dmuc.feed("started", room.jid);
+		room:save(true);
+		module:log("info", "%s is distributed now", room.jid);
+	end
+
+	local function undistribute(room, reason)
+		if dmuc.role(room.jid) ~= "source" then return; end
+		dmuc.groupchat.keep_history(room);
+		dmuc.feed("undistribute", room.jid, reason);
+		dmuc.rooms.detach(room);
+		room:save(true);
+		module:log("info", "%s is an ordinary room again", room.jid);
+	end
+
+	-- After the configuration that asks for it has been taken in as a whole.
+	function lifecycle.schedule(room, is_wanted)
+		module:add_timer(0, function ()
+			if is_wanted then
+				dmuc.hold(distribute, room);
+			else
+				undistribute(room, "The owner of the room ended its distribution");
+			end
+		end);
+	end
+
+	-- New rooms, where the administrator wants them distributed without asking.
+	local function by_default(event)
+		local room = event.room;
+		if not dmuc.default_distributed or dmuc.is_making_shadow or dmuc.role(room.jid) or room._data.dmuc_chosen then
+			return;
+		end
+		if room._data.locked or room._data.destroyed then return; end
+		lifecycle.schedule(room, true);
+	end
+	module:hook("muc-room-created", by_default, -100);
+	module:hook("muc-config-submitted", function (event)
+		-- Whether the owner says no is known when the fields have been gone through.
+		module:add_timer(0, function () by_default(event); end);
+	end, -100);
+
+	-- Until its configuration has arrived a shadow cannot be joined, and nobody can make another room of its name.
+	module:hook("muc-room-pre-create", function (event)
+		if dmuc.role(event.room.jid) then
+			event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found", "This room is being set up", module.host));
+			return true;
+		end
+	end, 5);
+
+	-- The shadow's room, which exists once the source has configured it.
+	function lifecycle.make_shadow(room_jid)
+		local room = dmuc.get_room(room_jid);
+		if room and room._data.destroyed then
+			module:fire_event("muc-room-destroyed", { room = room }); -- the tombstone of an earlier room
+			room = nil;
+		end
+		if not room then
+			dmuc.is_making_shadow = true;
+			local made, err = dmuc.create_room(room_jid, { hidden = true; persistent = true; dmuc_chosen = true });
+			dmuc.is_making_shadow = nil;
+			if not made then return nil, err or "the service has as many rooms as it may"; end
+			room = made;
+		end
+		dmuc.rooms.attach(room);
+		return room;
+	end
+
+	-- Evicted rooms come back without anything set on the Lua object.
+	module:hook("muc-room-restored", function (event)
+		local room = event.room;
+		if not dmuc.role(room.jid) then return; end
+		dmuc.rooms.attach(room);
+		for _, occupant in pairs(room._dmuc.locals) do
+			dmuc.presence.announce(room, occupant);
+		end
+	end, 100);
+
+	-- Only now is it certain that the room goes.
+	module:hook("muc-pre-room-destroy", function (event)
+		if event.allowed == false or not event.room._dmuc then return; end
+		if not dmuc.is_ending then
+			dmuc.feed("destroyed", event.room.jid, event.reason, event.newjid, event.password);
+		end
+	end, -1000);
+	module:hook("muc-room-destroyed", function (event)
+		local room = event.room;
+		if not room._dmuc then return; end
+		if not room.destroying then dmuc.feed("destroyed", room.jid); end
+		dmuc.rooms.detach(room);
+	end, 1000);
+
+	function lifecycle.destroy(room, venue, reason, password)
+		dmuc.is_ending = true;
+		room:destroy(venue, reason, password);
+		dmuc.is_ending = nil;
+	end
+
+	-- The source is an ordinary room again: what is here stays as history that is closed to new messages.
+	function lifecycle.close(room, source, reason)
+		dmuc.groupchat.keep_history(room);
+		local people = {};
+		for _, occupant in pairs(room._dmuc.locals) do
+			for jid in occupant:each_session() do
+				if not room._dmuc.remotes[jid] then people[#people + 1] = jid; end
+			end
+		end
+		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join xmpp:%s?join")
+			:format(source, reason and (" ("..reason..")") or "", source));
+		dmuc.rooms.detach(room);
+		room:set_moderated(true);
+		for nick, occupant in pairs(room._occupants) do
+			if occupant.role == "participant" then room:set_role(true, nick, "visitor"); end
+		end
+		room:save(true);
+		for _, jid in ipairs(people) do
+			room:route_stanza(st.message({ from = room.jid; to = jid })
+				:tag("x", { xmlns = "jabber:x:conference"; jid = source; reason = reason }):up());
+		end
+		module:log("info", "%s was closed by its source %s", room.jid, source);
+	end
+
+	function lifecycle.store(room_jid)
+		local node = jid_split(room_jid);
+		local snapshot = dmuc.ask("snapshot", room_jid);
+		local ok, err = store:set(node, snapshot and { version = 1; snapshot = snapshot } or nil);
+		if not ok then
+			module:log("error", "The distributed state of %s could not be stored: %s", room_jid, err);
+		end
+	end
+
+	function lifecycle.restore_all()
+		local restored = {};
+		for node in store:users() do
+			local room_jid = jid_join(node, module.host);
+			local stored = store:get(node);
+			if stored and not dmuc.role(room_jid) then
+				local ok, err;
+				if stored.version == 1 then
+					ok, err = dmuc.feed_restore(stored.snapshot);
+				else
+					err = ("version %s of the stored form is not known"):format(tostring(stored.version));
+				end
+				if ok then
+					restored[#restored + 1] = room_jid;
+				else
+					module:log("error", "%s stays an ordinary room: %s", room_jid, err);
+				end
+			end
+		end
+		for _, room_jid in ipairs(restored) do
+			local room = dmuc.get_room(room_jid);
+			if room then
+				dmuc.rooms.attach(room);
+				feed_past(room);
+			elseif dmuc.role(room_jid) == "source" then
+				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
+				dmuc.feed("destroyed", room_jid);
+			end
+		end
+	end
+
+	function lifecycle.start()
+		dmuc.hold(function ()
+			if dmuc.engine_is_new then
+				lifecycle.restore_all();
+			end
+			for room in dmuc.live_rooms() do
+				dmuc.rooms.attach(room);
+			end
+		end);
+	end
+
+	function lifecycle.stop()
+		for room in dmuc.live_rooms() do
+			dmuc.rooms.detach(room);
+		end
+	end
+end

@@ -1,0 +1,261 @@
+-- Occupants: ours to the engine, those of other instances into the room.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+
+return function (dmuc)
+	local presence = {};
+	dmuc.presence = presence;
+
+	local stanzas, rooms = dmuc.stanzas, dmuc.rooms;
+	local xmlns_muc_user = stanzas.xmlns_muc_user;
+
+	-- The peer's presence of which the engine is told, for the action that shows it: [home/nick] = stanza.
+	local at_hand = {};
+
+	local nobody = { type = "component"; host = module.host; send = function () end };
+
+	-- Tells the engine of a local occupant as it is now.
+	function presence.announce(room, occupant)
+		local session = rooms.local_session(room, occupant);
+		local pr = session and occupant:get_presence(session);
+		if not pr then return; end
+		local occupant_id = pr:get_child("occupant-id", stanzas.xmlns_occupant_id);
+		dmuc.feed("occupant", room.jid, jid_resource(occupant.nick), session,
+			room:get_affiliation(occupant.bare_jid) or "none", occupant.role,
+			occupant_id and occupant_id.attr.id or room:get_occupant_id({ bare_jid = occupant.bare_jid }),
+			stanzas.payload(pr));
+	end
+
+	-- mod_muc has shown something of an occupant to everybody here.
+	function presence.publicised(room, occupant, x, nick, actor, reason)
+		local session = rooms.local_session(room, occupant);
+		if not session then return; end
+		if rooms.has_live_local_session(room, occupant) then
+			return presence.announce(room, occupant);
+		end
+		local pr = occupant:get_presence(session);
+		dmuc.feed("occupant_left", room.jid, {
+			nick = jid_resource(occupant.nick);
+			codes = stanzas.codes(x);
+			new_nick = nick;
+			affiliation = room:get_affiliation(occupant.bare_jid) or "none";
+			actor = actor;
+			reason = reason;
+			payload = pr and pr.attr.type == "unavailable" and stanzas.payload(pr) or "";
+		});
+	end
+
+	-- What the room keeps of a remote session.
+	function presence.remote_of(room, action)
+		return {
+			home = action.home;
+			jid = action.jid;
+			affiliation = action.affiliation;
+			is_verified = action.jid ~= nil or action.home == room._dmuc.source;
+			occupant_id = action.occupant_id;
+		};
+	end
+
+	-- Puts an occupant of another instance into the room, or changes it.
+	function presence.show(room, action, is_silent)
+		local session, nick_jid = action.home.."/"..action.nick, room.jid.."/"..action.nick;
+		local pr;
+		if action.payload then
+			pr = stanzas.add_payload(st.presence(), action.payload);
+		else
+			pr = at_hand[session] and st.clone(at_hand[session]) or st.presence();
+		end
+		pr.attr.type = nil;
+		stanzas.strip(pr, stanzas.made_here);
+		if action.occupant_id then pr:add_direct_child(stanzas.occupant_id(action.occupant_id)); end
+
+		local remote = presence.remote_of(room, action);
+		local occupant = room:get_occupant_by_nick(nick_jid);
+		local prev_role = occupant and occupant.role;
+		local is_new = not occupant;
+		-- Without a real JID that is known to be true an occupant is nobody in particular.
+		local bare_jid = action.jid and jid_bare(action.jid) or session;
+		if is_new then
+			occupant = room:new_occupant(bare_jid, nick_jid);
+		elseif not rooms.local_session(room, occupant) then
+			occupant.bare_jid = bare_jid;
+		end
+		if is_new or not rooms.local_session(room, occupant) then
+			occupant.role = action.role;
+		end
+		room._dmuc.remotes[session] = remote;
+		occupant:set_session(session, pr);
+		room:save_occupant(occupant);
+		if is_silent then return; end
+		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil, nil, nil, prev_role);
+		if is_new then
+			module:fire_event("muc-occupant-joined", {
+				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = nobody;
+			});
+		end
+	end
+
+	-- Takes an occupant of another instance out of the room.
+	function presence.hide(room, action, is_silent)
+		local session, nick_jid = action.home.."/"..action.nick, room.jid.."/"..action.nick;
+		local remotes = room._dmuc.remotes;
+		local occupant = room:get_occupant_by_nick(nick_jid);
+		if not occupant or not occupant:get_presence(session) then
+			remotes[session] = nil;
+			return;
+		end
+		local has_others = false;
+		for jid in occupant:each_session() do
+			if jid ~= session then has_others = true; end
+		end
+		if has_others then
+			-- The same person is here by another way.
+			occupant:remove_session(session);
+			remotes[session] = nil;
+			room:save_occupant(occupant);
+			return;
+		end
+		local prev_role = occupant.role;
+		occupant.role = nil;
+		local pr = at_hand[session];
+		pr = pr and pr.attr.type == "unavailable" and stanzas.strip(st.clone(pr), stanzas.made_here)
+			or st.presence({ type = "unavailable" });
+		if action.occupant_id or remotes[session] and remotes[session].occupant_id then
+			pr:add_direct_child(stanzas.occupant_id(action.occupant_id or remotes[session].occupant_id));
+		end
+		occupant:set_session(session, pr);
+		room:save_occupant(occupant);
+		if not is_silent then
+			local x = st.stanza("x", { xmlns = xmlns_muc_user });
+			for _, code in ipairs(action.codes or {}) do
+				x:tag("status", { code = ("%03d"):format(code) }):up();
+			end
+			local actor = action.actor and room._occupants[room.jid.."/"..action.actor];
+			-- Only a local actor's JID leads back to a nick without showing how it takes part.
+			actor = actor and rooms.local_session(room, actor);
+			room:publicise_occupant_status(occupant, x, action.new_nick, actor, action.reason, prev_role);
+		end
+		remotes[session] = nil;
+		if not is_silent then
+			module:fire_event("muc-occupant-left", { room = room; nick = nick_jid; occupant = occupant });
+		end
+	end
+
+	-- Somebody here lost a nick clash: a forced change of nick (303, then 210), never a kick (G8).
+	local renaming = nil;
+	module:hook("muc-occupant-pre-change", function (event)
+		if renaming and event.dest_occupant and jid_resource(event.dest_occupant.nick) == renaming.passing then
+			event.dest_occupant.nick = renaming.to;
+		end
+	end, 1000);
+
+	function presence.rename(room, nick, new_nick)
+		local occupant = room:get_occupant_by_nick(room.jid.."/"..nick);
+		if not occupant then return; end
+		local to = room.jid.."/"..new_nick;
+		-- mod_muc announces a forced nick (210) when a hook has changed it on its way.
+		local passing = new_nick.." ";
+		renaming = { passing = passing; to = to };
+		local is_first = true;
+		for jid, pr in occupant:each_session() do
+			if not room._dmuc.remotes[jid] and pr.attr.type == nil then
+				local stanza = st.clone(pr);
+				stanza.attr.from = jid;
+				stanza.attr.to = is_first and room.jid.."/"..passing or to;
+				room:handle_normal_presence(nobody, stanza);
+				is_first = false;
+			end
+		end
+		renaming = nil;
+		module:log("info", "%s had to give up the nick %s in %s: somebody at another instance keeps it", new_nick, nick, room.jid);
+	end
+
+	-- Our occupant's presence on its way to one peer instance.
+	function presence.send(action)
+		local from, to = action.room.."/"..action.nick, action.to.."/"..action.nick;
+		local pr;
+		if action.available then
+			local room = dmuc.get_room(action.room);
+			local occupant = room and room._occupants[from];
+			local session = occupant and rooms.local_session(room, occupant);
+			if not session then return; end -- gone meanwhile; that is announced next
+			pr = stanzas.strip(st.clone(occupant:get_presence(session)), stanzas.made_here);
+			pr.attr.from, pr.attr.to = from, to;
+		else
+			pr = stanzas.add_payload(st.presence({ from = from; to = to; type = "unavailable" }), action.payload);
+		end
+		pr:tag("x", { xmlns = xmlns_muc_user })
+			:tag("item", { affiliation = action.affiliation; role = action.role; jid = action.jid; nick = action.new_nick });
+		if action.actor then pr:tag("actor", { nick = action.actor }):up(); end
+		if action.reason then pr:text_tag("reason", action.reason); end
+		pr:up();
+		for _, code in ipairs(action.codes) do
+			pr:tag("status", { code = ("%03d"):format(code) }):up();
+		end
+		pr:up();
+		if action.serial then
+			pr:tag("occupant", { xmlns = dmuc.xmlns_ours; id = action.occupant_id; serial = action.serial }):up();
+		end
+		module:send(pr);
+	end
+
+	local function item_of(stanza)
+		local x = stanza:get_child("x", xmlns_muc_user);
+		local item = x and x:get_child("item");
+		local stamp = stanza:get_child("occupant", dmuc.xmlns_ours);
+		local occupant_id = stanza:get_child("occupant-id", stanzas.xmlns_occupant_id);
+		local actor = item and item:get_child("actor");
+		return {
+			affiliation = item and item.attr.affiliation;
+			role = item and item.attr.role;
+			jid = item and item.attr.jid;
+			new_nick = item and item.attr.nick;
+			reason = item and item:get_child_text("reason");
+			actor = actor and actor.attr.nick;
+			codes = x and stanzas.codes(x);
+			occupant_id = stamp and stamp.attr.id or occupant_id and occupant_id.attr.id;
+			serial = stamp and stamp.attr.serial;
+		};
+	end
+
+	-- Presence from one room JID to another (XEP-0281 sections 3.4 and 3.5).
+	module:hook("presence/full", function (event)
+		local origin, stanza = event.origin, event.stanza;
+		local from, to, type = stanza.attr.from, stanza.attr.to, stanza.attr.type;
+		local room_jid = jid_bare(to);
+		if not dmuc.role(room_jid) then return; end
+		local is_instance = dmuc.ask("is_instance", room_jid, jid_bare(from));
+		if not is_instance and not dmuc.ask("is_peer", jid_host(from)) then return; end
+		if type == "error" then
+			if not is_instance then return; end
+			dmuc.requests.peer_error(stanza);
+			return true;
+		end
+		if type ~= nil and type ~= "unavailable" then
+			if is_instance then
+				origin.send(st.error_reply(stanza, "modify", "bad-request", "Instances send only presence of occupants", room_jid));
+				return true;
+			end
+			return;
+		end
+		if not jid_resource(from) then
+			origin.send(st.error_reply(stanza, "modify", "bad-request", "Instances send presence of their occupants", room_jid));
+			return true;
+		end
+		dmuc.get_room(room_jid); -- an evicted room comes back first
+		at_hand[from] = stanza;
+		local verdict, err_type, condition, text = dmuc.feed("peer_presence", from, to, type == nil, item_of(stanza));
+		at_hand[from] = nil;
+		if verdict == "continue" then return; end
+		if not verdict then
+			module:log("warn", "Refused presence from %s for %s: %s (%s)", from, room_jid, condition, text);
+			if type ~= "unavailable" then
+				origin.send(st.error_reply(stanza, err_type, condition, text, room_jid));
+			end
+		end
+		return true;
+	end, 10);
+end

@@ -1,0 +1,229 @@
+-- IQs: what peers ask, what they answer, and what people here want done at another instance.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+local jid_prep = require "util.jid".prep;
+local base64 = require "util.encodings".base64;
+local hmac_sha256 = require "util.hashes".hmac_sha256;
+
+return function (dmuc)
+	local requests = {};
+	dmuc.requests = requests;
+
+	local rooms, xmlns, xmlns_ours = dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
+
+	-- Acts that are not answered yet: [token] = { origin, stanza } of the user's IQ, or true.
+	local waiting = {};
+
+	-- A bounce from a peer instance: it moves link state, never occupants (G8).
+	function requests.peer_error(stanza)
+		local err_type, condition = stanza:get_error();
+		dmuc.feed("peer_error", stanza.attr.from, err_type or "cancel", condition or "undefined-condition");
+	end
+
+	local function ask(event)
+		local origin, stanza = event.origin, event.stanza;
+		local payload = stanza.tags[1];
+		local from, to = stanza.attr.from, stanza.attr.to;
+		local taken = false;
+		if payload.name == "replicate" then
+			local room_id = payload:get_child("room");
+			local room_jid = room_id and room_id.attr.id and dmuc.ask("shadow_room", room_id.attr.id);
+			local room = room_jid and not dmuc.role(room_jid) and dmuc.get_room(room_jid);
+			taken = room and not room._data.destroyed or false;
+		else
+			dmuc.get_room(jid_bare(to)); -- an evicted room comes back first
+		end
+		local verdict, err_type, condition, text = dmuc.feed("peer_iq", from, to, stanza.attr.type, stanza.attr.id,
+			tostring(payload), taken);
+		if not verdict then
+			module:log("warn", "Refused <%s/> from %s: %s (%s)", payload.name, from, condition, text);
+			origin.send(st.error_reply(stanza, err_type, condition, text, to));
+		end
+		return true;
+	end
+
+	local function answer(event)
+		local stanza = event.stanza;
+		local id = stanza.attr.id;
+		if not id or id:sub(1, 5) ~= "dmuc-" then return; end
+		local verdict;
+		if stanza.attr.type == "error" then
+			local err_type, condition, text = stanza:get_error();
+			verdict = dmuc.feed("peer_answer", stanza.attr.from, id, nil, err_type or "cancel", condition or "undefined-condition", text);
+		else
+			local payload = stanza.tags[1];
+			verdict = dmuc.feed("peer_answer", stanza.attr.from, id, payload and tostring(payload) or "");
+		end
+		if verdict == "done" then return true; end
+	end
+
+	local function control(event)
+		local stanza = event.stanza;
+		if stanza.attr.type == "get" or stanza.attr.type == "set" then
+			local payload = stanza.tags[1];
+			local ns = payload and payload.attr.xmlns;
+			if ns == xmlns or ns == xmlns_ours then return ask(event); end
+		else
+			return answer(event);
+		end
+	end
+	module:hook("iq/bare", control, 10);
+	module:hook("iq/host", control, 10);
+	module:hook("iq/full", control, 10);
+
+	-- vCards and PEP nodes of an occupant elsewhere are found by its home (mod_muc would ask the bare JID of its
+	-- session, which is the room).
+	local of_the_account = {
+		["vcard-temp"] = true;
+		["http://jabber.org/protocol/pubsub"] = true;
+		["urn:ietf:params:xml:ns:vcard-4.0"] = true;
+	};
+	module:hook("iq/full", function (event)
+		local stanza = event.stanza;
+		local from, to, type, id = stanza.attr.from, stanza.attr.to, stanza.attr.type, stanza.attr.id;
+		if type ~= "get" and type ~= "set" or not of_the_account[stanza.tags[1] and stanza.tags[1].attr.xmlns] then return; end
+		if not dmuc.role(jid_bare(to)) then return; end
+		local room = dmuc.get_room(jid_bare(to));
+		local occupant = room and room._dmuc and room:get_occupant_by_nick(to);
+		local session = occupant and not rooms.local_session(room, occupant) and rooms.remote_session(room, occupant);
+		local current_nick = session and room:get_occupant_jid(from);
+		if not current_nick then return; end
+		-- The id by which mod_muc finds the way back.
+		stanza.attr.id = base64.encode(occupant.jid.."\0"..id.."\0"..hmac_sha256(room:get_salt(), from):sub(1, 8));
+		stanza.attr.from, stanza.attr.to = current_nick, session;
+		room:route_stanza(stanza);
+		stanza.attr.from, stanza.attr.to, stanza.attr.id = from, to, id;
+		return true;
+	end, 5);
+
+	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has.
+	function requests.act(room, act, event)
+		local token = rooms.next_token();
+		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or true;
+		dmuc.feed("act", room.jid, token, act);
+	end
+
+	function requests.act_answered(action)
+		local request = waiting[action.token];
+		waiting[action.token] = nil;
+		if action.error_condition then
+			module:log("info", "A request to another instance of %s was refused: %s", action.room, action.error_condition);
+		end
+		if type(request) ~= "table" then return; end
+		if action.error_condition then
+			request.origin.send(st.error_reply(request.stanza, action.error_type, action.error_condition, action.error_text));
+		else
+			request.origin.send(st.reply(request.stanza));
+		end
+	end
+
+	local function shadow_of(event)
+		local room_jid = event.stanza.attr.to;
+		if dmuc.role(room_jid) ~= "shadow" then return; end
+		local room = dmuc.get_room(room_jid);
+		return room and room._dmuc and room;
+	end
+
+	local function actor_of(room, stanza)
+		local from = stanza.attr.from;
+		local nick = room:get_occupant_jid(from);
+		return nick and jid_resource(nick), jid_bare(from);
+	end
+
+	-- Affiliations are edited at the source.
+	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
+		local room, stanza = shadow_of(event), event.stanza;
+		local item = room and stanza.tags[1].tags[1];
+		if not item or not item.attr.affiliation or item.attr.role then return; end
+		local jid = item.attr.jid and jid_prep(item.attr.jid);
+		if not jid and item.attr.nick then
+			local occupant = room:get_occupant_by_nick(room.jid.."/"..item.attr.nick);
+			jid = occupant and rooms.real_jid(room, occupant);
+		end
+		if not jid or jid_resource(jid) then
+			event.origin.send(st.error_reply(stanza, "modify", "jid-malformed"));
+			return true;
+		end
+		local actor_nick, actor_jid = actor_of(room, stanza);
+		requests.act(room, {
+			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
+			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.jid and item.attr.nick;
+		}, event);
+		return true;
+	end, 10);
+
+	-- Configuration is decided, and the room destroyed, at the source.
+	module:hook("iq-set/bare/http://jabber.org/protocol/muc#owner:query", function (event)
+		local room, stanza = shadow_of(event), event.stanza;
+		if not room or room:get_affiliation(stanza.attr.from) ~= "owner" then return; end
+		local child = stanza.tags[1].tags[1];
+		local actor_nick, actor_jid = actor_of(room, stanza);
+		local act = { actor_nick = actor_nick; actor_jid = actor_jid };
+		if child and child.name == "x" and child.attr.xmlns == "jabber:x:data" and child.attr.type == "submit" and child.tags[1] then
+			act.form = tostring(child);
+		elseif child and child.name == "destroy" then
+			act.venue, act.reason, act.password = child.attr.jid, child:get_child_text("reason"), child:get_child_text("password");
+		else
+			return; -- mod_muc answers
+		end
+		requests.act(room, act, event);
+		return true;
+	end, 10);
+
+	local function perform(room, action)
+		local actor = action.actor;
+		-- The source itself, for a module of its server.
+		if actor == room._dmuc.source then actor = true; end
+		if action.act == "role" then
+			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
+		elseif action.act == "affiliation" then
+			local data = action.nick and { reserved_nickname = action.nick } or nil;
+			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, data);
+		elseif actor ~= true and room:get_affiliation(actor) ~= "owner" then
+			return nil, "auth", "forbidden";
+		elseif action.act == "config" then
+			local reply = dmuc.forms.submit(room, actor, action.form);
+			if reply and reply.attr.type == "error" then
+				local err_type, condition = reply:get_error();
+				return nil, err_type, condition;
+			end
+			return true;
+		else
+			-- Answered first: afterwards there is no room to answer from.
+			module:add_timer(0, function () room:destroy(action.venue, action.reason, action.password); end);
+			return true;
+		end
+	end
+
+	-- What a peer's occupant asks for, with that occupant's rights, which mod_muc checks.
+	function requests.perform(action)
+		local room = dmuc.get_room(action.room);
+		local reply = { to = action.to; from = action.from; id = action.id };
+		local ok, err_type, condition = nil, "cancel", "item-not-found";
+		if room and room._dmuc then ok, err_type, condition = perform(room, action); end
+		if ok then
+			reply.type = "result";
+			module:send(st.iq(reply));
+		else
+			module:log("info", "%s may not do what its instance asks in %s: %s", action.actor, action.room, condition or err_type);
+			reply.type, reply.from, reply.to = "set", action.to, action.from;
+			module:send(st.error_reply(st.iq(reply), condition and err_type or "cancel", condition or err_type or "not-allowed"));
+		end
+	end
+
+	-- An IQ of the engine's.
+	function requests.send(action)
+		local iq = st.iq({ from = action.from; to = action.to; id = action.id; type = action.type });
+		local payload = dmuc.stanzas.parse(action.payload);
+		if payload then iq:add_direct_child(payload); end
+		module:send(iq);
+	end
+
+	-- Whether a JID belongs to a service we peer with.
+	function requests.is_peer(jid)
+		return dmuc.ask("is_peer", jid_host(jid));
+	end
+end

@@ -1,0 +1,268 @@
+-- What is different about a distributed room: methods of the room object are replaced while it is distributed.
+--
+-- Occupants of other instances are ordinary occupants whose session is their in-room JID at home, so that private
+-- messages, IQs, nick lookup and lists work by themselves. Broadcasts are for local sessions only (the engine sends the
+-- one copy each instance gets), and rights and item lists follow the real JID.
+--
+-- room._dmuc = {
+--   locals = { [occupant JID] = occupant with a local session };
+--   remotes = { [session JID] = { home, jid, affiliation, occupant_id } };
+-- }
+
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+local st = require "util.stanza";
+
+return function (dmuc)
+	local rooms = {};
+	dmuc.rooms = rooms;
+
+	local next_token = 0;
+
+	local function each_local(room)
+		return next, room._dmuc.locals, nil;
+	end
+
+	local function route_local(room, stanza)
+		if room._dmuc.remotes[stanza.attr.to] then return; end
+		return getmetatable(room).__index.route_stanza(room, stanza);
+	end
+
+	-- Runs a method of mod_muc that broadcasts, on the local sessions only. Costs O(local occupants).
+	local function locally(room, method, ...)
+		local each, route = rawget(room, "each_occupant"), rawget(room, "route_stanza");
+		room.each_occupant, room.route_stanza = each_local, route_local;
+		local ok, a, b = pcall(getmetatable(room).__index[method], room, ...);
+		room.each_occupant, room.route_stanza = each, route;
+		if not ok then error(a, 0); end
+		return a, b;
+	end
+
+	-- The session through which an occupant takes part elsewhere, and what is known of it.
+	function rooms.remote_session(room, occupant)
+		for jid in occupant:each_session() do
+			local remote = room._dmuc.remotes[jid];
+			if remote then return jid, remote; end
+		end
+	end
+
+	-- A local session of the occupant: the primary one if it is local.
+	function rooms.local_session(room, occupant)
+		local remotes = room._dmuc.remotes;
+		local primary = occupant.jid;
+		if primary and not remotes[primary] and occupant.sessions[primary] then return primary; end
+		for jid, presence in occupant:each_session() do
+			if not remotes[jid] and presence.attr.type == nil then return jid; end
+		end
+		for jid in occupant:each_session() do
+			if not remotes[jid] then return jid; end
+		end
+	end
+
+	function rooms.has_live_local_session(room, occupant)
+		if occupant.role == nil then return false; end
+		local remotes = room._dmuc.remotes;
+		for jid, presence in occupant:each_session() do
+			if not remotes[jid] and presence.attr.type == nil then return true; end
+		end
+		return false;
+	end
+
+	-- The bare real JID of an occupant, wherever its home is, if it is known.
+	function rooms.real_jid(room, occupant)
+		if rooms.local_session(room, occupant) then return occupant.bare_jid; end
+		local _, remote = rooms.remote_session(room, occupant);
+		return remote and remote.jid and jid_bare(remote.jid);
+	end
+
+	function rooms.next_token()
+		next_token = next_token + 1;
+		return next_token;
+	end
+
+	local methods = {};
+
+	function methods:save_occupant(occupant)
+		local state = self._dmuc;
+		local saved = getmetatable(self).__index.save_occupant(self, occupant);
+		state.locals[occupant.nick] = saved and rooms.has_live_local_session(self, saved) and saved or nil;
+		if saved then
+			local _, remote = rooms.remote_session(self, saved);
+			saved.stable_id = remote and not state.locals[occupant.nick] and remote.occupant_id or nil;
+		end
+		return saved;
+	end
+
+	function methods:broadcast(stanza, condition)
+		local remotes, to = self._dmuc.remotes, stanza.attr.to;
+		for nick, occupant in next, self._dmuc.locals do
+			if condition == nil or condition(nick, occupant) then
+				for jid in next, occupant.sessions do
+					if not remotes[jid] then
+						stanza.attr.to = jid;
+						self:route_stanza(stanza);
+					end
+				end
+			end
+		end
+		stanza.attr.to = to;
+	end
+
+	function methods:broadcast_message(stanza)
+		return dmuc.hold(getmetatable(self).__index.broadcast_message, self, stanza);
+	end
+
+	local function publicise(room, occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient)
+		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
+		if not recipient and not force_unavailable then
+			local actor_nick = actor and jid_resource(room:get_occupant_jid(actor));
+			dmuc.presence.publicised(room, occupant, x.base or x, nick, actor_nick, reason);
+		end
+	end
+
+	function methods:publicise_occupant_status(...)
+		return dmuc.hold(publicise, self, ...);
+	end
+
+	-- Item lists name the real JID where it is known, and the affiliation its home or the list gives it.
+	function methods:build_item_list(occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason)
+		local _, remote = rooms.remote_session(self, occupant);
+		if not remote then
+			return getmetatable(self).__index.build_item_list(self, occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason);
+		end
+		local function add_item(jid)
+			x:tag("item", { affiliation = remote.affiliation; role = occupant.role or "none"; jid = jid; nick = nick });
+			if actor_nick or actor_jid then
+				x:tag("actor", { nick = actor_nick; jid = actor_jid }):up();
+			end
+			if reason then x:text_tag("reason", reason); end
+			x:up();
+		end
+		local listed = false;
+		if not is_anonymous then
+			for jid in occupant:each_session() do
+				local other = self._dmuc.remotes[jid];
+				local real_jid = jid;
+				if other then real_jid = other.jid; end
+				if real_jid then
+					add_item(real_jid);
+					listed = true;
+				end
+			end
+		end
+		if not listed then add_item(nil); end
+		return x;
+	end
+
+	function methods:get_affiliation(jid)
+		local remote = self._dmuc.remotes[jid];
+		if remote then
+			-- Rights only where they can be known: by a real JID its home may name, or from the source.
+			local rights = remote.is_verified and remote.affiliation or "none";
+			return rights ~= "none" and rights or nil;
+		end
+		if self._dmuc.is_source then
+			return getmetatable(self).__index.get_affiliation(self, jid);
+		end
+		-- A shadow follows the source's list: being an administrator of this server gives no rights in it.
+		return self._affiliations[jid_bare(jid)] or self._affiliations[jid_host(jid)] == "outcast" and "outcast" or nil;
+	end
+
+	-- A role of an occupant whose home is elsewhere is its home's to set.
+	function methods:set_role(actor, occupant_jid, role, reason)
+		local occupant = self:get_occupant_by_nick(occupant_jid);
+		if not occupant or rooms.local_session(self, occupant) then
+			return getmetatable(self).__index.set_role(self, actor, occupant_jid, role, reason);
+		end
+		if not actor then return nil, "modify", "not-acceptable"; end
+		if role == nil or role == false then role = "none"; end
+		if not ({ none = true; visitor = true; participant = true; moderator = true })[role] then
+			return nil, "modify", "not-acceptable";
+		end
+		local act = { role = role; nick = jid_resource(occupant_jid); reason = reason };
+		if actor ~= true then
+			local allowed, err, condition = self:may_set_role(actor, occupant, role ~= "none" and role or nil);
+			if not allowed then return allowed, err, condition; end
+			act.actor_nick = jid_resource(self:get_occupant_jid(actor));
+			act.actor_jid = jid_bare(actor);
+		end
+		dmuc.requests.act(self, act);
+		return true;
+	end
+
+	function methods:save(forced, savestate)
+		local ok, err = self._dmuc.save(self, forced, savestate);
+		if forced and self._dmuc.is_source then dmuc.forms.changed(self); end
+		return ok, err;
+	end
+
+	-- Makes a live room distributed, and brings its occupants in line with the engine's.
+	function rooms.attach(room)
+		local role, source = dmuc.role(room.jid);
+		if not role or room._dmuc then return; end
+		local state = {
+			locals = {};
+			remotes = {};
+			save = room.save;
+			is_source = role == "source";
+			source = source;
+		};
+		room._dmuc = state;
+		for name, method in pairs(methods) do
+			room[name] = method;
+		end
+		-- Sessions of other instances that Prosody froze with the room, and those that came since.
+		local current = {};
+		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
+			current[remote.home.."/"..remote.nick] = remote;
+		end
+		for _, occupant in pairs(room._occupants) do
+			for jid in occupant:each_session() do
+				if dmuc.ask("is_instance", room.jid, jid_bare(jid)) then
+					state.remotes[jid] = dmuc.presence.remote_of(room, current[jid] or { home = jid_bare(jid); affiliation = "none" });
+				end
+			end
+		end
+		local gone = {};
+		for nick, occupant in pairs(room._occupants) do
+			room:save_occupant(occupant);
+			for jid in occupant:each_session() do
+				if state.remotes[jid] and not current[jid] then
+					gone[#gone + 1] = { nick = jid_resource(nick); home = jid_bare(jid) };
+				end
+			end
+		end
+		for _, remote in ipairs(gone) do
+			dmuc.presence.hide(room, remote, true);
+		end
+		for jid, remote in pairs(current) do
+			if not room._jid_nick[jid] then dmuc.presence.show(room, remote, true); end
+		end
+	end
+
+	-- Gives the room back to mod_muc, without its remote occupants.
+	function rooms.detach(room)
+		local state = room._dmuc;
+		if not state then return; end
+		for jid in pairs(state.remotes) do
+			local occupant = room:get_occupant_by_real_jid(jid);
+			if occupant then
+				occupant:remove_session(jid);
+				if not occupant.jid then occupant.role = nil; end
+				getmetatable(room).__index.save_occupant(room, occupant);
+			end
+		end
+		for name in pairs(methods) do
+			room[name] = nil;
+		end
+		room.save = state.save;
+		room._dmuc = nil;
+	end
+
+	-- A line in the room from the room itself, to everybody here or to some.
+	function rooms.tell(room, text, condition)
+		local message = st.message({ from = room.jid; type = "groupchat" }, text);
+		room:broadcast(message, condition);
+	end
+end

@@ -1,0 +1,92 @@
+-- Pieces of stanzas: children as text, text as children, and what must not cross an instance's border.
+
+local st = require "util.stanza";
+local parse_xml = require "util.xml".parse;
+
+local xmlns_muc = "http://jabber.org/protocol/muc";
+local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
+local xmlns_occupant_id = "urn:xmpp:occupant-id:0";
+local xmlns_stanza_id = "urn:xmpp:sid:0";
+
+return function (dmuc)
+	local stanzas = {
+		xmlns_muc = xmlns_muc;
+		xmlns_muc_user = xmlns_muc_user;
+		xmlns_occupant_id = xmlns_occupant_id;
+		xmlns_stanza_id = xmlns_stanza_id;
+	};
+	dmuc.stanzas = stanzas;
+
+	-- Children that every instance makes for itself. They are never taken from a peer or sent to one.
+	local made_here = {
+		[xmlns_muc] = true;
+		[xmlns_muc_user] = true;
+		[xmlns_occupant_id] = true;
+		[dmuc.xmlns] = true;
+		[dmuc.xmlns_ours] = true;
+	};
+	stanzas.made_here = made_here;
+
+	-- Our own namespaces never reach a client and are never taken from one.
+	local ours = { [dmuc.xmlns] = true; [dmuc.xmlns_ours] = true };
+
+	function stanzas.strip(stanza, namespaces)
+		return stanza:maptags(function (tag)
+			if namespaces[tag.attr.xmlns] then return nil; end
+			return tag;
+		end);
+	end
+
+	function stanzas.has_ours(stanza)
+		for _, tag in ipairs(stanza.tags) do
+			if ours[tag.attr.xmlns] then return true; end
+		end
+		return false;
+	end
+
+	-- The children as text, in the context of jabber:client: what the engine calls a payload.
+	function stanzas.payload(stanza, by)
+		local parts, n = {}, 0;
+		for _, tag in ipairs(stanza.tags) do
+			local xmlns = tag.attr.xmlns;
+			if not made_here[xmlns] and not (xmlns == xmlns_stanza_id and (by == true or tag.attr.by == by)) then
+				n = n + 1;
+				parts[n] = tostring(tag);
+			end
+		end
+		return table.concat(parts);
+	end
+
+	-- The opposite: adds a payload's children to a stanza. On cold paths only.
+	function stanzas.add_payload(stanza, payload)
+		if not payload or payload == "" then return stanza; end
+		local parsed = parse_xml("<payload>"..payload.."</payload>");
+		if parsed then
+			for _, tag in ipairs(parsed.tags) do
+				stanza:add_direct_child(tag);
+			end
+		end
+		return stanza;
+	end
+
+	function stanzas.parse(xml)
+		return xml and xml ~= "" and parse_xml(xml) or nil;
+	end
+
+	function stanzas.stanza_id(by, stanza_id)
+		return st.stanza("stanza-id", { xmlns = xmlns_stanza_id; by = by; id = stanza_id });
+	end
+
+	function stanzas.occupant_id(occupant_id)
+		return st.stanza("occupant-id", { xmlns = xmlns_occupant_id; id = occupant_id });
+	end
+
+	-- Status codes of a muc#user element.
+	function stanzas.codes(x)
+		local codes = {};
+		for status in x:childtags("status") do
+			codes[#codes + 1] = tonumber(status.attr.code);
+		end
+		return codes;
+	end
+end

@@ -1,0 +1,4 @@
+//! End to end: real Prosody servers, real client connections.
+
+mod story;
+mod support;

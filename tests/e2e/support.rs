@@ -1,0 +1,113 @@
+//! What the end-to-end tests share: federations with a distributed room, and the versions they run on.
+
+use anyhow::{Context, Result};
+use dmuc_testbed::{Client, Element, Federation, Storage, Version};
+
+/// The source of the XEP.
+pub const SOURCE: &str = "coven@chat.shakespeare.lit";
+/// Its shadows under `dmuc_room_id = "name"`.
+pub const MACBETH: &str = "coven@rooms.macbeth.lit";
+/// The other one.
+pub const MARLOWE: &str = "coven@conference.marlowe.lit";
+
+/// Three services that peer with each other; ids are readable so that tests can name the shadows.
+pub fn three(label: &str, version: Version, storage: Storage) -> dmuc_testbed::Builder {
+    Federation::builder()
+        .label(label)
+        .version(version)
+        .storage(storage)
+        .dmuc(true)
+        .muc_line("dmuc_room_id = \"name\"")
+}
+
+/// crone1 creates the coven, makes it distributed, and both shadows are there.
+pub async fn distributed(fed: &Federation, config: &[(&str, &str)]) -> Result<Client> {
+    let crone = fed[0].client("crone1", "desktop").await?;
+    let mut all = vec![("muc#roomconfig_roomname", "A Dark Cave"), ("muc#roomconfig_distributed", "1")];
+    all.extend_from_slice(config);
+    crone.create_room(SOURCE, "firstcrone", &all).await?;
+    replicated(fed, &["rooms.macbeth.lit", "conference.marlowe.lit"]).await?;
+    Ok(crone)
+}
+
+/// Waits until the source knows that these services hold the room, and every shadow the others.
+pub async fn replicated(fed: &Federation, services: &[&str]) -> Result<()> {
+    for service in services {
+        fed[0].wait_for_log(&format!("{SOURCE}: {service} has an instance")).await?;
+    }
+    for (index, server) in fed.servers().iter().enumerate().skip(1) {
+        if !services.contains(&server.muc()) {
+            continue;
+        }
+        let room = server.room("coven");
+        let wanted = services.len();
+        eventually(&format!("server {index} knows {wanted} instances"), || async {
+            Ok(instances(fed, index, &room).await?.len() == wanted)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Waits until `is_so`: for state that announces itself nowhere. Fails after the usual deadline.
+pub async fn eventually<F, Fut>(what: &str, is_so: F) -> Result<()>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<bool>>,
+{
+    let end = tokio::time::Instant::now() + dmuc_testbed::deadline();
+    while !is_so().await? {
+        anyhow::ensure!(tokio::time::Instant::now() < end, "it never came to be that {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// The other instances `server` has for its room.
+pub async fn instances(fed: &Federation, server: usize, room: &str) -> Result<Vec<String>> {
+    let muc = fed[server].muc().to_owned();
+    let found = fed[server]
+        .eval(&format!(
+            "local i = prosody.hosts['{muc}'].modules.dmuc.instances('{room}'); table.sort(i); return i"
+        ))
+        .await?;
+    Ok(found
+        .as_array()
+        .context("a list of instances")?
+        .iter()
+        .filter_map(|jid| jid.as_str().map(str::to_owned))
+        .collect())
+}
+
+/// Whether a stanza is from this nick of this room.
+pub fn from(room: &str, nick: &str) -> impl Fn(&Element) -> bool + use<> {
+    let jid = format!("{room}/{nick}");
+    move |stanza| stanza.attr("from") == Some(&*jid)
+}
+
+/// The nicks a server has in its room, sorted.
+pub async fn nicks(fed: &Federation, server: usize, room: &str) -> Result<Vec<String>> {
+    let muc = fed[server].muc().to_owned();
+    let found = fed[server]
+        .eval(&format!(
+            "local nicks = {{}}; \
+             local room = prosody.hosts['{muc}'].modules.muc.get_room_from_jid('{room}'); \
+             for jid in room:each_occupant() do nicks[#nicks+1] = jid:match('/(.*)$') end; \
+             table.sort(nicks); return nicks"
+        ))
+        .await?;
+    let found = found.as_array().cloned().unwrap_or_default();
+    Ok(found.iter().filter_map(|nick| nick.as_str().map(str::to_owned)).collect())
+}
+
+/// Waits until every server's instance of the coven has exactly these occupants.
+pub async fn together(fed: &Federation, expected: &[&str]) -> Result<()> {
+    for (index, server) in fed.servers().iter().enumerate() {
+        let room = server.room("coven");
+        eventually(&format!("{room} has {expected:?}"), || async {
+            Ok(nicks(fed, index, &room).await? == expected)
+        })
+        .await?;
+    }
+    Ok(())
+}
