@@ -57,7 +57,7 @@ return function (dmuc)
 	-- Stores a message before it is reflected (G3).
 	function archiving.append(room, id, stanza)
 		if not is_enabled(room) then return; end
-		local node, when = jid_node(room.jid), time_now();
+		local node, when = jid_node(room.jid), dmuc.stanzas.time(time_now());
 		local stored = stanza;
 		if room:get_whois() == "anyone" then
 			-- As mod_muc_mam does: who it was, where everybody may know.

@@ -9,6 +9,9 @@ return function (dmuc)
 	local form_type = "http://jabber.org/protocol/muc#roomconfig";
 	local field_name = "muc#roomconfig_distributed";
 
+	-- Who asks when nobody does. On Prosody 13 an actor needs a localpart.
+	local itself = "dmuc@"..module.host;
+
 	local function discard() end
 	-- Whose submission needs no answer.
 	local nobody = { send = discard; type = "component"; host = module.host };
@@ -22,7 +25,7 @@ return function (dmuc)
 
 	-- What every instance follows: all of the form but the question whether it is distributed.
 	function forms.get(room)
-		local form = room:get_form_layout(module.host):form();
+		local form = room:get_form_layout(itself):form();
 		form:maptags(function (tag)
 			if tag.name == "field" and (not tag.attr.var or tag.attr.var == field_name) then return nil; end
 			return tag;
@@ -65,7 +68,7 @@ return function (dmuc)
 	-- The source's configuration, which this instance follows.
 	function forms.apply(room, xml)
 		local form = dmuc.stanzas.parse(xml);
-		forms.submit(room, module.host, xml);
+		forms.submit(room, itself, xml);
 		local public = value_of(form, "muc#roomconfig_publicroom");
 		if public then room:set_public(public == "1" or public == "true"); end
 		room:set_persistent(true);

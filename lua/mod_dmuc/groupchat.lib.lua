@@ -1,7 +1,6 @@
 -- Messages: local ones are stamped, archived, reflected, then sent to each instance once; a peer's are shown once.
 
 local st = require "util.stanza";
-local datetime = require "util.datetime";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
@@ -233,8 +232,8 @@ return function (dmuc)
 
 	local function delayed(room, entry)
 		return shown(room, entry)
-			:tag("delay", { xmlns = "urn:xmpp:delay"; from = room.jid; stamp = datetime.datetime(entry.time) }):up()
-			:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id));
+			:add_child(stanzas.delay(room.jid, entry.time))
+			:add_child(stanzas.stanza_id(room.jid, entry.stanza_id));
 	end
 
 	-- The history for somebody who joins: the same everywhere, in the same order (G5, G6).
@@ -276,9 +275,7 @@ return function (dmuc)
 		local message = shown(room, entry);
 		local _, is_historic = is_worth_keeping(room, message);
 		if is_historic then
-			local archived = st.clone(message)
-				:tag("delay", { xmlns = "urn:xmpp:delay"; from = room.jid; stamp = datetime.datetime(entry.time) }):up();
-			dmuc.archiving.append(room, entry.stanza_id, archived);
+			dmuc.archiving.append(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, entry.time)));
 		end
 		if action.deliver then
 			room:broadcast(delayed(room, entry));

@@ -1,6 +1,7 @@
 -- Pieces of stanzas: children as text, text as children, and what must not cross an instance's border.
 
 local st = require "util.stanza";
+local datetime = require "util.datetime";
 local parse_xml = require "util.xml".parse;
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
@@ -71,6 +72,16 @@ return function (dmuc)
 
 	function stanzas.parse(xml)
 		return xml and xml ~= "" and parse_xml(xml) or nil;
+	end
+
+	-- Times as this version of Prosody keeps them: in whole seconds before 13.
+	local has_fractions = pcall(datetime.datetime, 0.5);
+	function stanzas.time(seconds)
+		return has_fractions and seconds or math.floor(seconds);
+	end
+
+	function stanzas.delay(from, seconds)
+		return st.stanza("delay", { xmlns = "urn:xmpp:delay"; from = from; stamp = datetime.datetime(stanzas.time(seconds)) });
 	end
 
 	function stanzas.stanza_id(by, stanza_id)

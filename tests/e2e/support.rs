@@ -23,7 +23,10 @@ pub fn three(label: &str, version: Version, storage: Storage) -> dmuc_testbed::B
 /// crone1 creates the coven, makes it distributed, and both shadows are there.
 pub async fn distributed(fed: &Federation, config: &[(&str, &str)]) -> Result<Client> {
     let crone = fed[0].client("crone1", "desktop").await?;
-    let mut all = vec![("muc#roomconfig_roomname", "A Dark Cave"), ("muc#roomconfig_distributed", "1")];
+    let mut all = vec![
+        ("muc#roomconfig_roomname", "A Dark Cave"),
+        ("muc#roomconfig_distributed", "1"),
+    ];
     all.extend_from_slice(config);
     crone.create_room(SOURCE, "firstcrone", &all).await?;
     replicated(fed, &["rooms.macbeth.lit", "conference.marlowe.lit"]).await?;
@@ -33,7 +36,9 @@ pub async fn distributed(fed: &Federation, config: &[(&str, &str)]) -> Result<Cl
 /// Waits until the source knows that these services hold the room, and every shadow the others.
 pub async fn replicated(fed: &Federation, services: &[&str]) -> Result<()> {
     for service in services {
-        fed[0].wait_for_log(&format!("{SOURCE}: {service} has an instance")).await?;
+        fed[0]
+            .wait_for_log(&format!("{SOURCE}: {service} has an instance"))
+            .await?;
     }
     for (index, server) in fed.servers().iter().enumerate().skip(1) {
         if !services.contains(&server.muc()) {
@@ -57,7 +62,10 @@ where
 {
     let end = tokio::time::Instant::now() + dmuc_testbed::deadline();
     while !is_so().await? {
-        anyhow::ensure!(tokio::time::Instant::now() < end, "it never came to be that {what}");
+        anyhow::ensure!(
+            tokio::time::Instant::now() < end,
+            "it never came to be that {what}"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
@@ -97,7 +105,10 @@ pub async fn nicks(fed: &Federation, server: usize, room: &str) -> Result<Vec<St
         ))
         .await?;
     let found = found.as_array().cloned().unwrap_or_default();
-    Ok(found.iter().filter_map(|nick| nick.as_str().map(str::to_owned)).collect())
+    Ok(found
+        .iter()
+        .filter_map(|nick| nick.as_str().map(str::to_owned))
+        .collect())
 }
 
 /// Waits until every server's instance of the coven has exactly these occupants.
