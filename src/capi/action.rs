@@ -1,0 +1,351 @@
+//! What the host has to do.
+
+use std::ffi::{CString, c_char};
+use std::ptr;
+
+use jid::{BareJid, Jid};
+
+use super::fields::{Fields, dmuc_field as F};
+use super::guard::{c_text, guard_or, reference, release};
+use super::inputs::dmuc_act_type;
+use crate::engine::{Action, Engine, Notice, RemoteOccupant};
+use crate::wire::{Act, ActKind};
+
+/// What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum dmuc_action_type {
+    /// There is nothing to do: NULL was asked.
+    DMUC_ACTION_NONE = 0,
+    /// Send dmuc_action_stanza. FROM, TO (a service, a room, or an occupant of one).
+    DMUC_ACTION_SEND = 1,
+    /// Make the shadow's room if it does not exist, and give it this configuration. ROOM, SOURCE, FORM, SALT (absent if the
+    /// peer does not share it).
+    DMUC_ACTION_APPLY_SETTINGS = 2,
+    /// Show the subject. ROOM, NICK (absent for the room itself), SUBJECT.
+    DMUC_ACTION_APPLY_SUBJECT = 3,
+    /// Set an affiliation that the source decided. ROOM, JID, AFFILIATION; RESERVED_NICK, REASON, ACTOR may be absent.
+    DMUC_ACTION_APPLY_AFFILIATION = 4,
+    /// Put an occupant of a peer instance into the room, or change it. ROOM, HOME, NICK, AFFILIATION, ROLE, PAYLOAD; JID
+    /// and OCCUPANT_ID may be absent.
+    DMUC_ACTION_SHOW_OCCUPANT = 5,
+    /// Take an occupant of a peer instance out of the room. ROOM, HOME, NICK, dmuc_action_code; NEW_NICK (with
+    /// code 303), ACTOR, REASON may be absent.
+    DMUC_ACTION_HIDE_OCCUPANT = 6,
+    /// Give a local occupant another nick: it lost a clash (codes 303 and 210). ROOM, NICK, NEW_NICK.
+    DMUC_ACTION_RENAME = 7,
+    /// A message that was missed, or is older than this instance: into the archive, and, if DELIVER, to the occupants with
+    /// a delay. ROOM, NICK, STANZA_ID, TIME_MS, PAYLOAD, DELIVER; MESSAGE_ID and OCCUPANT_ID may be absent.
+    DMUC_ACTION_ADD_MESSAGE = 8,
+    /// Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
+    /// IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
+    /// AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD. REASON may be absent.
+    DMUC_ACTION_PERFORM_ACT = 9,
+    /// The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
+    DMUC_ACTION_ACT_ANSWERED = 10,
+    /// The source was destroyed: destroy this shadow. ROOM; REASON, VENUE, PASSWORD may be absent.
+    DMUC_ACTION_DESTROY = 11,
+    /// The source is an ordinary room again: tell the people here and invite them to it; the room stays as history that is
+    /// closed to new messages. ROOM, SOURCE; REASON may be absent.
+    DMUC_ACTION_CLOSE = 12,
+    /// Something an owner or administrator should know. ROOM, PEER, NOTICE; SHADOW (replicated); ERROR_TYPE,
+    /// ERROR_CONDITION, ERROR_TEXT (refused).
+    DMUC_ACTION_NOTICE = 13,
+    /// Store what dmuc_engine_snapshot gives for ROOM.
+    DMUC_ACTION_STORE = 14,
+}
+
+/// An action and its parts. Opaque.
+#[derive(Debug)]
+pub struct dmuc_action {
+    kind: dmuc_action_type,
+    fields: Fields,
+    stanza: Option<CString>,
+    codes: Vec<u16>,
+}
+
+impl dmuc_action {
+    /// `None` for a stanza that cannot be addressed, and for a message that is not in the log any more.
+    pub(super) fn new(engine: &Engine, action: Action) -> Option<dmuc_action> {
+        if let Some(stanza) = action.stanza() {
+            let (from, to) = addresses(&action)?;
+            let fields = Fields::default()
+                .set(F::DMUC_FIELD_FROM, &from)
+                .set(F::DMUC_FIELD_TO, &to);
+            return Some(dmuc_action {
+                kind: dmuc_action_type::DMUC_ACTION_SEND,
+                fields,
+                stanza: Some(c_text(&stanza)),
+                codes: Vec::new(),
+            });
+        }
+        let codes = match &action {
+            Action::HideOccupant { codes, .. } => codes.clone(),
+            _ => Vec::new(),
+        };
+        let (kind, fields) = parts(engine, action)?;
+        Some(dmuc_action {
+            kind,
+            fields,
+            stanza: None,
+            codes,
+        })
+    }
+}
+
+/// From where to where a stanza goes.
+fn addresses(action: &Action) -> Option<(String, String)> {
+    let in_room = |room: &BareJid, nick: Option<&str>| match nick {
+        Some(nick) => format!("{room}/{nick}"),
+        None => room.to_string(),
+    };
+    let (from, to, nick) = match action {
+        Action::SendAnswer { from, to, .. } => return Some((from.to_string(), to.to_string())),
+        Action::SendRequest { from, to, .. } => (from, to, None),
+        Action::SendPresence(presence) => (&presence.room, &presence.to, Some(presence.nick.as_str())),
+        Action::SendGroupchat { room, to, nick, .. } => (room, to, Some(nick.as_str())),
+        Action::SendSubject { room, to, nick, .. } => (room, to, nick.as_deref()),
+        _ => return None,
+    };
+    Some((in_room(from, nick), in_room(to, nick)))
+}
+
+fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> {
+    let fields = Fields::default();
+    let room_fields = |room: &BareJid| Fields::default().jid(F::DMUC_FIELD_ROOM, room);
+    Some(match action {
+        Action::SendRequest { .. }
+        | Action::SendAnswer { .. }
+        | Action::SendPresence(_)
+        | Action::SendGroupchat { .. }
+        | Action::SendSubject { .. } => return None,
+        Action::ApplySettings {
+            room,
+            source,
+            form,
+            salt,
+        } => (
+            dmuc_action_type::DMUC_ACTION_APPLY_SETTINGS,
+            room_fields(&room)
+                .jid(F::DMUC_FIELD_SOURCE, &source)
+                .set(F::DMUC_FIELD_FORM, &form.to_xml())
+                .some(F::DMUC_FIELD_SALT, salt.as_deref()),
+        ),
+        Action::ApplySubject { room, nick, text } => (
+            dmuc_action_type::DMUC_ACTION_APPLY_SUBJECT,
+            room_fields(&room)
+                .some(F::DMUC_FIELD_NICK, nick.as_deref())
+                .set(F::DMUC_FIELD_SUBJECT, &text),
+        ),
+        Action::ApplyAffiliation {
+            room,
+            jid,
+            affiliation,
+            reserved_nick,
+            reason,
+            actor,
+        } => (
+            dmuc_action_type::DMUC_ACTION_APPLY_AFFILIATION,
+            room_fields(&room)
+                .jid(F::DMUC_FIELD_JID, &jid)
+                .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str())
+                .some(F::DMUC_FIELD_RESERVED_NICK, reserved_nick.as_deref())
+                .some(F::DMUC_FIELD_REASON, reason.as_deref())
+                .some(F::DMUC_FIELD_ACTOR, actor.as_deref()),
+        ),
+        Action::ShowOccupant(occupant) => (
+            dmuc_action_type::DMUC_ACTION_SHOW_OCCUPANT,
+            occupant_fields(fields, &occupant),
+        ),
+        Action::HideOccupant {
+            room,
+            home,
+            nick,
+            new_nick,
+            actor,
+            reason,
+            codes: _,
+        } => (
+            dmuc_action_type::DMUC_ACTION_HIDE_OCCUPANT,
+            room_fields(&room)
+                .jid(F::DMUC_FIELD_HOME, &home)
+                .set(F::DMUC_FIELD_NICK, &nick)
+                .some(F::DMUC_FIELD_NEW_NICK, new_nick.as_deref())
+                .some(F::DMUC_FIELD_ACTOR, actor.as_deref())
+                .some(F::DMUC_FIELD_REASON, reason.as_deref()),
+        ),
+        Action::Rename { room, nick, new_nick } => (
+            dmuc_action_type::DMUC_ACTION_RENAME,
+            room_fields(&room)
+                .set(F::DMUC_FIELD_NICK, &nick)
+                .set(F::DMUC_FIELD_NEW_NICK, &new_nick),
+        ),
+        Action::AddMessage { room, id, deliver } => {
+            let entry = engine.message(&room, &id)?;
+            (
+                dmuc_action_type::DMUC_ACTION_ADD_MESSAGE,
+                room_fields(&room)
+                    .set(F::DMUC_FIELD_STANZA_ID, &entry.id)
+                    .set(F::DMUC_FIELD_NICK, &entry.nick)
+                    .some(F::DMUC_FIELD_MESSAGE_ID, entry.message_id.as_deref())
+                    .some(F::DMUC_FIELD_OCCUPANT_ID, entry.occupant_id.as_deref())
+                    .number(F::DMUC_FIELD_TIME_MS, entry.key.at.wall_ms)
+                    .set(F::DMUC_FIELD_PAYLOAD, &entry.payload)
+                    .number(F::DMUC_FIELD_DELIVER, u64::from(deliver)),
+            )
+        }
+        Action::PerformAct {
+            room,
+            actor,
+            act,
+            to,
+            from,
+            id,
+        } => (
+            dmuc_action_type::DMUC_ACTION_PERFORM_ACT,
+            act_fields(room_fields(&room), &act)
+                .set(F::DMUC_FIELD_ACTOR, actor.as_str())
+                .set(F::DMUC_FIELD_FROM, from.as_str())
+                .set(F::DMUC_FIELD_TO, to.as_str())
+                .set(F::DMUC_FIELD_IQ_ID, &id),
+        ),
+        Action::ActAnswered { room, token, error } => {
+            let fields = room_fields(&room).number(F::DMUC_FIELD_TOKEN, token);
+            let fields = match &error {
+                Some(error) => fields.error(error),
+                None => fields,
+            };
+            (dmuc_action_type::DMUC_ACTION_ACT_ANSWERED, fields)
+        }
+        Action::Destroy {
+            room,
+            reason,
+            venue,
+            password,
+        } => (
+            dmuc_action_type::DMUC_ACTION_DESTROY,
+            room_fields(&room)
+                .some(F::DMUC_FIELD_REASON, reason.as_deref())
+                .some(F::DMUC_FIELD_VENUE, venue.as_ref().map(|venue| venue.as_str()))
+                .some(F::DMUC_FIELD_PASSWORD, password.as_deref()),
+        ),
+        Action::Close { room, source, reason } => (
+            dmuc_action_type::DMUC_ACTION_CLOSE,
+            room_fields(&room)
+                .jid(F::DMUC_FIELD_SOURCE, &source)
+                .some(F::DMUC_FIELD_REASON, reason.as_deref()),
+        ),
+        Action::Notice { room, peer, notice } => (
+            dmuc_action_type::DMUC_ACTION_NOTICE,
+            notice_fields(room_fields(&room).jid(F::DMUC_FIELD_PEER, &peer), &notice),
+        ),
+        Action::Store { room } => (dmuc_action_type::DMUC_ACTION_STORE, room_fields(&room)),
+    })
+}
+
+fn occupant_fields(fields: Fields, occupant: &RemoteOccupant) -> Fields {
+    fields
+        .jid(F::DMUC_FIELD_ROOM, &occupant.room)
+        .jid(F::DMUC_FIELD_HOME, &occupant.home)
+        .set(F::DMUC_FIELD_NICK, &occupant.nick)
+        .some(F::DMUC_FIELD_JID, occupant.jid.as_ref().map(Jid::as_str))
+        .set(F::DMUC_FIELD_AFFILIATION, occupant.affiliation.as_str())
+        .set(F::DMUC_FIELD_ROLE, occupant.role.as_str())
+        .some(F::DMUC_FIELD_OCCUPANT_ID, occupant.occupant_id.as_deref())
+        .set(
+            F::DMUC_FIELD_PAYLOAD,
+            occupant.payload.as_deref().unwrap_or_default(),
+        )
+}
+
+fn act_fields(fields: Fields, act: &Act) -> Fields {
+    let kind = |fields: Fields, kind: dmuc_act_type| fields.number(F::DMUC_FIELD_ACT, u64::from(kind as u32));
+    let fields = fields.some(F::DMUC_FIELD_REASON, act.reason.as_deref());
+    match &act.kind {
+        ActKind::Role { nick, role, .. } => kind(fields, dmuc_act_type::DMUC_ACT_ROLE)
+            .set(F::DMUC_FIELD_NICK, nick)
+            .set(F::DMUC_FIELD_ROLE, role.as_str()),
+        ActKind::Affiliation {
+            jid,
+            affiliation,
+            nick,
+        } => kind(fields, dmuc_act_type::DMUC_ACT_AFFILIATION)
+            .jid(F::DMUC_FIELD_JID, jid)
+            .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str())
+            .some(F::DMUC_FIELD_RESERVED_NICK, nick.as_deref()),
+        ActKind::Config { form } => {
+            kind(fields, dmuc_act_type::DMUC_ACT_SETTINGS).set(F::DMUC_FIELD_FORM, &form.to_xml())
+        }
+        ActKind::Destroy { venue, password } => kind(fields, dmuc_act_type::DMUC_ACT_DESTROY)
+            .some(F::DMUC_FIELD_VENUE, venue.as_ref().map(|venue| venue.as_str()))
+            .some(F::DMUC_FIELD_PASSWORD, password.as_deref()),
+    }
+}
+
+fn notice_fields(fields: Fields, notice: &Notice) -> Fields {
+    let named = |name: &str| fields.set(F::DMUC_FIELD_NOTICE, name);
+    match notice {
+        Notice::Replicated { shadow } => named("replicated").jid(F::DMUC_FIELD_SHADOW, shadow),
+        Notice::Unsupported => named("unsupported"),
+        Notice::Refused(error) => named("refused").error(error),
+        Notice::Unreachable => named("unreachable"),
+        Notice::TooManyPeerhosts => named("too_many_peerhosts"),
+    }
+}
+
+/// Which action it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_action_kind(action: *const dmuc_action) -> dmuc_action_type {
+    guard_or(dmuc_action_type::DMUC_ACTION_NONE, || {
+        // SAFETY: the caller keeps the conventions.
+        let action = unsafe { reference(action) }.ok()?;
+        Some(action.kind)
+    })
+}
+
+/// The complete stanza that DMUC_ACTION_SEND sends, of jabber:client; NULL for other actions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_action_stanza(action: *const dmuc_action) -> *const c_char {
+    guard_or(ptr::null(), || {
+        // SAFETY: the caller keeps the conventions.
+        let action = unsafe { reference(action) }.ok()?;
+        action.stanza.as_ref().map(|stanza| stanza.as_ptr())
+    })
+}
+
+/// A part that is text, or NULL if it is absent. `field` is a dmuc_field.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_action_text(action: *const dmuc_action, field: u32) -> *const c_char {
+    guard_or(ptr::null(), || {
+        // SAFETY: the caller keeps the conventions.
+        let action = unsafe { reference(action) }.ok()?;
+        Some(action.fields.text(field))
+    })
+}
+
+/// A part that is a number, or 0 if it is absent. `field` is a dmuc_field.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_action_number(action: *const dmuc_action, field: u32) -> u64 {
+    guard_or(0, || {
+        // SAFETY: the caller keeps the conventions.
+        let action = unsafe { reference(action) }.ok()?;
+        Some(action.fields.value(field))
+    })
+}
+
+/// A status code (XEP-0045 section 15.6), by its index from 0; 0 after the last one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_action_code(action: *const dmuc_action, index: usize) -> u16 {
+    guard_or(0, || {
+        // SAFETY: the caller keeps the conventions.
+        let action = unsafe { reference(action) }.ok()?;
+        action.codes.get(index).copied()
+    })
+}
+
+/// Frees an action.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_action_free(action: *mut dmuc_action) {
+    // SAFETY: the caller keeps the conventions.
+    unsafe { release(action) }
+}

@@ -1,0 +1,133 @@
+//! The parts of actions and verdicts, by name.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_char};
+use std::ptr;
+
+use jid::BareJid;
+
+use super::guard::c_text;
+use crate::wire::StanzaError;
+
+/// The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
+/// others for dmuc_action_text and dmuc_verdict_text. Which action and which verdict has which is said there.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum dmuc_field {
+    /// The sender of a stanza, or of the answer to give.
+    DMUC_FIELD_FROM = 1,
+    /// The addressee.
+    DMUC_FIELD_TO = 2,
+    /// Our room.
+    DMUC_FIELD_ROOM = 3,
+    /// The source of the room.
+    DMUC_FIELD_SOURCE = 4,
+    /// The peer instance that an occupant joined.
+    DMUC_FIELD_HOME = 5,
+    /// A peer service.
+    DMUC_FIELD_PEER = 6,
+    /// A shadow: of this room, at a peer.
+    DMUC_FIELD_SHADOW = 7,
+    /// The id of an IQ.
+    DMUC_FIELD_IQ_ID = 8,
+    /// Whose it is, or who did it; absent for the room itself.
+    DMUC_FIELD_NICK = 9,
+    /// The nick that takes its place.
+    DMUC_FIELD_NEW_NICK = 10,
+    /// The nick that is registered with an affiliation.
+    DMUC_FIELD_RESERVED_NICK = 11,
+    /// A real JID.
+    DMUC_FIELD_JID = 12,
+    /// "owner", "admin", "member", "none" or "outcast".
+    DMUC_FIELD_AFFILIATION = 13,
+    /// "moderator", "participant", "visitor" or "none".
+    DMUC_FIELD_ROLE = 14,
+    /// The occupant-id (XEP-0421).
+    DMUC_FIELD_OCCUPANT_ID = 15,
+    /// The stanza-id (XEP-0359), the same at every instance.
+    DMUC_FIELD_STANZA_ID = 16,
+    /// The `id` attribute of a message.
+    DMUC_FIELD_MESSAGE_ID = 17,
+    /// The children of a message or presence, as XML.
+    DMUC_FIELD_PAYLOAD = 18,
+    /// A number: when it was sent, Unix time in milliseconds.
+    DMUC_FIELD_TIME_MS = 19,
+    /// A number: 1 if occupants have yet to see the message.
+    DMUC_FIELD_DELIVER = 20,
+    /// A number: 1 if the message is to be stored before it is shown.
+    DMUC_FIELD_KEPT = 21,
+    /// A subject; empty if there is none.
+    DMUC_FIELD_SUBJECT = 22,
+    /// The configuration, a data form (XEP-0004) with muc#roomconfig fields.
+    DMUC_FIELD_FORM = 23,
+    /// The salt of the room's occupant-ids.
+    DMUC_FIELD_SALT = 24,
+    /// Who did it: a nick; in DMUC_ACTION_PERFORM_ACT the JID in whose name it is done.
+    DMUC_FIELD_ACTOR = 25,
+    /// Why.
+    DMUC_FIELD_REASON = 26,
+    /// The room to go to instead.
+    DMUC_FIELD_VENUE = 27,
+    /// The password there.
+    DMUC_FIELD_PASSWORD = 28,
+    /// What happened: "replicated", "unsupported", "refused", "unreachable" or "too_many_peerhosts".
+    DMUC_FIELD_NOTICE = 29,
+    /// A number: what is to be done, a dmuc_act_type.
+    DMUC_FIELD_ACT = 30,
+    /// A number: the token that the host gave.
+    DMUC_FIELD_TOKEN = 31,
+    /// The type of an error (RFC 6120 section 8.3.2), as "cancel".
+    DMUC_FIELD_ERROR_TYPE = 32,
+    /// Its condition (RFC 6120 section 8.3.3), as "forbidden".
+    DMUC_FIELD_ERROR_CONDITION = 33,
+    /// Its words for a human.
+    DMUC_FIELD_ERROR_TEXT = 34,
+    /// A complete stanza to send back.
+    DMUC_FIELD_REPLY = 35,
+}
+
+/// Named parts; what is absent is not in it.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    texts: BTreeMap<u32, CString>,
+    numbers: BTreeMap<u32, u64>,
+}
+
+impl Fields {
+    pub(super) fn set(mut self, field: dmuc_field, text: &str) -> Fields {
+        self.texts.insert(field as u32, c_text(text));
+        self
+    }
+
+    pub(super) fn jid(self, field: dmuc_field, jid: &BareJid) -> Fields {
+        self.set(field, jid.as_str())
+    }
+
+    pub(super) fn some(self, field: dmuc_field, text: Option<&str>) -> Fields {
+        match text {
+            Some(text) => self.set(field, text),
+            None => self,
+        }
+    }
+
+    pub(super) fn number(mut self, field: dmuc_field, number: u64) -> Fields {
+        self.numbers.insert(field as u32, number);
+        self
+    }
+
+    pub(super) fn error(self, error: &StanzaError) -> Fields {
+        self.set(dmuc_field::DMUC_FIELD_ERROR_TYPE, error.kind.as_str())
+            .set(dmuc_field::DMUC_FIELD_ERROR_CONDITION, error.condition.as_str())
+            .some(dmuc_field::DMUC_FIELD_ERROR_TEXT, error.text.as_deref())
+    }
+
+    /// The text for C, or NULL. `field` comes from C and may be any number.
+    pub(super) fn text(&self, field: u32) -> *const c_char {
+        self.texts.get(&field).map_or(ptr::null(), |text| text.as_ptr())
+    }
+
+    /// The number, or 0.
+    pub(super) fn value(&self, field: u32) -> u64 {
+        self.numbers.get(&field).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,532 @@
+//! What the host tells of its own rooms.
+
+use std::ffi::c_char;
+
+use super::engine::{dmuc_engine, dmuc_now, result_of, with_engine};
+use super::guard::{
+    Outcome, Output, optional_text, reference, slice, text, to_bare, to_full, to_jid, to_nick,
+};
+use super::result::dmuc_result;
+use super::verdict::dmuc_verdict;
+use crate::engine::{Departure, Input, Occupant};
+use crate::inbound::{message_payload, presence_payload};
+use crate::wire::{Act, ActKind, Affiliation, Form, Role, WireError};
+
+/// A local occupant as it is now.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_occupant {
+    /// Its nick.
+    pub nick: *const c_char,
+    /// The real JID of its primary session.
+    pub jid: *const c_char,
+    /// "owner", "admin", "member" or "none".
+    pub affiliation: *const c_char,
+    /// "moderator", "participant" or "visitor".
+    pub role: *const c_char,
+    /// Its occupant-id (XEP-0421). Optional.
+    pub occupant_id: *const c_char,
+    /// The children of its presence as XML. Optional.
+    pub payload: *const c_char,
+}
+
+/// How a local occupant ceased to be one.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_departure {
+    /// Its nick.
+    pub nick: *const c_char,
+    /// Status codes (XEP-0045 section 15.6), as 307 for a kick. Optional.
+    pub codes: *const u16,
+    /// How many.
+    pub code_count: usize,
+    /// The nick it takes, with 303. Optional.
+    pub new_nick: *const c_char,
+    /// The affiliation it leaves with. Optional: the one it had.
+    pub affiliation: *const c_char,
+    /// The nick of who removed it. Optional.
+    pub actor: *const c_char,
+    /// Why. Optional.
+    pub reason: *const c_char,
+    /// The children of its last presence as XML. Optional.
+    pub payload: *const c_char,
+}
+
+/// A message that a local occupant sends to the room.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_message {
+    /// Who.
+    pub nick: *const c_char,
+    /// The `id` attribute. Optional.
+    pub id: *const c_char,
+    /// The children of the message as XML.
+    pub payload: *const c_char,
+    /// Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
+    pub keep: bool,
+}
+
+/// A message from before the room was distributed.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_past_message {
+    /// Who sent it.
+    pub nick: *const c_char,
+    /// The `id` attribute. Optional.
+    pub id: *const c_char,
+    /// The stanza-id it has here. Optional.
+    pub stanza_id: *const c_char,
+    /// The occupant-id of its sender. Optional.
+    pub occupant_id: *const c_char,
+    /// When, Unix time in milliseconds.
+    pub time_ms: u64,
+    /// The children of the message as XML.
+    pub payload: *const c_char,
+}
+
+/// An entry of the list of affiliations.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_affiliation {
+    /// Whose: a bare JID or a domain.
+    pub jid: *const c_char,
+    /// "owner", "admin", "member", "none" or "outcast".
+    pub affiliation: *const c_char,
+    /// The nick that is registered with it. Optional.
+    pub reserved_nick: *const c_char,
+    /// Why. Optional.
+    pub reason: *const c_char,
+    /// The nick of who did it. Optional.
+    pub actor: *const c_char,
+}
+
+/// What somebody wants done at another instance.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum dmuc_act_type {
+    /// Change the role of a remote occupant: `nick`, `role` ("none" is a kick).
+    DMUC_ACT_ROLE = 1,
+    /// Change an affiliation: `jid`, `affiliation`, `nick` (to register with it; optional).
+    DMUC_ACT_AFFILIATION = 2,
+    /// Change the configuration: `form`.
+    DMUC_ACT_SETTINGS = 3,
+    /// Destroy the room: `venue` and `password` (optional).
+    DMUC_ACT_DESTROY = 4,
+}
+
+/// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_act {
+    /// What: a dmuc_act_type.
+    pub act: u32,
+    /// The nick of the user, if it is in the room. Optional.
+    pub actor_nick: *const c_char,
+    /// Its real JID, if the peer may know it. Optional.
+    pub actor_jid: *const c_char,
+    /// Why. Optional.
+    pub reason: *const c_char,
+    /// A nick.
+    pub nick: *const c_char,
+    /// A role.
+    pub role: *const c_char,
+    /// A bare JID or a domain.
+    pub jid: *const c_char,
+    /// An affiliation.
+    pub affiliation: *const c_char,
+    /// A data form with the fields to change.
+    pub form: *const c_char,
+    /// The room to go to instead.
+    pub venue: *const c_char,
+    /// The password there.
+    pub password: *const c_char,
+}
+
+fn invalid_value(_: WireError) -> dmuc_result {
+    dmuc_result::DMUC_RESULT_INVALID_VALUE
+}
+
+fn invalid_xml(_: WireError) -> dmuc_result {
+    dmuc_result::DMUC_RESULT_INVALID_XML
+}
+
+fn to_affiliation(name: &str) -> Outcome<Affiliation> {
+    name.parse().map_err(invalid_value)
+}
+
+fn to_role(name: &str) -> Outcome<Role> {
+    name.parse().map_err(invalid_value)
+}
+
+fn to_form(xml: &str) -> Outcome<Form> {
+    Form::parse(xml).map_err(invalid_xml)
+}
+
+/// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
+/// muc#roomconfig fields; `salt` the secret that its occupant-ids are made with; `subject_nick` and `subject` are
+/// optional, together. Its affiliations, occupants and past messages follow, then dmuc_engine_started. A room that is
+/// distributed already stays as it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_distribute(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    form: *const c_char,
+    salt: *const c_char,
+    subject_nick: *const c_char,
+    subject: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let (form, salt) = (to_form(text(form)?)?, text(salt)?);
+            let nick = optional_text(subject_nick)?.map(to_nick).transpose()?;
+            let subject = nick.as_deref().zip(optional_text(subject)?);
+            let input = Input::Distribute {
+                room: &room,
+                form,
+                salt,
+                subject,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// The state of a room that was just made distributed is complete: replication begins.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_started(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            engine.input(now, Input::Started { room: &room })
+        })
+    }
+}
+
+/// The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_undistribute(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    reason: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, reason) = (engine.room(text(room)?)?, optional_text(reason)?);
+            engine.input(now, Input::Undistribute { room: &room, reason })
+        })
+    }
+}
+
+/// The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_destroyed(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    reason: *const c_char,
+    venue: *const c_char,
+    password: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, reason) = (engine.room(text(room)?)?, optional_text(reason)?);
+            let venue = optional_text(venue)?.map(to_bare).transpose()?;
+            let input = Input::Destroyed {
+                room: &room,
+                reason,
+                venue: venue.as_ref(),
+                password: optional_text(password)?,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_past(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    message: *const dmuc_past_message,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, message) = (engine.room(text(room)?)?, reference(message)?);
+            let nick = to_nick(text(message.nick)?)?;
+            let payload = message_payload(text(message.payload)?).map_err(invalid_xml)?;
+            let input = Input::Past {
+                room: &room,
+                nick: &nick,
+                message_id: optional_text(message.id)?,
+                stanza_id: optional_text(message.stanza_id)?,
+                occupant_id: optional_text(message.occupant_id)?,
+                wall_ms: message.time_ms,
+                payload: &payload,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// A local occupant joined or changed: presence, role, affiliation. The host has shown it already.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_occupant(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    occupant: *const dmuc_occupant,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, occupant) = (engine.room(text(room)?)?, reference(occupant)?);
+            let (nick, jid) = (to_nick(text(occupant.nick)?)?, to_jid(text(occupant.jid)?)?);
+            let payload = optional_text(occupant.payload)?.unwrap_or_default();
+            let input = Input::Occupant(Occupant {
+                room: &room,
+                nick: &nick,
+                jid: &jid,
+                affiliation: to_affiliation(text(occupant.affiliation)?)?,
+                role: to_role(text(occupant.role)?)?,
+                occupant_id: optional_text(occupant.occupant_id)?,
+                payload: &presence_payload(payload).map_err(invalid_xml)?,
+            });
+            engine.input(now, input)
+        })
+    }
+}
+
+/// A local occupant left, was removed, or changed its nick (then the new one follows with dmuc_engine_occupant).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_occupant_left(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    departure: *const dmuc_departure,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, departure) = (engine.room(text(room)?)?, reference(departure)?);
+            let nick = to_nick(text(departure.nick)?)?;
+            let new_nick = optional_text(departure.new_nick)?.map(to_nick).transpose()?;
+            let affiliation = optional_text(departure.affiliation)?;
+            let payload = optional_text(departure.payload)?.unwrap_or_default();
+            let codes = match departure.code_count {
+                0 => &[],
+                count => slice(departure.codes, count)?,
+            };
+            let input = Input::OccupantLeft(Departure {
+                room: Some(&room),
+                nick: &nick,
+                codes,
+                new_nick: new_nick.as_deref(),
+                affiliation: affiliation.map(to_affiliation).transpose()?,
+                actor: optional_text(departure.actor)?,
+                reason: optional_text(departure.reason)?,
+                payload: &presence_payload(payload).map_err(invalid_xml)?,
+            });
+            engine.input(now, input)
+        })
+    }
+}
+
+/// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_groupchat(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    message: *const dmuc_message,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, message) = (engine.room(text(room)?)?, reference(message)?);
+            let (nick, out) = (to_nick(text(message.nick)?)?, Output::new(verdict)?);
+            let payload = message_payload(text(message.payload)?).map_err(invalid_xml)?;
+            let input = Input::Groupchat {
+                room: &room,
+                nick: &nick,
+                message_id: optional_text(message.id)?,
+                payload: &payload,
+                keep: message.keep,
+            };
+            let verdict = engine.engine.handle_input(now.into(), input);
+            let verdict = verdict.map_err(|error| result_of(&error))?;
+            out.write_handle(dmuc_verdict::new(verdict));
+            Ok(())
+        })
+    }
+}
+
+/// The subject was changed: at the source by anybody entitled; at a shadow it is only wished for, and shown when the source
+/// has decided. `nick` is optional: the room itself. An empty `subject` removes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_subject(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    nick: *const c_char,
+    subject: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let nick = optional_text(nick)?.map(to_nick).transpose()?;
+            let input = Input::Subject {
+                room: &room,
+                nick: nick.as_deref(),
+                text: text(subject)?,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// The source's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_settings(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    form: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, form) = (engine.room(text(room)?)?, to_form(text(form)?)?);
+            engine.input(now, Input::Settings { room: &room, form })
+        })
+    }
+}
+
+/// An affiliation was set at the source. Unchanged is recognised.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_affiliation(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    affiliation: *const dmuc_affiliation,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, entry) = (engine.room(text(room)?)?, reference(affiliation)?);
+            let reserved_nick = optional_text(entry.reserved_nick)?.map(to_nick).transpose()?;
+            let input = Input::Affiliation {
+                room: &room,
+                jid: &to_bare(text(entry.jid)?)?,
+                affiliation: to_affiliation(text(entry.affiliation)?)?,
+                reserved_nick: reserved_nick.as_deref(),
+                reason: optional_text(entry.reason)?,
+                actor: optional_text(entry.actor)?,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// A local user wants something done that only another instance may do: the source, or the home of an occupant. Answered
+/// later by DMUC_ACTION_ACT_ANSWERED with the same `token`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_act(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    token: u64,
+    act: *const dmuc_act,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, act) = (engine.room(text(room)?)?, reference(act)?);
+            let act = Act {
+                actor_nick: optional_text(act.actor_nick)?.map(to_nick).transpose()?,
+                actor_jid: optional_text(act.actor_jid)?.map(to_bare).transpose()?,
+                kind: act_kind(act)?,
+                reason: optional_text(act.reason)?.map(str::to_owned),
+            };
+            let input = Input::Act {
+                room: &room,
+                token,
+                act,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// # Safety
+/// The texts are as the conventions say.
+unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
+    const ROLE: u32 = dmuc_act_type::DMUC_ACT_ROLE as u32;
+    const AFFILIATION: u32 = dmuc_act_type::DMUC_ACT_AFFILIATION as u32;
+    const SETTINGS: u32 = dmuc_act_type::DMUC_ACT_SETTINGS as u32;
+    const DESTROY: u32 = dmuc_act_type::DMUC_ACT_DESTROY as u32;
+    // SAFETY: passed on to the caller.
+    unsafe {
+        Ok(match act.act {
+            ROLE => ActKind::Role {
+                nick: to_nick(text(act.nick)?)?,
+                serial: None,
+                role: to_role(text(act.role)?)?,
+            },
+            AFFILIATION => ActKind::Affiliation {
+                jid: to_bare(text(act.jid)?)?,
+                affiliation: to_affiliation(text(act.affiliation)?)?,
+                nick: optional_text(act.nick)?.map(to_nick).transpose()?,
+            },
+            SETTINGS => ActKind::Config {
+                form: to_form(text(act.form)?)?,
+            },
+            DESTROY => ActKind::Destroy {
+                venue: optional_text(act.venue)?.map(to_bare).transpose()?,
+                password: optional_text(act.password)?.map(str::to_owned),
+            },
+            _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
+        })
+    }
+}
+
+/// A user who is not an occupant asks to join; `user` is its full JID. DMUC_VERDICT_REDIRECT sends it to a shadow (XEP-0281
+/// section 3.5); any other verdict: the join goes on. Who asks again within a minute gets in.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_join_request(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    user: *const c_char,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let (user, out) = (to_full(text(user)?)?, Output::new(verdict)?);
+            let input = Input::JoinRequest {
+                room: &room,
+                user: &user,
+            };
+            let verdict = engine.engine.handle_input(now.into(), input);
+            let verdict = verdict.map_err(|error| result_of(&error))?;
+            out.write_handle(dmuc_verdict::new(verdict));
+            Ok(())
+        })
+    }
+}
