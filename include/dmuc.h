@@ -1,0 +1,572 @@
+// dmuc: distributed multi-user chat (XEP-0281) for programs in C.
+//
+// A dmuc_engine holds every distributed room of one MUC service. The host hands in what happened, and after every
+// call drains what there is to do: dmuc_engine_poll_action until it gives NULL, then one timer for
+// dmuc_engine_poll_timeout. The engine reads no clock, no file and no network, and never calls back. docs/C-API.md
+// has a walk through.
+//
+// Conventions, kept everywhere:
+//
+// - Every function that can fail returns a dmuc_result. Anything but DMUC_RESULT_OK means that nothing changed,
+//   with the one exception of DMUC_RESULT_PANIC.
+// - Arguments come in the order: self, inputs, outputs. Outputs are written only on success.
+// - Every pointer must be valid or NULL; NULL gives DMUC_RESULT_NULL_PARAMETER unless it is said to be optional.
+//   Getters that return a value take NULL too and return NULL or 0.
+// - Text is UTF-8 and ends with NUL, in both directions; an optional text that is NULL is absent. Stanzas and
+//   snapshots come in as a pointer and a length, since they come from buffers. Text that is not UTF-8 gives
+//   DMUC_RESULT_INVALID_UTF8, an address that is none (RFC 7622) DMUC_RESULT_INVALID_JID, and so does a nick that
+//   no room JID could have.
+// - What goes in is copied; the caller keeps what it passed. Text that comes out belongs to the handle it was asked of
+//   and lives as long as that, except for a `char *` output, which the caller frees with dmuc_string_free.
+// - What has a `_new` or comes out through a pointer to a pointer is freed with the `_free` of its type, exactly once.
+//   Every `_free` accepts NULL.
+// - No global state, no locks. A handle is used by one thread at a time; different handles are independent.
+// - Every call is guarded: a panic is a bug of this library, ends the call with DMUC_RESULT_PANIC, and poisons the engine. A
+//   poisoned engine answers DMUC_RESULT_POISONED and can only be freed; the host makes a new one and restores its
+//   snapshots.
+// - Enumerators keep their values. New ones may be added: treat unknown results as errors, and pass over unknown
+//   actions.
+//
+// Generated from src/capi by cbindgen; do not edit.
+
+#ifndef DMUC_H
+#define DMUC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// What dmuc_engine_poll_timeout gives when no timeout is due ever.
+#define DMUC_NEVER UINT64_MAX
+
+// How many bytes dmuc_engine_new wants of randomness.
+#define DMUC_SEED_BYTES 32
+
+// What a call came to. Anything but DMUC_RESULT_OK: nothing changed and no output was written.
+typedef enum {
+  // It was done.
+  DMUC_RESULT_OK = 7000,
+  // A pointer that must not be NULL is.
+  DMUC_RESULT_NULL_PARAMETER = 7001,
+  // A text is not UTF-8.
+  DMUC_RESULT_INVALID_UTF8 = 7002,
+  // An address is not a JID of the kind that is wanted here (of a service, of a room of this service, with a
+  // resource), or a nick is not a resource.
+  DMUC_RESULT_INVALID_JID = 7003,
+  // A payload, form or stanza is not well-formed, not what is wanted here, or larger than is taken.
+  DMUC_RESULT_INVALID_XML = 7004,
+  // A number or a name (affiliation, role) is none of those that are possible here.
+  DMUC_RESULT_INVALID_VALUE = 7005,
+  // An option does not exist or does not take this value: see dmuc_config_error_message.
+  DMUC_RESULT_INVALID_OPTION = 7006,
+  // The room is not distributed here.
+  DMUC_RESULT_UNKNOWN_ROOM = 7007,
+  // The room is here already.
+  DMUC_RESULT_ROOM_EXISTS = 7008,
+  // The text is not a snapshot of this version.
+  DMUC_RESULT_INVALID_SNAPSHOT = 7009,
+  // An earlier call on this engine ended with DMUC_RESULT_PANIC.
+  DMUC_RESULT_POISONED = 7010,
+  // A bug of this library. The state is lost: free the engine and restore a new one from its snapshots.
+  DMUC_RESULT_PANIC = 7011,
+} dmuc_result;
+
+// What the engine says at once.
+typedef enum {
+  // There is no verdict: NULL was asked.
+  DMUC_VERDICT_NONE = 0,
+  // Not the engine's: the host goes on as XEP-0045 says.
+  DMUC_VERDICT_CONTINUE = 1,
+  // Taken: the host only drains.
+  DMUC_VERDICT_DONE = 2,
+  // A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and stores it before it
+  // shows it and before it drains.
+  DMUC_VERDICT_ACCEPTED = 3,
+  // A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, and, to stamp it with,
+  // STANZA_ID (absent if it is not to be stored) and OCCUPANT_ID.
+  DMUC_VERDICT_DELIVER = 4,
+  // The user is sent to the room TO.
+  DMUC_VERDICT_REDIRECT = 5,
+  // The stanza was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT, and as REPLY the stanza to
+  // answer with (absent if it is not answered).
+  DMUC_VERDICT_REFUSED = 6,
+} dmuc_verdict_type;
+
+// What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
+typedef enum {
+  // There is nothing to do: NULL was asked.
+  DMUC_ACTION_NONE = 0,
+  // Send dmuc_action_stanza. FROM, TO (a service, a room, or an occupant of one).
+  DMUC_ACTION_SEND = 1,
+  // Make the shadow's room if it does not exist, and give it this configuration. ROOM, SOURCE, FORM, SALT (absent if the
+  // peer does not share it).
+  DMUC_ACTION_APPLY_SETTINGS = 2,
+  // Show the subject. ROOM, NICK (absent for the room itself), SUBJECT.
+  DMUC_ACTION_APPLY_SUBJECT = 3,
+  // Set an affiliation that the source decided. ROOM, JID, AFFILIATION; RESERVED_NICK, REASON, ACTOR may be absent.
+  DMUC_ACTION_APPLY_AFFILIATION = 4,
+  // Put an occupant of a peer instance into the room, or change it. ROOM, HOME, NICK, AFFILIATION, ROLE, PAYLOAD; JID
+  // and OCCUPANT_ID may be absent.
+  DMUC_ACTION_SHOW_OCCUPANT = 5,
+  // Take an occupant of a peer instance out of the room. ROOM, HOME, NICK, dmuc_action_code; NEW_NICK (with
+  // code 303), ACTOR, REASON may be absent.
+  DMUC_ACTION_HIDE_OCCUPANT = 6,
+  // Give a local occupant another nick: it lost a clash (codes 303 and 210). ROOM, NICK, NEW_NICK.
+  DMUC_ACTION_RENAME = 7,
+  // A message that was missed, or is older than this instance: into the archive, and, if DELIVER, to the occupants with
+  // a delay. ROOM, NICK, STANZA_ID, TIME_MS, PAYLOAD, DELIVER; MESSAGE_ID and OCCUPANT_ID may be absent.
+  DMUC_ACTION_ADD_MESSAGE = 8,
+  // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
+  // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
+  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD. REASON may be absent.
+  DMUC_ACTION_PERFORM_ACT = 9,
+  // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
+  DMUC_ACTION_ACT_ANSWERED = 10,
+  // The source was destroyed: destroy this shadow. ROOM; REASON, VENUE, PASSWORD may be absent.
+  DMUC_ACTION_DESTROY = 11,
+  // The source is an ordinary room again: tell the people here and invite them to it; the room stays as history that is
+  // closed to new messages. ROOM, SOURCE; REASON may be absent.
+  DMUC_ACTION_CLOSE = 12,
+  // Something an owner or administrator should know. ROOM, PEER, NOTICE; SHADOW (replicated); ERROR_TYPE,
+  // ERROR_CONDITION, ERROR_TEXT (refused).
+  DMUC_ACTION_NOTICE = 13,
+  // Store what dmuc_engine_snapshot gives for ROOM.
+  DMUC_ACTION_STORE = 14,
+} dmuc_action_type;
+
+// The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
+// others for dmuc_action_text and dmuc_verdict_text. Which action and which verdict has which is said there.
+typedef enum {
+  // The sender of a stanza, or of the answer to give.
+  DMUC_FIELD_FROM = 1,
+  // The addressee.
+  DMUC_FIELD_TO = 2,
+  // Our room.
+  DMUC_FIELD_ROOM = 3,
+  // The source of the room.
+  DMUC_FIELD_SOURCE = 4,
+  // The peer instance that an occupant joined.
+  DMUC_FIELD_HOME = 5,
+  // A peer service.
+  DMUC_FIELD_PEER = 6,
+  // A shadow: of this room, at a peer.
+  DMUC_FIELD_SHADOW = 7,
+  // The id of an IQ.
+  DMUC_FIELD_IQ_ID = 8,
+  // Whose it is, or who did it; absent for the room itself.
+  DMUC_FIELD_NICK = 9,
+  // The nick that takes its place.
+  DMUC_FIELD_NEW_NICK = 10,
+  // The nick that is registered with an affiliation.
+  DMUC_FIELD_RESERVED_NICK = 11,
+  // A real JID.
+  DMUC_FIELD_JID = 12,
+  // "owner", "admin", "member", "none" or "outcast".
+  DMUC_FIELD_AFFILIATION = 13,
+  // "moderator", "participant", "visitor" or "none".
+  DMUC_FIELD_ROLE = 14,
+  // The occupant-id (XEP-0421).
+  DMUC_FIELD_OCCUPANT_ID = 15,
+  // The stanza-id (XEP-0359), the same at every instance.
+  DMUC_FIELD_STANZA_ID = 16,
+  // The `id` attribute of a message.
+  DMUC_FIELD_MESSAGE_ID = 17,
+  // The children of a message or presence, as XML.
+  DMUC_FIELD_PAYLOAD = 18,
+  // A number: when it was sent, Unix time in milliseconds.
+  DMUC_FIELD_TIME_MS = 19,
+  // A number: 1 if occupants have yet to see the message.
+  DMUC_FIELD_DELIVER = 20,
+  // A number: 1 if the message is to be stored before it is shown.
+  DMUC_FIELD_KEPT = 21,
+  // A subject; empty if there is none.
+  DMUC_FIELD_SUBJECT = 22,
+  // The configuration, a data form (XEP-0004) with muc#roomconfig fields.
+  DMUC_FIELD_FORM = 23,
+  // The salt of the room's occupant-ids.
+  DMUC_FIELD_SALT = 24,
+  // Who did it: a nick; in DMUC_ACTION_PERFORM_ACT the JID in whose name it is done.
+  DMUC_FIELD_ACTOR = 25,
+  // Why.
+  DMUC_FIELD_REASON = 26,
+  // The room to go to instead.
+  DMUC_FIELD_VENUE = 27,
+  // The password there.
+  DMUC_FIELD_PASSWORD = 28,
+  // What happened: "replicated", "unsupported", "refused", "unreachable" or "too_many_peerhosts".
+  DMUC_FIELD_NOTICE = 29,
+  // A number: what is to be done, a dmuc_act_type.
+  DMUC_FIELD_ACT = 30,
+  // A number: the token that the host gave.
+  DMUC_FIELD_TOKEN = 31,
+  // The type of an error (RFC 6120 section 8.3.2), as "cancel".
+  DMUC_FIELD_ERROR_TYPE = 32,
+  // Its condition (RFC 6120 section 8.3.3), as "forbidden".
+  DMUC_FIELD_ERROR_CONDITION = 33,
+  // Its words for a human.
+  DMUC_FIELD_ERROR_TEXT = 34,
+  // A complete stanza to send back.
+  DMUC_FIELD_REPLY = 35,
+} dmuc_field;
+
+// What somebody wants done at another instance.
+typedef enum {
+  // Change the role of a remote occupant: `nick`, `role` ("none" is a kick).
+  DMUC_ACT_ROLE = 1,
+  // Change an affiliation: `jid`, `affiliation`, `nick` (to register with it; optional).
+  DMUC_ACT_AFFILIATION = 2,
+  // Change the configuration: `form`.
+  DMUC_ACT_SETTINGS = 3,
+  // Destroy the room: `venue` and `password` (optional).
+  DMUC_ACT_DESTROY = 4,
+} dmuc_act_type;
+
+// An action and its parts. Opaque.
+typedef struct dmuc_action dmuc_action;
+
+// The options of one MUC service. Opaque; always valid, as every change is checked when it is made.
+typedef struct dmuc_config dmuc_config;
+
+// Every distributed room of one MUC service. Opaque.
+typedef struct dmuc_engine dmuc_engine;
+
+// A verdict and its parts. Opaque.
+typedef struct dmuc_verdict dmuc_verdict;
+
+// The time of a call.
+typedef struct {
+  // Milliseconds on a clock that never goes back while the engine lives (CLOCK_MONOTONIC). Drives timers.
+  uint64_t mono_ms;
+  // Milliseconds since 1970-01-01T00:00:00Z. Orders and stamps messages; may jump.
+  uint64_t wall_ms;
+} dmuc_now;
+
+// A message from before the room was distributed.
+typedef struct {
+  // Who sent it.
+  const char *nick;
+  // The `id` attribute. Optional.
+  const char *id;
+  // The stanza-id it has here. Optional.
+  const char *stanza_id;
+  // The occupant-id of its sender. Optional.
+  const char *occupant_id;
+  // When, Unix time in milliseconds.
+  uint64_t time_ms;
+  // The children of the message as XML.
+  const char *payload;
+} dmuc_past_message;
+
+// A local occupant as it is now.
+typedef struct {
+  // Its nick.
+  const char *nick;
+  // The real JID of its primary session.
+  const char *jid;
+  // "owner", "admin", "member" or "none".
+  const char *affiliation;
+  // "moderator", "participant" or "visitor".
+  const char *role;
+  // Its occupant-id (XEP-0421). Optional.
+  const char *occupant_id;
+  // The children of its presence as XML. Optional.
+  const char *payload;
+} dmuc_occupant;
+
+// How a local occupant ceased to be one.
+typedef struct {
+  // Its nick.
+  const char *nick;
+  // Status codes (XEP-0045 section 15.6), as 307 for a kick. Optional.
+  const uint16_t *codes;
+  // How many.
+  size_t code_count;
+  // The nick it takes, with 303. Optional.
+  const char *new_nick;
+  // The affiliation it leaves with. Optional: the one it had.
+  const char *affiliation;
+  // The nick of who removed it. Optional.
+  const char *actor;
+  // Why. Optional.
+  const char *reason;
+  // The children of its last presence as XML. Optional.
+  const char *payload;
+} dmuc_departure;
+
+// A message that a local occupant sends to the room.
+typedef struct {
+  // Who.
+  const char *nick;
+  // The `id` attribute. Optional.
+  const char *id;
+  // The children of the message as XML.
+  const char *payload;
+  // Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
+  bool keep;
+} dmuc_message;
+
+// An entry of the list of affiliations.
+typedef struct {
+  // Whose: a bare JID or a domain.
+  const char *jid;
+  // "owner", "admin", "member", "none" or "outcast".
+  const char *affiliation;
+  // The nick that is registered with it. Optional.
+  const char *reserved_nick;
+  // Why. Optional.
+  const char *reason;
+  // The nick of who did it. Optional.
+  const char *actor;
+} dmuc_affiliation;
+
+// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
+typedef struct {
+  // What: a dmuc_act_type.
+  uint32_t act;
+  // The nick of the user, if it is in the room. Optional.
+  const char *actor_nick;
+  // Its real JID, if the peer may know it. Optional.
+  const char *actor_jid;
+  // Why. Optional.
+  const char *reason;
+  // A nick.
+  const char *nick;
+  // A role.
+  const char *role;
+  // A bare JID or a domain.
+  const char *jid;
+  // An affiliation.
+  const char *affiliation;
+  // A data form with the fields to change.
+  const char *form;
+  // The room to go to instead.
+  const char *venue;
+  // The password there.
+  const char *password;
+} dmuc_act;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// A few words for a log, in English; never NULL. `result` is a dmuc_result.
+const char *dmuc_result_text(uint32_t result);
+
+// The default options of the MUC service `service`: it has no peers.
+dmuc_result dmuc_config_new(const char *service, dmuc_config **config);
+
+// Adds a service to peer with. It is authoritative for its parent domain and not trusted. Adding it again changes
+// nothing.
+dmuc_result dmuc_config_add_peer(dmuc_config *config,
+                                 const char *peer);
+
+// Makes a peer, added before, authoritative for a domain; the first one takes the place of its parent domain.
+dmuc_result dmuc_config_add_peer_domain(dmuc_config *config, const char *peer, const char *domain);
+
+// Trusts a peer, added before: what it relays for third instances, and the real JIDs it names, whatever their domain.
+dmuc_result dmuc_config_trust_peer(dmuc_config *config,
+                                   const char *peer);
+
+// Sets an option that takes a text, as "dmuc_redirect" to "off". The options have the names and the meanings that they
+// have in Prosody's configuration.
+dmuc_result dmuc_config_set_text(dmuc_config *config,
+                                 const char *option,
+                                 const char *value);
+
+// Sets an option that takes a number, as "dmuc_ping_interval". Times are in seconds.
+dmuc_result dmuc_config_set_number(dmuc_config *config, const char *option, uint64_t value);
+
+// Sets an option that takes true or false.
+dmuc_result dmuc_config_set_flag(dmuc_config *config, const char *option, bool value);
+
+// One line for the administrator: which option the last call refused, which value, and what is accepted. NULL if
+// it refused none. Lives until the next call on `config`.
+const char *dmuc_config_error_message(const dmuc_config *config);
+
+// Frees the options. Engines made from them keep their copy.
+void dmuc_config_free(dmuc_config *config);
+
+// An engine without rooms. `seed` is DMUC_SEED_BYTES bytes from the operating system's random source (any other
+// `seed_length` is DMUC_RESULT_INVALID_VALUE): the same seed and the same calls give the same results, byte for
+// byte. `config` is copied.
+dmuc_result dmuc_engine_new(const dmuc_config *config,
+                            const uint8_t *seed,
+                            size_t seed_length,
+                            dmuc_engine **engine);
+
+// Takes back a room that dmuc_engine_snapshot gave, after a restart. DMUC_RESULT_ROOM_EXISTS if it is here already.
+dmuc_result dmuc_engine_restore(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *snapshot,
+                                size_t length);
+
+// The state of a room that has to survive a restart, when DMUC_ACTION_STORE says that it has changed: a line of XML,
+// or NULL if the room is to be forgotten. Free it with dmuc_string_free. Messages are not in it.
+dmuc_result dmuc_engine_snapshot(dmuc_engine *engine,
+                                 const char *room,
+                                 char **snapshot);
+
+// The next thing to do, in order, or NULL when there is nothing. Drain after every call that takes a dmuc_now. Free
+// each with dmuc_action_free.
+dmuc_result dmuc_engine_poll_action(dmuc_engine *engine,
+                                    dmuc_action **action);
+
+// When dmuc_engine_handle_timeout is due, on the monotonic clock; DMUC_NEVER if it is not. Any call that takes a dmuc_now
+// may change it.
+dmuc_result dmuc_engine_poll_timeout(dmuc_engine *engine,
+                                     uint64_t *mono_ms);
+
+// Does what is due. Too early is harmless.
+dmuc_result dmuc_engine_handle_timeout(dmuc_engine *engine, dmuc_now now);
+
+// Frees the engine and what was not drained. Tells nobody: peers see a service that has gone silent.
+void dmuc_engine_free(dmuc_engine *engine);
+
+// Frees a text that came out as a `char *`.
+void dmuc_string_free(char *string);
+
+// The version of the library, as "0.1.0"; never NULL.
+const char *dmuc_version(void);
+
+// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
+// muc#roomconfig fields; `salt` the secret that its occupant-ids are made with; `subject_nick` and `subject` are
+// optional, together. Its affiliations, occupants and past messages follow, then dmuc_engine_started. A room that is
+// distributed already stays as it is.
+dmuc_result dmuc_engine_distribute(dmuc_engine *engine,
+                                   dmuc_now now,
+                                   const char *room,
+                                   const char *form,
+                                   const char *salt,
+                                   const char *subject_nick,
+                                   const char *subject);
+
+// The state of a room that was just made distributed is complete: replication begins.
+dmuc_result dmuc_engine_started(dmuc_engine *engine, dmuc_now now, const char *room);
+
+// The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
+dmuc_result dmuc_engine_undistribute(dmuc_engine *engine, dmuc_now now, const char *room, const char *reason);
+
+// The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
+dmuc_result dmuc_engine_destroyed(dmuc_engine *engine,
+                                  dmuc_now now,
+                                  const char *room,
+                                  const char *reason,
+                                  const char *venue,
+                                  const char *password);
+
+// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started.
+dmuc_result dmuc_engine_past(dmuc_engine *engine,
+                             dmuc_now now,
+                             const char *room,
+                             const dmuc_past_message *message);
+
+// A local occupant joined or changed: presence, role, affiliation. The host has shown it already.
+dmuc_result dmuc_engine_occupant(dmuc_engine *engine,
+                                 dmuc_now now,
+                                 const char *room,
+                                 const dmuc_occupant *occupant);
+
+// A local occupant left, was removed, or changed its nick (then the new one follows with dmuc_engine_occupant).
+dmuc_result dmuc_engine_occupant_left(dmuc_engine *engine,
+                                      dmuc_now now,
+                                      const char *room,
+                                      const dmuc_departure *departure);
+
+// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED.
+dmuc_result dmuc_engine_groupchat(dmuc_engine *engine,
+                                  dmuc_now now,
+                                  const char *room,
+                                  const dmuc_message *message,
+                                  dmuc_verdict **verdict);
+
+// The subject was changed: at the source by anybody entitled; at a shadow it is only wished for, and shown when the source
+// has decided. `nick` is optional: the room itself. An empty `subject` removes it.
+dmuc_result dmuc_engine_subject(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *room,
+                                const char *nick,
+                                const char *subject);
+
+// The source's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised.
+dmuc_result dmuc_engine_settings(dmuc_engine *engine, dmuc_now now, const char *room, const char *form);
+
+// An affiliation was set at the source. Unchanged is recognised.
+dmuc_result dmuc_engine_affiliation(dmuc_engine *engine,
+                                    dmuc_now now,
+                                    const char *room,
+                                    const dmuc_affiliation *affiliation);
+
+// A local user wants something done that only another instance may do: the source, or the home of an occupant. Answered
+// later by DMUC_ACTION_ACT_ANSWERED with the same `token`.
+dmuc_result dmuc_engine_act(dmuc_engine *engine,
+                            dmuc_now now,
+                            const char *room,
+                            uint64_t token,
+                            const dmuc_act *act);
+
+// A user who is not an occupant asks to join; `user` is its full JID. DMUC_VERDICT_REDIRECT sends it to a shadow (XEP-0281
+// section 3.5); any other verdict: the join goes on. Who asks again within a minute gets in.
+dmuc_result dmuc_engine_join_request(dmuc_engine *engine,
+                                     dmuc_now now,
+                                     const char *room,
+                                     const char *user,
+                                     dmuc_verdict **verdict);
+
+// Hands in a complete stanza that came for the service, a room of it, or an occupant of one.
+//
+// The host has authenticated the sending server and checked that `from` is of its domain. Whatever is not between
+// instances, as stanzas of local users, service discovery and private messages, is DMUC_VERDICT_CONTINUE. What a peer may
+// not do, or got wrong, is DMUC_VERDICT_REFUSED. DMUC_RESULT_INVALID_XML only if this is no stanza, or says not from whom
+// to whom it goes.
+//
+// `taken`: whether the room that dmuc_engine_wanted_room gives for this stanza is an ordinary room here. Hosts without
+// ordinary rooms pass false.
+dmuc_result dmuc_engine_handle_stanza(dmuc_engine *engine,
+                                      dmuc_now now,
+                                      const char *xml,
+                                      size_t length,
+                                      bool taken,
+                                      dmuc_verdict **verdict);
+
+// The room that a stanza asks this service to hold, if it is a `<replicate/>`; NULL for every other stanza, and for what is
+// none. Free it with dmuc_string_free. Changes nothing.
+dmuc_result dmuc_engine_wanted_room(dmuc_engine *engine,
+                                    const char *xml,
+                                    size_t length,
+                                    char **room);
+
+// Which verdict it is.
+dmuc_verdict_type dmuc_verdict_kind(const dmuc_verdict *verdict);
+
+// A part that is text, or NULL if it is absent. `field` is a dmuc_field.
+const char *dmuc_verdict_text(const dmuc_verdict *verdict, uint32_t field);
+
+// A part that is a number, or 0 if it is absent. `field` is a dmuc_field.
+uint64_t dmuc_verdict_number(const dmuc_verdict *verdict, uint32_t field);
+
+// Frees a verdict.
+void dmuc_verdict_free(dmuc_verdict *verdict);
+
+// Which action it is.
+dmuc_action_type dmuc_action_kind(const dmuc_action *action);
+
+// The complete stanza that DMUC_ACTION_SEND sends, of jabber:client; NULL for other actions.
+const char *dmuc_action_stanza(const dmuc_action *action);
+
+// A part that is text, or NULL if it is absent. `field` is a dmuc_field.
+const char *dmuc_action_text(const dmuc_action *action, uint32_t field);
+
+// A part that is a number, or 0 if it is absent. `field` is a dmuc_field.
+uint64_t dmuc_action_number(const dmuc_action *action, uint32_t field);
+
+// A status code (XEP-0045 section 15.6), by its index from 0; 0 after the last one.
+uint16_t dmuc_action_code(const dmuc_action *action, size_t index);
+
+// Frees an action.
+void dmuc_action_free(dmuc_action *action);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* DMUC_H */
