@@ -62,18 +62,19 @@ return function (dmuc)
 	-- Puts an occupant of another instance into the room, or changes it.
 	function presence.show(room, action, is_silent)
 		local session, nick_jid = action.home.."/"..action.nick, room.jid.."/"..action.nick;
+		local occupant = room:get_occupant_by_nick(nick_jid);
 		local pr;
 		if action.payload then
 			pr = stanzas.add_payload(st.presence(), action.payload);
 		else
-			pr = at_hand[session] and st.clone(at_hand[session]) or st.presence();
+			pr = at_hand[session] or occupant and occupant:get_presence(session);
+			pr = pr and st.clone(pr) or st.presence();
 		end
 		pr.attr.type = nil;
 		stanzas.strip(pr, stanzas.made_here);
 		if action.occupant_id then pr:add_direct_child(stanzas.occupant_id(action.occupant_id)); end
 
 		local remote = presence.remote_of(room, action);
-		local occupant = room:get_occupant_by_nick(nick_jid);
 		local prev_role = occupant and occupant.role;
 		local is_new = not occupant;
 		-- Without a real JID that is known to be true an occupant is nobody in particular.

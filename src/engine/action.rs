@@ -293,7 +293,7 @@ pub struct RemoteOccupant {
     pub role: Role,
     /// Its occupant-id.
     pub occupant_id: Option<String>,
-    /// The children of its presence; absent: those of the presence from `home/nick` just handed in.
+    /// The children of its presence; absent: those of the presence from `home/nick` just handed in, or as they were.
     pub payload: Option<String>,
 }
 

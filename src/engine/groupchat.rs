@@ -89,7 +89,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let fresh = self.ids.uuid();
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
-        let seq = room.log.next_seq(jid, room.incarnation);
+        let seq = room.log.next_seq(jid, UNSTAMPED);
         let at = Hlc {
             wall_ms: wall_ms.min(now.wall_ms),
             counter: u32::try_from(seq).unwrap_or(u32::MAX),
@@ -98,7 +98,7 @@ impl Engine {
             key: EventKey {
                 at,
                 origin: jid.clone(),
-                incarnation: room.incarnation,
+                incarnation: UNSTAMPED,
                 seq,
             },
             id: stanza_id.map_or(fresh, str::to_owned),
@@ -303,15 +303,13 @@ impl Engine {
                 Some(event) => {
                     let at = self.clock.observe(now, event.at);
                     let origin = event.origin.unwrap_or_else(|| source.clone());
-                    (
-                        event.id,
-                        EventKey {
-                            at,
-                            origin,
-                            incarnation: event.incarnation,
-                            seq: event.seq,
-                        },
-                    )
+                    let (incarnation, seq) = (event.incarnation, event.seq);
+                    let key = match incarnation {
+                        // Numbered by whoever told us; the stanza-id alone says whether we have it.
+                        UNSTAMPED => self.unstamped_key(jid, &origin, at),
+                        _ => EventKey { at, origin, incarnation, seq },
+                    };
+                    (event.id, key)
                 }
                 None => {
                     let id = self.unstamped_id(jid, source, &message.nick, message.id.as_deref());

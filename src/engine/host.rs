@@ -114,8 +114,12 @@ impl Engine {
         let Some(room) = self.rooms.remove(jid) else {
             return;
         };
+        // A room that is destroyed is emptied by the host; one that goes on loses those who are elsewhere.
+        let goes_on = matches!(request, Request::Close(_));
         for (home, instance) in &room.instances {
-            self.hide_all(jid, home, instance);
+            if goes_on {
+                self.hide_all(jid, home, instance);
+            }
             let is_told = room.is_source() || room.is_from_source(home);
             if is_told && instance.stage > Stage::Wanted && self.speaks_ours(home) {
                 self.request(now, jid.clone(), home.clone(), request.clone(), Pending::Nothing);

@@ -4,6 +4,8 @@ use jid::{BareJid, Jid};
 
 use super::clock::Now;
 use super::link::service_of;
+use super::presence;
+use super::room::Remote;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Condition, IqKind, Request, Response, StanzaError};
@@ -128,6 +130,7 @@ impl Engine {
             }
             Request::Act(act) => {
                 let actor = self.actor_of(target, asker, &act)?;
+                self.learn_actor(target, asker, &act);
                 self.actions.push_back(Action::PerformAct {
                     room: target.clone(),
                     actor,
@@ -140,13 +143,13 @@ impl Engine {
             }
             Request::Close(close) => {
                 source_only(is_source)?;
-                self.shadow_ends(target);
+                self.shadow_ends(target, true);
                 let (room, source, reason) = (target.clone(), asker.clone(), close.reason);
                 self.actions.push_back(Action::Close { room, source, reason });
             }
             Request::Destroy(destroy) => {
                 source_only(is_source)?;
-                self.shadow_ends(target);
+                self.shadow_ends(target, false);
                 self.actions.push_back(Action::Destroy {
                     room: target.clone(),
                     reason: destroy.reason,
@@ -167,15 +170,36 @@ impl Engine {
         Ok(Some(Response::Empty))
     }
 
-    /// The source took this shadow away: nobody remote is left in it, and it is no longer ours to keep.
-    fn shadow_ends(&mut self, jid: &BareJid) {
+    /// The source took this shadow away: it is no longer ours to keep. If the room goes on as an ordinary one,
+    /// nobody remote is left in it.
+    fn shadow_ends(&mut self, jid: &BareJid, goes_on: bool) {
         let Some(room) = self.rooms.remove(jid) else {
             return;
         };
-        for (home, instance) in &room.instances {
+        for (home, instance) in room.instances.iter().filter(|_| goes_on) {
             self.hide_all(jid, home, instance);
         }
         self.unsaved.insert(jid.clone());
+    }
+
+    /// Who acts shows who it is: from then on its rights are known here, too.
+    fn learn_actor(&mut self, jid: &BareJid, asker: &BareJid, act: &Act) {
+        let (Some(nick), Some(person)) = (&act.actor_nick, &act.actor_jid) else { return };
+        if !self.config.is_authoritative(&service_of(asker), person.domain().as_str()) {
+            return;
+        }
+        let person = Jid::from(person.clone());
+        let Some(room) = self.rooms.get_mut(jid) else { return };
+        let affiliation = room.affiliation_of(&person);
+        let Some(instance) = room.instances.get_mut(asker) else { return };
+        let unknown = |remote: &&mut Remote| remote.jid.is_none() && !remote.hidden;
+        if let Some(remote) = instance.occupants.get_mut(nick).filter(unknown) {
+            remote.jid = Some(person);
+            remote.affiliation = affiliation;
+            let remote = remote.clone();
+            let shown = presence::shown(room, asker, nick, &remote, None);
+            self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
+        }
     }
 
     /// In whose name an act is done: an occupant that the asking instance is the home of, or a real JID that its
@@ -195,12 +219,20 @@ impl Engine {
             }
         }
         if let Some(nick) = &act.actor_nick
-            && instance.occupants.contains_key(nick)
+            && let Some(remote) = instance.occupants.get(nick)
         {
+            // A role is an occupant's to give; the list of affiliations knows people.
+            if !matches!(act.kind, ActKind::Role { .. })
+                && let Some(person) = &remote.jid
+            {
+                return Ok(person.to_bare().into());
+            }
             let in_room = asker.with_resource_str(nick).map_err(|_| unknown())?;
             return Ok(in_room.into());
         }
         match &act.actor_jid {
+            // The source itself, for a module of its server.
+            None if act.actor_nick.is_none() && room.is_from_source(asker) => Ok(asker.clone().into()),
             Some(actor)
                 if self
                     .config

@@ -98,7 +98,7 @@ impl Engine {
                 occupant: None,
             }));
         }
-        let extra = is_full.then(|| RosterExtra {
+        let extra = is_full.then_some(RosterExtra {
             version: room.roster_version,
             occupants: true,
             affiliations: is_source,
@@ -186,41 +186,42 @@ impl Engine {
 
     pub(super) fn send_departure_to_all(&mut self, jid: &BareJid, departure: &Departure<'_>, local: &Local) {
         for peer in self.receivers(jid) {
-            let is_full = self.speaks_ours(&peer);
-            self.actions
-                .push_back(Action::SendPresence(Box::new(SendPresence {
-                    room: jid.clone(),
-                    to: peer,
-                    nick: departure.nick.to_owned(),
-                    available: false,
-                    affiliation: departure.affiliation.unwrap_or(local.affiliation),
-                    role: Role::None,
-                    jid: None,
-                    serial: is_full.then_some(local.serial),
-                    occupant_id: local.occupant_id.clone(),
-                    codes: departure.codes.to_vec(),
-                    new_nick: departure.new_nick.map(str::to_owned),
-                    actor: departure.actor.map(str::to_owned),
-                    reason: departure.reason.map(str::to_owned),
-                    payload: Arc::from(departure.payload),
-                })));
+            self.send_departure(jid, peer, departure, local);
         }
     }
 
-    /// The room ends here: instances that know only the XEP's text see our occupants leave.
+    fn send_departure(&mut self, jid: &BareJid, peer: BareJid, departure: &Departure<'_>, local: &Local) {
+        let is_full = self.speaks_ours(&peer);
+        self.actions.push_back(Action::SendPresence(Box::new(SendPresence {
+            room: jid.clone(),
+            to: peer,
+            nick: departure.nick.to_owned(),
+            available: false,
+            affiliation: departure.affiliation.unwrap_or(local.affiliation),
+            role: Role::None,
+            jid: None,
+            serial: is_full.then_some(local.serial),
+            occupant_id: local.occupant_id.clone(),
+            codes: departure.codes.to_vec(),
+            new_nick: departure.new_nick.map(str::to_owned),
+            actor: departure.actor.map(str::to_owned),
+            reason: departure.reason.map(str::to_owned),
+            payload: Arc::from(departure.payload),
+        })));
+    }
+
+    /// The room ends here: instances that know only the XEP's text see our occupants leave, the others are told.
     pub(super) fn tell_departures(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let locals: Vec<(String, Local)> = room
-            .locals
-            .iter()
-            .map(|(nick, local)| (nick.clone(), local.clone()))
-            .collect();
-        for (nick, local) in locals {
-            let departure = Departure {
-                nick: &nick,
-                ..Departure::default()
-            };
-            self.send_departure_to_all(jid, &departure, &local);
+        let locals: Vec<(String, Local)> =
+            room.locals.iter().map(|(nick, local)| (nick.clone(), local.clone())).collect();
+        let mut peers = self.receivers(jid);
+        peers.retain(|peer| !self.speaks_ours(peer));
+        for peer in peers {
+            for (nick, local) in &locals {
+                let departure = Departure { nick, ..Departure::default() };
+                self.send_departure(jid, peer.clone(), &departure, local);
+            }
         }
     }
 }
