@@ -89,10 +89,18 @@ impl Engine {
         &self.config
     }
 
-    /// Puts a changed configuration into force: instances at services that are no longer peers are let go.
+    /// Puts a changed configuration into force: instances at services that are no longer peers are let go, new
+    /// peers are asked to replicate.
     pub fn set_config(&mut self, now: Now, config: Config) {
         self.config = config;
         self.drop_foreign_instances(now);
+        let started = self
+            .rooms
+            .values()
+            .filter(|room| room.is_source() && room.started);
+        for room in started.map(|room| room.jid.clone()).collect::<Vec<_>>() {
+            self.begin(now, &room);
+        }
         self.queue_stores();
     }
 
@@ -275,21 +283,9 @@ impl Engine {
         self.rooms.get(room).and_then(|room| room.log.get(id))
     }
 
-    /// The newest messages a join asks for (XEP-0045 section 7.2.13), oldest first. `max_chars` counts what the
-    /// host adds to a payload as [`HISTORY_OVERHEAD`] characters.
-    pub fn history(
-        &self,
-        room: &BareJid,
-        max_stanzas: Option<usize>,
-        max_chars: Option<usize>,
-        since_ms: Option<u64>,
-    ) -> Vec<&Entry> {
-        let Some(room) = self.rooms.get(room) else {
-            return Vec::new();
-        };
-        room.log.history(max_stanzas, max_chars, since_ms, |entry| {
-            entry.payload.len() + HISTORY_OVERHEAD
-        })
+    /// The messages of the room's log in their order, the same on every instance (G6); `rev()` starts with the newest.
+    pub fn messages(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.rooms.get(room).into_iter().flat_map(|room| room.log.iter())
     }
 
     /// The occupants of other instances as they should be shown in `room`: what the host compares with after it
@@ -322,9 +318,6 @@ impl Engine {
         }
     }
 }
-
-/// What a message in the history has besides its payload, in characters: a usual start tag, delay, ids.
-pub const HISTORY_OVERHEAD: usize = 400;
 
 /// A refusal with the error a peer gets.
 fn refuse(condition: crate::wire::Condition, text: &str) -> Error {

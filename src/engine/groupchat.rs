@@ -9,7 +9,7 @@ use super::log::{Entry, EventKey};
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
-use crate::wire::{Condition, EventStamp, History, HistoryMessage, HistoryResult, Hlc, Role};
+use crate::wire::{Condition, EventStamp, History, HistoryMessage, HistoryResult, Hlc, Role, limits};
 
 /// Incarnation under which messages without our stamp are kept: numbers of our own giving.
 const UNSTAMPED: u64 = 0;
@@ -17,6 +17,8 @@ const UNSTAMPED: u64 = 0;
 const HISTORY_MESSAGES: usize = 500;
 /// Most characters of payload in one answer: Prosody takes stanzas of 512 KiB between servers.
 const HISTORY_CHARS: usize = 262_144;
+/// What a message in an answer has besides its payload, in characters: start tag, delay, our stamp.
+const MESSAGE_OVERHEAD: usize = 400;
 
 impl Engine {
     pub(super) fn local_groupchat(
@@ -30,6 +32,8 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
         let id = self.ids.uuid();
+        // An id that no peer would take must not cost the message.
+        let message_id = message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES);
         let payload: Arc<str> = Arc::from(payload);
         let stamp = if keep {
             let at = self.clock.tick(now);
@@ -249,7 +253,14 @@ impl Engine {
     }
 
     /// The answer to a peer's question for the history (XEP-0281 section 3.2).
-    pub(super) fn history_asked(&self, now: Now, jid: &BareJid, history: &History) -> HistoryResult {
+    pub(super) fn history_asked(
+        &self,
+        now: Now,
+        jid: &BareJid,
+        asker: &BareJid,
+        history: &History,
+    ) -> HistoryResult {
+        let is_full = self.speaks_ours(asker);
         let Some(room) = self.rooms.get(jid) else {
             return HistoryResult { messages: Vec::new() };
         };
@@ -264,7 +275,7 @@ impl Engine {
             Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
             Some(limit(history.maxchars, HISTORY_CHARS)),
             seconds.max(since),
-            |entry| entry.payload.len() + super::HISTORY_OVERHEAD,
+            |entry| entry.payload.len() + MESSAGE_OVERHEAD,
         );
         let message = |entry: &Entry| HistoryMessage {
             nick: entry.nick.clone(),
@@ -273,14 +284,14 @@ impl Engine {
             payload: entry.payload.to_string(),
             stamp: entry.key.at.wall_ms as i64,
             delay_from: Some(jid.clone().into()),
-            event: Some(EventStamp {
+            event: is_full.then(|| EventStamp {
                 id: entry.id.clone(),
                 origin: Some(entry.key.origin.clone()).filter(|origin| origin != jid),
                 incarnation: entry.key.incarnation,
                 seq: entry.key.seq,
                 at: entry.key.at,
             }),
-            occupant_id: entry.occupant_id.clone(),
+            occupant_id: entry.occupant_id.clone().filter(|_| is_full),
         };
         HistoryResult {
             messages: entries.into_iter().map(message).collect(),
@@ -307,7 +318,12 @@ impl Engine {
                     let key = match incarnation {
                         // Numbered by whoever told us; the stanza-id alone says whether we have it.
                         UNSTAMPED => self.unstamped_key(jid, &origin, at),
-                        _ => EventKey { at, origin, incarnation, seq },
+                        _ => EventKey {
+                            at,
+                            origin,
+                            incarnation,
+                            seq,
+                        },
                     };
                     (event.id, key)
                 }

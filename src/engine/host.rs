@@ -1,5 +1,6 @@
 //! What the host tells of its own rooms: distribution on and off, occupants, joins.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid};
@@ -58,12 +59,16 @@ impl Engine {
     /// Replication starts, or starts again after a restart.
     pub(super) fn begin(&mut self, now: Now, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let services: Vec<BareJid> = if room.is_source() && self.config.replicate == Replicate::Immediately {
-            self.config.peers.keys().cloned().collect()
-        } else {
-            room.instances.keys().map(service_of).collect()
-        };
+        let mut services: BTreeSet<BareJid> = room.instances.keys().map(service_of).collect();
+        if room.is_source() && self.config.replicate == Replicate::Immediately {
+            services.extend(self.config.peers.keys().cloned());
+        } else if room.is_source() {
+            let domains = room.locals.values().map(|local| local.jid.domain());
+            services
+                .extend(domains.filter_map(|domain| self.config.peer_of_domain(domain.as_str()).cloned()));
+        }
         for service in services {
+            self.learn_caps(now, &service);
             self.want_instance(now, jid, &service);
         }
     }

@@ -13,13 +13,11 @@ const RETRY_FIRST_MS: u64 = 2_000;
 /// The longest such delay.
 const RETRY_MOST_MS: u64 = 60_000;
 
-/// What a peer service speaks.
+/// What a peer service speaks, as it said last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caps {
     /// Not known yet.
     Unknown,
-    /// A query is on its way.
-    Asking,
     /// No XEP-0281.
     Nothing,
     /// The XEP's text only: no ids, no synchronisation.
@@ -31,8 +29,11 @@ pub(crate) enum Caps {
 /// The path to one peer service.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
+    /// A failure does not change it: a peer that was silent for a while is no other peer.
     pub(crate) caps: Caps,
     pub(crate) is_up: bool,
+    /// Whether a query is on its way.
+    is_asking: bool,
     attempts: u32,
     retry_at: Option<u64>,
 }
@@ -42,6 +43,7 @@ impl Default for Link {
         Link {
             caps: Caps::Unknown,
             is_up: true,
+            is_asking: false,
             attempts: 0,
             retry_at: None,
         }
@@ -62,13 +64,21 @@ impl Engine {
         self.links.get(service).is_none_or(|link| link.is_up)
     }
 
-    /// Asks what a service speaks, unless that is known or asked already.
+    /// Whether requests to a service have to wait until it answers what it speaks.
+    pub(super) fn is_link_waiting(&self, service: &BareJid) -> bool {
+        self.links
+            .get(service)
+            .is_some_and(|link| link.is_asking || !link.is_up)
+    }
+
+    /// Asks what a service speaks, unless that is known or asked already. One without XEP-0281 may have it by now.
     pub(super) fn learn_caps(&mut self, now: Now, service: &BareJid) {
         let link = self.links.entry(service.clone()).or_default();
-        if link.caps != Caps::Unknown || link.retry_at.is_some() {
+        let is_known = link.is_up && matches!(link.caps, Caps::Xep | Caps::Full);
+        if is_known || link.is_asking || link.retry_at.is_some() {
             return;
         }
-        link.caps = Caps::Asking;
+        link.is_asking = true;
         let from = self.config.service.clone();
         self.request(
             now,
@@ -81,7 +91,7 @@ impl Engine {
 
     /// The peer has shown by what it sent that it speaks our namespace.
     pub(super) fn saw_ours(&mut self, now: Now, service: &BareJid) {
-        if self.caps(service) != Caps::Full {
+        if self.caps(service) != Caps::Full || !self.is_link_up(service) {
             self.set_caps(now, service, Caps::Full);
         }
     }
@@ -97,7 +107,8 @@ impl Engine {
 
     fn set_caps(&mut self, now: Now, service: &BareJid, caps: Caps) {
         let link = self.links.entry(service.clone()).or_default();
-        let came_back = !link.is_up;
+        let gained = link.caps == Caps::Nothing;
+        let changed = gained || !link.is_up;
         *link = Link {
             caps,
             ..Link::default()
@@ -106,8 +117,8 @@ impl Engine {
             if caps == Caps::Nothing {
                 self.refuse_instance(&room, service, Notice::Unsupported);
             } else {
-                if came_back {
-                    self.want_again(&room, service);
+                if changed {
+                    self.want_again(&room, service, gained);
                 }
                 self.advance(now, &room, service);
             }
@@ -131,8 +142,9 @@ impl Engine {
             .min(RETRY_MOST_MS);
         let was_up = link.is_up;
         *link = Link {
-            caps: Caps::Unknown,
+            caps: link.caps,
             is_up: false,
+            is_asking: false,
             attempts: link.attempts.saturating_add(1),
             retry_at: Some(now.mono_ms + delay + jitter),
         };
@@ -183,13 +195,13 @@ impl Engine {
             .collect()
     }
 
-    /// After a failure everything is agreed on anew with this instance.
-    fn want_again(&mut self, room: &BareJid, service: &BareJid) {
+    /// After a failure everything is agreed on anew with this instance, even if it `gained` XEP-0281 after a refusal.
+    fn want_again(&mut self, room: &BareJid, service: &BareJid, gained: bool) {
         let Some(room) = self.rooms.get_mut(room) else {
             return;
         };
         for (jid, instance) in &mut room.instances {
-            if service_of(jid) == *service && instance.stage != Stage::Refused {
+            if service_of(jid) == *service && (gained || instance.stage != Stage::Refused) {
                 instance.stage = Stage::Wanted;
             }
         }

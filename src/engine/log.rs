@@ -146,8 +146,7 @@ impl Log {
     }
 
     /// Every message held, oldest first.
-    #[cfg(test)]
-    fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.values()
     }
 

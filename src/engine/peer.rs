@@ -126,7 +126,9 @@ impl Engine {
                 return Ok(Some(Response::Roster(self.take_roster(target, asker))));
             }
             Request::History(history) => {
-                return Ok(Some(Response::History(self.history_asked(now, target, &history))));
+                return Ok(Some(Response::History(
+                    self.history_asked(now, target, asker, &history),
+                )));
             }
             Request::Act(act) => {
                 let actor = self.actor_of(target, asker, &act)?;
@@ -172,7 +174,7 @@ impl Engine {
 
     /// The source took this shadow away: it is no longer ours to keep. If the room goes on as an ordinary one,
     /// nobody remote is left in it.
-    fn shadow_ends(&mut self, jid: &BareJid, goes_on: bool) {
+    pub(super) fn shadow_ends(&mut self, jid: &BareJid, goes_on: bool) {
         let Some(room) = self.rooms.remove(jid) else {
             return;
         };
@@ -184,14 +186,23 @@ impl Engine {
 
     /// Who acts shows who it is: from then on its rights are known here, too.
     fn learn_actor(&mut self, jid: &BareJid, asker: &BareJid, act: &Act) {
-        let (Some(nick), Some(person)) = (&act.actor_nick, &act.actor_jid) else { return };
-        if !self.config.is_authoritative(&service_of(asker), person.domain().as_str()) {
+        let (Some(nick), Some(person)) = (&act.actor_nick, &act.actor_jid) else {
+            return;
+        };
+        if !self
+            .config
+            .is_authoritative(&service_of(asker), person.domain().as_str())
+        {
             return;
         }
         let person = Jid::from(person.clone());
-        let Some(room) = self.rooms.get_mut(jid) else { return };
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
         let affiliation = room.affiliation_of(&person);
-        let Some(instance) = room.instances.get_mut(asker) else { return };
+        let Some(instance) = room.instances.get_mut(asker) else {
+            return;
+        };
         let unknown = |remote: &&mut Remote| remote.jid.is_none() && !remote.hidden;
         if let Some(remote) = instance.occupants.get_mut(nick).filter(unknown) {
             remote.jid = Some(person);

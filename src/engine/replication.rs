@@ -43,8 +43,8 @@ impl Engine {
             self.unsaved.insert(jid.clone());
         }
         match self.caps(service) {
+            _ if self.is_link_waiting(service) => {}
             Caps::Unknown => self.learn_caps(now, service),
-            Caps::Asking => {}
             Caps::Nothing => self.refuse_instance(jid, service, Notice::Unsupported),
             Caps::Xep | Caps::Full => self.advance(now, jid, service),
         }
@@ -274,7 +274,11 @@ impl Engine {
         }
         let jid = replicate.id.at(self.config.service.domain());
         if let Some(room) = self.rooms.get_mut(&jid) {
-            if room.firsthost != *firsthost || room.is_source() {
+            let is_other = |source: &BareJid| room.source.as_ref().is_some_and(|known| known != source);
+            if room.firsthost != *firsthost
+                || room.is_source()
+                || replicate.source.as_ref().is_some_and(is_other)
+            {
                 return Err(refuse(
                     Condition::Conflict,
                     "This id is a room of another source here",
@@ -353,9 +357,10 @@ impl Engine {
         };
         let others: Vec<BareJid> = room
             .instances
-            .keys()
-            .filter(|other| *other != shadow)
-            .map(service_of)
+            .iter()
+            .filter(|(other, instance)| *other != shadow && instance.stage == Stage::Active)
+            .map(|(other, _)| service_of(other))
+            .filter(|other| self.speaks_ours(other))
             .collect();
         self.forget_instance(jid, &service_of(shadow));
         for other in others {
@@ -393,6 +398,23 @@ impl Engine {
         }
         for (room, service) in foreign {
             self.forget_instance(&room, &service);
+        }
+        let is_orphan = |room: &&Room| !self.config.peers.contains_key(&room.firsthost);
+        let shadows = self.rooms.values().filter(|room| !room.is_source());
+        let orphans: Vec<(BareJid, Option<BareJid>)> = shadows
+            .filter(is_orphan)
+            .map(|room| (room.jid.clone(), room.source.clone()))
+            .collect();
+        for (room, source) in orphans {
+            self.tell_departures(&room);
+            self.shadow_ends(&room, true);
+            if let Some(source) = source {
+                self.actions.push_back(Action::Close {
+                    room,
+                    source,
+                    reason: Some("This service does not share the room any more".to_owned()),
+                });
+            }
         }
     }
 

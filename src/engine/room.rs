@@ -84,8 +84,8 @@ pub(crate) struct Instance {
     pub(crate) stage: Stage,
     /// Its occupants as it told us, by nick.
     pub(crate) occupants: BTreeMap<String, Remote>,
-    /// Whether we have sent it real JIDs (DESIGN section 5).
-    pub(crate) was_sent_jids: bool,
+    /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
+    pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
     pub(crate) needs_roster: bool,
     /// When a roster it could not take is sent again (monotonic ms), and how often that was tried.
@@ -98,7 +98,7 @@ impl Instance {
         Instance {
             stage,
             occupants: BTreeMap::new(),
-            was_sent_jids: false,
+            lacks_jids: false,
             needs_roster: false,
             retry_at: None,
             retries: 0,

@@ -39,7 +39,7 @@ impl Engine {
             .instances
             .iter()
             .filter(|(peer, instance)| {
-                instance.takes_events() && !instance.was_sent_jids && self.may_see_jids(room, peer)
+                instance.takes_events() && instance.lacks_jids && self.may_see_jids(room, peer)
             })
             .map(|(peer, _)| peer.clone())
             .collect();
@@ -81,6 +81,7 @@ impl Engine {
         };
         let sees_jids = self.may_see_jids(room, peer);
         let is_source = room.is_source();
+        let lacks_jids = !sees_jids && !room.locals.is_empty();
         let mut items: Vec<RosterItem> = room
             .locals
             .iter()
@@ -110,7 +111,7 @@ impl Engine {
             .get_mut(jid)
             .and_then(|room| room.instances.get_mut(peer))
         {
-            instance.was_sent_jids = sees_jids;
+            instance.lacks_jids = lacks_jids;
             instance.needs_roster = false;
         }
         Roster { items, extra }
@@ -182,6 +183,12 @@ impl Engine {
                 reason: None,
                 payload: local.payload.clone(),
             })));
+        let instance = self.rooms.get_mut(jid).and_then(|room| room.instances.get_mut(peer));
+        if let Some(instance) = instance
+            && !sees_jids
+        {
+            instance.lacks_jids = true;
+        }
     }
 
     pub(super) fn send_departure_to_all(&mut self, jid: &BareJid, departure: &Departure<'_>, local: &Local) {
@@ -192,34 +199,41 @@ impl Engine {
 
     fn send_departure(&mut self, jid: &BareJid, peer: BareJid, departure: &Departure<'_>, local: &Local) {
         let is_full = self.speaks_ours(&peer);
-        self.actions.push_back(Action::SendPresence(Box::new(SendPresence {
-            room: jid.clone(),
-            to: peer,
-            nick: departure.nick.to_owned(),
-            available: false,
-            affiliation: departure.affiliation.unwrap_or(local.affiliation),
-            role: Role::None,
-            jid: None,
-            serial: is_full.then_some(local.serial),
-            occupant_id: local.occupant_id.clone(),
-            codes: departure.codes.to_vec(),
-            new_nick: departure.new_nick.map(str::to_owned),
-            actor: departure.actor.map(str::to_owned),
-            reason: departure.reason.map(str::to_owned),
-            payload: Arc::from(departure.payload),
-        })));
+        self.actions
+            .push_back(Action::SendPresence(Box::new(SendPresence {
+                room: jid.clone(),
+                to: peer,
+                nick: departure.nick.to_owned(),
+                available: false,
+                affiliation: departure.affiliation.unwrap_or(local.affiliation),
+                role: Role::None,
+                jid: None,
+                serial: is_full.then_some(local.serial),
+                occupant_id: local.occupant_id.clone(),
+                codes: departure.codes.to_vec(),
+                new_nick: departure.new_nick.map(str::to_owned),
+                actor: departure.actor.map(str::to_owned),
+                reason: departure.reason.map(str::to_owned),
+                payload: Arc::from(departure.payload),
+            })));
     }
 
     /// The room ends here: instances that know only the XEP's text see our occupants leave, the others are told.
     pub(super) fn tell_departures(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let locals: Vec<(String, Local)> =
-            room.locals.iter().map(|(nick, local)| (nick.clone(), local.clone())).collect();
+        let locals: Vec<(String, Local)> = room
+            .locals
+            .iter()
+            .map(|(nick, local)| (nick.clone(), local.clone()))
+            .collect();
         let mut peers = self.receivers(jid);
         peers.retain(|peer| !self.speaks_ours(peer));
         for peer in peers {
             for (nick, local) in &locals {
-                let departure = Departure { nick, ..Departure::default() };
+                let departure = Departure {
+                    nick,
+                    ..Departure::default()
+                };
                 self.send_departure(jid, peer.clone(), &departure, local);
             }
         }

@@ -1,0 +1,11 @@
+//! The engine's behaviour, between modelled services on a network in memory: one file per theme.
+
+// In tests a panic is the verdict; clippy's exception covers only the #[test] functions themselves, not their helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod joining;
+mod replication;
+mod talking;

@@ -1,0 +1,284 @@
+//! Messages: once everywhere, with the same ids, unchanged.
+
+use dmuc::wire::Role;
+
+use crate::support::event::Crossing;
+use crate::support::federation::Federation;
+use crate::support::names::*;
+use crate::support::people::Denied;
+
+const FOO: &str = "coven@chat.shakespeare.lit/foo";
+const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
+const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
+
+fn coven_with(fields: &[(&str, &str)]) -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, fields);
+    fed.run();
+    for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
+        fed.join(place, user);
+        fed.run();
+    }
+    fed.forget();
+    fed
+}
+
+fn coven() -> Federation {
+    coven_with(&[])
+}
+
+#[test]
+fn a_message_is_seen_once_by_everybody_and_crosses_once_per_instance() {
+    let mut fed = coven();
+    fed.say(WITCH_PLACE, "hail");
+    fed.run();
+    for place in [FOO, WITCH_PLACE, FAUST_PLACE] {
+        assert_eq!(fed.heard(place), ["hail"], "{place}");
+    }
+    for peer in [CHAT, CONF] {
+        assert_eq!(
+            fed.crossed(ROOMS, peer),
+            [Crossing::Message {
+                payload: "<body>hail</body>".into()
+            }]
+        );
+        assert!(
+            fed.crossed(peer, ROOMS).is_empty(),
+            "nothing is sent back from {peer}"
+        );
+    }
+    assert!(fed.crossed(CHAT, CONF).is_empty(), "nothing is relayed");
+}
+
+#[test]
+fn a_message_has_the_same_ids_live_and_in_every_history() {
+    let mut fed = coven();
+    let stanza_id = fed.say(WITCH_PLACE, "hail");
+    fed.run();
+    let at_home = fed.message(WITCH_PLACE, "hail");
+    assert_eq!(at_home.stanza_id, Some(stanza_id));
+    assert_eq!(at_home.message_id.as_deref(), Some("hail"));
+    assert!(at_home.occupant_id.is_some());
+    for place in [FOO, FAUST_PLACE] {
+        assert_eq!(fed.message(place, "hail"), at_home, "{place}");
+    }
+    let history = fed.history(COVEN);
+    assert_eq!(history[0].1.stanza_id, at_home.stanza_id);
+    assert_eq!(history, fed.history(COVEN_AT_ROOMS));
+    assert_eq!(history, fed.history(COVEN_AT_CONF));
+}
+
+#[test]
+fn occupant_ids_are_the_same_on_every_instance() {
+    let mut fed = coven();
+    fed.say(FOO, "one");
+    fed.say(WITCH_PLACE, "two");
+    fed.run();
+    for (text, user) in [("one", CRONE1), ("two", WITCH)] {
+        let expected = fed
+            .host(CHAT)
+            .room(&bare(COVEN))
+            .occupant_id(&full(user).to_bare());
+        for place in [FOO, WITCH_PLACE, FAUST_PLACE] {
+            assert_eq!(
+                fed.message(place, text).occupant_id.as_ref(),
+                Some(&expected),
+                "{text} at {place}"
+            );
+        }
+    }
+}
+
+#[test]
+fn any_payload_arrives_unchanged() {
+    let mut fed = coven();
+    let payload = "<body>a &lt;b&gt; &amp; c</body><body xml:lang='de'>d</body>\
+        <replace xmlns='urn:xmpp:message-correct:0' id='m1'/>\
+        <encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'><key rid='2'>AA==</key></header></encrypted>\
+        <x xmlns='urn:example:unknown'><y>\u{1F9D9}</y></x>";
+    fed.here(WITCH_PLACE, |host, room, nick| {
+        host.say(room, nick, None, payload)
+    });
+    fed.run();
+    let seen = fed.messages(FOO);
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].payload, payload);
+    assert_eq!(seen[0].message_id, None);
+}
+
+#[test]
+fn a_message_that_is_not_kept_is_sent_once_and_forgotten() {
+    let mut fed = coven();
+    let payload = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+    fed.here(WITCH_PLACE, |host, room, nick| {
+        host.say(room, nick, None, payload)
+    });
+    fed.run();
+    for place in [FOO, FAUST_PLACE, WITCH_PLACE] {
+        let seen = fed.messages(place);
+        assert_eq!(seen.len(), 1, "{place}");
+        assert_eq!(seen[0].stanza_id, None);
+    }
+    assert!(fed.history(COVEN).is_empty() && fed.history(COVEN_AT_ROOMS).is_empty());
+}
+
+#[test]
+fn messages_of_one_sender_stay_in_order() {
+    let mut fed = coven();
+    let said: Vec<String> = (0..50).map(|number| format!("line {number}")).collect();
+    for line in &said {
+        fed.say(WITCH_PLACE, line);
+        fed.run_for(7);
+    }
+    fed.run();
+    assert_eq!(fed.heard(FOO), said);
+    assert_eq!(fed.heard(FAUST_PLACE), said);
+}
+
+#[test]
+fn crossing_messages_have_one_order_in_every_history() {
+    let mut fed = coven();
+    for number in 0..10 {
+        for place in [FOO, WITCH_PLACE, FAUST_PLACE] {
+            fed.say(place, &format!("{number} from {place}"));
+        }
+        fed.run_for(13);
+    }
+    fed.run();
+    let history = fed.history(COVEN);
+    assert_eq!(history.len(), 30);
+    assert_eq!(history, fed.history(COVEN_AT_ROOMS));
+    assert_eq!(history, fed.history(COVEN_AT_CONF));
+}
+
+#[test]
+fn an_answer_comes_after_its_question_even_if_the_clock_there_is_behind() {
+    let mut fed = coven();
+    fed.skew_ms.insert(bare(CHAT), -120_000);
+    fed.say(WITCH_PLACE, "question");
+    fed.run();
+    fed.say(FOO, "answer");
+    fed.run();
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        let texts: Vec<String> = fed.history(room).into_iter().map(|(text, _)| text).collect();
+        assert_eq!(texts, ["question", "answer"], "{room}");
+    }
+}
+
+#[test]
+fn a_second_copy_is_dropped() {
+    let mut fed = coven();
+    fed.is_traced = true;
+    fed.say(WITCH_PLACE, "hail");
+    fed.run();
+    let copy = fed.trace.iter().find_map(|line| {
+        line.split_once(&format!("{CHAT} gets "))
+            .map(|(_, xml)| xml.to_owned())
+    });
+    let copy = copy.unwrap();
+    assert!(copy.contains("<body>hail</body>"));
+    let before = format!("{:?}", fed.host(CHAT).engine);
+    fed.hand_in(&bare(CHAT), &copy);
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["hail"]);
+    assert_eq!(fed.history(COVEN).len(), 1);
+    assert_eq!(before, format!("{:?}", fed.host(CHAT).engine));
+}
+
+#[test]
+fn visitors_may_not_speak_wherever_they_are() {
+    let mut fed = coven_with(&[("muc#roomconfig_moderatedroom", "1")]);
+    let denied = fed.at(&bare(ROOMS), |host| {
+        host.say(&bare(COVEN_AT_ROOMS), "witch", None, "<body>x</body>")
+    });
+    assert_eq!(denied, Err(Denied::NotEntitled));
+    // A home that lets a visitor speak all the same is refused.
+    let xml =
+        format!("<message from='{WITCH_PLACE}' to='{COVEN}/witch' type='groupchat'><body>x</body></message>");
+    fed.hand_in(&bare(CHAT), &xml);
+    fed.run();
+    assert!(fed.heard(FOO).is_empty());
+    assert_eq!(fed.host(CHAT).refused.len(), 1);
+    assert!(fed.crossed(CHAT, ROOMS).contains(&Crossing::Error));
+}
+
+#[test]
+fn who_is_given_voice_may_speak_everywhere() {
+    let mut fed = coven_with(&[("muc#roomconfig_moderatedroom", "1")]);
+    let wish = fed.here(FOO, |host, room, nick| {
+        host.set_role(room, nick, "witch", Role::Participant, None)
+    });
+    assert!(matches!(wish, crate::support::moderate::Wish::Asked(_)));
+    fed.run();
+    fed.say(WITCH_PLACE, "at last");
+    fed.run();
+    assert_eq!(fed.heard(FAUST_PLACE), ["at last"]);
+}
+
+#[test]
+fn a_message_larger_than_the_limit_is_refused_by_the_peer_only() {
+    let mut fed = coven();
+    let config = {
+        let mut config = fed.host(CHAT).engine.config().clone();
+        config.max_stanza_size = 2_000;
+        config
+    };
+    fed.at(&bare(CHAT), |host| host.engine.set_config(host.now, config));
+    fed.here(WITCH_PLACE, |host, room, nick| {
+        host.say(room, nick, None, &message_body(&"x".repeat(3_000)))
+    });
+    fed.say(WITCH_PLACE, "short");
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["short"]);
+    assert_eq!(fed.heard(FAUST_PLACE).len(), 2);
+    assert_eq!(fed.host(CHAT).refused.len(), 1);
+}
+
+#[test]
+fn an_over_long_message_id_does_not_cost_the_message() {
+    let mut fed = coven();
+    let id = "i".repeat(3_000);
+    fed.here(WITCH_PLACE, |host, room, nick| {
+        host.say(room, nick, Some(&id), "<body>hail</body>")
+    });
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["hail"]);
+    assert_eq!(
+        fed.history(COVEN)[0].1.stanza_id,
+        fed.history(COVEN_AT_ROOMS)[0].1.stanza_id
+    );
+}
+
+#[test]
+fn history_in_a_join_keeps_the_newest_in_order() {
+    let mut fed = coven();
+    for number in 0..30 {
+        fed.say(WITCH_PLACE, &format!("{number}"));
+    }
+    fed.run();
+    let late = "coven@conference.marlowe.lit/late";
+    fed.join(late, "late@marlowe.lit/x");
+    let expected: Vec<String> = (10..30).map(|number| format!("{number}")).collect();
+    assert_eq!(fed.heard(late), expected);
+}
+
+#[test]
+fn the_log_keeps_no_more_than_its_limit() {
+    let mut fed = Federation::empty(1);
+    for service in [CHAT, ROOMS] {
+        let mut config = crate::support::federation::config_of(service, &[CHAT, ROOMS]);
+        config.log_max_messages = 20;
+        fed.add(config);
+    }
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.run();
+    for number in 0..50 {
+        fed.say(FOO, &format!("{number}"));
+    }
+    fed.run();
+    assert_eq!(fed.history(COVEN).len(), 20);
+    assert_eq!(fed.history(COVEN), fed.history(COVEN_AT_ROOMS));
+    assert_eq!(fed.history(COVEN)[0].0, "30");
+}

@@ -1,0 +1,417 @@
+//! Services, the network between them, and virtual time.
+
+use std::collections::BTreeMap;
+
+use dmuc::config::RoomIdScheme;
+use dmuc::wire::{
+    Affiliation, Condition, Form, Iq, IqBody, Message, MessageKind, Presence, PresenceKind, Request, Role,
+    Stanza, StanzaError, write_iq, write_message, write_presence,
+};
+use dmuc::{Config, Now};
+use jid::{BareJid, Jid};
+
+use super::dice::Dice;
+use super::event::{Crossing, Event};
+use super::host::Host;
+use super::incoming::subject_of;
+use super::moderate::Wish;
+use super::names::{bare, full, seat, service_of};
+use super::net::{Flight, Network};
+use super::people::Denied;
+use super::xep::XepService;
+
+/// Virtual time starts in January 2026.
+pub const EPOCH_MS: u64 = 1_769_155_200_000;
+
+#[derive(Debug)]
+pub struct Federation {
+    pub now_ms: u64,
+    pub hosts: BTreeMap<BareJid, Host>,
+    pub xep: BTreeMap<BareJid, XepService>,
+    pub net: Network,
+    pub dice: Dice,
+    /// Most that a stanza is late, in addition to its link's latency.
+    pub jitter_ms: u64,
+    pub events: Vec<Event>,
+    /// Every stanza as it was delivered, while `is_traced`.
+    pub trace: Vec<String>,
+    pub is_traced: bool,
+    /// How far each service's wall clock is ahead.
+    pub skew_ms: BTreeMap<BareJid, i64>,
+}
+
+impl Federation {
+    /// Nobody, at the beginning of time.
+    pub fn empty(seed: u64) -> Federation {
+        Federation {
+            now_ms: 0,
+            hosts: BTreeMap::new(),
+            xep: BTreeMap::new(),
+            net: Network::default(),
+            dice: Dice::new(seed),
+            jitter_ms: 0,
+            events: Vec::new(),
+            trace: Vec::new(),
+            is_traced: false,
+            skew_ms: BTreeMap::new(),
+        }
+    }
+
+    /// These services, each a peer of all others, with readable room ids and no redirects.
+    pub fn of(services: &[&str]) -> Federation {
+        let mut federation = Federation::empty(1);
+        for service in services {
+            federation.add(config_of(service, services));
+        }
+        federation
+    }
+
+    /// Starts a service.
+    pub fn add(&mut self, config: Config) {
+        let now = self.now_at(&config.service);
+        let service = config.service.clone();
+        let host = Host::new(config, self.dice.seed(), now);
+        self.hosts.insert(service, host);
+    }
+
+    pub fn add_xep(&mut self, service: &str) -> &mut XepService {
+        self.xep
+            .entry(bare(service))
+            .or_insert_with(|| XepService::new(service))
+    }
+
+    pub fn now_at(&self, service: &BareJid) -> Now {
+        let skew = self.skew_ms.get(service).copied().unwrap_or(0);
+        Now {
+            mono_ms: self.now_ms,
+            wall_ms: (EPOCH_MS + self.now_ms).saturating_add_signed(skew),
+        }
+    }
+
+    pub fn host(&self, service: &str) -> &Host {
+        self.hosts
+            .get(&bare(service))
+            .unwrap_or_else(|| panic!("there is no service {service}"))
+    }
+
+    /// Lets something happen at a service, now, and takes what comes of it.
+    pub fn at<R>(&mut self, service: &BareJid, happen: impl FnOnce(&mut Host) -> R) -> R {
+        let now = self.now_at(service);
+        let host = self
+            .hosts
+            .get_mut(service)
+            .unwrap_or_else(|| panic!("there is no service {service}"));
+        host.now = now;
+        let result = happen(host);
+        host.drain();
+        self.collect(service);
+        result
+    }
+
+    /// The same for a service that speaks only the XEP's text.
+    pub fn at_xep<R>(&mut self, service: &str, happen: impl FnOnce(&mut XepService) -> R) -> R {
+        let service = bare(service);
+        let wall_ms = self.now_at(&service).wall_ms;
+        let peer = self
+            .xep
+            .get_mut(&service)
+            .unwrap_or_else(|| panic!("there is no service {service}"));
+        peer.wall_ms = wall_ms;
+        let result = happen(peer);
+        self.collect(&service);
+        result
+    }
+
+    /// Takes events and stanzas from a service.
+    fn collect(&mut self, service: &BareJid) {
+        let (events, outbox) = if let Some(host) = self.hosts.get_mut(service) {
+            (std::mem::take(&mut host.events), std::mem::take(&mut host.outbox))
+        } else if let Some(peer) = self.xep.get_mut(service) {
+            (std::mem::take(&mut peer.events), std::mem::take(&mut peer.outbox))
+        } else {
+            return;
+        };
+        if self.is_traced {
+            for event in &events {
+                self.trace
+                    .push(format!("{:>8} {service}: {event:?}", self.now_ms));
+            }
+        }
+        self.events.extend(events);
+        for xml in outbox {
+            self.send(service, xml);
+        }
+    }
+
+    /// Hands a stanza to the network.
+    pub fn send(&mut self, service: &BareJid, xml: String) {
+        let (from, to, what) = crossing(&xml);
+        let peer = BareJid::from(to.domain());
+        assert_eq!(
+            BareJid::from(from.domain()),
+            *service,
+            "{service} sends in another's name: {xml}"
+        );
+        if self.is_traced {
+            self.trace
+                .push(format!("{:>8} {service} sends {xml}", self.now_ms));
+        }
+        self.events.push(Event::Crossed { from, to, what });
+        let jitter = self.dice.below(self.jitter_ms + 1);
+        self.net.send(self.now_ms, jitter, service.clone(), peer, xml);
+    }
+
+    /// The next thing that is due before or at `until_ms` happens; false if there is none.
+    pub fn step(&mut self, until_ms: u64) -> bool {
+        let timers = self.hosts.values().filter_map(|host| host.engine.poll_timeout());
+        let (timer, flight) = (timers.min(), self.net.next_at());
+        let Some(next) = timer
+            .into_iter()
+            .chain(flight)
+            .min()
+            .filter(|next| *next <= until_ms)
+        else {
+            return false;
+        };
+        self.now_ms = self.now_ms.max(next);
+        if flight == Some(next) {
+            if let Some(flight) = self.net.arrive() {
+                self.deliver(flight);
+            }
+            return true;
+        }
+        let due = |host: &Host| host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
+        let service = self
+            .hosts
+            .iter()
+            .find(|(_, host)| due(host))
+            .map(|(service, _)| service.clone());
+        if let Some(service) = service {
+            self.at(&service, Host::timeout);
+        }
+        true
+    }
+
+    fn deliver(&mut self, flight: Flight) {
+        if flight.bounces || !(self.hosts.contains_key(&flight.to) || self.xep.contains_key(&flight.to)) {
+            if let Some(xml) = bounce(&flight.xml) {
+                self.hand_in(&flight.from, &xml);
+            }
+            return;
+        }
+        self.hand_in(&flight.to, &flight.xml);
+    }
+
+    /// A stanza arrives at a service.
+    pub fn hand_in(&mut self, service: &BareJid, xml: &str) {
+        if self.is_traced {
+            self.trace
+                .push(format!("{:>8} {service} gets {xml}", self.now_ms));
+        }
+        if self.hosts.contains_key(service) {
+            self.at(service, |host| host.receive(xml));
+        } else if self.xep.contains_key(service) {
+            self.at_xep(service.as_str(), |peer| peer.receive(xml));
+        }
+    }
+
+    /// Runs until nothing is on its way and no timer is set, for at most ten minutes.
+    pub fn run(&mut self) {
+        let until = self.now_ms + 600_000;
+        while self.step(until) {}
+        let timers = self
+            .hosts
+            .values()
+            .any(|host| host.engine.poll_timeout().is_some());
+        assert!(self.net.in_flight() == 0 && !timers, "it does not come to rest");
+    }
+
+    /// Runs for some time, whatever is still going on then.
+    pub fn run_for(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        while self.step(until) {}
+        self.now_ms = until;
+    }
+
+    pub fn restart(&mut self, service: &str) {
+        self.at(&bare(service), |host| {
+            let config = host.engine.config().clone();
+            let seed = [7; 32];
+            host.restart(config, seed);
+        });
+    }
+
+    // What people do; a place is `room@service/nick`.
+
+    /// `user`'s room, distributed at once, with the fields of `form`.
+    pub fn distributed(&mut self, room: &str, user: &str, fields: &[(&str, &str)]) {
+        self.create(room, user, fields);
+        let room = bare(room);
+        self.at(&service_of(&room), |host| host.distribute(&room));
+    }
+
+    pub fn create(&mut self, room: &str, user: &str, fields: &[(&str, &str)]) {
+        let room = bare(room);
+        let mut form = Form::default();
+        form.set("muc#roomconfig_roomname", vec!["A Dark Cave".to_owned()]);
+        form.set("muc#roomconfig_whois", vec!["moderators".to_owned()]);
+        for (var, value) in fields {
+            form.set(var, vec![(*value).to_owned()]);
+        }
+        self.at(&service_of(&room), |host| {
+            host.create(&room, &full(user).to_bare(), form)
+        });
+    }
+
+    pub fn join(&mut self, place: &str, user: &str) -> u64 {
+        self.try_join(place, user)
+            .unwrap_or_else(|denied| panic!("{user} cannot join as {place}: {denied:?}"))
+    }
+
+    pub fn try_join(&mut self, place: &str, user: &str) -> Result<u64, Denied> {
+        let (room, nick) = seat(place);
+        self.at(&service_of(&room), |host| {
+            host.join(&room, &nick, &full(user), "")
+        })
+    }
+
+    pub fn leave(&mut self, place: &str) {
+        self.here(place, |host, room, nick| host.leave(room, nick));
+    }
+
+    pub fn update(&mut self, place: &str, payload: &str) {
+        self.here(place, |host, room, nick| host.update(room, nick, payload));
+    }
+
+    pub fn change_nick(&mut self, place: &str, new_nick: &str) {
+        self.here(place, |host, room, nick| host.change_nick(room, nick, new_nick));
+    }
+
+    /// Says `text` in a message whose id is `text` too. Returns the stanza-id.
+    pub fn say(&mut self, place: &str, text: &str) -> String {
+        let payload = super::names::message_body(text);
+        self.here(place, |host, room, nick| {
+            host.say(room, nick, Some(text), &payload)
+        })
+    }
+
+    pub fn set_subject(&mut self, place: &str, text: &str) {
+        self.here(place, |host, room, nick| host.set_subject(room, nick, text));
+    }
+
+    pub fn kick(&mut self, place: &str, target: &str) -> Wish {
+        self.here(place, |host, room, nick| {
+            host.set_role(room, nick, target, Role::None, Some("out"))
+        })
+    }
+
+    pub fn affiliate(&mut self, place: &str, user: &str, affiliation: Affiliation) -> Wish {
+        let user = bare(user);
+        self.here(place, |host, room, nick| {
+            host.affiliate(room, nick, &user, affiliation, None)
+        })
+    }
+
+    pub fn configure(&mut self, place: &str, fields: &[(&str, &str)]) -> Wish {
+        self.here(place, |host, room, nick| host.configure(room, nick, fields))
+    }
+
+    /// Something the occupant of a place does, which is not denied.
+    pub fn here<R>(
+        &mut self,
+        place: &str,
+        act: impl FnOnce(&mut Host, &BareJid, &str) -> Result<R, Denied>,
+    ) -> R {
+        let (room, nick) = seat(place);
+        self.at(&service_of(&room), |host| act(host, &room, &nick))
+            .unwrap_or_else(|denied| panic!("{place} is denied it: {denied:?}"))
+    }
+}
+
+/// The configuration tests start from: everybody a peer, readable ids, no redirects.
+pub fn config_of(service: &str, services: &[&str]) -> Config {
+    let mut config = Config::new(bare(service));
+    for peer in services.iter().filter(|peer| **peer != service) {
+        config = config.with_peer(bare(peer));
+    }
+    config.room_id = RoomIdScheme::Name;
+    config.redirect = false;
+    config
+}
+
+/// Where a stanza goes and what it is about.
+pub fn crossing(xml: &str) -> (Jid, Jid, Crossing) {
+    let stanza = Stanza::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
+    match stanza {
+        Stanza::Iq(iq) => {
+            let what = match &iq.body {
+                IqBody::Get(payload) | IqBody::Set(payload) => Crossing::Request(element_name(payload)),
+                IqBody::Result(_) => Crossing::Answer,
+                IqBody::Error(_) => Crossing::Error,
+            };
+            (iq.from, iq.to, what)
+        }
+        Stanza::Presence(presence) => {
+            let what = match &presence.kind {
+                PresenceKind::Error(_) => Crossing::Error,
+                kind => Crossing::Presence {
+                    available: *kind == PresenceKind::Available,
+                },
+            };
+            (presence.from, presence.to, what)
+        }
+        Stanza::Message(message) => {
+            let what = match (&message.kind, subject_of(&message)) {
+                (MessageKind::Error(_), _) => Crossing::Error,
+                (_, Some(text)) => Crossing::Subject { text },
+                (_, None) => Crossing::Message {
+                    payload: message.payload,
+                },
+            };
+            (message.from, message.to, what)
+        }
+    }
+}
+
+fn element_name(payload: &str) -> String {
+    let end = payload.find([' ', '/', '>']).unwrap_or(payload.len());
+    payload[1..end].to_owned()
+}
+
+/// What a server says of a stanza that it could not send; errors and answers are never bounced.
+fn bounce(xml: &str) -> Option<String> {
+    let error = StanzaError::new(Condition::RemoteServerNotFound);
+    Some(match Stanza::parse(xml).ok()? {
+        Stanza::Iq(Iq {
+            from,
+            to,
+            id,
+            body: IqBody::Get(_) | IqBody::Set(_),
+        }) => write_iq(&Iq {
+            from: to,
+            to: from,
+            id,
+            body: IqBody::Error(error),
+        }),
+        Stanza::Iq(_) => return None,
+        Stanza::Presence(presence) if matches!(presence.kind, PresenceKind::Error(_)) => return None,
+        Stanza::Presence(presence) => write_presence(&Presence {
+            from: presence.to,
+            to: presence.from,
+            kind: PresenceKind::Error(error),
+            ..presence
+        }),
+        Stanza::Message(message) if matches!(message.kind, MessageKind::Error(_)) => return None,
+        Stanza::Message(message) => write_message(&Message {
+            from: message.to,
+            to: message.from,
+            kind: MessageKind::Error(error),
+            ..message
+        }),
+    })
+}
+
+/// Whether an IQ asks for this.
+pub fn asks(kind: dmuc::wire::IqKind, xml: &str, is_it: impl FnOnce(&Request) -> bool) -> bool {
+    Request::parse(kind, xml).is_ok_and(|request| is_it(&request))
+}

@@ -1,0 +1,375 @@
+//! A modelled MUC service around a real engine: what Prosody and the Lua shim are in production.
+
+use std::collections::BTreeMap;
+
+use dmuc::engine::{Departure, Notice, Occupant as EngineOccupant};
+use dmuc::wire::{Affiliation, Role, StanzaError};
+use dmuc::{Config, Engine, Error, Input, Now, Snapshot, Verdict};
+use jid::{BareJid, Jid};
+
+use super::event::{Event, Seen, SeenMessage, Turn};
+use super::room::{Archived, HostRoom, Listed, Local};
+
+/// How many messages a join gets.
+pub const HISTORY: usize = 20;
+
+#[derive(Debug)]
+pub struct Host {
+    pub engine: Engine,
+    pub service: BareJid,
+    pub now: Now,
+    pub rooms: BTreeMap<BareJid, HostRoom>,
+    /// What survives a restart.
+    pub stored: BTreeMap<BareJid, String>,
+    /// Stanzas to send, in order.
+    pub outbox: Vec<String>,
+    pub events: Vec<Event>,
+    /// How acts ended, by their token.
+    pub acts: BTreeMap<u64, Option<StanzaError>>,
+    pub notices: Vec<(BareJid, BareJid, Notice)>,
+    pub refused: Vec<(Jid, StanzaError)>,
+    /// The features of the service; without ours it counts as one that speaks only the XEP's text.
+    pub features: Vec<&'static str>,
+    /// The children of the presence that is being handed to the engine.
+    pub(super) presence_payload: String,
+    pub(super) next_session: u64,
+    pub(super) next_token: u64,
+}
+
+impl Host {
+    pub fn new(config: Config, seed: [u8; 32], now: Now) -> Host {
+        Host {
+            service: config.service.clone(),
+            engine: Engine::new(config, seed),
+            now,
+            rooms: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            outbox: Vec::new(),
+            events: Vec::new(),
+            acts: BTreeMap::new(),
+            notices: Vec::new(),
+            refused: Vec::new(),
+            features: vec![dmuc::wire::ns::DMUC, dmuc::wire::ns::OURS],
+            presence_payload: String::new(),
+            next_session: 1,
+            next_token: 1,
+        }
+    }
+
+    pub fn room(&self, room: &BareJid) -> &HostRoom {
+        self.rooms
+            .get(room)
+            .unwrap_or_else(|| panic!("there is no room {room}"))
+    }
+
+    /// One input, without draining: nested inputs happen while the outermost call drains.
+    pub(super) fn input(&mut self, input: Input<'_>) -> Result<Verdict, Error> {
+        self.engine.handle_input(self.now, input)
+    }
+
+    /// Input that a correct host never sees refused.
+    pub(super) fn tell(&mut self, input: Input<'_>) -> Verdict {
+        let shown = format!("{input:?}");
+        self.input(input)
+            .unwrap_or_else(|error| panic!("{} refused {shown}: {error}", self.service))
+    }
+
+    /// Performs what the engine wants, in order, until it wants nothing more.
+    pub fn drain(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            self.perform(action);
+        }
+    }
+
+    pub fn timeout(&mut self) {
+        self.engine.handle_timeout(self.now);
+        self.drain();
+    }
+
+    /// The process ends and starts again: occupants are gone, what was stored comes back.
+    pub fn restart(&mut self, config: Config, seed: [u8; 32]) {
+        self.engine = Engine::new(config, seed);
+        for room in self.rooms.values_mut() {
+            for (nick, occupant) in &room.occupants {
+                if let Some(local) = &occupant.local {
+                    self.events.push(Event::Left {
+                        room: room.jid.clone(),
+                        nick: nick.clone(),
+                        session: local.session,
+                    });
+                }
+            }
+            room.occupants.clear();
+            self.events.push(Event::Turned {
+                room: room.jid.clone(),
+                turn: Turn::Restarted,
+            });
+        }
+        for xml in self.stored.values() {
+            let snapshot = Snapshot::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
+            self.engine
+                .restore(self.now, &snapshot)
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        self.drain();
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Shows something to every local occupant.
+    pub(super) fn show_all(&mut self, room: &BareJid, seen: &Seen) {
+        let Some(host_room) = self.rooms.get(room) else {
+            return;
+        };
+        let sessions: Vec<u64> = host_room.locals().map(|(_, local)| local.session).collect();
+        for session in sessions {
+            self.show(room, session, seen.clone());
+        }
+    }
+
+    pub(super) fn show(&mut self, room: &BareJid, session: u64, seen: Seen) {
+        self.event(Event::Saw {
+            room: room.clone(),
+            session,
+            seen,
+        });
+    }
+
+    /// Tells the engine of a local occupant as it is now, and the other locals of its presence.
+    pub(super) fn announce(&mut self, room: &BareJid, nick: &str, codes: Vec<u16>) {
+        let Some(host_room) = self.rooms.get(room) else {
+            return;
+        };
+        let Some(local) = host_room.local(nick).cloned() else {
+            return;
+        };
+        let is_distributed = host_room.is_distributed;
+        self.show_all(room, &local.as_seen(nick, codes));
+        if is_distributed {
+            self.tell_occupant(room, nick, &local);
+        }
+    }
+
+    pub(super) fn tell_occupant(&mut self, room: &BareJid, nick: &str, local: &Local) {
+        self.event(Event::Changed {
+            room: room.clone(),
+            nick: nick.to_owned(),
+        });
+        self.tell(Input::Occupant(EngineOccupant {
+            room,
+            nick,
+            jid: &Jid::from(local.jid.clone()),
+            affiliation: local.affiliation,
+            role: local.role,
+            occupant_id: Some(&local.occupant_id),
+            payload: &local.payload,
+        }));
+    }
+
+    /// A local occupant ceases to be one. Locals, itself included, and the engine are told.
+    pub(super) fn remove(&mut self, room: &BareJid, how: Departure<'_>) {
+        let nick = how.nick.to_owned();
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let is_distributed = host_room.is_distributed;
+        let Some(local) = host_room.local(&nick).cloned() else {
+            return;
+        };
+        let gone = Seen::Gone {
+            nick: nick.clone(),
+            codes: how.codes.to_vec(),
+            new_nick: how.new_nick.map(str::to_owned),
+            actor: how.actor.map(str::to_owned),
+            reason: how.reason.map(str::to_owned),
+        };
+        self.show_all(room, &gone);
+        if let Some(host_room) = self.rooms.get_mut(room) {
+            if let Some(occupant) = host_room.occupants.get_mut(&nick) {
+                occupant.local = None;
+            }
+            host_room.tidy();
+        }
+        if how.new_nick.is_none() {
+            self.event(Event::Left {
+                room: room.clone(),
+                nick: nick.clone(),
+                session: local.session,
+            });
+        }
+        if is_distributed {
+            self.event(Event::Changed {
+                room: room.clone(),
+                nick,
+            });
+            self.tell(Input::OccupantLeft(Departure {
+                room: Some(room),
+                ..how
+            }));
+        }
+    }
+
+    /// Sets an affiliation in the list and on the occupants it concerns; bans remove (XEP-0045 section 9.1).
+    pub(super) fn set_affiliation(
+        &mut self,
+        room: &BareJid,
+        user: &BareJid,
+        entry: &Listed,
+        reason: Option<&str>,
+        actor: Option<&str>,
+    ) {
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        if entry.affiliation == Affiliation::None && entry.nick.is_none() {
+            host_room.affiliations.remove(user);
+        } else {
+            host_room.affiliations.insert(user.clone(), entry.clone());
+        }
+        let concerns =
+            |jid: &BareJid| jid == user || (user.node().is_none() && jid.domain() == user.domain());
+        let host_room = &*host_room;
+        let changed: Vec<(String, Affiliation)> = host_room
+            .locals()
+            .filter(|(_, local)| concerns(&local.jid.to_bare()))
+            .map(|(nick, local)| (nick.clone(), host_room.affiliation_of(&local.jid.to_bare())))
+            .collect();
+        for (nick, affiliation) in changed {
+            if affiliation == Affiliation::Outcast {
+                let affiliation = Some(affiliation);
+                let how = Departure {
+                    nick: &nick,
+                    codes: &[301],
+                    affiliation,
+                    actor,
+                    reason,
+                    ..Departure::default()
+                };
+                self.remove(room, how);
+                continue;
+            }
+            self.reclassify(room, &nick, affiliation);
+        }
+        self.enforce_membership(room);
+        // Affiliation follows the real bare JID (DESIGN section 2), whoever's occupant it is.
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let mut shown = Vec::new();
+        let affiliations = host_room.affiliations.clone();
+        for (nick, occupant) in &mut host_room.occupants {
+            for remote in occupant.remote.values_mut() {
+                let Some(jid) = remote.bare().filter(|jid| jid == user) else {
+                    continue;
+                };
+                let now = affiliations
+                    .get(&jid)
+                    .map(|entry| entry.affiliation)
+                    .unwrap_or_default();
+                if now != Affiliation::Outcast && remote.affiliation != now {
+                    remote.affiliation = now;
+                    shown.push((nick.clone(), remote.clone()));
+                }
+            }
+        }
+        for (nick, remote) in shown {
+            self.show_all(room, &remote.as_seen(&nick));
+        }
+    }
+
+    fn reclassify(&mut self, room: &BareJid, nick: &str, affiliation: Affiliation) {
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let role = host_room.default_role(affiliation);
+        let Some(local) = host_room.local_mut(nick) else {
+            return;
+        };
+        if local.affiliation != affiliation {
+            (local.affiliation, local.role) = (affiliation, role);
+            self.announce(room, nick, Vec::new());
+        }
+    }
+
+    /// Who is no member leaves a members-only room (status 322).
+    pub(super) fn enforce_membership(&mut self, room: &BareJid) {
+        let Some(host_room) = self.rooms.get(room) else {
+            return;
+        };
+        if host_room.form.flag("muc#roomconfig_membersonly") != Some(true) {
+            return;
+        }
+        let strangers: Vec<String> = host_room
+            .locals()
+            .filter(|(_, local)| local.affiliation < Affiliation::Member)
+            .map(|(nick, _)| nick.clone())
+            .collect();
+        for nick in strangers {
+            self.remove(
+                room,
+                Departure {
+                    nick: &nick,
+                    codes: &[322],
+                    ..Departure::default()
+                },
+            );
+        }
+    }
+
+    pub(super) fn keep(&mut self, room: &BareJid, message: Archived) {
+        if let Some(host_room) = self.rooms.get_mut(room) {
+            host_room.archive.push(message);
+        }
+    }
+
+    pub(super) fn history_for(&self, room: &BareJid) -> Vec<SeenMessage> {
+        let Some(host_room) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        if !host_room.is_distributed {
+            let newest = host_room.archive.iter().rev().take(HISTORY);
+            let mut messages: Vec<SeenMessage> = newest.map(|archived| archived.as_seen(true)).collect();
+            messages.reverse();
+            return messages;
+        }
+        let mut newest: Vec<_> = self.engine.messages(room).rev().take(HISTORY).collect();
+        newest.reverse();
+        newest
+            .into_iter()
+            .map(|entry| SeenMessage {
+                nick: entry.nick.clone(),
+                payload: entry.payload.to_string(),
+                message_id: entry.message_id.clone(),
+                stanza_id: Some(entry.id.clone()),
+                occupant_id: entry.occupant_id.clone(),
+                delayed: true,
+            })
+            .collect()
+    }
+
+    /// The role of somebody local or remote, as it is shown here.
+    pub fn rank(&self, room: &BareJid, nick: &str) -> Option<(Affiliation, Role)> {
+        let host_room = self.rooms.get(room)?;
+        let local = host_room.local(nick).map(|local| (local.affiliation, local.role));
+        local.or_else(|| {
+            host_room
+                .remote(nick)
+                .map(|(_, remote)| (remote.affiliation, remote.role))
+        })
+    }
+}
+
+impl Archived {
+    pub fn as_seen(&self, delayed: bool) -> SeenMessage {
+        SeenMessage {
+            nick: self.nick.clone(),
+            payload: self.payload.clone(),
+            message_id: self.message_id.clone(),
+            stanza_id: Some(self.stanza_id.clone()),
+            occupant_id: self.occupant_id.clone(),
+            delayed,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What owners, admins and moderators do: configuration, affiliations, roles.
+
+use dmuc::Input;
+use dmuc::engine::Departure;
+use dmuc::wire::{Act, ActKind, Affiliation, Form, Role};
+use jid::BareJid;
+
+use super::event::Seen;
+use super::host::Host;
+use super::people::Denied;
+use super::room::{Listed, Local};
+
+/// What came of a wish that may need another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    Done,
+    /// Asked for elsewhere; the answer comes under this token.
+    Asked(u64),
+}
+
+impl Host {
+    /// An owner submits fields of the configuration form.
+    pub fn configure(&mut self, room: &BareJid, nick: &str, fields: &[(&str, &str)]) -> Result<Wish, Denied> {
+        let actor = self.expect_local(room, nick)?.clone();
+        if actor.affiliation < Affiliation::Owner {
+            return Err(Denied::NotEntitled);
+        }
+        let mut form = Form::default();
+        for (var, value) in fields {
+            form.set(var, vec![(*value).to_owned()]);
+        }
+        if self.room(room).is_shadow() {
+            return Ok(self.ask(room, nick, &actor, ActKind::Config { form }, None));
+        }
+        self.apply_form(room, &form);
+        self.drain();
+        Ok(Wish::Done)
+    }
+
+    /// Merges fields into the form of a source or an ordinary room.
+    pub(super) fn apply_form(&mut self, room: &BareJid, fields: &Form) {
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        for field in &fields.fields {
+            host_room.form.set(&field.var, field.values.clone());
+        }
+        let (form, is_distributed) = (host_room.form.clone(), host_room.is_distributed);
+        self.show_all(room, &Seen::ConfigChanged);
+        if is_distributed {
+            self.tell(Input::Settings { room, form });
+        }
+        self.enforce_membership(room);
+    }
+
+    pub fn affiliate(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        user: &BareJid,
+        affiliation: Affiliation,
+        reserved: Option<&str>,
+    ) -> Result<Wish, Denied> {
+        let actor = self.expect_local(room, nick)?.clone();
+        if !may_affiliate(
+            actor.affiliation,
+            self.room(room).affiliation_of(user),
+            affiliation,
+        ) {
+            return Err(Denied::NotEntitled);
+        }
+        if self.room(room).is_shadow() {
+            let kind = ActKind::Affiliation {
+                jid: user.clone(),
+                affiliation,
+                nick: reserved.map(str::to_owned),
+            };
+            return Ok(self.ask(room, nick, &actor, kind, None));
+        }
+        let entry = Listed {
+            affiliation,
+            nick: reserved.map(str::to_owned),
+        };
+        self.decide_affiliation(room, user, &entry, None, Some(nick));
+        self.drain();
+        Ok(Wish::Done)
+    }
+
+    /// The source's own change of the list.
+    pub(super) fn decide_affiliation(
+        &mut self,
+        room: &BareJid,
+        user: &BareJid,
+        entry: &Listed,
+        reason: Option<&str>,
+        actor: Option<&str>,
+    ) {
+        self.set_affiliation(room, user, entry, reason, actor);
+        if self.room(room).is_distributed {
+            self.tell_affiliation(room, user, entry, reason, actor);
+        }
+    }
+
+    pub(super) fn tell_affiliation(
+        &mut self,
+        room: &BareJid,
+        jid: &BareJid,
+        entry: &Listed,
+        reason: Option<&str>,
+        actor: Option<&str>,
+    ) {
+        let (affiliation, reserved_nick) = (entry.affiliation, entry.nick.as_deref());
+        self.tell(Input::Affiliation {
+            room,
+            jid,
+            affiliation,
+            reserved_nick,
+            reason,
+            actor,
+        });
+    }
+
+    /// A moderator gives somebody another role; `Role::None` is a kick.
+    pub fn set_role(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        target: &str,
+        role: Role,
+        reason: Option<&str>,
+    ) -> Result<Wish, Denied> {
+        let actor = self.expect_local(room, nick)?.clone();
+        let (affiliation, held) = self.rank(room, target).ok_or(Denied::NotHere)?;
+        if !may_set_role((actor.affiliation, actor.role), (affiliation, held), role) {
+            return Err(Denied::NotEntitled);
+        }
+        if self.room(room).local(target).is_none() {
+            let kind = ActKind::Role {
+                nick: target.to_owned(),
+                serial: None,
+                role,
+            };
+            return Ok(self.ask(room, nick, &actor, kind, reason));
+        }
+        self.apply_role(room, target, role, Some(nick), reason);
+        self.drain();
+        Ok(Wish::Done)
+    }
+
+    pub(super) fn apply_role(
+        &mut self,
+        room: &BareJid,
+        target: &str,
+        role: Role,
+        actor: Option<&str>,
+        reason: Option<&str>,
+    ) {
+        if role == Role::None {
+            self.remove(
+                room,
+                Departure {
+                    nick: target,
+                    codes: &[307],
+                    actor,
+                    reason,
+                    ..Departure::default()
+                },
+            );
+            return;
+        }
+        if let Some(local) = self.rooms.get_mut(room).and_then(|room| room.local_mut(target)) {
+            local.role = role;
+        }
+        self.announce(room, target, Vec::new());
+    }
+
+    /// Asks the source, or the home of an occupant.
+    fn ask(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        actor: &Local,
+        kind: ActKind,
+        reason: Option<&str>,
+    ) -> Wish {
+        let token = self.next_token;
+        self.next_token += 1;
+        let act = Act {
+            actor_nick: Some(nick.to_owned()),
+            actor_jid: Some(actor.jid.to_bare()),
+            kind,
+            reason: reason.map(str::to_owned),
+        };
+        self.tell(Input::Act { room, token, act });
+        self.drain();
+        Wish::Asked(token)
+    }
+}
+
+/// XEP-0045 sections 8 and 9: moderators may kick and give voice to who ranks below them, admins make moderators.
+pub fn may_set_role(actor: (Affiliation, Role), target: (Affiliation, Role), role: Role) -> bool {
+    let concerns_moderator = target.1 == Role::Moderator || role == Role::Moderator;
+    let outranks = target.0 < Affiliation::Admin || actor.0 > target.0 || actor.0 == Affiliation::Owner;
+    actor.1 == Role::Moderator && outranks && (!concerns_moderator || actor.0 >= Affiliation::Admin)
+}
+
+/// XEP-0045 section 5.2.2: admins change members and outcasts, owners everything.
+pub fn may_affiliate(actor: Affiliation, held: Affiliation, given: Affiliation) -> bool {
+    actor == Affiliation::Owner
+        || actor == Affiliation::Admin && held < Affiliation::Admin && given < Affiliation::Admin
+}

@@ -1,0 +1,277 @@
+//! The engine's actions, performed as the Lua shim performs them.
+
+use dmuc::engine::RemoteOccupant;
+use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, StanzaError, write_iq};
+use dmuc::{Action, Input};
+use jid::{BareJid, Jid};
+
+use super::event::{Event, Seen, Turn};
+use super::host::Host;
+use super::moderate::{may_affiliate, may_set_role};
+use super::room::{Archived, HostRoom, Listed, Remote};
+
+impl Host {
+    pub(super) fn perform(&mut self, action: Action) {
+        if let Some(stanza) = action.stanza() {
+            self.outbox.push(stanza);
+            return;
+        }
+        match action {
+            Action::ApplySettings {
+                room,
+                source,
+                form,
+                salt,
+            } => self.apply_settings(&room, source, form, salt),
+            Action::ApplySubject { room, nick, text } => {
+                self.show_subject(&room, nick.as_deref(), &text);
+                // The source has decided: everybody is told.
+                if !self.room(&room).is_shadow() {
+                    self.tell(Input::Subject {
+                        room: &room,
+                        nick: nick.as_deref(),
+                        text: &text,
+                    });
+                }
+            }
+            Action::ApplyAffiliation {
+                room,
+                jid,
+                affiliation,
+                reserved_nick,
+                reason,
+                actor,
+            } => {
+                let entry = Listed {
+                    affiliation,
+                    nick: reserved_nick,
+                };
+                self.set_affiliation(&room, &jid, &entry, reason.as_deref(), actor.as_deref());
+            }
+            Action::ShowOccupant(occupant) => self.show_occupant(*occupant),
+            Action::HideOccupant {
+                room,
+                home,
+                nick,
+                codes,
+                new_nick,
+                actor,
+                reason,
+            } => {
+                let seen = Seen::Gone {
+                    nick: nick.clone(),
+                    codes,
+                    new_nick,
+                    actor,
+                    reason,
+                };
+                let Some(host_room) = self.rooms.get_mut(&room) else {
+                    return;
+                };
+                let Some(occupant) = host_room.occupants.get_mut(&nick) else {
+                    panic!(
+                        "{}: {nick} of {home} is to be hidden and was not shown",
+                        self.service
+                    )
+                };
+                assert!(
+                    occupant.remote.remove(&home).is_some(),
+                    "{}: {nick} of {home} is to be hidden and was not shown",
+                    self.service
+                );
+                let is_gone = occupant.local.is_none() && occupant.remote.is_empty();
+                host_room.tidy();
+                if is_gone {
+                    self.show_all(&room, &seen);
+                }
+            }
+            Action::Rename { room, nick, new_nick } => self.rename(&room, &nick, &new_nick, vec![210]),
+            Action::AddMessage { room, id, deliver } => self.add_message(&room, &id, deliver),
+            Action::PerformAct {
+                room,
+                actor,
+                act,
+                to,
+                from,
+                id,
+            } => {
+                let body = match self.perform_act(&room, &actor, *act) {
+                    Ok(()) => IqBody::Result(None),
+                    Err(condition) => IqBody::Error(StanzaError::new(condition)),
+                };
+                self.outbox.push(write_iq(&Iq { from, to, id, body }));
+            }
+            Action::ActAnswered { token, error, .. } => {
+                assert!(
+                    self.acts.insert(token, error).is_none(),
+                    "act {token} was answered twice"
+                );
+            }
+            Action::Destroy {
+                room, reason, venue, ..
+            } => self.end(&room, reason.as_deref(), venue.as_ref()),
+            Action::Close { room, source, reason } => {
+                self.show_all(&room, &Seen::Closed { source, reason });
+                self.everybody_left(&room);
+                if let Some(host_room) = self.rooms.get_mut(&room) {
+                    (host_room.is_distributed, host_room.is_closed) = (false, true);
+                }
+                self.event(Event::Turned {
+                    room,
+                    turn: Turn::Closed,
+                });
+            }
+            Action::Notice { room, peer, notice } => {
+                self.notices.push((room.clone(), peer.clone(), notice.clone()));
+                self.event(Event::Noticed { room, peer, notice });
+            }
+            Action::Store { room } => match self.engine.snapshot(&room) {
+                Some(snapshot) => {
+                    self.stored.insert(room, snapshot.to_xml());
+                }
+                None => {
+                    self.stored.remove(&room);
+                }
+            },
+            Action::SendRequest { .. }
+            | Action::SendAnswer { .. }
+            | Action::SendPresence(_)
+            | Action::SendGroupchat { .. }
+            | Action::SendSubject { .. } => panic!("{action:?} has no stanza"),
+        }
+    }
+
+    fn apply_settings(&mut self, room: &BareJid, source: BareJid, form: Form, salt: Option<String>) {
+        let host_room = self
+            .rooms
+            .entry(room.clone())
+            .or_insert_with(|| HostRoom::new(room.clone()));
+        assert!(
+            !host_room.is_closed || host_room.source.is_some(),
+            "{room} was an ordinary room"
+        );
+        host_room.source = Some(source);
+        (host_room.is_distributed, host_room.is_closed) = (true, false);
+        host_room.form = form;
+        if let Some(salt) = salt {
+            host_room.salt = salt;
+        }
+        self.show_all(room, &Seen::ConfigChanged);
+        self.enforce_membership(room);
+    }
+
+    fn show_occupant(&mut self, shown: RemoteOccupant) {
+        let payload = shown.payload.unwrap_or_else(|| self.presence_payload.clone());
+        let remote = Remote {
+            jid: shown.jid,
+            affiliation: shown.affiliation,
+            role: shown.role,
+            occupant_id: shown.occupant_id,
+            payload,
+        };
+        let service = self.service.clone();
+        let host_room = self
+            .rooms
+            .get_mut(&shown.room)
+            .unwrap_or_else(|| panic!("{service}: there is no {} to show {} in", shown.room, shown.nick));
+        let occupant = host_room.occupants.entry(shown.nick.clone()).or_default();
+        let was = occupant.remote.insert(shown.home, remote.clone());
+        if was.as_ref() != Some(&remote) {
+            self.show_all(&shown.room, &remote.as_seen(&shown.nick));
+        }
+    }
+
+    fn add_message(&mut self, room: &BareJid, id: &str, deliver: bool) {
+        let entry = self
+            .engine
+            .message(room, id)
+            .unwrap_or_else(|| panic!("{room} has no message {id}"))
+            .clone();
+        let message = Archived {
+            stanza_id: entry.id,
+            nick: entry.nick,
+            message_id: entry.message_id,
+            occupant_id: entry.occupant_id,
+            payload: entry.payload.to_string(),
+            wall_ms: entry.key.at.wall_ms,
+        };
+        if deliver {
+            self.show_all(room, &Seen::Message(message.as_seen(true)));
+        }
+        self.keep(room, message);
+    }
+
+    /// What a peer's occupant asks for, if it is entitled (XEP-0045 sections 8 to 10).
+    fn perform_act(&mut self, room: &BareJid, actor: &Jid, act: Act) -> Result<(), Condition> {
+        let host_room = self.rooms.get(room).ok_or(Condition::ItemNotFound)?;
+        let rank = match actor.try_as_full() {
+            Ok(in_room) => {
+                let occupant = host_room.occupants.get(in_room.resource().as_str());
+                let remote = occupant.and_then(|occupant| occupant.remote.get(&in_room.to_bare()));
+                remote
+                    .map(|remote| (remote.affiliation, remote.role))
+                    .ok_or(Condition::ItemNotFound)?
+            }
+            Err(bare) => {
+                let affiliation = host_room.affiliation_of(bare);
+                (affiliation, host_room.default_role(affiliation))
+            }
+        };
+        let name = actor
+            .try_as_full()
+            .ok()
+            .map(|full| full.resource().as_str().to_owned());
+        let entitled = |is_entitled: bool| {
+            if is_entitled {
+                Ok(())
+            } else {
+                Err(Condition::Forbidden)
+            }
+        };
+        match act.kind {
+            ActKind::Role { nick, role, .. } => {
+                let target = host_room.local(&nick).ok_or(Condition::ItemNotFound)?;
+                entitled(may_set_role(rank, (target.affiliation, target.role), role))?;
+                self.apply_role(room, &nick, role, name.as_deref(), act.reason.as_deref());
+            }
+            ActKind::Affiliation {
+                jid,
+                affiliation,
+                nick,
+            } => {
+                entitled(may_affiliate(rank.0, host_room.affiliation_of(&jid), affiliation))?;
+                let entry = Listed { affiliation, nick };
+                self.decide_affiliation(room, &jid, &entry, act.reason.as_deref(), name.as_deref());
+            }
+            ActKind::Config { form } => {
+                entitled(rank.0 == Affiliation::Owner)?;
+                self.apply_form(room, &form);
+            }
+            ActKind::Destroy { venue, .. } => {
+                entitled(rank.0 == Affiliation::Owner)?;
+                let (reason, venue) = (act.reason.as_deref(), venue.as_ref());
+                self.tell(Input::Destroyed {
+                    room,
+                    reason,
+                    venue,
+                    password: None,
+                });
+                self.end(room, reason, venue);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Remote {
+    pub fn as_seen(&self, nick: &str) -> Seen {
+        Seen::Presence {
+            nick: nick.to_owned(),
+            affiliation: self.affiliation,
+            role: self.role,
+            occupant_id: self.occupant_id.clone(),
+            payload: self.payload.clone(),
+            codes: Vec::new(),
+        }
+    }
+}
