@@ -17,7 +17,7 @@ use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine::{Engine, Input, Now, Verdict};
+use crate::engine::{Engine, Entry, Input, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 use convert::{bare, now, options, text};
@@ -181,15 +181,21 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let entry = this.with(|engine| engine.message(&room, &id).cloned())?;
         entry.map(|entry| action::entry_table(lua, &entry)).transpose()
     });
+    // newest(room, skip, max, since): messages of the log, newest first; since in seconds, absent for any
     methods.add_method(
-        "history",
-        |lua, this, (room, max, chars, since): (String, Option<f64>, Option<f64>, Option<f64>)| {
+        "newest",
+        |lua, this, (room, skip, max, since): (String, usize, usize, Option<f64>)| {
             let room = bare(&room)?;
-            let count = |number: Option<f64>| number.map(|number| number.max(0.0) as usize);
-            let since = since.map(|seconds| (seconds.max(0.0) * 1_000.0) as u64);
+            let since_ms = since.map_or(0, |seconds| (seconds.max(0.0) * 1_000.0) as u64);
             let entries = this.with(|engine| {
-                let found = engine.history(&room, count(max), count(chars), since);
-                found.into_iter().cloned().collect::<Vec<_>>()
+                let is_late = |entry: &&Entry| entry.key.at.wall_ms >= since_ms;
+                let newest = engine
+                    .messages(&room)
+                    .rev()
+                    .take_while(is_late)
+                    .skip(skip)
+                    .take(max);
+                newest.cloned().collect::<Vec<_>>()
             })?;
             entries
                 .iter()

@@ -236,34 +236,40 @@ return function (dmuc)
 			:add_child(stanzas.stanza_id(room.jid, entry.stanza_id));
 	end
 
+	-- The newest messages of the log that belong into the history, newest first.
+	local function newest(room, max, event)
+		local found, chars, skip = {}, 0, 0;
+		while #found < max do
+			local page = dmuc.ask("newest", room.jid, skip, max, event.since);
+			for _, entry in ipairs(page) do
+				local message = delayed(room, entry);
+				-- Reactions and the like are in the log only.
+				if #found < max and module:fire_event("muc-message-is-historic", { room = room; stanza = message }) then
+					message.attr.to = event.to;
+					if event.maxchars then
+						chars = chars + #tostring(message);
+						if chars > event.maxchars then return found; end
+					end
+					found[#found + 1] = message;
+				end
+			end
+			if #page < max then break; end
+			skip = skip + #page;
+		end
+		return found;
+	end
+
 	-- The history for somebody who joins: the same everywhere, in the same order (G5, G6).
 	module:hook("muc-get-history", function (event)
 		local room = event.room;
 		if not room._dmuc then return; end
 		local max = math.min(event.maxstanzas or math.huge, room:get_historylength());
-		local entries = {};
-		for _, entry in ipairs(dmuc.ask("history", room.jid, nil, nil, event.since)) do
-			local message = delayed(room, entry);
-			if module:fire_event("muc-message-is-historic", { room = room; stanza = message }) then
-				entries[#entries + 1] = message;
-			end
-		end
-		if not entries[1] then return; end
-		local first, chars = #entries + 1, 0;
-		while first > 1 and #entries - first + 1 < max do
-			if event.maxchars then
-				entries[first - 1].attr.to = event.to;
-				chars = chars + #tostring(entries[first - 1]);
-				if chars > event.maxchars then break; end
-			end
-			first = first - 1;
-		end
-		local i = first - 1;
+		local found = newest(room, max, event);
+		local i = #found + 1;
+		if i == 1 and max > 0 and not event.maxchars then return; end -- mod_muc_mam may have older ones
 		function event.next_stanza()
-			i = i + 1;
-			local message = entries[i];
-			if message then message.attr.to = event.to; end
-			return message;
+			i = i - 1;
+			return found[i];
 		end
 		return true;
 	end, 2);
@@ -285,10 +291,10 @@ return function (dmuc)
 	-- The room will be an ordinary one: mod_muc keeps the history in memory itself.
 	function groupchat.keep_history(room)
 		local history = {};
-		for _, entry in ipairs(dmuc.ask("history", room.jid, room:get_historylength())) do
+		for _, entry in ipairs(dmuc.ask("newest", room.jid, 0, room:get_historylength())) do
 			local message = delayed(room, entry);
 			message.attr.to = "";
-			history[#history + 1] = { stanza = message; timestamp = entry.time };
+			table.insert(history, 1, { stanza = message; timestamp = entry.time });
 		end
 		room._history = history[1] and history or nil;
 	end
