@@ -1,4 +1,9 @@
 //! End to end: real Prosody servers, real client connections.
 
+mod asking;
+mod creating;
+mod joining;
+mod stage;
 mod story;
 mod support;
+mod xep_only;

@@ -70,9 +70,14 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// The same XML with one namespace replaced, for streams of components (`jabber:component:accept`).
+///
+/// Only from the root down: a message inside another element says `jabber:client` on every stream.
 pub(crate) fn rename_namespace(element: &Element, from: &str, to: &str) -> Element {
     let ns = element.ns();
-    let mut copy = Element::bare(element.name(), if ns == from { to } else { &ns });
+    if ns != from {
+        return element.clone();
+    }
+    let mut copy = Element::bare(element.name(), to);
     *copy.attrs_mut() = element.attrs().clone();
     for node in element.nodes() {
         copy.append_node(match node {

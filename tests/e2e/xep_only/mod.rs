@@ -1,0 +1,5 @@
+//! A peer that knows nothing but the XEP's text: a component behind a plain Prosody, scripted with the XEP's own
+//! stanzas, plays peerhost and firsthost for real servers.
+
+mod peerhost;
+mod script;
