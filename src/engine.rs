@@ -303,6 +303,11 @@ impl Engine {
         shown
     }
 
+    /// The nicks of our own occupants of `room`: what the host compares with after it was not listening.
+    pub fn local_nicks(&self, room: &BareJid) -> Vec<&str> {
+        self.rooms.get(room).map_or_else(Vec::new, |room| room.locals.keys().map(String::as_str).collect())
+    }
+
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.
     pub fn snapshot(&self, room: &BareJid) -> Option<Snapshot> {
         self.rooms.get(room).map(Snapshot::of_room)

@@ -203,6 +203,10 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
                 .collect::<mlua::Result<Vec<_>>>()
         },
     );
+    methods.add_method("local_nicks", |_, this, room: String| {
+        let room = bare(&room)?;
+        this.with(|engine| engine.local_nicks(&room).into_iter().map(str::to_owned).collect::<Vec<_>>())
+    });
     methods.add_method("remote_occupants", |lua, this, room: String| {
         let room = bare(&room)?;
         let shown = this.with(|engine| engine.remote_occupants(&room))?;

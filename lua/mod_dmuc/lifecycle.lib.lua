@@ -1,5 +1,6 @@
 -- Rooms become distributed and ordinary again, are stored, restored, evicted and closed.
 
+local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 local jid_split = require "util.jid".split;
 local jid_join = require "util.jid".join;
@@ -73,9 +74,6 @@ return function (dmuc)
 		for _, message in ipairs(past) do
 			dmuc.feed("past", room.jid, message);
 		end
-		for _, occupant in pairs(room._dmuc.locals) do
-			dmuc.presence.announce(room, occupant);
-		end
 		dmuc.feed("started", room.jid);
 		room:save(true);
 		module:log("info", "%s is distributed now", room.jid);
@@ -142,14 +140,28 @@ return function (dmuc)
 		return room;
 	end
 
+	-- Whether the closed room is what is left of a shadow of this source, which may take it up again.
+	function lifecycle.was_shadow_of(room, service, source)
+		local closed = room._data.dmuc_closed;
+		return closed ~= nil and jid_host(closed) == service and (source == nil or source == closed);
+	end
+
+	-- A closed shadow has its source back: the people in it may speak again.
+	function lifecycle.reopen(room)
+		if not room._data.dmuc_closed then return; end
+		room._data.dmuc_closed = nil;
+		for nick, occupant in pairs(room._dmuc.locals) do
+			local role = room:get_default_role(room:get_affiliation(occupant.bare_jid));
+			if occupant.role == "visitor" and role ~= "visitor" then room:set_role(true, nick, role); end
+		end
+		room:save(true);
+	end
+
 	-- Evicted rooms come back without anything set on the Lua object.
 	module:hook("muc-room-restored", function (event)
 		local room = event.room;
 		if not dmuc.role(room.jid) then return; end
 		dmuc.rooms.attach(room);
-		for _, occupant in pairs(room._dmuc.locals) do
-			dmuc.presence.announce(room, occupant);
-		end
 	end, 100);
 
 	-- Only now is it certain that the room goes.
@@ -184,6 +196,7 @@ return function (dmuc)
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join xmpp:%s?join")
 			:format(source, reason and (" ("..reason..")") or "", source));
 		dmuc.rooms.detach(room);
+		room._data.dmuc_closed = source;
 		room:set_moderated(true);
 		for nick, occupant in pairs(room._occupants) do
 			if occupant.role == "participant" then room:set_role(true, nick, "visitor"); end
@@ -237,10 +250,12 @@ return function (dmuc)
 	end
 
 	function lifecycle.start()
+		if dmuc.engine_is_new then
+			-- When the other modules are there, too: mod_s2s to reach peers, mod_muc_mam for what was said.
+			module:add_timer(0, function () dmuc.hold(lifecycle.restore_all); end);
+			return;
+		end
 		dmuc.hold(function ()
-			if dmuc.engine_is_new then
-				lifecycle.restore_all();
-			end
 			for room in dmuc.live_rooms() do
 				dmuc.rooms.attach(room);
 			end

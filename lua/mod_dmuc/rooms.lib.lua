@@ -81,6 +81,12 @@ return function (dmuc)
 		return next_token;
 	end
 
+	-- The occupant-id is the one its home gave (G5). mod_muc computes it unless it is set.
+	local function identify(room, occupant)
+		local _, remote = rooms.remote_session(room, occupant);
+		occupant.stable_id = remote and not room._dmuc.locals[occupant.nick] and remote.occupant_id or nil;
+	end
+
 	local methods = {};
 
 	function methods:save_occupant(occupant)
@@ -88,8 +94,7 @@ return function (dmuc)
 		local saved = getmetatable(self).__index.save_occupant(self, occupant);
 		state.locals[occupant.nick] = saved and rooms.has_live_local_session(self, saved) and saved or nil;
 		if saved then
-			local _, remote = rooms.remote_session(self, saved);
-			saved.stable_id = remote and not state.locals[occupant.nick] and remote.occupant_id or nil;
+			identify(self, saved);
 		end
 		return saved;
 	end
@@ -114,6 +119,7 @@ return function (dmuc)
 	end
 
 	local function publicise(room, occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient)
+		identify(room, occupant);
 		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
 		if not recipient and not force_unavailable then
 			local actor_nick = actor and jid_resource(room:get_occupant_jid(actor));
@@ -238,6 +244,15 @@ return function (dmuc)
 		end
 		for jid, remote in pairs(current) do
 			if not room._jid_nick[jid] then dmuc.presence.show(room, remote, true); end
+		end
+		-- And ours: what the engine has missed while nobody told it.
+		for _, occupant in pairs(state.locals) do
+			dmuc.presence.announce(room, occupant);
+		end
+		for _, nick in ipairs(dmuc.ask("local_nicks", room.jid)) do
+			if not state.locals[room.jid.."/"..nick] then
+				dmuc.feed("occupant_left", room.jid, { nick = nick });
+			end
 		end
 	end
 
