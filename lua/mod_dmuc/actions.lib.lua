@@ -45,6 +45,7 @@ return function (dmuc)
 		if action.salt then room._data.occupant_id_salt = action.salt; end
 		room._dmuc.source = action.source;
 		forms.apply(room, action.form);
+		lifecycle.reopen(room);
 	end
 
 	actions.apply_subject = on_room(function (room, action)

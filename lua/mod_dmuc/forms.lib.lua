@@ -93,7 +93,8 @@ return function (dmuc)
 	end, 100-20);
 
 	module:hook("muc-config-submitted/"..field_name, function (event)
-		if not dmuc.offer_choice then return; end
+		-- Anything but a yes or a no is no answer.
+		if not dmuc.offer_choice or type(event.value) ~= "boolean" then return; end
 		local room = event.room;
 		local is_source = dmuc.role(room.jid) == "source";
 		room._data.dmuc_chosen = true;

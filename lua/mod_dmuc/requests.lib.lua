@@ -32,7 +32,8 @@ return function (dmuc)
 			local room_id = payload:get_child("room");
 			local room_jid = room_id and room_id.attr.id and dmuc.ask("shadow_room", room_id.attr.id);
 			local room = room_jid and not dmuc.role(room_jid) and dmuc.get_room(room_jid);
-			taken = room and not room._data.destroyed or false;
+			taken = room and not room._data.destroyed
+				and not dmuc.lifecycle.was_shadow_of(room, from, payload.attr.source) or false;
 		else
 			dmuc.get_room(jid_bare(to)); -- an evicted room comes back first
 		end
