@@ -69,6 +69,7 @@ for _, name in ipairs {
 	"forms"; -- room configuration
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
 	"presence"; -- occupants, here and elsewhere
+	"affiliations"; -- the source's list of affiliations
 	"groupchat"; -- messages and history
 	"requests"; -- IQs from peers, and what users here want done elsewhere
 	"discovery"; -- disco, redirects

@@ -206,7 +206,11 @@ impl Engine {
                 nick: departure.nick.to_owned(),
                 available: false,
                 affiliation: departure.affiliation.unwrap_or(local.affiliation),
-                role: Role::None,
+                // Who changes the nick keeps the role (XEP-0045 section 7.6).
+                role: match departure.new_nick {
+                    Some(_) => local.role,
+                    None => Role::None,
+                },
                 jid: None,
                 serial: is_full.then_some(local.serial),
                 occupant_id: local.occupant_id.clone(),

@@ -2,4 +2,5 @@
 //! stanzas, plays peerhost and firsthost for real servers.
 
 mod peerhost;
+mod peerhost_rooms;
 mod script;

@@ -1,0 +1,24 @@
+-- Affiliations on their way to the shadows: the source's list is everybody's (G7).
+
+local jid_resource = require "util.jid".resource;
+
+return function (dmuc)
+	local function changed(room, jid, affiliation, reason, actor)
+		if not room._dmuc or not room._dmuc.is_source then return; end
+		local actor_nick = actor and room:get_occupant_jid(actor);
+		dmuc.feed("affiliation", room.jid, jid, {
+			affiliation = affiliation or "none";
+			nick = room:get_affiliation_data(jid, "reserved_nickname");
+			reason = reason;
+			actor = actor_nick and jid_resource(actor_nick);
+		});
+	end
+
+	module:hook("muc-set-affiliation", function (event)
+		changed(event.room, event.jid, event.affiliation, event.reason, event.actor);
+	end);
+
+	module:hook("muc-set-affiliation-data/reserved_nickname", function (event)
+		changed(event.room, event.jid, event.room:get_affiliation(event.jid));
+	end);
+end
