@@ -3,6 +3,8 @@
 mod asking;
 mod creating;
 mod joining;
+mod refusals;
+mod replicating;
 mod stage;
 mod story;
 mod support;
