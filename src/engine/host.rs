@@ -3,23 +3,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jid::{BareJid, FullJid};
+use crate::address::{BareJid, FullJid};
 
 use super::clock::Now;
 use super::input::{Departure, Occupant};
-use super::link::service_of;
+use super::link::{Caps, service_of};
 use super::request::Pending;
 use super::room::{Instance, Local, Room, Stage};
-use super::{Action, Engine, Verdict};
+use super::{Action, Engine, SendPresence, Verdict};
 use crate::config::{Replicate, RoomIdScheme};
 use crate::error::Error;
 use crate::ids;
-use crate::wire::{Act, ActKind, Close, Condition, Destroy, Form, Request, RoomId, StanzaError, Subject};
+use crate::wire::{
+    Act, ActKind, Close, Condition, Destroy, Form, Request, Role, RoomId, StanzaError, Subject,
+};
 
 /// How long a redirected user may insist (XEP-0281 section 3.5: redirects are never required).
 const INSIST_MS: u64 = 60_000;
 /// How many redirected users are remembered; the oldest are forgotten, and redirected once more (G13).
 const MAX_REDIRECTED: usize = 1_000;
+/// Status code of a kick (XEP-0045 section 8.2).
+const KICKED: u16 = 307;
 
 impl Engine {
     pub(super) fn distribute(
@@ -180,7 +184,7 @@ impl Engine {
         if is_source && is_started && self.config.replicate == Replicate::OnJoin {
             let peer = self
                 .config
-                .peer_of_domain(occupant.jid.domain().as_str())
+                .peer_of_domain(occupant.jid.domain())
                 .cloned();
             if let Some(service) = peer {
                 self.want_instance(now, occupant.room, &service);
@@ -220,8 +224,18 @@ impl Engine {
             _ => room.source.clone().filter(|source| source != jid),
         };
         let error = match target {
-            None => Condition::ItemNotFound,
-            Some(target) if !self.speaks_ours(&target) => Condition::FeatureNotImplemented,
+            None => Some(Condition::ItemNotFound),
+            Some(target) if !self.speaks_ours(&target) => match &act.kind {
+                ActKind::Role {
+                    nick,
+                    role: Role::None,
+                    ..
+                } if self.caps(&service_of(&target)) == Caps::Xep => {
+                    self.kick_plainly(jid, &target, nick, &act);
+                    None
+                }
+                _ => Some(Condition::FeatureNotImplemented),
+            },
             Some(target) => {
                 let pending = Pending::Act {
                     room: jid.clone(),
@@ -231,13 +245,52 @@ impl Engine {
                 return Ok(Verdict::Done);
             }
         };
-        let error = Some(StanzaError::new(error));
         self.actions.push_back(Action::ActAnswered {
             room: jid.clone(),
             token,
-            error,
+            error: error.map(StanzaError::new),
         });
         Ok(Verdict::Done)
+    }
+
+    /// A kick for a home that speaks only the XEP's text, in the words of XEP-0045: its occupant's session is its
+    /// in-room JID there. The nick is free here at once, whatever the home does.
+    fn kick_plainly(&mut self, jid: &BareJid, home: &BareJid, nick: &str, act: &Act) {
+        let Some(remote) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(home))
+            .and_then(|instance| instance.occupants.remove(nick))
+        else {
+            return;
+        };
+        self.actions
+            .push_back(Action::SendPresence(Box::new(SendPresence {
+                room: jid.clone(),
+                to: home.clone(),
+                nick: nick.to_owned(),
+                available: false,
+                affiliation: remote.affiliation,
+                role: Role::None,
+                jid: None,
+                serial: None,
+                occupant_id: None,
+                codes: vec![KICKED],
+                new_nick: None,
+                actor: act.actor_nick.clone(),
+                reason: act.reason.clone(),
+                payload: Arc::from(""),
+            })));
+        self.actions.push_back(Action::HideOccupant {
+            room: jid.clone(),
+            home: home.clone(),
+            nick: nick.to_owned(),
+            codes: vec![KICKED],
+            new_nick: None,
+            actor: act.actor_nick.clone(),
+            reason: act.reason.clone(),
+        });
+        self.unhide(jid, nick);
     }
 
     /// XEP-0281 section 3.5: a user of a peer's domains who joins the source is sent to that peer's shadow,
@@ -246,7 +299,7 @@ impl Engine {
         let Some(room) = self.rooms.get(jid).filter(|room| room.is_source()) else {
             return Verdict::Continue;
         };
-        let domain = user.domain().as_str();
+        let domain = user.domain();
         let Some(service) = self
             .config
             .peer_of_domain(domain)
@@ -263,7 +316,7 @@ impl Engine {
         let here = room
             .locals
             .values()
-            .filter(|local| local.jid.domain().as_str() == domain)
+            .filter(|local| local.jid.domain() == domain)
             .count();
         if here < self.config.redirect_after as usize {
             return Verdict::Continue;

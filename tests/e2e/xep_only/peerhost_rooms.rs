@@ -155,7 +155,9 @@ async fn talk(coven: &Coven, hecate: &Client) -> Result<()> {
     let marker = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
     coven
         .crone
-        .send_xml(&format!("<message to='{SOURCE}' type='groupchat' id='cs1'>{marker}</message>"))
+        .send_xml(&format!(
+            "<message to='{SOURCE}' type='groupchat' id='cs1'>{marker}</message>"
+        ))
         .await?;
     let copy = coven
         .peer
@@ -163,10 +165,14 @@ async fn talk(coven: &Coven, hecate: &Client) -> Result<()> {
         .await?;
     same(
         &copy,
-        &format!("<message from='{SOURCE}/firstcrone' id='cs1' to='{MARLOWE}/firstcrone' type='groupchat'>{marker}</message>"),
+        &format!(
+            "<message from='{SOURCE}/firstcrone' id='cs1' to='{MARLOWE}/firstcrone' type='groupchat'>{marker}</message>"
+        ),
     )?;
     for (client, _) in everybody {
-        client.expect("a chat state", |s| s.attr("id") == Some("cs1")).await?;
+        client
+            .expect("a chat state", |s| s.attr("id") == Some("cs1"))
+            .await?;
     }
     nothing_more(coven, &[&coven.crone, &coven.witch, hecate]).await
 }
@@ -178,11 +184,15 @@ async fn its_occupants_are_like_all_others(version: Version, storage: Storage) -
     }
     let coven = Coven::gather("xep-whisper", version, storage, &[]).await?;
     coven.faust_enters().await?;
-    let Coven { peer, crone, witch, .. } = &coven;
+    let Coven {
+        peer, crone, witch, ..
+    } = &coven;
     for (client, room, nick) in [(crone, SOURCE, "firstcrone"), (witch, MACBETH, "firstwitch")] {
         client.say_privately(room, "faust", "Wer ruft mir?").await?;
         let whisper = peer
-            .take("a private message", |s| body(s).as_deref() == Some("Wer ruft mir?"))
+            .take("a private message", |s| {
+                body(s).as_deref() == Some("Wer ruft mir?")
+            })
             .await?;
         assert_eq!(whisper.attr("type"), Some("chat"));
         assert_eq!(whisper.attr("from"), Some(&*format!("{room}/{nick}")));
@@ -196,15 +206,23 @@ async fn its_occupants_are_like_all_others(version: Version, storage: Storage) -
         assert_eq!(whisper.attr("type"), Some("chat"));
         // An IQ there and its answer back, and one from there.
         let ping = "<ping xmlns='urn:xmpp:ping'/>";
-        let asked = client.send_xml(&format!("<iq type='get' to='{room}/faust'>{ping}</iq>")).await?;
-        let question = peer.take("a ping", |s| s.get_child("ping", "urn:xmpp:ping").is_some()).await?;
+        let asked = client
+            .send_xml(&format!("<iq type='get' to='{room}/faust'>{ping}</iq>"))
+            .await?;
+        let question = peer
+            .take("a ping", |s| s.get_child("ping", "urn:xmpp:ping").is_some())
+            .await?;
         assert_eq!(question.attr("from"), Some(&*format!("{room}/{nick}")));
         assert_eq!(question.attr("to"), Some(&*format!("{MARLOWE}/faust")));
         peer.acknowledge(&question).await?;
-        let answer = client.expect("the answer", |s| s.attr("id") == Some(&*asked)).await?;
+        let answer = client
+            .expect("the answer", |s| s.attr("id") == Some(&*asked))
+            .await?;
         assert_eq!(answer.attr("type"), Some("result"), "{}", to_string(&answer));
         let answer = peer
-            .ask(&format!("<iq type='get' from='{MARLOWE}/faust' to='{room}/{nick}'>{ping}</iq>"))
+            .ask(&format!(
+                "<iq type='get' from='{MARLOWE}/faust' to='{room}/{nick}'>{ping}</iq>"
+            ))
             .await?;
         assert_eq!(answer.attr("type"), Some("result"), "{}", to_string(&answer));
         assert_eq!(answer.attr("from"), Some(&*format!("{room}/{nick}")));
@@ -221,11 +239,16 @@ async fn its_occupants_are_like_all_others(version: Version, storage: Storage) -
              <item affiliation='none' role='participant' nick='heinrich'/><status code='303'/></x></presence>"
         ))
         .await?;
-        peer.enters(MARLOWE, room, "heinrich", "affiliation='none' role='participant'").await?;
+        peer.enters(MARLOWE, room, "heinrich", "affiliation='none' role='participant'")
+            .await?;
     }
     for (client, room) in [(crone, SOURCE), (witch, MACBETH)] {
         let away = client.expect("the status", from(room, "faust")).await?;
-        ensure!(to_string(&away).contains("Osterspaziergang"), "{}", to_string(&away));
+        ensure!(
+            to_string(&away).contains("Osterspaziergang"),
+            "{}",
+            to_string(&away)
+        );
         let gone = client.expect("the old nick", from(room, "faust")).await?;
         ensure!(code_list(&gone).contains(&303), "{}", to_string(&gone));
         client.expect("the new nick", from(room, "heinrich")).await?;
@@ -252,10 +275,18 @@ async fn the_source_rules_over_it(version: Version, storage: Storage) -> Result<
     let config = [("muc#roomconfig_changesubject", "1")];
     let coven = Coven::gather("xep-rule", version, storage, &config).await?;
     coven.faust_enters().await?;
-    let Coven { peer, crone, witch, fed } = &coven;
+    let Coven {
+        peer,
+        crone,
+        witch,
+        fed,
+    } = &coven;
     crone.set_subject(SOURCE, "Toil and trouble").await?;
     let subject = |text: &'static str| {
-        move |s: &Element| s.get_child("subject", "jabber:client").is_some_and(|s| s.text() == text)
+        move |s: &Element| {
+            s.get_child("subject", "jabber:client")
+                .is_some_and(|s| s.text() == text)
+        }
     };
     let told = peer.take("the subject", subject("Toil and trouble")).await?;
     assert_eq!(told.attr("from"), Some(&*format!("{SOURCE}/firstcrone")));
@@ -263,17 +294,26 @@ async fn the_source_rules_over_it(version: Version, storage: Storage) -> Result<
     witch.expect("the subject", subject("Toil and trouble")).await?;
     // Its occupant's: sent to all, decided by the source.
     for room in [SOURCE, MACBETH] {
-        peer.says(MARLOWE, room, "faust", "s1", "<subject>Studierzimmer</subject>").await?;
+        peer.says(MARLOWE, room, "faust", "s1", "<subject>Studierzimmer</subject>")
+            .await?;
     }
     for (client, room) in [(crone, SOURCE), (witch, MACBETH)] {
         let told = client.expect("faust's subject", subject("Studierzimmer")).await?;
         assert_eq!(told.attr("from"), Some(&*format!("{room}/faust")));
     }
     // A change of settings is a push of all of them, one of affiliations a push of the roster.
-    crone.configure_room(SOURCE, &[("muc#roomconfig_roomname", "A Lonely Heath")]).await?;
+    crone
+        .configure_room(SOURCE, &[("muc#roomconfig_roomname", "A Lonely Heath")])
+        .await?;
     let config = peer.accept("config", SOURCE).await?;
-    ensure!(to_string(&config).contains("A Lonely Heath"), "{}", to_string(&config));
-    crone.set_affiliation(SOURCE, "hag66@shakespeare.lit", "admin").await?;
+    ensure!(
+        to_string(&config).contains("A Lonely Heath"),
+        "{}",
+        to_string(&config)
+    );
+    crone
+        .set_affiliation(SOURCE, "hag66@shakespeare.lit", "admin")
+        .await?;
     let roster = peer.accept("roster", SOURCE).await?;
     let items: Vec<String> = only_child(&roster)?.children().map(to_string).collect();
     let dmuc = "urn:xmpp:dmuc:0";
@@ -288,7 +328,11 @@ async fn the_source_rules_over_it(version: Version, storage: Storage) -> Result<
     // Who may not speak may not speak there either.
     crone.set_role(SOURCE, "firstwitch", "visitor").await?;
     let visitor = peer.take("the visitor", from(MACBETH, "firstwitch")).await?;
-    ensure!(to_string(&visitor).contains("role='visitor'"), "{}", to_string(&visitor));
+    ensure!(
+        to_string(&visitor).contains("role='visitor'"),
+        "{}",
+        to_string(&visitor)
+    );
     // Kicked: in the words of XEP-0045, said to its session, which is its JID at home.
     crone.kick(SOURCE, "faust").await?;
     let kicked = peer.take("the kick", from(SOURCE, "faust")).await?;
@@ -300,13 +344,19 @@ async fn the_source_rules_over_it(version: Version, storage: Storage) -> Result<
     }
     for (client, room) in [(crone, SOURCE), (witch, MACBETH)] {
         client
-            .expect("faust leaving", |s| from(room, "faust")(s) && s.attr("type") == Some("unavailable"))
+            .expect("faust leaving", |s| {
+                from(room, "faust")(s) && s.attr("type") == Some("unavailable")
+            })
             .await?;
     }
     peer.has_nothing_more().await?;
     // The end of distribution: it sees ours leave, as it knows no other word for it.
-    crone.configure_room(SOURCE, &[("muc#roomconfig_distributed", "0")]).await?;
-    let gone = peer.take("the source leaving", from(SOURCE, "firstcrone")).await?;
+    crone
+        .configure_room(SOURCE, &[("muc#roomconfig_distributed", "0")])
+        .await?;
+    let gone = peer
+        .take("the source leaving", from(SOURCE, "firstcrone"))
+        .await?;
     assert_eq!(gone.attr("type"), Some("unavailable"));
     eventually("only the crone is left", || async {
         Ok(nicks(fed, 0, SOURCE).await? == ["firstcrone"])
@@ -332,30 +382,46 @@ async fn it_is_where_its_users_are_sent(version: Version, storage: Storage) -> R
         to_string(&refusal)
     );
     let invitation = faust
-        .expect("the invitation", |s| s.get_child("x", "jabber:x:conference").is_some())
+        .expect("the invitation", |s| {
+            s.get_child("x", "jabber:x:conference").is_some()
+        })
         .await?;
-    ensure!(to_string(&invitation).contains(&format!("jid='{MARLOWE}'")), "{}", to_string(&invitation));
+    ensure!(
+        to_string(&invitation).contains(&format!("jid='{MARLOWE}'")),
+        "{}",
+        to_string(&invitation)
+    );
     let joined = faust.join(SOURCE, "faust").await?;
     assert_eq!(joined.own_nick(), "faust");
-    coven.peer.take("faust at the source", from(SOURCE, "faust")).await?;
+    coven
+        .peer
+        .take("faust at the source", from(SOURCE, "faust"))
+        .await?;
     // It says no to another room: the owner is told, and the room goes on without it.
     for (condition, kind, words) in [
         ("forbidden", "auth", "refused an instance"),
         ("resource-constraint", "wait", "refused an instance"),
-        ("feature-not-implemented", "cancel", "does not support distributed rooms"),
+        (
+            "feature-not-implemented",
+            "cancel",
+            "does not support distributed rooms",
+        ),
     ] {
         let room = format!("{condition}@{CHAT}");
         let config = [("muc#roomconfig_distributed", "1")];
         coven.crone.create_room(&room, "firstcrone", &config).await?;
         let asked = coven
             .peer
-            .take("<replicate/>", |s| to_string(s).contains(&format!("source='{room}'")))
+            .take("<replicate/>", |s| {
+                to_string(s).contains(&format!("source='{room}'"))
+            })
             .await?;
         coven.peer.refuse(&asked, kind, condition).await?;
         let told = coven
             .crone
             .expect(&format!("word of {condition}"), |s| {
-                s.attr("from") == Some(&*room) && body(s).is_some_and(|b| b.contains(PEER) && b.contains(words))
+                s.attr("from") == Some(&*room)
+                    && body(s).is_some_and(|b| b.contains(PEER) && b.contains(words))
             })
             .await?;
         assert_eq!(told.attr("type"), Some("groupchat"));
