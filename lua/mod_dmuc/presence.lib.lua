@@ -59,6 +59,16 @@ return function (dmuc)
 		};
 	end
 
+	-- Whether everybody here sees the occupant of another instance like this.
+	local function is_shown(room, occupant, session, remote, role, pr)
+		local known, shown = room._dmuc.remotes[session], occupant and occupant:get_presence(session);
+		if not known or not shown or occupant.role ~= role then return false; end
+		for _, key in ipairs { "jid"; "affiliation"; "is_verified"; "occupant_id" } do
+			if known[key] ~= remote[key] then return false; end
+		end
+		return stanzas.same_children(shown, pr);
+	end
+
 	-- Puts an occupant of another instance into the room, or changes it.
 	function presence.show(room, action, is_silent)
 		local session, nick_jid = action.home.."/"..action.nick, room.jid.."/"..action.nick;
@@ -75,6 +85,8 @@ return function (dmuc)
 		if action.occupant_id then pr:add_direct_child(stanzas.occupant_id(action.occupant_id)); end
 
 		local remote = presence.remote_of(room, action);
+		-- A roster repeats what people here have seen already.
+		if action.payload and is_shown(room, occupant, session, remote, action.role, pr) then return; end
 		local prev_role = occupant and occupant.role;
 		local is_new = not occupant;
 		-- Without a real JID that is known to be true an occupant is nobody in particular.

@@ -70,6 +70,30 @@ return function (dmuc)
 		return stanza;
 	end
 
+	local function is_same(a, b)
+		if type(a) ~= "table" or type(b) ~= "table" then return a == b; end
+		if a.name ~= b.name or #a ~= #b then return false; end
+		for key, value in pairs(a.attr) do
+			if b.attr[key] ~= value then return false; end
+		end
+		for key in pairs(b.attr) do
+			if a.attr[key] == nil then return false; end
+		end
+		for i = 1, #a do
+			if not is_same(a[i], b[i]) then return false; end
+		end
+		return true;
+	end
+
+	-- Whether two stanzas have the same children, in the same order.
+	function stanzas.same_children(a, b)
+		if #a.tags ~= #b.tags then return false; end
+		for i = 1, #a.tags do
+			if not is_same(a.tags[i], b.tags[i]) then return false; end
+		end
+		return true;
+	end
+
 	function stanzas.parse(xml)
 		return xml and xml ~= "" and parse_xml(xml) or nil;
 	end

@@ -4,6 +4,7 @@ mod asking;
 mod creating;
 mod joining;
 mod refusals;
+mod presences;
 mod replicating;
 mod stage;
 mod story;
