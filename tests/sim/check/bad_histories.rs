@@ -1,0 +1,233 @@
+//! A checker that cannot fail proves nothing: each is fed a history that breaks its guarantee.
+
+use std::collections::BTreeMap;
+
+use dmuc::wire::{Condition, StanzaError};
+
+use super::{Checkers, View, compare};
+use crate::support::event::{Crossing, Event, Seen, SeenMessage};
+use crate::support::names::{COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS, bare, jid};
+
+fn checkers() -> Checkers {
+    let mut checkers = Checkers::default();
+    for instance in [COVEN, COVEN_AT_ROOMS] {
+        checkers.map(&bare(instance), 0);
+    }
+    checkers
+}
+
+fn message(number: u64, stanza_id: &str) -> SeenMessage {
+    SeenMessage {
+        nick: "foo".into(),
+        payload: format!("<body>foo says {number}</body>"),
+        message_id: None,
+        stanza_id: Some(stanza_id.into()),
+        occupant_id: None,
+        delayed: false,
+    }
+}
+
+fn saw(room: &str, number: u64, stanza_id: &str) -> Event {
+    Event::Saw {
+        room: bare(room),
+        session: 1,
+        seen: Seen::Message(message(number, stanza_id)),
+    }
+}
+
+fn joined(room: &str) -> Event {
+    Event::Joined {
+        room: bare(room),
+        nick: "witch".into(),
+        session: 1,
+    }
+}
+
+fn said(number: u64) -> Event {
+    Event::Said {
+        room: bare(COVEN),
+        session: 9,
+        payload: message(number, "").payload,
+        kept: true,
+    }
+}
+
+fn crossed(what: Crossing) -> Event {
+    Event::Crossed {
+        from: jid(&format!("{COVEN}/foo")),
+        to: jid(&format!("{COVEN_AT_ROOMS}/foo")),
+        what,
+    }
+}
+
+/// What the checkers say of a history.
+fn verdict(history: &[Event]) -> Result<(), String> {
+    let mut checkers = checkers();
+    for event in history {
+        checkers.event(event)?;
+    }
+    checkers.rested()
+}
+
+fn expect_violation(verdict: Result<(), String>, guarantee: &str) {
+    let error = verdict.expect_err("the checker saw nothing wrong");
+    assert!(error.starts_with(guarantee), "{error}");
+}
+
+#[test]
+fn a_good_history_passes() {
+    let history = [
+        joined(COVEN_AT_ROOMS),
+        said(1),
+        saw(COVEN_AT_ROOMS, 1, "a"),
+        said(2),
+        saw(COVEN_AT_ROOMS, 2, "b"),
+    ];
+    verdict(&history).unwrap();
+}
+
+#[test]
+fn a_message_that_crosses_twice_is_seen() {
+    let what = Crossing::Message {
+        payload: "<body>x</body>".into(),
+    };
+    expect_violation(verdict(&[crossed(what.clone()), crossed(what)]), "G1");
+}
+
+#[test]
+fn a_presence_that_crosses_twice_for_one_change_is_seen() {
+    let what = Crossing::Presence { available: true };
+    expect_violation(verdict(&[crossed(what.clone()), crossed(what.clone())]), "G1");
+    let changed = Event::Changed {
+        room: bare(COVEN),
+        nick: "foo".into(),
+    };
+    verdict(&[crossed(what.clone()), changed, crossed(what)]).unwrap();
+}
+
+#[test]
+fn a_subject_that_crosses_twice_is_seen() {
+    let what = Crossing::Subject { text: "x".into() };
+    expect_violation(verdict(&[crossed(what.clone()), crossed(what)]), "G1");
+}
+
+#[test]
+fn a_message_shown_twice_is_seen() {
+    let history = [joined(COVEN), said(1), saw(COVEN, 1, "a"), saw(COVEN, 1, "a")];
+    expect_violation(verdict(&history), "G4");
+}
+
+#[test]
+fn messages_of_one_sender_out_of_order_are_seen() {
+    let history = [
+        joined(COVEN),
+        said(1),
+        said(2),
+        saw(COVEN, 2, "b"),
+        saw(COVEN, 1, "a"),
+    ];
+    expect_violation(verdict(&history), "G4");
+}
+
+#[test]
+fn a_lost_message_is_seen() {
+    expect_violation(verdict(&[joined(COVEN_AT_ROOMS), said(1)]), "G4");
+}
+
+#[test]
+fn a_message_to_somebody_who_has_left_is_seen() {
+    let left = Event::Left {
+        room: bare(COVEN),
+        nick: "witch".into(),
+        session: 1,
+    };
+    expect_violation(verdict(&[joined(COVEN), said(1), left, saw(COVEN, 1, "a")]), "G4");
+}
+
+#[test]
+fn two_stanza_ids_for_one_message_are_seen() {
+    let history = [
+        joined(COVEN),
+        joined(COVEN_AT_ROOMS),
+        said(1),
+        saw(COVEN, 1, "a"),
+        saw(COVEN_AT_ROOMS, 1, "b"),
+    ];
+    expect_violation(verdict(&history), "G5");
+}
+
+#[test]
+fn a_refusal_between_honest_engines_is_seen() {
+    let refused = |condition| Event::Refused {
+        by: bare("rooms.macbeth.lit"),
+        from: jid(COVEN),
+        error: StanzaError::new(condition),
+        stanza: format!(
+            "<message from='{COVEN}/foo' to='{COVEN_AT_ROOMS}/foo' type='groupchat'><body/></message>"
+        ),
+    };
+    assert!(verdict(&[refused(Condition::NotAcceptable)]).is_err());
+    let mut checkers = checkers();
+    checkers.loosen(0);
+    checkers.event(&refused(Condition::NotAcceptable)).unwrap();
+}
+
+#[test]
+fn more_requests_than_the_bound_are_seen() {
+    expect_violation(checkers().bounds(&bare(COVEN), 1_000_000), "G13");
+}
+
+fn view(instance: &str) -> View {
+    View {
+        instance: instance.into(),
+        is_xep: false,
+        history: vec![message(1, "a"), message(2, "b")],
+        archive: vec!["b".into(), "a".into()],
+        roster: BTreeMap::from([("foo".into(), "owner".into())]),
+        settings: "form".into(),
+        affiliations: BTreeMap::from([(bare("crone1@shakespeare.lit"), "owner".into())]),
+        disagreements: Vec::new(),
+    }
+}
+
+/// The source, a shadow that agrees, and one that is different in one way.
+fn expect_difference(change: impl FnOnce(&mut View), guarantee: &str) {
+    let mut odd = view(COVEN_AT_CONF);
+    change(&mut odd);
+    expect_violation(compare(&[view(COVEN), view(COVEN_AT_ROOMS), odd]), guarantee);
+}
+
+#[test]
+fn instances_that_agree_pass() {
+    compare(&[view(COVEN), view(COVEN_AT_ROOMS), view(COVEN_AT_CONF)]).unwrap();
+}
+
+#[test]
+fn every_way_to_differ_is_seen() {
+    expect_difference(|view| view.history.reverse(), "G6: message 0");
+    expect_difference(
+        |view| {
+            view.history.pop();
+            view.archive.remove(0);
+        },
+        "G6: message 1",
+    );
+    expect_difference(
+        |view| view.history[0].occupant_id = Some("other".into()),
+        "G6: message 0",
+    );
+    expect_difference(|view| view.archive.truncate(1), "G6: archive");
+    expect_difference(|view| view.archive.push("a".into()), "G4: the archive");
+    expect_difference(|view| view.roster.clear(), "G6: occupant foo");
+    expect_difference(
+        |view| drop(view.roster.insert("ghost".into(), String::new())),
+        "G6: occupant ghost",
+    );
+    expect_difference(
+        |view| drop(view.roster.insert("foo".into(), "member".into())),
+        "G6: occupant foo",
+    );
+    expect_difference(|view| view.settings.clear(), "G6: the configuration");
+    expect_difference(|view| view.affiliations.clear(), "G6: the list");
+    expect_difference(|view| view.disagreements.push("x".into()), "G6: at");
+}

@@ -1,0 +1,168 @@
+//! G4: every occupant sees each message once, each sender's in order. G5: with the same ids everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dmuc::address::BareJid;
+
+use crate::support::event::{Event, Seen, SeenMessage};
+use crate::support::names::service_of;
+
+/// One stay of one occupant.
+type Stay = (BareJid, u64);
+
+#[derive(Debug, Default)]
+pub struct Heard {
+    stays: BTreeMap<Stay, Hearing>,
+    said: Vec<Said>,
+    /// The ids of each message, as the first to see it saw them.
+    ids: BTreeMap<String, (SeenMessage, BareJid)>,
+    ended: BTreeSet<usize>,
+    /// Whether instances have come or gone since everything was at rest.
+    is_unsettled: bool,
+}
+
+#[derive(Debug)]
+struct Hearing {
+    group: Option<usize>,
+    /// How many messages had been said when it began.
+    since: usize,
+    seen: BTreeSet<String>,
+    /// The last number heard of each sender.
+    last: BTreeMap<String, u64>,
+}
+
+#[derive(Debug)]
+struct Said {
+    group: Option<usize>,
+    payload: String,
+    /// Whether everybody present must have seen it in the end.
+    is_due: bool,
+    /// Or only those who are not at a service that speaks the XEP's text, nor is the sender.
+    between_ours: bool,
+}
+
+impl Heard {
+    pub fn event(
+        &mut self,
+        event: &Event,
+        group: &impl Fn(&BareJid) -> Option<usize>,
+        xep: &BTreeSet<BareJid>,
+    ) -> Result<(), String> {
+        match event {
+            Event::Joined { room, session, .. } => {
+                let hearing = Hearing {
+                    group: group(room),
+                    since: self.said.len(),
+                    seen: BTreeSet::new(),
+                    last: BTreeMap::new(),
+                };
+                self.stays.insert((room.clone(), *session), hearing);
+            }
+            Event::Left { room, session, .. } => {
+                self.stays.remove(&(room.clone(), *session));
+            }
+            Event::Said {
+                room, payload, kept, ..
+            } => self.said.push(Said {
+                group: group(room),
+                payload: payload.clone(),
+                is_due: !self.is_unsettled,
+                between_ours: *kept && !xep.contains(&service_of(room)),
+            }),
+            Event::Saw {
+                room,
+                session,
+                seen: Seen::Message(message),
+            } => {
+                self.saw(room, *session, message)?;
+                if !xep.contains(&service_of(room)) {
+                    self.compare_ids(room, message)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn saw(&mut self, room: &BareJid, session: u64, message: &SeenMessage) -> Result<(), String> {
+        let Some(hearing) = self.stays.get_mut(&(room.clone(), session)) else {
+            return Err(format!("G4: somebody who is not in {room} is shown {message:?}"));
+        };
+        let who = format!("stay {session} at {room}");
+        if !hearing.seen.insert(message.payload.clone()) {
+            return Err(format!("G4: {who} sees {:?} again", message.payload));
+        }
+        let Some((sender, number)) = signature(&message.payload) else {
+            return Ok(());
+        };
+        let last = hearing.last.insert(sender, number);
+        if last.is_some_and(|last| last >= number) {
+            return Err(format!(
+                "G4: {who} sees {:?} after number {last:?}",
+                message.payload
+            ));
+        }
+        Ok(())
+    }
+
+    fn compare_ids(&mut self, room: &BareJid, message: &SeenMessage) -> Result<(), String> {
+        let first = self
+            .ids
+            .entry(message.payload.clone())
+            .or_insert_with(|| (message.clone(), room.clone()));
+        let ids = |message: &SeenMessage| {
+            (
+                message.nick.clone(),
+                message.message_id.clone(),
+                message.stanza_id.clone(),
+                message.occupant_id.clone(),
+            )
+        };
+        if ids(&first.0) == ids(message) {
+            return Ok(());
+        }
+        Err(format!("G5: {message:?} at {room}, {:?} at {}", first.0, first.1))
+    }
+
+    pub fn unsettle(&mut self) {
+        self.is_unsettled = true;
+    }
+
+    pub fn end(&mut self, group: usize) {
+        self.ended.insert(group);
+    }
+
+    /// Who was there when something was said and still is must have seen it.
+    pub fn rested(&mut self, xep: &BTreeSet<BareJid>) -> Result<(), String> {
+        for ((room, session), hearing) in &self.stays {
+            let is_xep = xep.contains(&service_of(room));
+            if hearing.group.is_none_or(|group| self.ended.contains(&group)) {
+                continue;
+            }
+            for said in self
+                .said
+                .iter()
+                .skip(hearing.since)
+                .filter(|said| said.group == hearing.group)
+            {
+                let is_due = said.is_due || said.between_ours && !is_xep;
+                if is_due && !hearing.seen.contains(&said.payload) {
+                    return Err(format!(
+                        "G4: stay {session} at {room} has not seen {:?}",
+                        said.payload
+                    ));
+                }
+            }
+        }
+        self.is_unsettled = false;
+        Ok(())
+    }
+}
+
+/// Who says it and its number: messages read `<…>sender says number</…>`.
+fn signature(payload: &str) -> Option<(String, u64)> {
+    let (start, rest) = payload.split_once(" says ")?;
+    let sender = start.rsplit_once('>')?.1;
+    let number = rest.split_once('<')?.0.parse().ok()?;
+    Some((sender.to_owned(), number))
+}

@@ -1,0 +1,63 @@
+//! Engines that keep to the rules never refuse each other, except where two changes cross on the way.
+
+use std::collections::BTreeSet;
+
+use dmuc::engine::Notice;
+use dmuc::wire::Condition;
+use dmuc::address::BareJid;
+
+use crate::support::event::Event;
+use crate::support::federation::crossing;
+
+#[derive(Debug, Default)]
+pub struct Honest {
+    ended: BTreeSet<usize>,
+    /// Rooms where rights changed since everything was at rest.
+    loosened: BTreeSet<usize>,
+}
+
+impl Honest {
+    pub fn event(&mut self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) -> Result<(), String> {
+        match event {
+            Event::Refused {
+                by, error, stanza, ..
+            } => {
+                let (_, to, _) = crossing(stanza);
+                let room = to.to_bare();
+                let is_allowed = match group(&room) {
+                    _ if stanza.contains("<act ") => {
+                        matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
+                    }
+                    Some(group) if self.ended.contains(&group) => true,
+                    // A room that nobody has joined there, or a service: it may have ended.
+                    None => error.condition == Condition::ItemNotFound && !self.ended.is_empty(),
+                    Some(group) => {
+                        self.loosened.contains(&group)
+                            && matches!(error.condition, Condition::Forbidden | Condition::NotAcceptable)
+                    }
+                };
+                if !is_allowed {
+                    return Err(format!("{by} refuses with {error:?}: {stanza}"));
+                }
+            }
+            Event::Noticed { room, peer, notice } => match notice {
+                Notice::Replicated { .. } | Notice::Unreachable => {}
+                other => return Err(format!("{room} is told of {peer}: {other:?}")),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn loosen(&mut self, group: usize) {
+        self.loosened.insert(group);
+    }
+
+    pub fn end(&mut self, group: usize) {
+        self.ended.insert(group);
+    }
+
+    pub fn settle(&mut self) {
+        self.loosened.clear();
+    }
+}

@@ -1,0 +1,279 @@
+//! What people do in a simulation, each deed rolled against what there is at the time.
+
+use dmuc::wire::{Affiliation, Form, Role};
+use dmuc::address::BareJid;
+
+use crate::plan::Deed;
+use crate::support::dice::Dice;
+use crate::support::names::{bare, full, service_of};
+use crate::support::people::Denied;
+use crate::world::{Group, World};
+
+const NICKS: [&str; 14] = [
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj",
+    "olivia", "peggy",
+];
+const ROOMS: usize = 3;
+const USERS: u64 = 4;
+
+impl World {
+    pub fn perform(&mut self, deed: Deed, dice: &mut Dice) {
+        match deed {
+            Deed::Create => self.create(dice),
+            Deed::Distribute => self.distribute(dice),
+            Deed::Join => self.join(dice),
+            Deed::StartLate => {
+                let waiting: Vec<usize> = (0..self.plan.setup.services.len())
+                    .filter(|number| !self.running.contains(number))
+                    .collect();
+                if let Some(number) = dice.pick(&waiting) {
+                    self.start(*number);
+                    self.checkers.unsettle();
+                }
+            }
+            Deed::Undistribute | Deed::Destroy => self.end(deed, dice),
+            Deed::Rest => {}
+            _ => self.act(deed, dice),
+        }
+    }
+
+    fn create(&mut self, dice: &mut Dice) {
+        let ours: Vec<usize> = self
+            .running
+            .iter()
+            .copied()
+            .filter(|number| !self.plan.setup.services[*number].is_xep)
+            .collect();
+        if self.groups.iter().filter(|group| !group.has_ended).count() >= ROOMS {
+            return;
+        }
+        let Some(number) = dice.pick(&ours) else { return };
+        let service = self.plan.setup.services[*number].clone();
+        let room = bare(&format!("room{}@{}", self.groups.len(), service.name));
+        let owner = bare(&format!("user0@{}", service.domain));
+        let mut form = Form::default();
+        let whois = if dice.chance(30) { "anyone" } else { "moderators" };
+        form.set("muc#roomconfig_whois", vec![whois.to_owned()]);
+        for (var, chance) in [
+            ("muc#roomconfig_moderatedroom", 20),
+            ("muc#roomconfig_changesubject", 50),
+            ("muc#roomconfig_membersonly", 5),
+        ] {
+            form.set(var, vec![if dice.chance(chance) { "1" } else { "0" }.to_owned()]);
+        }
+        self.fed.at(&service_of(&room), |host| {
+            host.create(&room, &owner, form);
+            let _ = host.join(&room, "owner", &full(&format!("{owner}/home")), "");
+        });
+        self.checkers.map(&room, self.groups.len());
+        self.groups.push(Group {
+            source: room,
+            is_distributed: false,
+            has_ended: false,
+        });
+    }
+
+    fn distribute(&mut self, dice: &mut Dice) {
+        let ready: Vec<usize> = self.groups_where(|group| !group.is_distributed && !group.has_ended);
+        let Some(number) = dice.pick(&ready) else { return };
+        let room = self.groups[*number].source.clone();
+        self.fed.at(&service_of(&room), |host| host.distribute(&room));
+        self.groups[*number].is_distributed = true;
+        self.checkers.unsettle();
+    }
+
+    fn groups_where(&self, is_so: impl Fn(&Group) -> bool) -> Vec<usize> {
+        let groups = self.groups.iter().enumerate();
+        groups
+            .filter(|(_, group)| is_so(group))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// A user joins its own service's instance; sometimes another one.
+    fn join(&mut self, dice: &mut Dice) {
+        let alive = self.groups_where(|group| !group.has_ended);
+        let Some(number) = dice.pick(&alive).copied() else {
+            return;
+        };
+        let instances = self.instances(&self.groups[number]);
+        let Some(mut room) = dice.pick(&instances).cloned() else {
+            return;
+        };
+        let home = if dice.chance(10) {
+            dice.below(self.plan.setup.services.len() as u64) as usize
+        } else {
+            let service = service_of(&room);
+            let mut services = self.plan.setup.services.iter();
+            services.position(|plan| bare(&plan.name) == service).unwrap_or(0)
+        };
+        let domain = &self.plan.setup.services[home].domain;
+        let user = full(&format!("user{}@{domain}/r{}", dice.below(USERS), dice.below(3)));
+        // One stay per person and room: the same person twice is a theme of its own.
+        if self.is_present(number, &user.to_bare()) {
+            return;
+        }
+        let nick = dice.pick(&NICKS).copied().unwrap_or("nobody");
+        for _ in 0..2 {
+            self.checkers.map(&room, number);
+            if self.is_xep(&room) {
+                let service = service_of(&room);
+                self.fed.at_xep(service.as_str(), |peer| {
+                    peer.join(&room, nick, &user.clone().into())
+                });
+                return;
+            }
+            match self
+                .fed
+                .at(&service_of(&room), |host| host.join(&room, nick, &user, ""))
+            {
+                Err(Denied::Redirected(shadow)) => room = shadow,
+                _ => return,
+            }
+        }
+    }
+
+    fn is_present(&self, number: usize, user: &BareJid) -> bool {
+        self.instances(&self.groups[number])
+            .iter()
+            .any(|room| match self.fed.xep.get(&service_of(room)) {
+                Some(peer) => {
+                    let entry = peer.rooms.get(room);
+                    entry
+                        .is_some_and(|entry| entry.locals.values().any(|local| local.user.to_bare() == *user))
+                }
+                None => {
+                    let entry = self.fed.hosts[&service_of(room)].rooms.get(room);
+                    entry.is_some_and(|entry| entry.locals().any(|(_, local)| local.jid.to_bare() == *user))
+                }
+            })
+    }
+
+    /// Somebody who is in a room does something there.
+    fn act(&mut self, deed: Deed, dice: &mut Dice) {
+        let alive = self.groups_where(|group| !group.has_ended);
+        let Some(number) = dice.pick(&alive).copied() else {
+            return;
+        };
+        let mut people = self.people(&self.groups[number]);
+        let needs_rank = matches!(deed, Deed::Configure | Deed::Affiliate | Deed::Role);
+        if needs_rank {
+            people.retain(|(_, _, affiliation)| *affiliation >= Affiliation::Admin);
+        }
+        let Some((room, nick, _)) = dice.pick(&people).cloned() else {
+            return;
+        };
+        self.count += 1;
+        let count = self.count;
+        if needs_rank {
+            self.checkers.loosen(number);
+        }
+        if self.is_xep(&room) {
+            self.act_xep(deed, &room, &nick, count);
+            return;
+        }
+        let user = format!(
+            "user{}@s{}.example",
+            dice.below(USERS),
+            dice.below(self.plan.setup.services.len() as u64)
+        );
+        let other_nick = dice.pick(&NICKS).copied().unwrap_or("nobody");
+        let everybody: Vec<String> = self
+            .people(&self.groups[number])
+            .into_iter()
+            .map(|(_, nick, _)| nick)
+            .filter(|nick| nick != "owner")
+            .collect();
+        let target = dice.pick(&everybody).cloned();
+        let session = self.fed.hosts[&service_of(&room)]
+            .room(&room)
+            .local(&nick)
+            .map(|local| local.session);
+        let session = session.unwrap_or_default();
+        let name = format!("{room}#{session}");
+        self.fed.at(&service_of(&room), |host| match deed {
+            Deed::Leave => drop(host.leave(&room, &nick)),
+            Deed::Update => drop(host.update(&room, &nick, &format!("<status>{count}</status>"))),
+            Deed::ChangeNick => drop(host.change_nick(&room, &nick, other_nick)),
+            Deed::Say => {
+                let payload = format!("<body>{name} says {count}</body>");
+                drop(host.say(&room, &nick, Some(&format!("id{count}")), &payload));
+            }
+            Deed::Hum => {
+                let payload = format!("<hum xmlns='urn:example:hum'>{name} says {count}</hum>");
+                drop(host.say(&room, &nick, None, &payload));
+            }
+            Deed::Subject => drop(host.set_subject(&room, &nick, &format!("subject {count}"))),
+            Deed::Configure => {
+                let count = count.to_string();
+                let (var, value) = match dice.below(4) {
+                    0 => (
+                        "muc#roomconfig_changesubject",
+                        if dice.chance(50) { "1" } else { "0" },
+                    ),
+                    1 => (
+                        "muc#roomconfig_whois",
+                        if dice.chance(50) { "anyone" } else { "moderators" },
+                    ),
+                    2 => (
+                        "muc#roomconfig_moderatedroom",
+                        if dice.chance(50) { "1" } else { "0" },
+                    ),
+                    _ => ("muc#roomconfig_roomname", count.as_str()),
+                };
+                drop(host.configure(&room, &nick, &[(var, value)]));
+            }
+            Deed::Affiliate => {
+                let all = [
+                    Affiliation::Outcast,
+                    Affiliation::None,
+                    Affiliation::None,
+                    Affiliation::Member,
+                    Affiliation::Member,
+                    Affiliation::Admin,
+                    Affiliation::Admin,
+                    Affiliation::Owner,
+                ];
+                let affiliation = dice.pick(&all).copied().unwrap_or_default();
+                drop(host.affiliate(&room, &nick, &bare(&user), affiliation, None));
+            }
+            Deed::Role => {
+                let role = *dice
+                    .pick(&[Role::None, Role::Visitor, Role::Participant, Role::Moderator])
+                    .unwrap();
+                if let Some(target) = target {
+                    drop(host.set_role(&room, &nick, &target, role, None));
+                }
+            }
+            _ => {}
+        });
+    }
+
+    fn act_xep(&mut self, deed: Deed, room: &BareJid, nick: &str, count: u64) {
+        let service = service_of(room);
+        let session = self.fed.xep[&service].rooms[room].locals[nick].session;
+        self.fed.at_xep(service.as_str(), |peer| match deed {
+            Deed::Leave => peer.leave(room, nick),
+            Deed::Say => {
+                let payload = format!("<body>{room}#{session} says {count}</body>");
+                peer.say(room, nick, Some(&format!("id{count}")), &payload);
+            }
+            _ => {}
+        });
+    }
+
+    fn end(&mut self, deed: Deed, dice: &mut Dice) {
+        let alive = self.groups_where(|group| !group.has_ended);
+        let Some(number) = dice.pick(&alive).copied() else {
+            return;
+        };
+        let group = self.groups[number].clone();
+        let room = &group.source;
+        self.checkers.end(number);
+        self.fed.at(&service_of(room), |host| match deed {
+            Deed::Undistribute if group.is_distributed => host.undistribute(room, Some("enough")),
+            _ => host.destroy(room, Some("enough"), None),
+        });
+        self.groups[number].has_ended = true;
+    }
+}
