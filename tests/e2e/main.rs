@@ -2,7 +2,9 @@
 
 mod asking;
 mod creating;
+mod finding;
 mod joining;
+mod redirects;
 mod refusals;
 mod presences;
 mod replicating;

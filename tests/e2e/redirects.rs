@@ -1,0 +1,188 @@
+//! XEP-0281 section 3.5: users of a peer's domains who come to the source are shown the way to their own shadow,
+//! and get in if they insist.
+
+use anyhow::{Context, Result};
+use dmuc_testbed::{Client, Element, Federation, JoinError, Storage, Version};
+
+use crate::asking::{invited_to, role};
+use crate::support::{MACBETH, SOURCE, distributed, eventually, nicks};
+
+const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+/// The join was answered with the redirect error and the invitation of the XEP.
+async fn is_redirected(client: &Client, room: &str, nick: &str, shadow: &str) -> Result<()> {
+    let refused: JoinError = client.try_join(room, nick).await?.err().context("a redirect")?;
+    assert_eq!(refused.condition, "redirect");
+    assert_eq!(refused.presence.attr("from"), Some(&*format!("{room}/{nick}")));
+    let error = refused
+        .presence
+        .get_child("error", "jabber:client")
+        .context("an error")?;
+    assert_eq!(error.attr("type"), Some("cancel"));
+    let redirect = error.get_child("redirect", STANZA_ERRORS).map(Element::text);
+    assert_eq!(redirect, Some(format!("xmpp:{shadow}?join")));
+    let invitation = client
+        .expect("an invitation", |s| invited_to(s).is_some())
+        .await?;
+    assert_eq!(invited_to(&invitation), Some(shadow));
+    assert_eq!(invitation.attr("from"), Some(room));
+    Ok(())
+}
+
+async fn invite(fed: &Federation) -> Result<()> {
+    let crone = distributed(fed, &[]).await?;
+    let witch = fed[1].client("somewitch", "mobile").await?;
+    is_redirected(&witch, SOURCE, "firstwitch", MACBETH).await?;
+    // Nobody saw the attempt.
+    crone.sync().await?;
+    assert!(
+        crone
+            .drain_matching(
+                |s| s.name() == "presence" && s.attr("from") != Some("coven@chat.shakespeare.lit/firstcrone")
+            )
+            .is_empty()
+    );
+    // Who insists gets in, with further devices too, and may come and go: every first attempt is answered alike.
+    assert_eq!(witch.join(SOURCE, "firstwitch").await?.nicks(), ["firstcrone"]);
+    let kitchen = fed[1].client("somewitch", "kitchen").await?;
+    kitchen.join(SOURCE, "firstwitch").await?;
+    witch.change_nick(SOURCE, "weird").await?;
+    assert_eq!(
+        nicks(fed, 0, SOURCE).await?,
+        ["firstcrone", "firstwitch", "weird"]
+    );
+    let lennox = fed[1].client("lennox", "castle").await?;
+    is_redirected(&lennox, SOURCE, "lennox", MACBETH).await?;
+    lennox.join(MACBETH, "lennox").await?;
+    eventually("lennox is among them", || async {
+        Ok(nicks(fed, 0, SOURCE).await? == ["firstcrone", "firstwitch", "lennox", "weird"])
+    })
+    .await?;
+    // Users of domains that no peer serves, and the source's own, join as ever.
+    let guest = fed[3].client("volpone", "bed").await?;
+    guest.join(SOURCE, "volpone").await?;
+    fed[0]
+        .client("hag66", "pda")
+        .await?
+        .join(SOURCE, "thirdwitch")
+        .await?;
+    // Who is banned is told that, not where else to go.
+    crone
+        .set_affiliation(SOURCE, "macduff@macbeth.lit", "outcast")
+        .await?;
+    let macduff = fed[1].client("macduff", "fife").await?;
+    let refused = macduff
+        .try_join(SOURCE, "macduff")
+        .await?
+        .err()
+        .context("a refusal")?;
+    assert_eq!(refused.condition, "forbidden");
+    macduff.sync().await?;
+    assert!(macduff.drain().is_empty());
+    Ok(())
+}
+
+/// The shadow could not be had there, so nobody is sent there.
+async fn no_shadow(fed: &Federation) -> Result<()> {
+    let theirs = fed[1].room("knocking");
+    let porter = fed[1].client("porter", "gate").await?;
+    porter.create_room(&theirs, "porter", &[]).await?;
+    let ours = fed[0].room("knocking");
+    let hag = fed[0].client("hecate", "moon").await?;
+    hag.create_room(&ours, "hecate", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    fed[0]
+        .wait_for_log(&format!("{ours}: rooms.macbeth.lit refused"))
+        .await?;
+    fed[0]
+        .wait_for_log(&format!("{ours}: conference.marlowe.lit has an instance"))
+        .await?;
+    assert_eq!(porter.join(&ours, "porter").await?.nicks(), ["hecate"]);
+    let faust = fed[2].client("faust", "study").await?;
+    is_redirected(&faust, &ours, "faust", &fed[2].room("knocking")).await
+}
+
+/// `dmuc_redirect = "off"`.
+async fn off(fed: &Federation) -> Result<()> {
+    let room = fed[1].room("heath");
+    let witch = fed[1].client("secondwitch", "heath").await?;
+    witch
+        .create_room(&room, "secondwitch", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    fed[1]
+        .wait_for_log(&format!("{room}: chat.shakespeare.lit has an instance"))
+        .await?;
+    assert_eq!(
+        role(fed, 0, &fed[0].room("heath")).await?.as_deref(),
+        Some("shadow")
+    );
+    let crone = fed[0].client("crone2", "laptop").await?;
+    assert_eq!(crone.join(&room, "secondcrone").await?.nicks(), ["secondwitch"]);
+    crone.sync().await?;
+    assert!(crone.drain_matching(|s| invited_to(s).is_some()).is_empty());
+    Ok(())
+}
+
+/// `dmuc_redirect_after = 2`.
+async fn after(fed: &Federation) -> Result<()> {
+    let room = fed[2].room("study");
+    let faust = fed[2].client("wagner", "library").await?;
+    faust
+        .create_room(&room, "wagner", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    fed[2]
+        .wait_for_log(&format!("{room}: rooms.macbeth.lit has an instance"))
+        .await?;
+    let mut inside = Vec::new();
+    for nick in ["ross", "angus"] {
+        let client = fed[1].client(nick, "camp").await?;
+        client.join(&room, nick).await?;
+        inside.push(client);
+    }
+    let third = fed[1].client("menteith", "camp").await?;
+    is_redirected(&third, &room, "menteith", &fed[1].room("study")).await?;
+    // Somebody of another domain is no company for them.
+    let crone = fed[0].client("crone3", "laptop").await?;
+    crone.join(&room, "thirdcrone").await?;
+    inside[0].leave(&room, "ross").await?;
+    let fourth = fed[1].client("caithness", "camp").await?;
+    fourth.join(&room, "caithness").await?;
+    assert_eq!(
+        nicks(fed, 2, &room).await?,
+        ["angus", "caithness", "thirdcrone", "wagner"]
+    );
+    Ok(())
+}
+
+async fn redirects(version: Version, storage: Storage) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let fed = Federation::builder()
+        .servers(4)
+        .label("redirects")
+        .version(version)
+        .storage(storage)
+        .dmuc(true)
+        .muc_line("dmuc_room_id = \"name\"")
+        .with_server(1, |s| s.muc_lines.push("dmuc_redirect = \"off\"".into()))
+        .with_server(2, |s| s.muc_lines.push("dmuc_redirect_after = 2".into()))
+        .with_server(3, |s| s.dmuc = false)
+        .start()
+        .await?;
+    invite(&fed).await?;
+    no_shadow(&fed).await?;
+    off(&fed).await?;
+    after(&fed).await?;
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn users_of_a_peer_are_shown_the_way_and_get_in_if_they_insist_on_0_12() -> Result<()> {
+    redirects(Version::V0_12, Storage::Sqlite).await
+}
+
+#[tokio::test]
+async fn users_of_a_peer_are_shown_the_way_and_get_in_if_they_insist_on_13() -> Result<()> {
+    redirects(Version::V13, Storage::Internal).await
+}
