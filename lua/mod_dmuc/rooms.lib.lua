@@ -118,6 +118,12 @@ return function (dmuc)
 		return dmuc.hold(getmetatable(self).__index.broadcast_message, self, stanza);
 	end
 
+	-- The home of an occupant learns of everybody in its own way, once.
+	function methods:send_occupant_list(to, filter)
+		if self._dmuc.remotes[to] then return; end
+		return getmetatable(self).__index.send_occupant_list(self, to, filter);
+	end
+
 	local function publicise(room, occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient)
 		identify(room, occupant);
 		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 use crate::wire::Hlc;
 
@@ -48,6 +48,8 @@ struct Seen {
 
 /// How many numbers beyond a hole are remembered per origin; more are taken as seen up to the lowest (G13).
 const MAX_AHEAD: usize = 4_096;
+/// How many messages stay whatever their age: what clients usually ask for when they join.
+const KEPT_HOWEVER_OLD: usize = 100;
 /// How many incarnations of one origin are remembered; the oldest go first (G13).
 const MAX_INCARNATIONS: usize = 8;
 
@@ -133,10 +135,12 @@ impl Log {
         true
     }
 
-    /// Drops what exceeds the retention limits, oldest first. What was seen stays known.
+    /// Drops what exceeds the retention limits, oldest first. What was seen stays known. A room in which little is
+    /// said keeps a history, however old.
     pub(crate) fn trim(&mut self, oldest_wall_ms: u64, max_messages: usize) {
         while let Some((key, entry)) = self.entries.first_key_value() {
-            if self.entries.len() <= max_messages && key.at.wall_ms >= oldest_wall_ms {
+            let is_old = key.at.wall_ms < oldest_wall_ms && self.entries.len() > KEPT_HOWEVER_OLD;
+            if self.entries.len() <= max_messages && !is_old {
                 break;
             }
             let (key, id) = (key.clone(), entry.id.clone());
@@ -206,13 +210,27 @@ mod tests {
         let mut log = Log::default();
         assert!(log.insert(entry("a@x", 1, 1, 10)));
         assert!(!log.insert(entry("a@x", 1, 1, 10)));
-        log.trim(11, 100);
+        log.trim(0, 0);
         assert_eq!(log.iter().count(), 0);
         assert!(!log.insert(entry("a@x", 1, 1, 10)));
         assert!(
             log.insert(entry("a@x", 2, 1, 10)),
             "a new incarnation is a new event"
         );
+    }
+
+    #[test]
+    fn age_takes_messages_away_only_beyond_what_joins_ask_for() {
+        let mut log = Log::default();
+        let count = KEPT_HOWEVER_OLD as u64 + 5;
+        for seq in 1..=count {
+            assert!(log.insert(entry("a@x", 1, seq, seq)));
+        }
+        log.trim(3, usize::MAX);
+        assert_eq!(log.iter().count() as u64, count - 2, "2 were older");
+        log.trim(u64::MAX, usize::MAX);
+        assert_eq!(log.iter().count(), KEPT_HOWEVER_OLD);
+        assert_eq!(log.iter().next_back().map(|entry| entry.key.seq), Some(count));
     }
 
     #[test]
