@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 use crate::error::ConfigError;
 
@@ -257,7 +257,6 @@ impl Config {
 fn default_domains(service: &BareJid) -> BTreeSet<String> {
     service
         .domain()
-        .as_str()
         .split_once('.')
         .map(|(_, parent)| parent.to_owned())
         .into_iter()
@@ -322,7 +321,7 @@ fn read_peers(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, ConfigErro
                                 .iter()
                                 .map(|domain| match domain {
                                     OptionValue::Text(text) => {
-                                        service(text).map(|jid| jid.domain().as_str().to_owned())
+                                        service(text).map(|jid| jid.domain().to_owned())
                                     }
                                     other => Err(wrong(&other.to_string())),
                                 })

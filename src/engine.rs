@@ -22,7 +22,7 @@ mod stanza;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 pub use action::{Action, Notice, RemoteOccupant, SendPresence, Verdict};
 pub use clock::{MAX_CLOCK_LEAD_MS, Now};
@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::error::{Error, RestoreError};
 use crate::ids::{IdSource, Seed};
 use crate::snapshot::Snapshot;
+use crate::wire::Condition;
 use clock::HybridClock;
 use link::Link;
 use request::Outstanding;
@@ -305,7 +306,14 @@ impl Engine {
 
     /// The nicks of our own occupants of `room`: what the host compares with after it was not listening.
     pub fn local_nicks(&self, room: &BareJid) -> Vec<&str> {
-        self.rooms.get(room).map_or_else(Vec::new, |room| room.locals.keys().map(String::as_str).collect())
+        self.rooms
+            .get(room)
+            .map_or_else(Vec::new, |room| room.locals.keys().map(String::as_str).collect())
+    }
+
+    /// How many requests to peers are not answered yet.
+    pub fn pending_requests(&self) -> usize {
+        self.outstanding.len()
     }
 
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.
@@ -325,11 +333,18 @@ impl Engine {
 }
 
 /// A refusal with the error a peer gets.
-fn refuse(condition: crate::wire::Condition, text: &str) -> Error {
+fn refuse(condition: Condition, text: &str) -> Error {
     Error::Refused(crate::wire::StanzaError::with_text(condition, text))
 }
 
+/// The nick of the occupant that a presence or message from one room JID to another is of.
+fn nick_of<'a>(from: &'a Jid, to: &Jid) -> Result<&'a str, Error> {
+    from.resource()
+        .filter(|nick| to.resource() == Some(nick))
+        .ok_or_else(|| refuse(Condition::BadRequest, "An occupant has the same nick at every instance"))
+}
+
 /// The bare JID of `jid`, if it has no resource.
-fn bare(jid: &Jid) -> Option<&BareJid> {
-    jid.try_as_full().err()
+fn bare(jid: &Jid) -> Option<BareJid> {
+    jid.is_bare().then(|| jid.to_bare())
 }

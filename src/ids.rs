@@ -1,6 +1,6 @@
 //! Identifiers made from the engine's seed: deterministic for tests, unpredictable in service.
 
-use jid::BareJid;
+use crate::address::BareJid;
 use sha2::{Digest, Sha256};
 
 /// The engine's only source of randomness: 32 bytes the host draws from its operating system once.
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn sha256_room_ids_are_lower_case_hex() -> Result<(), jid::Error> {
+    fn sha256_room_ids_are_lower_case_hex() -> Result<(), crate::address::AddressError> {
         let id = room_id_sha256(&BareJid::new("coven@chat.shakespeare.lit")?);
         assert_eq!(id.len(), 64);
         assert!(
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn derived_stanza_ids_depend_on_every_part() -> Result<(), jid::Error> {
+    fn derived_stanza_ids_depend_on_every_part() -> Result<(), crate::address::AddressError> {
         let home = BareJid::new("theroom@rooms.macbeth.lit")?;
         let base = derived_stanza_id("r", &home, "n", "m", 0);
         assert_eq!(base, derived_stanza_id("r", &home, "n", "m", 0));

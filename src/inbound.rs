@@ -1,15 +1,15 @@
 //! Stanzas that come in as XML, as inputs of the engine: for hosts without a stanza type of their own (the C face,
 //! the simulator). Prosody hands over attributes instead ([`Input`] by [`Input`]).
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 use minidom::Element;
-use minidom::rxml::{AttrMap, Event, Namespace, Reader};
+use minidom::rxml::{AttrMap, Event, Namespace, Options, Reader};
 
 use crate::engine::{Engine, Input, Now, PeerPresence, Verdict};
 use crate::error::Error;
 use crate::wire::{
-    Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Stanza, StanzaError,
-    WireError, ns, split_payload, write_iq, write_message, write_presence,
+    Condition, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Stanza,
+    StanzaError, WireError, ns, split_payload, write_iq, write_message, write_presence,
 };
 
 /// Chat states (XEP-0085): what somebody is doing just now.
@@ -177,8 +177,8 @@ impl Inbound {
                     });
                 }
                 Some(Input::PeerGroupchat {
-                    from: message.from.try_as_full().ok()?,
-                    to: message.to.try_as_full().ok()?,
+                    from: &message.from,
+                    to: &message.to,
                     message_id: message.id.as_deref(),
                     event: message.event.clone(),
                     payload: &self.payload,
@@ -208,7 +208,7 @@ impl Inbound {
             return None;
         };
         match Request::parse(IqKind::Set, payload) {
-            Ok(Request::Replicate(replicate)) => Some(replicate.id.at(service.domain())),
+            Ok(Request::Replicate(replicate)) => Some(replicate.id.at(service)),
             _ => None,
         }
     }
@@ -235,7 +235,7 @@ pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> O
             let is_peer = engine
                 .config()
                 .peers
-                .contains_key(&BareJid::from(head.from.domain()));
+                .contains_key(&head.from.service());
             let verdict = if is_peer {
                 Err(StanzaError::from(error))
             } else {
@@ -320,8 +320,8 @@ fn presence_input(presence: &Presence) -> Option<Input<'_>> {
     let item = presence.item.as_ref();
     let stamp = presence.stamp.as_ref();
     Some(Input::PeerPresence(PeerPresence {
-        from: from.try_as_full().ok()?,
-        to: presence.to.try_as_full().ok()?,
+        from,
+        to: &presence.to,
         available,
         affiliation: item.map(|item| item.affiliation).unwrap_or_default(),
         role: item.map(|item| item.role).unwrap_or_default(),
@@ -353,9 +353,16 @@ fn start_tag(xml: &str) -> Option<(String, String, AttrMap)> {
 fn wrapped(payload: &str) -> Result<Element, WireError> {
     // Before minidom sees it: bounded in size and depth.
     crate::wire::check_payload(payload)?;
-    format!("<p xmlns='{}'>{payload}</p>", ns::CLIENT)
-        .parse()
-        .map_err(|_| WireError::new(crate::wire::Condition::BadRequest, "this is not well-formed XML"))
+    let malformed = || WireError::new(Condition::BadRequest, "this is not well-formed XML");
+    let xml = format!("<p xmlns='{}'>{payload}</p>", ns::CLIENT);
+    // minidom takes an attribute twice; no server does, and the text goes on as it stands.
+    let options = Options {
+        max_token_length: xml.len(),
+        ..Options::default()
+    };
+    let mut reader: Reader<&[u8]> = Reader::with_options(xml.as_bytes(), options);
+    while reader.read().map_err(|_| malformed())?.is_some() {}
+    xml.parse().map_err(|_| malformed())
 }
 
 /// The elements that pass, each exactly as it was sent.
@@ -399,7 +406,7 @@ fn is_worth_keeping(root: &Element) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Affiliation, Condition, Role};
+    use crate::wire::{Affiliation, Role};
 
     const FROM_TO: &str = "from='theroom@rooms.macbeth.lit/first' to='coven@chat.shakespeare.lit/first'";
 
@@ -600,6 +607,7 @@ mod tests {
             "</message><message>",
             "<a:b/>",
             "<!-- c -->",
+            "<a b='1' b='2'/>",
         ] {
             assert!(message_payload(bad).is_err(), "{bad}");
         }

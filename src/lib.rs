@@ -21,6 +21,7 @@
 
 #[cfg(feature = "capi")]
 pub mod capi;
+pub mod address;
 pub mod config;
 pub mod engine;
 pub mod error;

@@ -174,7 +174,7 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     });
     methods.add_method("shadow_room", |_, this, id: String| {
         let id = crate::wire::RoomId::new(&id).ok();
-        this.with(|engine| id.map(|id| id.at(engine.config().service.domain()).to_string()))
+        this.with(|engine| id.map(|id| id.at(&engine.config().service).to_string()))
     });
     methods.add_method("message", |lua, this, (room, id): (String, String)| {
         let room = bare(&room)?;
@@ -205,7 +205,13 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     );
     methods.add_method("local_nicks", |_, this, room: String| {
         let room = bare(&room)?;
-        this.with(|engine| engine.local_nicks(&room).into_iter().map(str::to_owned).collect::<Vec<_>>())
+        this.with(|engine| {
+            engine
+                .local_nicks(&room)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
     });
     methods.add_method("remote_occupants", |lua, this, room: String| {
         let room = bare(&room)?;

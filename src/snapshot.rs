@@ -1,7 +1,7 @@
 //! A room's distributed state as the host stores it: who the instances are and what the source decided. Messages
 //! and occupants are not in it.
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use crate::engine::{Instance, Room, Stage};
@@ -148,7 +148,7 @@ impl Snapshot {
                     for item in roster.items {
                         if let Some(jid) = item.jid {
                             let nick = item.reserved_nick.as_deref();
-                            room.set_affiliation(&jid.into_bare(), item.affiliation, nick);
+                            room.set_affiliation(&jid.to_bare(), item.affiliation, nick);
                         }
                     }
                 }

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::fields::{Fields, dmuc_field as F};
 use super::guard::{c_text, guard_or, reference, release};
@@ -43,7 +43,8 @@ pub enum dmuc_action_type {
     DMUC_ACTION_PERFORM_ACT = 9,
     /// The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
     DMUC_ACTION_ACT_ANSWERED = 10,
-    /// The source was destroyed: destroy this shadow. ROOM; REASON, VENUE, PASSWORD may be absent.
+    /// The source was destroyed: destroy this shadow. Its remote occupants go with it, without a
+    /// DMUC_ACTION_HIDE_OCCUPANT each. ROOM; REASON, VENUE, PASSWORD may be absent.
     DMUC_ACTION_DESTROY = 11,
     /// The source is an ordinary room again: tell the people here and invite them to it; the room stays as history that is
     /// closed to new messages. ROOM, SOURCE; REASON may be absent.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 use super::guard::{
     Outcome, Output, c_text, exclusive, guard, guard_or, reference, release, text, to_bare, to_service,

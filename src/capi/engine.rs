@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 use super::action::dmuc_action;
 use super::config::dmuc_config;

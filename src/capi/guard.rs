@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jid::{BareJid, FullJid, Jid, ResourcePart};
+use crate::address::{BareJid, FullJid, Jid, resourcepart};
 
 use super::result::dmuc_result;
 
@@ -169,7 +169,5 @@ pub(super) fn to_service(text: &str) -> Outcome<BareJid> {
 
 /// A nick: a resource, prepared.
 pub(super) fn to_nick(text: &str) -> Outcome<String> {
-    ResourcePart::new(text)
-        .map(|nick| nick.as_str().to_owned())
-        .map_err(|_| NO_JID)
+    resourcepart(text).map_err(|_| NO_JID)
 }

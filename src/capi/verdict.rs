@@ -88,7 +88,7 @@ impl dmuc_verdict {
         let Stanza::Message(message) = inbound.stanza() else {
             return self;
         };
-        let nick = message.from.resource().map(|nick| nick.as_str());
+        let nick = message.from.resource();
         let fields = self
             .fields
             .jid(dmuc_field::DMUC_FIELD_ROOM, &message.to.to_bare())

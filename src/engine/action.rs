@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use crate::wire::{Act, Affiliation, EventStamp, Form, Request, Response, Role, StanzaError};
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, FullJid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::log::{Entry, EventKey};
-use super::{Action, Engine, Verdict, refuse};
+use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
 use crate::wire::{Condition, EventStamp, History, HistoryMessage, HistoryResult, Hlc, Role, limits};
@@ -118,8 +118,8 @@ impl Engine {
     pub(super) fn peer_groupchat(
         &mut self,
         now: Now,
-        from: &FullJid,
-        to: &FullJid,
+        from: &Jid,
+        to: &Jid,
         message_id: Option<&str>,
         event: Option<EventStamp>,
         payload: &str,
@@ -132,13 +132,7 @@ impl Engine {
         let Some(instance) = room.instances.get(&home) else {
             return self.stranger(&home);
         };
-        let nick = from.resource().as_str();
-        if nick != to.resource().as_str() {
-            return Err(refuse(
-                Condition::BadRequest,
-                "An occupant has the same nick at every instance",
-            ));
-        }
+        let nick = nick_of(from, to)?;
         if payload.len() > self.config.max_stanza_size {
             return Err(refuse(
                 Condition::PolicyViolation,

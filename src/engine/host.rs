@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::address::{BareJid, FullJid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::{Departure, Occupant};
@@ -42,7 +42,7 @@ impl Engine {
             RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
             RoomIdScheme::Name => jid
                 .node()
-                .map_or_else(String::new, |node| node.as_str().to_owned()),
+                .unwrap_or_default().to_owned(),
         };
         let Ok(id) = RoomId::new(&id) else { return };
         let mut room = Room::new(jid.clone(), id, self.config.service.clone(), Some(jid.clone()));
@@ -69,7 +69,7 @@ impl Engine {
         } else if room.is_source() {
             let domains = room.locals.values().map(|local| local.jid.domain());
             services
-                .extend(domains.filter_map(|domain| self.config.peer_of_domain(domain.as_str()).cloned()));
+                .extend(domains.filter_map(|domain| self.config.peer_of_domain(domain).cloned()));
         }
         for service in services {
             self.learn_caps(now, &service);
@@ -295,7 +295,7 @@ impl Engine {
 
     /// XEP-0281 section 3.5: a user of a peer's domains who joins the source is sent to that peer's shadow,
     /// once; who insists within a minute gets in.
-    pub(super) fn join_request(&mut self, now: Now, jid: &BareJid, user: &FullJid) -> Verdict {
+    pub(super) fn join_request(&mut self, now: Now, jid: &BareJid, user: &Jid) -> Verdict {
         let Some(room) = self.rooms.get(jid).filter(|room| room.is_source()) else {
             return Verdict::Continue;
         };

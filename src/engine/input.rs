@@ -1,6 +1,6 @@
 //! What can happen to the engine.
 
-use jid::{BareJid, FullJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Role, StanzaError};
 
@@ -127,7 +127,7 @@ pub enum Input<'a> {
         /// The room.
         room: &'a BareJid,
         /// The user's real JID.
-        user: &'a FullJid,
+        user: &'a Jid,
     },
 
     /// An IQ of type get or set from a peer.
@@ -159,9 +159,9 @@ pub enum Input<'a> {
     /// A message of type groupchat from one room JID to another.
     PeerGroupchat {
         /// `room@peer/nick`.
-        from: &'a FullJid,
+        from: &'a Jid,
         /// `room@here/nick`.
-        to: &'a FullJid,
+        to: &'a Jid,
         /// `id` attribute.
         message_id: Option<&'a str>,
         /// Our stamp, if it has one and it could be read.
@@ -233,9 +233,9 @@ pub struct Departure<'a> {
 #[derive(Debug, Clone)]
 pub struct PeerPresence<'a> {
     /// `room@peer/nick`.
-    pub from: &'a FullJid,
+    pub from: &'a Jid,
     /// `room@here/nick`.
-    pub to: &'a FullJid,
+    pub to: &'a Jid,
     /// Whether the type is absent (available) or `unavailable`.
     pub available: bool,
     /// Affiliation of the `muc#user` item.

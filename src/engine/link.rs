@@ -1,6 +1,6 @@
 //! Links: one per peer service, whatever the number of rooms. What the peer speaks, and whether it answers.
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 use super::clock::Now;
 use super::request::Pending;
@@ -210,5 +210,5 @@ impl Engine {
 
 /// The service that hosts an instance.
 pub(crate) fn service_of(jid: &BareJid) -> BareJid {
-    BareJid::from(jid.domain())
+    jid.service()
 }

@@ -1,6 +1,6 @@
 //! Conflict rules: pure functions that give the same answer on every instance.
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 /// One side of a nick clash (DESIGN section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Requests from peers: who may ask what (DESIGN section 5, G11), and the answer.
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::link::service_of;
@@ -22,14 +22,15 @@ impl Engine {
         payload: &str,
         taken: bool,
     ) -> Result<Verdict, Error> {
-        let service = BareJid::from(from.domain());
+        let service = from.service();
         if !self.config.peers.contains_key(&service) {
             return Err(refuse(
                 Condition::Forbidden,
                 "This service does not peer with yours",
             ));
         }
-        let (Some(asker), Some(target)) = (bare(from), bare(to)) else {
+        let (asker, target) = (bare(from), bare(to));
+        let (Some(asker), Some(target)) = (asker.as_ref(), target.as_ref()) else {
             return Err(refuse(
                 Condition::Forbidden,
                 "Only services and rooms may ask this",
@@ -191,7 +192,7 @@ impl Engine {
         };
         if !self
             .config
-            .is_authoritative(&service_of(asker), person.domain().as_str())
+            .is_authoritative(&service_of(asker), person.domain())
         {
             return;
         }
@@ -238,7 +239,7 @@ impl Engine {
             {
                 return Ok(person.to_bare().into());
             }
-            let in_room = asker.with_resource_str(nick).map_err(|_| unknown())?;
+            let in_room = asker.with_resource(nick).map_err(|_| unknown())?;
             return Ok(in_room.into());
         }
         match &act.actor_jid {
@@ -247,7 +248,7 @@ impl Engine {
             Some(actor)
                 if self
                     .config
-                    .is_authoritative(&service_of(asker), actor.domain().as_str())
+                    .is_authoritative(&service_of(asker), actor.domain())
                     || room.is_from_source(asker) =>
             {
                 Ok(actor.clone().into())

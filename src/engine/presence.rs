@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::PeerPresence;
 use super::link::service_of;
 use super::merge::{Contender, free_nick, keeps_nick};
 use super::room::{Remote, Room, Stage};
-use super::{Action, Engine, RemoteOccupant, Verdict, refuse};
+use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse};
 use crate::error::Error;
 use crate::wire::{Affiliation, Condition, Role, Roster, limits};
 
@@ -34,13 +34,7 @@ impl Engine {
         if !room.instances.contains_key(&home) {
             return self.stranger(&home);
         }
-        let nick = presence.from.resource().as_str();
-        if nick != presence.to.resource().as_str() {
-            return Err(refuse(
-                Condition::BadRequest,
-                "An occupant has the same nick at every instance",
-            ));
-        }
+        let nick = nick_of(presence.from, presence.to)?;
         if presence
             .reason
             .is_some_and(|reason| reason.len() > limits::MAX_TEXT_BYTES)
@@ -215,7 +209,7 @@ impl Engine {
         let is_source = room.is_from_source(home);
         let service = service_of(home);
         let is_verified =
-            |named: &Jid| is_source || self.config.is_authoritative(&service, named.domain().as_str());
+            |named: &Jid| is_source || self.config.is_authoritative(&service, named.domain());
         let affiliation = match new.jid {
             _ if is_source => new.affiliation,
             Some(named) if is_verified(named) => room.affiliation_of(named),

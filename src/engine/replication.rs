@@ -1,6 +1,6 @@
 //! Replicating a room (XEP-0281 section 3.2): how an instance is brought up, told of the others, and let go.
 
-use jid::BareJid;
+use crate::address::BareJid;
 
 use super::clock::Now;
 use super::link::{Caps, service_of};
@@ -38,7 +38,7 @@ impl Engine {
                 });
                 return;
             }
-            let instance = room.id.at(service.domain());
+            let instance = room.id.at(&service);
             room.instances.insert(instance, Instance::new(Stage::Wanted));
             self.unsaved.insert(jid.clone());
         }
@@ -272,7 +272,7 @@ impl Engine {
                 "The source is not at the service that asks",
             ));
         }
-        let jid = replicate.id.at(self.config.service.domain());
+        let jid = replicate.id.at(&self.config.service);
         if let Some(room) = self.rooms.get_mut(&jid) {
             let is_other = |source: &BareJid| room.source.as_ref().is_some_and(|known| known != source);
             if room.firsthost != *firsthost
@@ -318,7 +318,7 @@ impl Engine {
         firsthost: &BareJid,
         peerhost: Peerhost,
     ) -> Result<(), Error> {
-        let jid = peerhost.id.at(self.config.service.domain());
+        let jid = peerhost.id.at(&self.config.service);
         let known = self
             .rooms
             .get(&jid)
@@ -337,7 +337,7 @@ impl Engine {
         } else if self.config.peers.contains_key(&service) {
             if let Some(room) = self.rooms.get_mut(&jid) {
                 // A newcomer that was here before has lost what we told it.
-                let instance = room.id.at(service.domain());
+                let instance = room.id.at(&service);
                 if let Some(instance) = room.instances.get_mut(&instance) {
                     instance.stage = Stage::Wanted;
                 }

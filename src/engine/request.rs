@@ -1,6 +1,6 @@
 //! Requests of ours that are not answered yet. Every one has a deadline.
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::link::service_of;

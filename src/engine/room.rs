@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::log::Log;
 use crate::wire::{Affiliation, Form, Role, RoomId, Subject};
@@ -173,7 +173,7 @@ impl Room {
     pub(crate) fn affiliation_of(&self, jid: &Jid) -> Affiliation {
         let listed = |jid: &BareJid| self.settings.affiliations.get(jid).map(|entry| entry.affiliation);
         listed(&jid.to_bare())
-            .or_else(|| listed(&BareJid::from(jid.domain())).filter(|domain| *domain == Affiliation::Outcast))
+            .or_else(|| listed(&jid.service()).filter(|domain| *domain == Affiliation::Outcast))
             .unwrap_or(Affiliation::None)
     }
 

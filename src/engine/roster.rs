@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::Departure;
@@ -174,7 +174,7 @@ impl Engine {
                 available: true,
                 affiliation: local.affiliation,
                 role: local.role,
-                jid: sees_jids.then(|| local.jid.clone()),
+                jid: (sees_jids || shows_itself(local)).then(|| local.jid.clone()),
                 serial: is_full.then_some(local.serial),
                 occupant_id: local.occupant_id.clone(),
                 codes: Vec::new(),
@@ -183,7 +183,10 @@ impl Engine {
                 reason: None,
                 payload: local.payload.clone(),
             })));
-        let instance = self.rooms.get_mut(jid).and_then(|room| room.instances.get_mut(peer));
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer));
         if let Some(instance) = instance
             && !sees_jids
         {
@@ -244,11 +247,17 @@ impl Engine {
     }
 }
 
+/// Who administers the room is on the list everybody has, and by naming it its instance shows that it hosts
+/// somebody who may see the others' real JIDs.
+fn shows_itself(local: &Local) -> bool {
+    local.role == Role::Moderator && local.affiliation >= Affiliation::Admin
+}
+
 fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem {
     RosterItem {
         affiliation: local.affiliation,
         role: Some(local.role),
-        jid: sees_jids.then(|| local.jid.clone()),
+        jid: (sees_jids || shows_itself(local)).then(|| local.jid.clone()),
         nick: Some(nick.to_owned()),
         reserved_nick: None,
         reason: None,

@@ -1,6 +1,6 @@
 //! Configuration, subject and affiliations: written by the source, followed by the shadows (G7).
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::link::service_of;
@@ -116,7 +116,7 @@ impl Engine {
         let Some(instance) = room.instances.get(&home) else {
             return self.stranger(&home);
         };
-        let nick = from.resource().map(|nick| nick.as_str().to_owned());
+        let nick = from.resource().map(str::to_owned);
         if room.is_source() {
             let role = nick
                 .as_ref()

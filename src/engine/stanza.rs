@@ -1,6 +1,6 @@
 //! Actions as stanzas, for hosts that send XML.
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 
 use super::action::{Action, SendPresence};
 use crate::wire::{
@@ -96,7 +96,7 @@ fn presence_stanza(presence: &SendPresence) -> Option<String> {
 
 fn in_room(room: &BareJid, nick: Option<&str>) -> Option<Jid> {
     match nick {
-        Some(nick) => room.with_resource_str(nick).ok().map(Jid::from),
+        Some(nick) => room.with_resource(nick).ok().map(Jid::from),
         None => Some(room.clone().into()),
     }
 }

@@ -1,6 +1,6 @@
 //! Actions as Lua tables: `kind` and the fields of the action, absent ones `nil`.
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
 use crate::engine::{Action, Entry, Notice, RemoteOccupant, SendPresence};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jid::{BareJid, FullJid, Jid};
+use crate::address::{BareJid, FullJid, Jid};
 use mlua::{Lua, Table, Value};
 
 use crate::config::{OptionValue, Options};

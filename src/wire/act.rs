@@ -1,6 +1,6 @@
 //! `<act/>` (ours): an instance asks on behalf of an actor for what only another instance may do (G7, DESIGN 3.3, 3.4).
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{bad, bare_jid, child_text, nick, number, required, to_bare, to_nick};

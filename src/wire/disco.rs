@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{over, text_attr, to_bare};

@@ -1,6 +1,6 @@
 //! Reading XML: a bounded DOM, and its attributes and children as typed values or the error that says what is wrong.
 
-use jid::{BareJid, Jid, ResourcePart};
+use crate::address::{BareJid, Jid, resourcepart};
 use minidom::Element;
 use minidom::rxml::{Options, RawReader};
 use minidom::tree_builder::TreeBuilder;
@@ -105,13 +105,8 @@ pub(super) fn to_jid(name: &str, value: &str) -> Result<Jid, WireError> {
 
 /// A bare JID from text.
 pub(super) fn to_bare(name: &str, value: &str) -> Result<BareJid, WireError> {
-    match to_jid(name, value)?.try_into_full() {
-        Err(bare) => Ok(bare),
-        Ok(_) => Err(WireError::new(
-            Condition::JidMalformed,
-            format!("'{name}' is not a bare JID"),
-        )),
-    }
+    let is_full = |_| WireError::new(Condition::JidMalformed, format!("'{name}' is not a bare JID"));
+    to_jid(name, value)?.try_into().map_err(is_full)
 }
 
 /// A JID in an attribute that may be absent.
@@ -131,9 +126,8 @@ pub(super) fn to_nick(name: &str, value: &str) -> Result<String, WireError> {
             "the nick in '{name}' is longer than {MAX_PART_BYTES} bytes"
         )));
     }
-    let part = ResourcePart::new(value)
-        .map_err(|_| WireError::new(Condition::JidMalformed, format!("'{name}' is not a valid nick")))?;
-    Ok(part.into_owned().into_inner())
+    resourcepart(value)
+        .map_err(|_| WireError::new(Condition::JidMalformed, format!("'{name}' is not a valid nick")))
 }
 
 /// A nick in an attribute that may be absent.

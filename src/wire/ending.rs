@@ -1,6 +1,6 @@
 //! The ends of a distributed room (ours): closed, destroyed, left.
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{bare_jid, child_text};

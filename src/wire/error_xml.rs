@@ -1,6 +1,6 @@
 //! `<error/>` from and to XML (RFC 6120 section 8.3), and what a redirect points to (XEP-0281 section 3.5).
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{parse, to_bare};

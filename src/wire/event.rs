@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{bad, decimal, to_bare, to_id};

@@ -1,6 +1,6 @@
 //! A room's history as an answer (XEP-0281 section 3.2).
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 use minidom::Element;
 
 use super::dom::{bad, id, jid, over, required, stanza_id, time, to_jid};
@@ -65,7 +65,7 @@ impl HistoryMessage {
             return Err(bad("a message of the history is not of type 'groupchat'"));
         }
         let from = to_jid("from", required(el, "from")?)?;
-        let Some(nick) = from.resource().map(|nick| nick.as_str().to_owned()) else {
+        let Some(nick) = from.resource().map(str::to_owned) else {
             return Ok(None);
         };
         if from.node().is_none() {

@@ -2,7 +2,7 @@
 //!
 //! On Prosody's hot path the Lua shim takes and builds messages itself; this is for the C face, the simulator and tests.
 
-use jid::{BareJid, Jid};
+use crate::address::{BareJid, Jid};
 use minidom::Element;
 
 use super::dom::{only, over, required, stanza_id, text_attr, to_bare, to_jid};

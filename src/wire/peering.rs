@@ -1,6 +1,6 @@
 //! Between services: the replication request and the news of a peerhost (XEP-0281 section 3.2).
 
-use jid::BareJid;
+use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{bare_jid, flag, required, required_child};

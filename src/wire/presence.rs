@@ -2,7 +2,7 @@
 //!
 //! On Prosody's hot paths the Lua shim takes and builds presences itself; this is for the C face, the simulator and tests.
 
-use jid::{BareJid, FullJid, Jid};
+use crate::address::{BareJid, FullJid, Jid};
 use minidom::Element;
 
 use super::dom::{

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use jid::{BareJid, DomainRef, NodePart};
+use crate::address::{BareJid, localpart};
 
 use super::limits::MAX_ROOM_ID_BYTES;
 use super::{Condition, WireError};
 
 /// The `id` of `<room id='theroom'/>`: a valid, normalised localpart of at most 255 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomId(NodePart);
+pub struct RoomId(String);
 
 impl RoomId {
     /// Checks and normalises an id. A bad one is `not-acceptable` (DESIGN section 4, errors for `<replicate/>`).
@@ -21,21 +21,21 @@ impl RoomId {
         if id.len() > MAX_ROOM_ID_BYTES {
             return Err(bad("the room id is longer than 255 bytes"));
         }
-        let part = NodePart::new(id).map_err(|_| bad("the room id is not a valid localpart"))?;
-        if part.as_str().len() > MAX_ROOM_ID_BYTES {
+        let part = localpart(id).map_err(|_| bad("the room id is not a valid localpart"))?;
+        if part.len() > MAX_ROOM_ID_BYTES {
             return Err(bad("the room id is longer than 255 bytes"));
         }
-        Ok(RoomId(part.into_owned()))
+        Ok(RoomId(part))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 
     /// The instance with this id at a service: the shadow's localpart is the room id (DESIGN section 4).
-    pub fn at(&self, service: &DomainRef) -> BareJid {
-        BareJid::from_parts(Some(&self.0), service)
+    pub fn at(&self, service: &BareJid) -> BareJid {
+        service.with_node(self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `<roster/>`: occupants and affiliations of an instance (XEP-0281 section 3.2).
 
-use jid::Jid;
+use crate::address::Jid;
 use minidom::Element;
 
 use super::dom::{

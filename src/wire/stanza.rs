@@ -1,6 +1,6 @@
 //! Whole stanzas (RFC 6120 section 8): IQs here, presences and messages in their own files.
 
-use jid::Jid;
+use crate::address::Jid;
 use minidom::Element;
 
 use super::dom::{bad, parse, required, stanza_id, to_jid};

@@ -2,7 +2,7 @@
 
 use dmuc::engine::Notice;
 use dmuc::wire::{Affiliation, Role, StanzaError};
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 /// Something that happened in the modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use dmuc::wire::{
     Stanza, StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Config, Now};
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 use super::dice::Dice;
 use super::event::{Crossing, Event};
@@ -146,9 +146,9 @@ impl Federation {
     /// Hands a stanza to the network.
     pub fn send(&mut self, service: &BareJid, xml: String) {
         let (from, to, what) = crossing(&xml);
-        let peer = BareJid::from(to.domain());
+        let peer = to.service();
         assert_eq!(
-            BareJid::from(from.domain()),
+            from.service(),
             *service,
             "{service} sends in another's name: {xml}"
         );

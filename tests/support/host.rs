@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dmuc::engine::{Departure, Notice, Occupant as EngineOccupant};
 use dmuc::wire::{Affiliation, Role, StanzaError};
 use dmuc::{Config, Engine, Error, Input, Now, Snapshot, Verdict};
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen, SeenMessage, Turn};
 use super::room::{Archived, HostRoom, Listed, Local};

@@ -6,7 +6,7 @@ use dmuc::wire::{
     Response, Stanza, StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Error, Input, Verdict};
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen};
 use super::host::Host;
@@ -91,7 +91,7 @@ impl Host {
         }
         let taken = match &request {
             Ok(Request::Replicate(replicate)) => {
-                let room = self.rooms.get(&replicate.id.at(self.service.domain()));
+                let room = self.rooms.get(&replicate.id.at(&self.service));
                 room.is_some_and(|room| !room.is_distributed && !room.is_closed)
             }
             _ => false,
@@ -136,26 +136,21 @@ impl Host {
         };
         let item = presence.item.clone().unwrap_or_default();
         let stamp = presence.stamp.as_ref();
-        let result = match (presence.from.try_as_full(), presence.to.try_as_full()) {
-            (Ok(from), Ok(to)) => {
-                self.presence_payload = presence.payload.clone();
-                self.input(Input::PeerPresence(PeerPresence {
-                    from,
-                    to,
-                    available,
-                    affiliation: item.affiliation,
-                    role: item.role,
-                    jid: item.jid.as_ref(),
-                    occupant_id: stamp.and_then(|stamp| stamp.occupant_id.as_deref()),
-                    serial: stamp.map(|stamp| stamp.serial),
-                    codes: &presence.statuses,
-                    new_nick: item.nick.as_deref(),
-                    actor: item.actor.as_deref(),
-                    reason: item.reason.as_deref(),
-                }))
-            }
-            _ => Ok(Verdict::Continue),
-        };
+        self.presence_payload = presence.payload.clone();
+        let result = self.input(Input::PeerPresence(PeerPresence {
+            from: &presence.from,
+            to: &presence.to,
+            available,
+            affiliation: item.affiliation,
+            role: item.role,
+            jid: item.jid.as_ref(),
+            occupant_id: stamp.and_then(|stamp| stamp.occupant_id.as_deref()),
+            serial: stamp.map(|stamp| stamp.serial),
+            codes: &presence.statuses,
+            new_nick: item.nick.as_deref(),
+            actor: item.actor.as_deref(),
+            reason: item.reason.as_deref(),
+        }));
         let error = match result {
             Ok(Verdict::Done) => return,
             // An ordinary MUC goes on: whoever leaves a room it is not in is no news, a presence is no join.
@@ -187,30 +182,25 @@ impl Host {
             _ => return,
         }
         let room = message.to.to_bare();
-        let result = match (
-            subject_of(&message),
-            message.from.try_as_full(),
-            message.to.try_as_full(),
-        ) {
-            (Some(text), _, _) => self.input(Input::PeerSubject {
+        let result = match subject_of(&message) {
+            Some(text) => self.input(Input::PeerSubject {
                 from: &message.from,
                 room: &room,
                 text: &text,
             }),
-            (None, Ok(from), Ok(to)) => {
+            None => {
                 let payload = message.payload.as_str();
                 let (message_id, event) = (message.id.as_deref(), message.event.clone());
                 let keep = payload.contains("<body");
                 self.input(Input::PeerGroupchat {
-                    from,
-                    to,
+                    from: &message.from,
+                    to: &message.to,
                     message_id,
                     event,
                     payload,
                     keep,
                 })
             }
-            _ => Ok(Verdict::Continue),
         };
         let error = match result {
             Ok(Verdict::Deliver { id, occupant_id }) => {
@@ -241,7 +231,7 @@ impl Host {
         let nick = message
             .from
             .resource()
-            .map(|nick| nick.as_str().to_owned())
+            .map(str::to_owned)
             .unwrap_or_default();
         let archived = Archived {
             stanza_id: id.clone().unwrap_or_default(),

@@ -3,7 +3,7 @@
 use dmuc::Input;
 use dmuc::engine::Departure;
 use dmuc::wire::{Act, ActKind, Affiliation, Form, Role};
-use jid::BareJid;
+use dmuc::address::BareJid;
 
 use super::event::Seen;
 use super::host::Host;

@@ -1,6 +1,6 @@
 //! The XEP's cast, and JIDs from text.
 
-use jid::{BareJid, FullJid, Jid};
+use dmuc::address::{BareJid, FullJid, Jid};
 
 pub const CHAT: &str = "chat.shakespeare.lit";
 pub const ROOMS: &str = "rooms.macbeth.lit";
@@ -30,17 +30,17 @@ pub fn jid(text: &str) -> Jid {
 /// `room@service/nick` taken apart.
 pub fn seat(text: &str) -> (BareJid, String) {
     let full = full(text);
-    (full.to_bare(), full.resource().as_str().to_owned())
+    (full.to_bare(), full.nick().to_owned())
 }
 
 pub fn in_room(room: &BareJid, nick: &str) -> FullJid {
-    room.with_resource_str(nick)
+    room.with_resource(nick)
         .unwrap_or_else(|error| panic!("{nick} is no nick: {error}"))
 }
 
 /// The service that hosts a room.
 pub fn service_of(room: &BareJid) -> BareJid {
-    BareJid::from(room.domain())
+    room.service()
 }
 
 pub fn message_body(text: &str) -> String {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jid::BareJid;
+use dmuc::address::BareJid;
 
 /// How one direction of a link behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

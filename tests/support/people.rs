@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dmuc::engine::Departure;
 use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::{Input, Verdict};
-use jid::{BareJid, FullJid};
+use dmuc::address::{BareJid, FullJid};
 
 use super::event::{Event, Seen, SeenMessage, Turn};
 use super::host::Host;

@@ -3,7 +3,7 @@
 use dmuc::engine::RemoteOccupant;
 use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, StanzaError, write_iq};
 use dmuc::{Action, Input};
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen, Turn};
 use super::host::Host;
@@ -204,23 +204,20 @@ impl Host {
     /// What a peer's occupant asks for, if it is entitled (XEP-0045 sections 8 to 10).
     fn perform_act(&mut self, room: &BareJid, actor: &Jid, act: Act) -> Result<(), Condition> {
         let host_room = self.rooms.get(room).ok_or(Condition::ItemNotFound)?;
-        let rank = match actor.try_as_full() {
-            Ok(in_room) => {
-                let occupant = host_room.occupants.get(in_room.resource().as_str());
-                let remote = occupant.and_then(|occupant| occupant.remote.get(&in_room.to_bare()));
+        let rank = match actor.resource() {
+            Some(nick) => {
+                let occupant = host_room.occupants.get(nick);
+                let remote = occupant.and_then(|occupant| occupant.remote.get(&actor.to_bare()));
                 remote
                     .map(|remote| (remote.affiliation, remote.role))
                     .ok_or(Condition::ItemNotFound)?
             }
-            Err(bare) => {
-                let affiliation = host_room.affiliation_of(bare);
+            None => {
+                let affiliation = host_room.affiliation_of(&actor.to_bare());
                 (affiliation, host_room.default_role(affiliation))
             }
         };
-        let name = actor
-            .try_as_full()
-            .ok()
-            .map(|full| full.resource().as_str().to_owned());
+        let name = actor.resource().map(str::to_owned);
         let entitled = |is_entitled: bool| {
             if is_entitled {
                 Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dmuc::wire::{Affiliation, Form, Role};
-use jid::{BareJid, FullJid, Jid};
+use dmuc::address::{BareJid, FullJid, Jid};
 use sha2::{Digest, Sha256};
 
 use super::event::Seen;
@@ -93,7 +93,7 @@ impl HostRoom {
         let listed = |jid: &BareJid| self.affiliations.get(jid).map(|entry| entry.affiliation);
         listed(user)
             .or_else(|| {
-                listed(&BareJid::from(user.domain())).filter(|domain| *domain == Affiliation::Outcast)
+                listed(&user.service()).filter(|domain| *domain == Affiliation::Outcast)
             })
             .unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::wire::{Affiliation, Role};
-use jid::BareJid;
+use dmuc::address::BareJid;
 
 use super::event::{Crossing, Event, Seen, SeenMessage};
 use super::federation::Federation;
@@ -166,7 +166,7 @@ impl Federation {
                 from: sender,
                 to: target,
                 what,
-            } if BareJid::from(sender.domain()) == from && BareJid::from(target.domain()) == to => {
+            } if sender.service() == from && target.service() == to => {
                 Some(what.clone())
             }
             _ => None,

@@ -7,7 +7,7 @@ use dmuc::wire::{
     Affiliation, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Response, Role,
     Stanza, datetime, escaped,
 };
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen, SeenMessage};
 use super::incoming::subject_of;
@@ -113,7 +113,7 @@ impl XepService {
                 <feature var='urn:xmpp:dmuc:0'/></query>"
                 .to_owned()),
             Request::Replicate(replicate) => {
-                let room = replicate.id.at(self.service.domain());
+                let room = replicate.id.at(&self.service);
                 let entry = self.rooms.entry(room).or_default();
                 entry.id = replicate.id.to_string();
                 Ok(String::new())
@@ -138,7 +138,7 @@ impl XepService {
                 self.send(format!(
                     "<iq from='{target}' to='{asker}' id='{id}' type='get'><room xmlns='urn:xmpp:dmuc:0' id='{}'>\
                      <history xmlns='http://jabber.org/protocol/muc'/></room></iq>",
-                    target.node().map(|node| node.as_str().to_owned()).unwrap_or_default()
+                    target.node().unwrap_or_default().to_owned()
                 ));
                 Ok(String::new())
             }
@@ -147,9 +147,9 @@ impl XepService {
                 Ok(history_xml(&target, room))
             }
             Request::Peerhost(peerhost) => {
-                let room = peerhost.id.at(self.service.domain());
+                let room = peerhost.id.at(&self.service);
                 if let (true, Some(service)) = (self.knows_peerhosts, &peerhost.jid) {
-                    let instance = peerhost.id.at(service.domain());
+                    let instance = peerhost.id.at(service);
                     self.introduce(&room, instance);
                 }
                 Ok(String::new())
@@ -191,7 +191,7 @@ impl XepService {
 
     fn presence(&mut self, presence: &Presence) {
         let (home, target) = (presence.from.to_bare(), presence.to.to_bare());
-        let Some(nick) = presence.from.resource().map(|nick| nick.as_str().to_owned()) else {
+        let Some(nick) = presence.from.resource().map(str::to_owned) else {
             return;
         };
         let Some(room) = self.rooms.get_mut(&target) else {
@@ -239,7 +239,7 @@ impl XepService {
             return;
         }
         let target = message.to.to_bare();
-        let nick = message.from.resource().map(|nick| nick.as_str().to_owned());
+        let nick = message.from.resource().map(str::to_owned);
         let wall_ms = self.wall_ms;
         let Some(room) = self.rooms.get_mut(&target) else {
             return;

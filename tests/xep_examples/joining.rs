@@ -4,7 +4,7 @@ use dmuc::wire::{
     Affiliation, Condition, ErrorType, Invitation, Message, MessageKind, MucItem, Presence, PresenceKind,
     Role, Stanza, ns, split_payload, write_invitation, write_redirect,
 };
-use jid::{BareJid, FullJid, Jid};
+use dmuc::address::{BareJid, FullJid, Jid};
 
 use crate::support::spec::{repaired, round_trip, round_trip_text};
 use crate::support::xml::{compare, element};

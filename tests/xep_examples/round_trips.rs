@@ -53,7 +53,7 @@ fn every_error_is_read_back() {
 fn every_redirect_leads_to_its_shadow() {
     for seed in 0..SEEDS {
         let id = Gen(seed).room();
-        let shadow = id.at(jid::BareJid::new("rooms.macbeth.lit").unwrap().domain());
+        let shadow = id.at(&dmuc::address::BareJid::new("rooms.macbeth.lit").unwrap());
         assert_eq!(
             StanzaError::redirect(&shadow).redirect_target(),
             Some(shadow),
@@ -70,7 +70,7 @@ fn every_redirect_leads_to_its_shadow() {
     ] {
         let shadow = RoomId::new(odd)
             .unwrap()
-            .at(jid::BareJid::new("rooms.macbeth.lit").unwrap().domain());
+            .at(&dmuc::address::BareJid::new("rooms.macbeth.lit").unwrap());
         let error = StanzaError::redirect(&shadow);
         assert!(error.target.as_ref().unwrap().is_ascii());
         assert_eq!(error.redirect_target(), Some(shadow));

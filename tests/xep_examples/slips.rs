@@ -1,7 +1,7 @@
 //! DESIGN section 4: where the XEP slips, both forms are read and the corrected one is sent.
 
 use dmuc::wire::{Iq, IqBody, IqKind, Peerhost, Replicate, Request, Response, RoomId, Stanza, write_iq};
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 use crate::support::spec::repaired;
 use crate::support::xml::compare;
@@ -93,7 +93,7 @@ fn the_news_of_a_peerhost_names_it() {
 fn the_localpart_of_a_shadow_is_the_room_id() {
     let service = BareJid::new("rooms.macbeth.lit").unwrap();
     assert_eq!(
-        RoomId::new("theroom").unwrap().at(service.domain()).as_str(),
+        RoomId::new("theroom").unwrap().at(&service).as_str(),
         "theroom@rooms.macbeth.lit"
     );
     assert_eq!(

@@ -6,7 +6,7 @@ use dmuc::wire::{
     Peerhost, Replicate, Request, Response, Role, RoomId, Roster, RosterExtra, RosterItem, SettingsExtra,
     StanzaError, Subject,
 };
-use jid::{BareJid, Jid};
+use dmuc::address::{BareJid, Jid};
 
 pub struct Gen(pub u64);
 
@@ -75,7 +75,7 @@ impl Gen {
 
     pub fn bare(&mut self) -> BareJid {
         let local = self.word();
-        BareJid::new(&format!("{local}@{}", self.domain().as_str())).unwrap()
+        BareJid::new(&format!("{local}@{}", self.domain())).unwrap()
     }
 
     pub fn domain(&mut self) -> BareJid {
@@ -86,13 +86,13 @@ impl Gen {
         let bare = self.bare();
         match self.flip() {
             true => bare.into(),
-            false => bare.with_resource_str(&self.nick()).unwrap().into(),
+            false => bare.with_resource(&self.nick()).unwrap().into(),
         }
     }
 
     pub fn full(&mut self) -> Jid {
         let bare = self.bare();
-        bare.with_resource_str(&self.nick()).unwrap().into()
+        bare.with_resource(&self.nick()).unwrap().into()
     }
 
     pub fn room(&mut self) -> RoomId {

@@ -1,0 +1,309 @@
+//! XMPP addresses (RFC 6122, RFC 7622).
+//!
+//! The `jid` crate prepares addresses by stringprep, which knows Unicode 3.2 and so refuses what people call
+//! themselves today (`🦊`, `ẞ`). Hosts take such names, and a room must take whoever its host lets in. What the crate
+//! refuses is therefore taken as it stands if its domain is sound and its other parts fit into an address and into XML:
+//! the host has prepared it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+/// The longest a part of an address may be, in bytes (RFC 7622 section 3).
+pub const MAX_PART_BYTES: usize = 1023;
+
+/// Not an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressError;
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a JID")
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+/// Any address: a domain, a room or a user, with or without a resource.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Jid {
+    text: String,
+    /// Where the domain begins and where it ends.
+    domain: (usize, usize),
+}
+
+/// An address without a resource.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BareJid(Jid);
+
+/// An address with a resource.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FullJid(Jid);
+
+impl Jid {
+    /// Parses and normalises an address.
+    ///
+    /// # Errors
+    /// [`AddressError`] for what is none.
+    pub fn new(text: &str) -> Result<Jid, AddressError> {
+        let text = match jid::Jid::new(text) {
+            Ok(jid) => jid.into_inner(),
+            Err(_) => as_it_stands(text)?,
+        };
+        let end = text.find('/').unwrap_or(text.len());
+        let start = text[..end].find('@').map_or(0, |at| at + 1);
+        Ok(Jid { text, domain: (start, end) })
+    }
+
+    /// The localpart.
+    pub fn node(&self) -> Option<&str> {
+        self.domain.0.checked_sub(1).map(|at| &self.text[..at])
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &str {
+        &self.text[self.domain.0..self.domain.1]
+    }
+
+    /// The resource: in a room, the nick.
+    pub fn resource(&self) -> Option<&str> {
+        self.text.get(self.domain.1 + 1..)
+    }
+
+    /// The whole address.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The address of the service: the domain alone.
+    pub fn service(&self) -> BareJid {
+        let text = self.domain().to_owned();
+        let domain = (0, text.len());
+        BareJid(Jid { text, domain })
+    }
+
+    /// The address without its resource.
+    pub fn to_bare(&self) -> BareJid {
+        BareJid(Jid { text: self.text[..self.domain.1].to_owned(), domain: self.domain })
+    }
+
+    /// Whether there is no resource.
+    pub fn is_bare(&self) -> bool {
+        self.resource().is_none()
+    }
+}
+
+impl BareJid {
+    /// Parses an address without a resource.
+    ///
+    /// # Errors
+    /// [`AddressError`] for what is none, or has a resource.
+    pub fn new(text: &str) -> Result<BareJid, AddressError> {
+        Jid::new(text)?.try_into()
+    }
+
+    /// The instance with this room id at the service whose address this is.
+    pub fn with_node(&self, id: &crate::wire::RoomId) -> BareJid {
+        let text = format!("{id}@{}", self.domain());
+        let domain = (text.len() - self.domain().len(), text.len());
+        BareJid(Jid { text, domain })
+    }
+
+    /// The address of somebody or something in it; in a room, of an occupant.
+    ///
+    /// # Errors
+    /// [`AddressError`] if `resource` cannot be one.
+    pub fn with_resource(&self, resource: &str) -> Result<FullJid, AddressError> {
+        FullJid::new(&format!("{}/{resource}", self.as_str()))
+    }
+}
+
+impl FullJid {
+    /// Parses an address with a resource.
+    ///
+    /// # Errors
+    /// [`AddressError`] for what is none, or has no resource.
+    pub fn new(text: &str) -> Result<FullJid, AddressError> {
+        Jid::new(text)?.try_into()
+    }
+
+    /// The resource: in a room, the nick.
+    pub fn nick(&self) -> &str {
+        self.0.resource().unwrap_or_default()
+    }
+}
+
+/// A localpart (a room's name) in its normal form.
+///
+/// # Errors
+/// [`AddressError`] if it cannot be one.
+pub fn localpart(text: &str) -> Result<String, AddressError> {
+    let jid = Jid::new(&format!("{text}@localhost"))?;
+    let is_whole = jid.is_bare() && jid.domain() == "localhost";
+    jid.node().filter(|_| is_whole).map(str::to_owned).ok_or(AddressError)
+}
+
+/// A resource (a nick) in its normal form.
+///
+/// # Errors
+/// [`AddressError`] if it cannot be one.
+pub fn resourcepart(text: &str) -> Result<String, AddressError> {
+    let jid = FullJid::new(&format!("localhost/{text}"))?;
+    Ok(jid.nick().to_owned())
+}
+
+fn as_it_stands(text: &str) -> Result<String, AddressError> {
+    let (bare, resource) = match text.split_once('/') {
+        Some((bare, resource)) => (bare, Some(resource)),
+        None => (text, None),
+    };
+    let (node, domain) = match bare.split_once('@') {
+        Some((node, domain)) => (Some(node), domain),
+        None => (None, bare),
+    };
+    let domain = jid::BareJid::new(domain).map_err(|_| AddressError)?;
+    let fits = |part: &str| {
+        (1..=MAX_PART_BYTES).contains(&part.len()) && !part.chars().any(|c| c.is_control() || is_no_character(c))
+    };
+    let is_node = |part: &str| {
+        fits(part) && !part.chars().any(|c| c.is_whitespace() || c.is_ascii_uppercase() || "\"&'/:<>@".contains(c))
+    };
+    if node.is_some_and(|node| !is_node(node)) || resource.is_some_and(|resource| !fits(resource)) {
+        return Err(AddressError);
+    }
+    let node = node.map(|node| format!("{node}@")).unwrap_or_default();
+    let resource = resource.map(|resource| format!("/{resource}")).unwrap_or_default();
+    Ok(format!("{node}{domain}{resource}"))
+}
+
+/// Code points that XML does not have.
+fn is_no_character(c: char) -> bool {
+    matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+macro_rules! address {
+    ($name:ident) => {
+        impl Deref for $name {
+            type Target = Jid;
+
+            fn deref(&self) -> &Jid {
+                &self.0
+            }
+        }
+
+        impl From<$name> for Jid {
+            fn from(jid: $name) -> Jid {
+                jid.0
+            }
+        }
+
+        impl PartialEq<$name> for Jid {
+            fn eq(&self, other: &$name) -> bool {
+                *self == other.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = AddressError;
+
+            fn from_str(text: &str) -> Result<$name, AddressError> {
+                $name::new(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), self.as_str())
+            }
+        }
+    };
+}
+
+address!(BareJid);
+address!(FullJid);
+
+impl TryFrom<Jid> for BareJid {
+    type Error = AddressError;
+
+    fn try_from(jid: Jid) -> Result<BareJid, AddressError> {
+        if jid.is_bare() { Ok(BareJid(jid)) } else { Err(AddressError) }
+    }
+}
+
+impl TryFrom<Jid> for FullJid {
+    type Error = AddressError;
+
+    fn try_from(jid: Jid) -> Result<FullJid, AddressError> {
+        if jid.is_bare() { Err(AddressError) } else { Ok(FullJid(jid)) }
+    }
+}
+
+impl FromStr for Jid {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Jid, AddressError> {
+        Jid::new(text)
+    }
+}
+
+impl fmt::Display for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jid({:?})", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_parts() {
+        let jid = Jid::new("Coven@Chat.Shakespeare.LIT/First Witch").unwrap();
+        assert_eq!(jid.as_str(), "coven@chat.shakespeare.lit/First Witch");
+        assert_eq!(jid.node(), Some("coven"));
+        assert_eq!(jid.domain(), "chat.shakespeare.lit");
+        assert_eq!(jid.resource(), Some("First Witch"));
+        assert_eq!(jid.to_bare().as_str(), "coven@chat.shakespeare.lit");
+        assert_eq!(jid.service().as_str(), "chat.shakespeare.lit");
+        let odd = Jid::new("a@b/c@d/e").unwrap();
+        assert_eq!((odd.node(), odd.domain(), odd.resource()), (Some("a"), "b", Some("c@d/e")));
+        let service = Jid::new("b").unwrap();
+        assert_eq!((service.node(), service.resource(), service.to_bare()), (None, None, service.service()));
+        assert!(BareJid::new("a@b/c").is_err() && FullJid::new("a@b").is_err());
+    }
+
+    #[test]
+    fn names_of_today_are_taken() {
+        for text in ["a@b/🦊", "a@b/Zoë 🧙\u{200d}♀\u{fe0f}", "🦊@b", "🦊@b/ẞ", "a@b/ᏸ"] {
+            assert_eq!(Jid::new(text).unwrap().as_str(), text);
+        }
+        assert_eq!(resourcepart("🦊").as_deref(), Ok("🦊"));
+        assert_eq!(localpart("🦊").as_deref(), Ok("🦊"));
+        let room = BareJid::new("coven@chat.shakespeare.lit").unwrap();
+        assert_eq!(room.with_resource("🦊").unwrap().nick(), "🦊");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = "🦊".repeat(256);
+        for text in
+            ["", "@b", "a@", "/c", "a@b/", "a b@c", "🦊 @c", "🦊\"@c", "a@b/🦊\u{7}", "a@b/🦊\u{fffe}", "a@🦊 b/c"]
+        {
+            assert_eq!(Jid::new(text), Err(AddressError), "{text:?}");
+        }
+        assert_eq!(Jid::new(&format!("a@b/{long}")), Err(AddressError));
+        assert!(localpart("a@b").is_err() && localpart("a/b").is_err() && resourcepart("").is_err());
+    }
+}
