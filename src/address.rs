@@ -52,7 +52,10 @@ impl Jid {
         };
         let end = text.find('/').unwrap_or(text.len());
         let start = text[..end].find('@').map_or(0, |at| at + 1);
-        Ok(Jid { text, domain: (start, end) })
+        Ok(Jid {
+            text,
+            domain: (start, end),
+        })
     }
 
     /// The localpart.
@@ -84,7 +87,10 @@ impl Jid {
 
     /// The address without its resource.
     pub fn to_bare(&self) -> BareJid {
-        BareJid(Jid { text: self.text[..self.domain.1].to_owned(), domain: self.domain })
+        BareJid(Jid {
+            text: self.text[..self.domain.1].to_owned(),
+            domain: self.domain,
+        })
     }
 
     /// Whether there is no resource.
@@ -140,7 +146,10 @@ impl FullJid {
 pub fn localpart(text: &str) -> Result<String, AddressError> {
     let jid = Jid::new(&format!("{text}@localhost"))?;
     let is_whole = jid.is_bare() && jid.domain() == "localhost";
-    jid.node().filter(|_| is_whole).map(str::to_owned).ok_or(AddressError)
+    jid.node()
+        .filter(|_| is_whole)
+        .map(str::to_owned)
+        .ok_or(AddressError)
 }
 
 /// A resource (a nick) in its normal form.
@@ -163,22 +172,41 @@ fn as_it_stands(text: &str) -> Result<String, AddressError> {
     };
     let domain = jid::BareJid::new(domain).map_err(|_| AddressError)?;
     let fits = |part: &str| {
-        (1..=MAX_PART_BYTES).contains(&part.len()) && !part.chars().any(|c| c.is_control() || is_no_character(c))
+        (1..=MAX_PART_BYTES).contains(&part.len())
+            && !part.chars().any(|c| c.is_control() || is_prohibited(c))
     };
     let is_node = |part: &str| {
-        fits(part) && !part.chars().any(|c| c.is_whitespace() || c.is_ascii_uppercase() || "\"&'/:<>@".contains(c))
+        fits(part)
+            && !part
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_ascii_uppercase() || "\"&'/:<>@".contains(c))
     };
     if node.is_some_and(|node| !is_node(node)) || resource.is_some_and(|resource| !fits(resource)) {
         return Err(AddressError);
     }
     let node = node.map(|node| format!("{node}@")).unwrap_or_default();
-    let resource = resource.map(|resource| format!("/{resource}")).unwrap_or_default();
+    let resource = resource
+        .map(|resource| format!("/{resource}"))
+        .unwrap_or_default();
     Ok(format!("{node}{domain}{resource}"))
 }
 
-/// Code points that XML does not have.
-fn is_no_character(c: char) -> bool {
-    matches!(c, '\u{fffe}' | '\u{ffff}')
+/// What stringprep prohibits whatever the version of Unicode (RFC 3454 appendix C): private use, non-characters,
+/// and what changes the direction or the look of the text around it.
+fn is_prohibited(c: char) -> bool {
+    let code = u32::from(c);
+    code & 0xfffe == 0xfffe
+        || matches!(code,
+            0x340..=0x341
+            | 0x200e..=0x200f
+            | 0x202a..=0x202e
+            | 0x206a..=0x206f
+            | 0x2ff0..=0x2ffb
+            | 0xe000..=0xf8ff
+            | 0xfdd0..=0xfdef
+            | 0xfff9..=0xfffd
+            | 0xe0001..=0xe007f
+            | 0xf0000..=0x10ffff)
 }
 
 macro_rules! address {
@@ -232,7 +260,11 @@ impl TryFrom<Jid> for BareJid {
     type Error = AddressError;
 
     fn try_from(jid: Jid) -> Result<BareJid, AddressError> {
-        if jid.is_bare() { Ok(BareJid(jid)) } else { Err(AddressError) }
+        if jid.is_bare() {
+            Ok(BareJid(jid))
+        } else {
+            Err(AddressError)
+        }
     }
 }
 
@@ -240,7 +272,11 @@ impl TryFrom<Jid> for FullJid {
     type Error = AddressError;
 
     fn try_from(jid: Jid) -> Result<FullJid, AddressError> {
-        if jid.is_bare() { Err(AddressError) } else { Ok(FullJid(jid)) }
+        if jid.is_bare() {
+            Err(AddressError)
+        } else {
+            Ok(FullJid(jid))
+        }
     }
 }
 
@@ -278,9 +314,15 @@ mod tests {
         assert_eq!(jid.to_bare().as_str(), "coven@chat.shakespeare.lit");
         assert_eq!(jid.service().as_str(), "chat.shakespeare.lit");
         let odd = Jid::new("a@b/c@d/e").unwrap();
-        assert_eq!((odd.node(), odd.domain(), odd.resource()), (Some("a"), "b", Some("c@d/e")));
+        assert_eq!(
+            (odd.node(), odd.domain(), odd.resource()),
+            (Some("a"), "b", Some("c@d/e"))
+        );
         let service = Jid::new("b").unwrap();
-        assert_eq!((service.node(), service.resource(), service.to_bare()), (None, None, service.service()));
+        assert_eq!(
+            (service.node(), service.resource(), service.to_bare()),
+            (None, None, service.service())
+        );
         assert!(BareJid::new("a@b/c").is_err() && FullJid::new("a@b").is_err());
     }
 
@@ -298,9 +340,20 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = "🦊".repeat(256);
-        for text in
-            ["", "@b", "a@", "/c", "a@b/", "a b@c", "🦊 @c", "🦊\"@c", "a@b/🦊\u{7}", "a@b/🦊\u{fffe}", "a@🦊 b/c"]
-        {
+        for text in [
+            "",
+            "@b",
+            "a@",
+            "/c",
+            "a@b/",
+            "a b@c",
+            "🦊 @c",
+            "🦊\"@c",
+            "a@b/🦊\u{7}",
+            "a@b/🦊\u{fffe}",
+            "a@b/🦊\u{202e}x",
+            "a@🦊 b/c",
+        ] {
             assert_eq!(Jid::new(text), Err(AddressError), "{text:?}");
         }
         assert_eq!(Jid::new(&format!("a@b/{long}")), Err(AddressError));
