@@ -95,6 +95,7 @@ impl UserData for Handle {
                 None => Ok(Value::Nil),
             }
         });
+        methods.add_method("is_poisoned", |_, this, ()| Ok(this.0.lock().is_poisoned));
         methods.add_method("poll_timeout", |_, this, ()| {
             this.with(|engine| engine.poll_timeout().map(|at| at as f64 / 1_000.0))
         });
@@ -136,8 +137,9 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     // Role of a room: nil (not distributed), "source", "shadow", or "pending" (configuration not here yet);
     // then the source's JID and the room id.
     methods.add_method("room", |_, this, room: String| {
-        let room = bare(&room)?;
-        let info = this.with(|engine| engine.room_info(&room))?;
+        // Asked of every stanza: what is no address here is no distributed room.
+        let room = bare(&room).ok();
+        let info = this.with(|engine| room.and_then(|room| engine.room_info(&room)))?;
         Ok(info.map_or((None, None, None), |info| {
             let role = match (info.is_source, info.is_ready) {
                 (true, _) => "source",
@@ -155,8 +157,8 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         this.with(|engine| engine.rooms().map(ToString::to_string).collect::<Vec<_>>())
     });
     methods.add_method("is_instance", |_, this, (room, instance): (String, String)| {
-        let (room, instance) = (bare(&room)?, bare(&instance)?);
-        this.with(|engine| engine.is_instance(&room, &instance))
+        let jids = bare(&room).ok().zip(bare(&instance).ok());
+        this.with(|engine| jids.is_some_and(|(room, instance)| engine.is_instance(&room, &instance)))
     });
     methods.add_method("instances", |_, this, room: String| {
         let room = bare(&room)?;
@@ -169,8 +171,8 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         })
     });
     methods.add_method("is_peer", |_, this, service: String| {
-        let service = bare(&service)?;
-        this.with(|engine| engine.config().peers.contains_key(&service))
+        let service = bare(&service).ok();
+        this.with(|engine| service.is_some_and(|service| engine.config().peers.contains_key(&service)))
     });
     methods.add_method("shadow_room", |_, this, id: String| {
         let id = crate::wire::RoomId::new(&id).ok();

@@ -21,16 +21,22 @@ return function (dmuc)
 	local function rebuild(cause)
 		module:log("error", "%s; rebuilding the distributed rooms from storage", cause);
 		open();
-		module:add_timer(0, function () dmuc.lifecycle.restore_all(); end);
+		module:add_timer(0, function ()
+			dmuc.lifecycle.stop();
+			dmuc.hold(dmuc.lifecycle.restore_all);
+		end);
 	end
 
 	local function call(method, ...)
 		local ok, a, b, c, d = pcall(engine[method], engine, ...);
-		if not ok then
+		if ok then return a, b, c, d; end
+		if engine:is_poisoned() then
 			rebuild(tostring(a));
-			return nil, "wait", "internal-server-error";
+			return nil, "wait", "internal-server-error", "The room service failed and starts again";
 		end
-		return a, b, c, d;
+		-- An address or a value that the engine does not take; nothing has changed.
+		module:log("debug", "Input %s was not taken: %s", method, a);
+		return nil, "modify", "jid-malformed", "This address is not taken here";
 	end
 
 	local tick;
