@@ -49,11 +49,8 @@ mod header {
             .collect::<Result<Vec<_>, _>>()?;
         files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
         files.sort_by_key(|path| {
-            let is = |name: &&str| path.ends_with(name);
-            (
-                FIRST.iter().position(|name| is(name)).unwrap_or(FIRST.len()),
-                path.clone(),
-            )
+            let place = FIRST.iter().position(|name| path.ends_with(name));
+            (place.unwrap_or(FIRST.len()), path.clone())
         });
         Ok(files)
     }

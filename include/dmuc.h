@@ -87,8 +87,8 @@ typedef enum {
   DMUC_VERDICT_DELIVER = 4,
   // The user is sent to the room TO.
   DMUC_VERDICT_REDIRECT = 5,
-  // The stanza was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT, and as REPLY the stanza to
-  // answer with (absent if it is not answered).
+  // It was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT (may be absent), and, to a peer's
+  // stanza that is answered, as REPLY the stanza to answer with. To a local user the host says it.
   DMUC_VERDICT_REFUSED = 6,
 } dmuc_verdict_type;
 
@@ -122,7 +122,8 @@ typedef enum {
   DMUC_ACTION_PERFORM_ACT = 9,
   // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
   DMUC_ACTION_ACT_ANSWERED = 10,
-  // The source was destroyed: destroy this shadow. ROOM; REASON, VENUE, PASSWORD may be absent.
+  // The source was destroyed: destroy this shadow. Its remote occupants go with it, without a
+  // DMUC_ACTION_HIDE_OCCUPANT each. ROOM; REASON, VENUE, PASSWORD may be absent.
   DMUC_ACTION_DESTROY = 11,
   // The source is an ordinary room again: tell the people here and invite them to it; the room stays as history that is
   // closed to new messages. ROOM, SOURCE; REASON may be absent.
@@ -269,7 +270,7 @@ typedef struct {
   const char *role;
   // Its occupant-id (XEP-0421). Optional.
   const char *occupant_id;
-  // The children of its presence as XML. Optional.
+  // The children of its presence as XML. Optional. If they are too large, the peers get the presence without them.
   const char *payload;
 } dmuc_occupant;
 
@@ -472,7 +473,8 @@ dmuc_result dmuc_engine_occupant_left(dmuc_engine *engine,
                                       const char *room,
                                       const dmuc_departure *departure);
 
-// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED.
+// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED, or DMUC_VERDICT_REFUSED if
+// the peers would not take it.
 dmuc_result dmuc_engine_groupchat(dmuc_engine *engine,
                                   dmuc_now now,
                                   const char *room,

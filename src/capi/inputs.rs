@@ -9,8 +9,9 @@ use super::guard::{
 use super::result::dmuc_result;
 use super::verdict::dmuc_verdict;
 use crate::engine::{Departure, Input, Occupant};
+use crate::error::Error;
 use crate::inbound::{message_payload, presence_payload};
-use crate::wire::{Act, ActKind, Affiliation, Form, Role, WireError};
+use crate::wire::{Act, ActKind, Affiliation, Condition, Form, Role, WireError};
 
 /// A local occupant as it is now.
 #[repr(C)]
@@ -26,7 +27,7 @@ pub struct dmuc_occupant {
     pub role: *const c_char,
     /// Its occupant-id (XEP-0421). Optional.
     pub occupant_id: *const c_char,
-    /// The children of its presence as XML. Optional.
+    /// The children of its presence as XML. Optional. If they are too large, the peers get the presence without them.
     pub payload: *const c_char,
 }
 
@@ -160,6 +161,23 @@ fn to_role(name: &str) -> Outcome<Role> {
 
 fn to_form(xml: &str) -> Outcome<Form> {
     Form::parse(xml).map_err(invalid_xml)
+}
+
+/// The children of a presence. One that is too large for the peers is announced without them.
+fn extensions(payload: &str) -> Outcome<String> {
+    match presence_payload(payload) {
+        Err(error) if error.condition == Condition::PolicyViolation => Ok(String::new()),
+        checked => checked.map_err(invalid_xml),
+    }
+}
+
+/// Hands in what a local user wants; a refusal is for that user.
+fn verdict_of(engine: &mut dmuc_engine, now: dmuc_now, input: Input<'_>) -> Outcome<dmuc_verdict> {
+    match engine.engine.handle_input(now.into(), input) {
+        Ok(verdict) => Ok(dmuc_verdict::new(verdict)),
+        Err(Error::Refused(error)) => Ok(dmuc_verdict::refused(&error, None)),
+        Err(error) => Err(result_of(&error)),
+    }
 }
 
 /// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
@@ -302,7 +320,7 @@ pub unsafe extern "C" fn dmuc_engine_occupant(
                 affiliation: to_affiliation(text(occupant.affiliation)?)?,
                 role: to_role(text(occupant.role)?)?,
                 occupant_id: optional_text(occupant.occupant_id)?,
-                payload: &presence_payload(payload).map_err(invalid_xml)?,
+                payload: &extensions(payload)?,
             });
             engine.input(now, input)
         })
@@ -337,14 +355,15 @@ pub unsafe extern "C" fn dmuc_engine_occupant_left(
                 affiliation: affiliation.map(to_affiliation).transpose()?,
                 actor: optional_text(departure.actor)?,
                 reason: optional_text(departure.reason)?,
-                payload: &presence_payload(payload).map_err(invalid_xml)?,
+                payload: &extensions(payload)?,
             });
             engine.input(now, input)
         })
     }
 }
 
-/// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED.
+/// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED, or DMUC_VERDICT_REFUSED if
+/// the peers would not take it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_groupchat(
     engine: *mut dmuc_engine,
@@ -358,7 +377,14 @@ pub unsafe extern "C" fn dmuc_engine_groupchat(
         with_engine(engine, |engine| {
             let (room, message) = (engine.room(text(room)?)?, reference(message)?);
             let (nick, out) = (to_nick(text(message.nick)?)?, Output::new(verdict)?);
-            let payload = message_payload(text(message.payload)?).map_err(invalid_xml)?;
+            let payload = match message_payload(text(message.payload)?) {
+                // Too large: a refusal like the engine's own.
+                Err(error) if error.condition == Condition::PolicyViolation => {
+                    out.write_handle(dmuc_verdict::refused(&error.into(), None));
+                    return Ok(());
+                }
+                checked => checked.map_err(invalid_xml)?,
+            };
             let input = Input::Groupchat {
                 room: &room,
                 nick: &nick,
@@ -366,9 +392,7 @@ pub unsafe extern "C" fn dmuc_engine_groupchat(
                 payload: &payload,
                 keep: message.keep,
             };
-            let verdict = engine.engine.handle_input(now.into(), input);
-            let verdict = verdict.map_err(|error| result_of(&error))?;
-            out.write_handle(dmuc_verdict::new(verdict));
+            out.write_handle(verdict_of(engine, now, input)?);
             Ok(())
         })
     }
@@ -523,9 +547,7 @@ pub unsafe extern "C" fn dmuc_engine_join_request(
                 room: &room,
                 user: &user,
             };
-            let verdict = engine.engine.handle_input(now.into(), input);
-            let verdict = verdict.map_err(|error| result_of(&error))?;
-            out.write_handle(dmuc_verdict::new(verdict));
+            out.write_handle(verdict_of(engine, now, input)?);
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use super::fields::{Fields, dmuc_field};
 use super::guard::{guard_or, reference, release};
 use crate::engine::Verdict;
 use crate::inbound::{Handled, Inbound};
-use crate::wire::Stanza;
+use crate::wire::{Stanza, StanzaError};
 
 /// What the engine says at once.
 #[repr(C)]
@@ -27,8 +27,8 @@ pub enum dmuc_verdict_type {
     DMUC_VERDICT_DELIVER = 4,
     /// The user is sent to the room TO.
     DMUC_VERDICT_REDIRECT = 5,
-    /// The stanza was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT, and as REPLY the stanza to
-    /// answer with (absent if it is not answered).
+    /// It was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT (may be absent), and, to a peer's
+    /// stanza that is answered, as REPLY the stanza to answer with. To a local user the host says it.
     DMUC_VERDICT_REFUSED = 6,
 }
 
@@ -65,14 +65,18 @@ impl dmuc_verdict {
         dmuc_verdict { kind, fields }
     }
 
+    pub(super) fn refused(error: &StanzaError, reply: Option<&str>) -> dmuc_verdict {
+        dmuc_verdict {
+            kind: dmuc_verdict_type::DMUC_VERDICT_REFUSED,
+            fields: Fields::default()
+                .error(error)
+                .some(dmuc_field::DMUC_FIELD_REPLY, reply),
+        }
+    }
+
     pub(super) fn of_stanza(handled: Handled) -> dmuc_verdict {
         match handled.verdict {
-            Err(error) => dmuc_verdict {
-                kind: dmuc_verdict_type::DMUC_VERDICT_REFUSED,
-                fields: Fields::default()
-                    .error(&error)
-                    .some(dmuc_field::DMUC_FIELD_REPLY, handled.refusal.as_deref()),
-            },
+            Err(error) => dmuc_verdict::refused(&error, handled.refusal.as_deref()),
             Ok(verdict) => {
                 let is_delivered = matches!(verdict, Verdict::Deliver { .. });
                 let verdict = dmuc_verdict::new(verdict);

@@ -421,6 +421,17 @@ static void stanzas_of_peers(dmuc_engine *engine)
 	dmuc_string_free(room);
 }
 
+static void refuse_message(dmuc_engine *engine, const char *payload)
+{
+	dmuc_verdict *verdict = NULL;
+	OK(dmuc_engine_groupchat(engine, NOW, ROOM, &(dmuc_message){ .nick = "n", .payload = payload }, &verdict));
+	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_REFUSED);
+	CHECK(same(dmuc_verdict_text(verdict, DMUC_FIELD_ERROR_CONDITION), "policy-violation"));
+	CHECK(dmuc_verdict_text(verdict, DMUC_FIELD_REPLY) == NULL);
+	dmuc_verdict_free(verdict);
+	CHECK(!has_action(engine));
+}
+
 static void large_and_deep(dmuc_engine *engine)
 {
 	const char start[] = "<iq from='" PEER "' to='chat.shakespeare.lit' id='1' type='set'>";
@@ -439,18 +450,20 @@ static void large_and_deep(dmuc_engine *engine)
 	OK(dmuc_engine_wanted_room(engine, xml, strlen(xml), &room));
 	CHECK(room == NULL);
 
-	dmuc_verdict *verdict = UNWRITTEN;
-	memset(xml, 'a', 100 * 1024);
+	/* A message that no peer would take is refused to its sender; a presence is announced without the ballast. */
+	memset(xml, 'a', 1024 * 1024);
 	memcpy(xml, "<body>", 6);
-	memcpy(xml + 100 * 1024, "</body>", 8);
-	EXPECT(DMUC_RESULT_INVALID_XML,
-	       dmuc_engine_groupchat(engine, NOW, ROOM, &(dmuc_message){ .nick = "n", .payload = xml }, &verdict));
+	memcpy(xml + 1024 * 1024, "</body>", 8);
+	refuse_message(engine, xml);
+	const dmuc_occupant occupant = {
+		.nick = "n", .jid = "a@b/c", .affiliation = "none", .role = "visitor", .payload = xml
+	};
+	OK(dmuc_engine_occupant(engine, NOW, ROOM, &occupant));
+	OK(dmuc_engine_occupant_left(engine, NOW, ROOM, &(dmuc_departure){ .nick = "n", .payload = xml }));
 	for (size_t i = 0; i < 60 * 1024; i++)
 		xml[i] = "<a>"[i % 3];
 	xml[60 * 1024] = '\0';
-	EXPECT(DMUC_RESULT_INVALID_XML,
-	       dmuc_engine_groupchat(engine, NOW, ROOM, &(dmuc_message){ .nick = "n", .payload = xml }, &verdict));
-	CHECK(verdict == UNWRITTEN);
+	refuse_message(engine, xml);
 	free(xml);
 }
 
