@@ -77,7 +77,9 @@ pub struct Config {
     pub max_remote_occupants: usize,
     /// `dmuc_max_peerhosts`: instances a room may have besides ours. Beyond: not replicated, said to the owner.
     pub max_peerhosts: usize,
-    /// `dmuc_max_stanza_size`: bytes of payload of one presence or message from a peer. Beyond: `policy-violation`.
+    /// `dmuc_max_stanza_size`: bytes of payload of one presence or message, from a peer or from a user here. Beyond:
+    /// `policy-violation`, to the user before anybody sees the message. The default is what Prosody takes from a
+    /// client; services take twice that from each other.
     pub max_stanza_size: usize,
 }
 
@@ -143,7 +145,7 @@ impl Config {
             max_shadows: 1_000,
             max_remote_occupants: 5_000,
             max_peerhosts: 50,
-            max_stanza_size: 65_536,
+            max_stanza_size: 262_144,
         }
     }
 

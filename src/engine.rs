@@ -341,7 +341,12 @@ fn refuse(condition: Condition, text: &str) -> Error {
 fn nick_of<'a>(from: &'a Jid, to: &Jid) -> Result<&'a str, Error> {
     from.resource()
         .filter(|nick| to.resource() == Some(nick))
-        .ok_or_else(|| refuse(Condition::BadRequest, "An occupant has the same nick at every instance"))
+        .ok_or_else(|| {
+            refuse(
+                Condition::BadRequest,
+                "An occupant has the same nick at every instance",
+            )
+        })
 }
 
 /// The bare JID of `jid`, if it has no resource.

@@ -232,10 +232,7 @@ pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> O
     let inbound = match Inbound::parse(xml) {
         Ok(inbound) => inbound,
         Err(error) => {
-            let is_peer = engine
-                .config()
-                .peers
-                .contains_key(&head.from.service());
+            let is_peer = engine.config().peers.contains_key(&head.from.service());
             let verdict = if is_peer {
                 Err(StanzaError::from(error))
             } else {

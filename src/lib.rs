@@ -19,9 +19,9 @@
 //! Panics are bugs. A face catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
 //! this crate must not be built with `panic = "abort"`.
 
+pub mod address;
 #[cfg(feature = "capi")]
 pub mod capi;
-pub mod address;
 pub mod config;
 pub mod engine;
 pub mod error;

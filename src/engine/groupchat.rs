@@ -30,7 +30,15 @@ impl Engine {
         payload: &str,
         keep: bool,
     ) -> Result<Verdict, Error> {
+        let limit = self.config.max_stanza_size;
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        if payload.len() > limit {
+            // No instance would take it: better nobody sees it than only those who are here.
+            return Err(refuse(
+                Condition::PolicyViolation,
+                "The message is larger than this room takes",
+            ));
+        }
         let id = self.ids.uuid();
         // An id that no peer would take must not cost the message.
         let message_id = message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES);

@@ -40,9 +40,7 @@ impl Engine {
         let id = match self.config.room_id {
             RoomIdScheme::Uuid => self.ids.uuid(),
             RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
-            RoomIdScheme::Name => jid
-                .node()
-                .unwrap_or_default().to_owned(),
+            RoomIdScheme::Name => jid.node().unwrap_or_default().to_owned(),
         };
         let Ok(id) = RoomId::new(&id) else { return };
         let mut room = Room::new(jid.clone(), id, self.config.service.clone(), Some(jid.clone()));
@@ -68,8 +66,7 @@ impl Engine {
             services.extend(self.config.peers.keys().cloned());
         } else if room.is_source() {
             let domains = room.locals.values().map(|local| local.jid.domain());
-            services
-                .extend(domains.filter_map(|domain| self.config.peer_of_domain(domain).cloned()));
+            services.extend(domains.filter_map(|domain| self.config.peer_of_domain(domain).cloned()));
         }
         for service in services {
             self.learn_caps(now, &service);
@@ -182,10 +179,7 @@ impl Engine {
         let (is_source, is_started) = (room.is_source(), room.started);
         self.send_presence_to_all(occupant.room, occupant.nick);
         if is_source && is_started && self.config.replicate == Replicate::OnJoin {
-            let peer = self
-                .config
-                .peer_of_domain(occupant.jid.domain())
-                .cloned();
+            let peer = self.config.peer_of_domain(occupant.jid.domain()).cloned();
             if let Some(service) = peer {
                 self.want_instance(now, occupant.room, &service);
             }

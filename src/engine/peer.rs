@@ -190,10 +190,7 @@ impl Engine {
         let (Some(nick), Some(person)) = (&act.actor_nick, &act.actor_jid) else {
             return;
         };
-        if !self
-            .config
-            .is_authoritative(&service_of(asker), person.domain())
-        {
+        if !self.config.is_authoritative(&service_of(asker), person.domain()) {
             return;
         }
         let person = Jid::from(person.clone());
@@ -246,9 +243,7 @@ impl Engine {
             // The source itself, for a module of its server.
             None if act.actor_nick.is_none() && room.is_from_source(asker) => Ok(asker.clone().into()),
             Some(actor)
-                if self
-                    .config
-                    .is_authoritative(&service_of(asker), actor.domain())
+                if self.config.is_authoritative(&service_of(asker), actor.domain())
                     || room.is_from_source(asker) =>
             {
                 Ok(actor.clone().into())

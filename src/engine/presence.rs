@@ -208,8 +208,7 @@ impl Engine {
         // Rights follow a real JID only where the home may name it (DESIGN section 5, G11).
         let is_source = room.is_from_source(home);
         let service = service_of(home);
-        let is_verified =
-            |named: &Jid| is_source || self.config.is_authoritative(&service, named.domain());
+        let is_verified = |named: &Jid| is_source || self.config.is_authoritative(&service, named.domain());
         let affiliation = match new.jid {
             _ if is_source => new.affiliation,
             Some(named) if is_verified(named) => room.affiliation_of(named),

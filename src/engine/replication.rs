@@ -38,7 +38,7 @@ impl Engine {
                 });
                 return;
             }
-            let instance = room.id.at(&service);
+            let instance = room.id.at(service);
             room.instances.insert(instance, Instance::new(Stage::Wanted));
             self.unsaved.insert(jid.clone());
         }
