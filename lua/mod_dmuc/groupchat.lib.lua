@@ -53,6 +53,24 @@ return function (dmuc)
 		stanza:add_direct_child(stanzas.stanza_id(room.jid, id));
 	end
 
+	-- Who is speaking: { stanza, origin, from, stanza as it came }, for the error if the engine does not take it.
+	local speaking = nil;
+	module:hook("muc-occupant-groupchat", function (event)
+		if event.room._dmuc then
+			speaking = { stanza = event.stanza; origin = event.origin; from = event.stanza.attr.from };
+		end
+	end, -1000);
+
+	local function told(stanza, room, err_type, condition, text)
+		module:log("info", "Refused a message of %s: %s", stanza.attr.from, condition);
+		if speaking and speaking.stanza == stanza then
+			local reply = st.error_reply(stanza, err_type, condition, text, room.jid);
+			reply.attr.from, reply.attr.to = room.jid, speaking.from;
+			speaking.origin.send(reply);
+		end
+		return true;
+	end
+
 	-- After mod_muc_mam (1) has removed forged ids, before the history (0).
 	module:hook("muc-broadcast-message", function (event)
 		local room, stanza = event.room, event.stanza;
@@ -69,7 +87,10 @@ return function (dmuc)
 		end
 		if not nick or not room._dmuc.locals[stanza.attr.from] then return; end
 		local is_kept, is_historic = is_worth_keeping(room, stanza);
-		local verdict, id = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id, stanzas.payload(stanza, room.jid), is_kept);
+		local verdict, id, condition, text = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id,
+			stanzas.payload(stanza, room.jid), is_kept);
+		-- What would not reach everybody reaches nobody, and who said it is told.
+		if not verdict then return told(stanza, room, id, condition, text); end
 		if verdict ~= "accepted" then return; end
 		stamp(room, stanza, is_kept and id or nil, is_historic);
 		at_hand[id] = stanza;
@@ -128,12 +149,8 @@ return function (dmuc)
 		return true;
 	end, 30);
 
-	-- Our own additions are not for clients to make.
-	module:hook("muc-occupant-groupchat", function (event)
-		if event.room._dmuc and stanzas.has_ours(event.stanza) then
-			stanzas.strip(event.stanza, { [dmuc.xmlns] = true; [dmuc.xmlns_ours] = true });
-		end
-	end, 40);
+	module:hook("muc-occupant-groupchat", stanzas.only_theirs, 40);
+	module:hook("muc-private-message", stanzas.only_theirs, 40);
 
 	local function refuse(origin, stanza, room_jid, err_type, condition, text)
 		module:log("warn", "Refused message from %s for %s: %s (%s)", stanza.attr.from, room_jid, condition, text);

@@ -85,8 +85,8 @@ return function (dmuc)
 		if action.occupant_id then pr:add_direct_child(stanzas.occupant_id(action.occupant_id)); end
 
 		local remote = presence.remote_of(room, action);
-		-- A roster repeats what people here have seen already.
-		if action.payload and is_shown(room, occupant, session, remote, action.role, pr) then return; end
+		-- A roster repeats what people here have seen already, and so does a home of a change of affiliation.
+		if is_shown(room, occupant, session, remote, action.role, pr) then return; end
 		local prev_role = occupant and occupant.role;
 		local is_new = not occupant;
 		-- Without a real JID that is known to be true an occupant is nobody in particular.
@@ -147,14 +147,17 @@ return function (dmuc)
 				x:tag("status", { code = ("%03d"):format(code) }):up();
 			end
 			local actor = action.actor and room._occupants[room.jid.."/"..action.actor];
-			-- Only a local actor's JID leads back to a nick without showing how it takes part.
-			actor = actor and rooms.local_session(room, actor);
+			actor = actor and (rooms.local_session(room, actor) or rooms.remote_session(room, actor));
 			room:publicise_occupant_status(occupant, x, action.new_nick, actor, action.reason, prev_role);
 		end
 		remotes[session] = nil;
 		if not is_silent then
 			module:fire_event("muc-occupant-left", { room = room; nick = nick_jid; occupant = occupant });
 		end
+	end
+
+	for _, event_name in ipairs { "muc-occupant-pre-join"; "muc-occupant-pre-change"; "muc-occupant-pre-leave" } do
+		module:hook(event_name, stanzas.only_theirs, 1000);
 	end
 
 	-- Somebody here lost a nick clash: a forced change of nick (303, then 210), never a kick (G8).

@@ -45,6 +45,11 @@ return function (dmuc)
 		return false;
 	end
 
+	-- Events of mod_muc with a stanza from a client: our own additions are not for clients to make.
+	function stanzas.only_theirs(event)
+		if event.room._dmuc and stanzas.has_ours(event.stanza) then stanzas.strip(event.stanza, ours); end
+	end
+
 	-- The children as text, in the context of jabber:client: what the engine calls a payload.
 	function stanzas.payload(stanza, by)
 		local parts, n = {}, 0;

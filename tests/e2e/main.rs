@@ -1,12 +1,14 @@
 //! End to end: real Prosody servers, real client connections.
 
 mod asking;
+mod bad_input;
 mod creating;
 mod finding;
 mod joining;
+mod payloads;
+mod presences;
 mod redirects;
 mod refusals;
-mod presences;
 mod replicating;
 mod stage;
 mod story;

@@ -1,10 +1,11 @@
 //! Presence of occupants at every instance: changes, leaving, nicks, several clients, self-ping.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Element, Federation, Storage, Version, code_list, error_condition, stanza, to_string};
+use dmuc_testbed::{Element, Federation, Storage, Version, code_list, error_condition, to_string};
 
 use crate::stage::{
-    CLIENT, Item, MUC_USER, Person, company, gathered, occupant_id, once_from, payload, quiet, raise, traffic,
+    CLIENT, Item, MUC_USER, Person, children, company, gathered, occupant_id, once_from, payload, quiet,
+    raise, traffic,
 };
 use crate::support::from;
 
@@ -50,8 +51,7 @@ async fn a_changed_presence_is_seen_everywhere(fed: &Federation) -> Result<()> {
                 sender.sees(&sender.nick)
             ))
             .await?;
-        let sent = stanza(&format!("<presence>{content}</presence>"))?;
-        let sent: Vec<String> = sent.children().map(to_string).collect();
+        let sent = children(content)?;
         let own = occupant_id(&sender.joined.self_presence)?;
         for viewer in &people {
             let seen = presence_of(viewer, &sender.nick).await?;

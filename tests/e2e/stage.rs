@@ -261,11 +261,34 @@ pub fn payload(message: &Element) -> Vec<String> {
             || ((c.is("stanza-id", STANZA_ID)) && c.attr("by") == Some(room))
             || (c.is("delay", DELAY) && c.attr("from") == Some(room))
     };
-    message.children().filter(|c| !added(c)).map(to_string).collect()
+    message.children().filter(|c| !added(c)).map(canonical).collect()
 }
 
 /// Children given as XML, in the same canonical text.
 pub fn children(xml: &str) -> Result<Vec<String>> {
     let parsed = stanza(&format!("<message>{xml}</message>"))?;
-    Ok(parsed.children().map(to_string).collect())
+    Ok(parsed.children().map(canonical).collect())
+}
+
+/// An element as text in which prefixes and the order of attributes do not matter.
+fn canonical(element: &Element) -> String {
+    let mut attributes: Vec<String> = element
+        .attrs()
+        .iter()
+        .map(|((ns, name), value)| format!(" {{{ns}}}{name}={value:?}"))
+        .collect();
+    attributes.sort();
+    let content: String = element
+        .nodes()
+        .map(|node| {
+            node.as_element()
+                .map_or_else(|| node.as_text().unwrap_or_default().to_owned(), canonical)
+        })
+        .collect();
+    format!(
+        "<{{{}}}{}{}>{content}</>",
+        element.ns(),
+        element.name(),
+        attributes.concat()
+    )
 }
