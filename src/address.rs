@@ -171,6 +171,9 @@ fn as_it_stands(text: &str) -> Result<String, AddressError> {
         None => (None, bare),
     };
     let domain = jid::BareJid::new(domain).map_err(|_| AddressError)?;
+    if domain.node().is_some() {
+        return Err(AddressError); // a second '@'
+    }
     let fits = |part: &str| {
         (1..=MAX_PART_BYTES).contains(&part.len())
             && !part.chars().any(|c| c.is_control() || is_prohibited(c))
@@ -347,6 +350,7 @@ mod tests {
             "/c",
             "a@b/",
             "a b@c",
+            "a@b@c",
             "🦊 @c",
             "🦊\"@c",
             "a@b/🦊\u{7}",
