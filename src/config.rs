@@ -234,7 +234,7 @@ impl Config {
             "dmuc_max_stanza_size",
             &mut config.max_stanza_size,
             1_024,
-            10_485_760,
+            crate::wire::limits::MAX_PAYLOAD_BYTES as u64,
         )?;
         Ok(config)
     }
