@@ -1,7 +1,7 @@
 //! What people do in a simulation, each deed rolled against what there is at the time.
 
-use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::address::BareJid;
+use dmuc::wire::{Affiliation, Form, Role};
 
 use crate::plan::Deed;
 use crate::support::dice::Dice;

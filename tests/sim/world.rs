@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::Config;
-use dmuc::wire::Affiliation;
 use dmuc::address::BareJid;
+use dmuc::wire::Affiliation;
 
 use crate::check::{Checkers, View, compare};
 use crate::plan::{Deed, Plan, Step};

@@ -1,8 +1,8 @@
 //! What happened, in order: the one stream that checkers read.
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::engine::Notice;
 use dmuc::wire::{Affiliation, Role, StanzaError};
-use dmuc::address::{BareJid, Jid};
 
 /// Something that happened in the modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]

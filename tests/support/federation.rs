@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::config::RoomIdScheme;
 use dmuc::wire::{
     Affiliation, Condition, Form, Iq, IqBody, Message, MessageKind, Presence, PresenceKind, Request, Role,
     Stanza, StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Config, Now};
-use dmuc::address::{BareJid, Jid};
 
 use super::dice::Dice;
 use super::event::{Crossing, Event};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::engine::{Departure, Notice, Occupant as EngineOccupant};
 use dmuc::wire::{Affiliation, Role, StanzaError};
 use dmuc::{Config, Engine, Error, Input, Now, Snapshot, Verdict};
-use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen, SeenMessage, Turn};
 use super::room::{Archived, HostRoom, Listed, Local};

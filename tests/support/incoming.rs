@@ -1,12 +1,12 @@
 //! Stanzas from peers, taken apart into inputs as the Lua shim does.
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::engine::PeerPresence;
 use dmuc::wire::{
     Condition, DiscoInfo, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request,
     Response, Stanza, StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Error, Input, Verdict};
-use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen};
 use super::host::Host;
@@ -228,11 +228,7 @@ impl Host {
         id: Option<String>,
         occupant_id: Option<String>,
     ) {
-        let nick = message
-            .from
-            .resource()
-            .map(str::to_owned)
-            .unwrap_or_default();
+        let nick = message.from.resource().map(str::to_owned).unwrap_or_default();
         let archived = Archived {
             stanza_id: id.clone().unwrap_or_default(),
             nick,

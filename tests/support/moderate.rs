@@ -1,9 +1,9 @@
 //! What owners, admins and moderators do: configuration, affiliations, roles.
 
 use dmuc::Input;
+use dmuc::address::BareJid;
 use dmuc::engine::Departure;
 use dmuc::wire::{Act, ActKind, Affiliation, Form, Role};
-use dmuc::address::BareJid;
 
 use super::event::Seen;
 use super::host::Host;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dmuc::address::{BareJid, FullJid};
 use dmuc::engine::Departure;
 use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::{Input, Verdict};
-use dmuc::address::{BareJid, FullJid};
 
 use super::event::{Event, Seen, SeenMessage, Turn};
 use super::host::Host;

@@ -1,9 +1,9 @@
 //! The engine's actions, performed as the Lua shim performs them.
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::engine::RemoteOccupant;
 use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, StanzaError, write_iq};
 use dmuc::{Action, Input};
-use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen, Turn};
 use super::host::Host;

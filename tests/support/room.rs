@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::address::{BareJid, FullJid, Jid};
+use dmuc::wire::{Affiliation, Form, Role};
 use sha2::{Digest, Sha256};
 
 use super::event::Seen;
@@ -92,9 +92,7 @@ impl HostRoom {
     pub fn affiliation_of(&self, user: &BareJid) -> Affiliation {
         let listed = |jid: &BareJid| self.affiliations.get(jid).map(|entry| entry.affiliation);
         listed(user)
-            .or_else(|| {
-                listed(&user.service()).filter(|domain| *domain == Affiliation::Outcast)
-            })
+            .or_else(|| listed(&user.service()).filter(|domain| *domain == Affiliation::Outcast))
             .unwrap_or_default()
     }
 

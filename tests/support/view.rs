@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dmuc::wire::{Affiliation, Role};
 use dmuc::address::BareJid;
+use dmuc::wire::{Affiliation, Role};
 
 use super::event::{Crossing, Event, Seen, SeenMessage};
 use super::federation::Federation;
@@ -166,9 +166,7 @@ impl Federation {
                 from: sender,
                 to: target,
                 what,
-            } if sender.service() == from && target.service() == to => {
-                Some(what.clone())
-            }
+            } if sender.service() == from && target.service() == to => Some(what.clone()),
             _ => None,
         });
         crossed.collect()

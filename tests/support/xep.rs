@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::wire::{
     Affiliation, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Response, Role,
     Stanza, datetime, escaped,
 };
-use dmuc::address::{BareJid, Jid};
 
 use super::event::{Event, Seen, SeenMessage};
 use super::incoming::subject_of;

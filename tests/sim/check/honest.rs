@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use dmuc::address::BareJid;
 use dmuc::engine::Notice;
 use dmuc::wire::Condition;
-use dmuc::address::BareJid;
 
 use crate::support::event::Event;
 use crate::support::federation::crossing;

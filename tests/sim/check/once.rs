@@ -33,10 +33,7 @@ impl Once {
             Crossing::Message { payload } => self.messages.insert((payload.clone(), target)),
             Crossing::Subject { text } => self.subjects.insert((text.clone(), sender, target)),
             Crossing::Presence { .. } => {
-                let nick = from
-                    .resource()
-                    .map(|nick| nick.as_str().to_owned())
-                    .unwrap_or_default();
+                let nick = from.resource().map(str::to_owned).unwrap_or_default();
                 self.presences.insert((sender, nick, target))
             }
             _ => true,
