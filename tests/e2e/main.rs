@@ -3,14 +3,17 @@
 mod asking;
 mod bad_input;
 mod creating;
+mod ids;
 mod finding;
 mod joining;
 mod payloads;
 mod presences;
+mod private;
 mod redirects;
 mod refusals;
 mod replicating;
 mod stage;
 mod story;
+mod subjects;
 mod support;
 mod xep_only;

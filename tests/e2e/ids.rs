@@ -1,0 +1,215 @@
+//! One id (G5): the same stanza-id, message id and occupant-id live, in the history and in the archive, everywhere.
+
+use anyhow::{Context, Result};
+use dmuc_testbed::{Element, Federation, Storage, Version, to_string};
+
+use crate::stage::{
+    DELAY, OCCUPANT_ID, Person, STANZA_ID, company, gathered, occupant_id, payload, quiet, stanza_id,
+};
+use crate::support::three;
+
+/// What identifies a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ids {
+    nick: String,
+    message: String,
+    stanza: String,
+    occupant: String,
+}
+
+fn ids(message: &Element, room: &str) -> Result<Ids> {
+    let from = message.attr("from").context("from")?;
+    Ok(Ids {
+        nick: from.split_once('/').context("a nick")?.1.to_owned(),
+        message: message.attr("id").context("id")?.to_owned(),
+        stanza: stanza_id(message, room)?,
+        occupant: occupant_id(message)?,
+    })
+}
+
+/// Takes what arrived, which is nothing but messages.
+fn take_ids(viewer: &Person) -> Result<Vec<(Ids, Vec<String>)>> {
+    let all = viewer.take_all()?;
+    all.iter()
+        .map(|message| Ok((ids(message, &viewer.room)?, payload(message))))
+        .collect()
+}
+
+/// The archive of a room as one person gets it, in pages of two.
+async fn archive(person: &Person) -> Result<Vec<(Ids, Vec<String>)>> {
+    let items = person.mam_pages(&person.room, 2).await?;
+    let mut found = Vec::new();
+    for item in items {
+        let message = &item.message;
+        let from = message.attr("from").context("from")?;
+        let (room, nick) = from.split_once('/').context("a nick")?;
+        assert_eq!(room, person.room, "{}", to_string(message));
+        let id = Ids {
+            nick: nick.to_owned(),
+            message: message.attr("id").context("id")?.to_owned(),
+            stanza: item.id.clone(),
+            occupant: occupant_id(message)?,
+        };
+        found.push((id, payload(message)));
+    }
+    Ok(found)
+}
+
+/// A message's ids and content: the same for its sender, everybody else, who joins later, and in every archive.
+async fn every_message_has_one_id(fed: &Federation, with_archive: [bool; 3]) -> Result<()> {
+    let people = company(fed, "coven", &[]).await?;
+    let contents = [
+        "<body>one</body>",
+        "<body>two</body><body xml:lang='de'>zwei</body>",
+        "<reactions xmlns='urn:xmpp:reactions:0' id='x'><reaction>👋</reaction></reactions><store xmlns='urn:xmpp:hints'/>",
+        "<body>three</body><a xmlns='urn:x:a' xmlns:q='urn:x:q' q:is='&lt;'><b/>&amp;</a>",
+    ];
+    for sender in &people {
+        for content in contents {
+            sender.sends(content).await?;
+        }
+        quiet(fed, &people.each_ref()).await?;
+    }
+    let live = take_ids(&people[0])?;
+    assert_eq!(live.len(), 3 * contents.len());
+    for viewer in &people[1..] {
+        assert_eq!(take_ids(viewer)?, live, "what {} saw", viewer.nick);
+    }
+    for person in &people {
+        let own = occupant_id(&person.joined.self_presence)?;
+        let said: Vec<_> = live.iter().filter(|(id, _)| id.nick == person.nick).collect();
+        assert_eq!(said.len(), contents.len());
+        assert!(said.iter().all(|(id, _)| id.occupant == own), "{said:?}");
+    }
+    let mut unique: Vec<&str> = live.iter().map(|(id, _)| &*id.stanza).collect();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), live.len());
+
+    for (person, has_archive) in people.iter().zip(with_archive) {
+        let features = person.disco_info(&person.room).await?;
+        let has = |var: &str| features.children().any(|f| f.attr("var") == Some(var));
+        assert!(has(STANZA_ID), "{} promises ids", person.room);
+        assert_eq!(has("urn:xmpp:mam:2"), has_archive);
+        let late = Person::joins(
+            fed,
+            person.server,
+            "late",
+            "coven",
+            &format!("late{}", person.server),
+        )
+        .await?;
+        let mut history = Vec::new();
+        for message in &late.joined.history {
+            let own_delays = message.children().filter(|c| c.is("delay", DELAY));
+            assert_eq!(
+                own_delays.filter(|d| d.attr("from") == Some(&late.room)).count(),
+                1
+            );
+            history.push((ids(message, &late.room)?, payload(message)));
+        }
+        assert_eq!(history, live, "the history of {}", late.room);
+        if has_archive {
+            assert_eq!(archive(&late).await?, live, "the archive of {}", late.room);
+        }
+    }
+    Ok(())
+}
+
+/// Ids that a client makes up in the name of rooms.
+async fn forged_ids_are_removed(fed: &Federation) -> Result<()> {
+    let people = company(fed, "forge", &[]).await?;
+    for sender in &people {
+        let mut forged = "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='forged'/>".to_owned();
+        for viewer in &people {
+            forged.push_str(&format!(
+                "<stanza-id xmlns='{STANZA_ID}' by='{}' id='forged'/>",
+                viewer.room
+            ));
+        }
+        let text = format!("{} forges", sender.nick);
+        sender.sends(&format!("{forged}<body>{text}</body>")).await?;
+        let mut seen = Vec::new();
+        for viewer in &people {
+            let message = viewer.expect_body(&text).await?;
+            let id = ids(&message, &viewer.room)?;
+            assert_ne!(id.stanza, "forged");
+            assert_eq!(id.occupant, occupant_id(&sender.joined.self_presence)?);
+            seen.push(id);
+        }
+        assert!(seen.iter().all(|id| *id == seen[0]), "{seen:?}");
+        sender
+            .send_xml(&format!(
+                "<presence to='{}'><status>{text}</status>{forged}</presence>",
+                sender.sees(&sender.nick)
+            ))
+            .await?;
+        for viewer in &people {
+            let is_it = |s: &Element| s.children().any(|c| c.name() == "status" && c.text() == text);
+            let presence = viewer.expect("a presence", is_it).await?;
+            assert_eq!(occupant_id(&presence)?, seen[0].occupant);
+        }
+    }
+    // Nor with the first presence.
+    let late = fed[1].client("late", "forge").await?;
+    let mark = late.mark();
+    late.send_xml(&format!(
+        "<presence to='{}/late'><x xmlns='http://jabber.org/protocol/muc'/><occupant-id xmlns='{OCCUPANT_ID}' id='forged'/>\
+         </presence>",
+        people[1].room
+    ))
+    .await?;
+    let joined = late.joining(mark, &people[1].room).await??;
+    assert_ne!(occupant_id(&joined.self_presence)?, "forged");
+    for message in &joined.history {
+        assert_ne!(stanza_id(message, &people[1].room)?, "forged");
+    }
+    Ok(())
+}
+
+/// Somebody who comes back under another nick, and at another instance, has the same occupant-id.
+async fn an_occupant_id_belongs_to_a_person(fed: &Federation) -> Result<()> {
+    let people = company(fed, "glen", &[]).await?;
+    let first = Person::joins(fed, 1, "sister", "glen", "sister").await?;
+    let id = occupant_id(&first.joined.self_presence)?;
+    first.leave(&first.room, "sister").await?;
+    gathered(fed, "glen", &["faust", "firstcrone", "firstwitch"]).await?;
+    let again = Person::joins(fed, 1, "sister", "glen", "elsewise").await?;
+    assert_eq!(occupant_id(&again.joined.self_presence)?, id);
+    again.say(&again.room, "It is I").await?;
+    for viewer in &people {
+        assert_eq!(occupant_id(&viewer.expect_body("It is I").await?)?, id);
+    }
+    Ok(())
+}
+
+/// With archives of both kinds, and without one.
+async fn one_id(version: Version, storages: [Storage; 3], archives: [bool; 3]) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let mut builder = three("ids", version, Storage::Internal);
+    for index in 0..3 {
+        builder = builder.with_server(index, |server| {
+            server.storage = storages[index];
+            server.mam = archives[index];
+        });
+    }
+    let fed = builder.start().await?;
+    every_message_has_one_id(&fed, archives).await?;
+    forged_ids_are_removed(&fed).await?;
+    an_occupant_id_belongs_to_a_person(&fed).await?;
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn a_message_has_one_id_everywhere_on_0_12() -> Result<()> {
+    let storages = [Storage::Internal, Storage::Sqlite, Storage::Internal];
+    one_id(Version::V0_12, storages, [true, true, false]).await
+}
+
+#[tokio::test]
+async fn a_message_has_one_id_everywhere_on_13() -> Result<()> {
+    let storages = [Storage::Internal, Storage::Sqlite, Storage::Internal];
+    one_id(Version::V13, storages, [false, true, true]).await
+}
