@@ -40,7 +40,9 @@ return function (dmuc)
 		local verdict, err_type, condition, text = dmuc.feed("peer_iq", from, to, stanza.attr.type, stanza.attr.id,
 			tostring(payload), taken);
 		if not verdict then
-			module:log("warn", "Refused <%s/> from %s: %s (%s)", payload.name, from, condition, text);
+			-- What a peer does wrong is for the administrator to see; anybody else may send anything.
+			module:log(requests.is_peer(from) and "warn" or "info", "Refused <%s/> from %s: %s (%s)",
+				payload.name, from, condition, text);
 			origin.send(st.error_reply(stanza, err_type, condition, text, to));
 		end
 		return true;

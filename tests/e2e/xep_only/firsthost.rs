@@ -122,7 +122,8 @@ async fn its_room_has_a_shadow_here(version: Version, storage: Storage) -> Resul
         ("whois", "moderators"),
     ];
     fills(&peer, AT_ROOMS, &fields).await?;
-    peer.says(HEATH, AT_ROOMS, "foo", "subject1", "<subject>Fire burn</subject>").await?;
+    peer.says(HEATH, AT_ROOMS, "foo", "subject1", "<subject>Fire burn</subject>")
+        .await?;
     peer.has_nothing_more().await?;
 
     let items = to_string(&witch.disco_items(ROOMS).await?);
@@ -141,7 +142,11 @@ async fn its_room_has_a_shadow_here(version: Version, storage: Storage) -> Resul
     assert_eq!(source.as_deref(), Some(HEATH));
 
     let joined = witch.join(AT_ROOMS, "firstwitch").await?;
-    let mut present: Vec<_> = joined.presences.iter().map(|p| (p.attr("from"), ranks(p))).collect();
+    let mut present: Vec<_> = joined
+        .presences
+        .iter()
+        .map(|p| (p.attr("from"), ranks(p)))
+        .collect();
     present.sort();
     let nick = |nick: &str| format!("{AT_ROOMS}/{nick}");
     assert_eq!(
@@ -153,11 +158,17 @@ async fn its_room_has_a_shadow_here(version: Version, storage: Storage) -> Resul
         ]
     );
     ensure!(
-        joined.presences.iter().all(|p| !to_string(p).contains("jid='crone1")),
+        joined
+            .presences
+            .iter()
+            .all(|p| !to_string(p).contains("jid='crone1")),
         "the room is semi-anonymous"
     );
     assert_eq!(ranks(&joined.self_presence), Some(("none", "participant")));
-    assert_eq!(joined.history_bodies(), ["Message 1.", "Message 2.", "Message 3."]);
+    assert_eq!(
+        joined.history_bodies(),
+        ["Message 1.", "Message 2.", "Message 3."]
+    );
     for (message, second) in joined.history.iter().zip([37, 43, 49]) {
         let delay = message.get_child("delay", "urn:xmpp:delay").context("a delay")?;
         let stamp = delay.attr("stamp").context("a stamp")?;
@@ -209,8 +220,10 @@ async fn slips(peer: &Peer) -> Result<()> {
     );
     // "Peerhost Acknowledges Receipt of Room History": results to nothing, with ids of ours and of its own.
     for id in ["history1", "config1", "dmuc-00000000-0000-4000-8000-000000000000"] {
-        peer.send(&format!("<iq to='{AT_ROOMS}' id='{id}' from='{HEATH}' type='result'/>"))
-            .await?;
+        peer.send(&format!(
+            "<iq to='{AT_ROOMS}' id='{id}' from='{HEATH}' type='result'/>"
+        ))
+        .await?;
     }
     // "Firsthost Reports New Peerhost", which does not say which.
     let answer = peer
@@ -224,8 +237,10 @@ async fn slips(peer: &Peer) -> Result<()> {
         &format!("<iq from='{ROOMS}' id='ph1' to='{PEER}' type='result'/>"),
     )?;
     // A presence without the muc#user element is a presence all the same; so is one with nothing in its item.
-    peer.send(&format!("<presence from='{HEATH}/hecate' to='{AT_ROOMS}/hecate'/>"))
-        .await?;
+    peer.send(&format!(
+        "<presence from='{HEATH}/hecate' to='{AT_ROOMS}/hecate'/>"
+    ))
+    .await?;
     peer.enters(HEATH, AT_ROOMS, "lennox", "").await?;
     // It starts over: acknowledged as before.
     let answer = peer
@@ -247,7 +262,12 @@ async fn its_two_shadows_talk_to_each_other(version: Version, storage: Storage) 
     let peer = Peer::connect(&fed).await?;
     for (service, shadow) in [(ROOMS, AT_ROOMS), (super::script::CHAT, AT_CHAT)] {
         replicates(&peer, service).await?;
-        fills(&peer, shadow, &[("roomname", "A Dark Cave"), ("changesubject", "1")]).await?;
+        fills(
+            &peer,
+            shadow,
+            &[("roomname", "A Dark Cave"), ("changesubject", "1")],
+        )
+        .await?;
     }
     let witch = fed[1].client("somewitch", "mobile").await?;
     witch.join(AT_ROOMS, "firstwitch").await?;
@@ -270,7 +290,10 @@ async fn its_two_shadows_talk_to_each_other(version: Version, storage: Storage) 
     }
     let crone = fed[0].client("crone2", "desktop").await?;
     let joined = crone.join(AT_CHAT, "secondcrone").await?;
-    assert_eq!(joined.history_bodies(), ["Message 1.", "Message 2.", "Message 3."]);
+    assert_eq!(
+        joined.history_bodies(),
+        ["Message 1.", "Message 2.", "Message 3."]
+    );
     peer.take("the crone", from(AT_CHAT, "secondcrone")).await?;
     witch.expect("the crone", from(AT_ROOMS, "secondcrone")).await?;
     for (speaker, room, nick, text) in [
@@ -292,13 +315,18 @@ async fn its_two_shadows_talk_to_each_other(version: Version, storage: Storage) 
         crone.expect_body(text).await?;
     }
     for room in [AT_ROOMS, AT_CHAT] {
-        peer.says(HEATH, room, "foo", "m9", "<body>Message 4.</body>").await?;
+        peer.says(HEATH, room, "foo", "m9", "<body>Message 4.</body>")
+            .await?;
     }
     let mut ids = Vec::new();
     for (client, room) in [(&witch, AT_ROOMS), (&crone, AT_CHAT)] {
         let message = client.expect_body("Message 4.").await?;
         let id = message.children().find(|c| c.is("stanza-id", "urn:xmpp:sid:0"));
-        ensure!(id.and_then(|c| c.attr("by")) == Some(room), "{}", to_string(&message));
+        ensure!(
+            id.and_then(|c| c.attr("by")) == Some(room),
+            "{}",
+            to_string(&message)
+        );
         ids.extend(id.and_then(|c| c.attr("id").map(str::to_owned)));
     }
     ensure!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
@@ -307,11 +335,16 @@ async fn its_two_shadows_talk_to_each_other(version: Version, storage: Storage) 
     for client in [&witch, &crone] {
         client.sync().await?;
         let twice = client.drain_matching(|s| dmuc_testbed::body(s).is_some());
-        ensure!(twice.is_empty(), "{:?}", twice.iter().map(to_string).collect::<Vec<_>>());
+        ensure!(
+            twice.is_empty(),
+            "{:?}",
+            twice.iter().map(to_string).collect::<Vec<_>>()
+        );
     }
     // Somebody leaves: everybody else sees it, and the peer once per shadow that somebody was in.
     crone.leave(AT_CHAT, "secondcrone").await?;
-    peer.take("the crone leaving", from(AT_CHAT, "secondcrone")).await?;
+    peer.take("the crone leaving", from(AT_CHAT, "secondcrone"))
+        .await?;
     let gone = witch
         .expect("the crone leaving", |s| {
             from(AT_ROOMS, "secondcrone")(s) && s.attr("type") == Some("unavailable")

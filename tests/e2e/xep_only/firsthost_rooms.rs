@@ -1,7 +1,9 @@
 //! Life in a room whose source is at a peer that speaks only the XEP's text.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, code_list, error_condition, to_string};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, body, code_list, error_condition, to_string,
+};
 
 use super::firsthost::{AT_ROOMS, HEATH, config, fills, ranks, replicates, roster};
 use super::script::{Peer, ROOMS, with_peer};
@@ -20,7 +22,12 @@ struct Shadow {
 }
 
 impl Shadow {
-    async fn raise(label: &str, version: Version, storage: Storage, fields: &[(&str, &str)]) -> Result<Shadow> {
+    async fn raise(
+        label: &str,
+        version: Version,
+        storage: Storage,
+        fields: &[(&str, &str)],
+    ) -> Result<Shadow> {
         let fed = with_peer(label, version, storage).start().await?;
         let peer = Peer::connect(&fed).await?;
         replicates(&peer, ROOMS).await?;
@@ -49,7 +56,8 @@ impl Shadow {
 fn subject(text: &str) -> impl Fn(&Element) -> bool + use<'_> {
     move |s| {
         s.is("message", "jabber:client")
-            && s.get_child("subject", "jabber:client").is_some_and(|s| s.text() == text)
+            && s.get_child("subject", "jabber:client")
+                .is_some_and(|s| s.text() == text)
     }
 }
 
@@ -59,8 +67,11 @@ async fn its_people_and_ours_talk(version: Version, storage: Storage) -> Result<
         return Ok(());
     }
     let shadow = Shadow::raise("xep-heath", version, storage, &[("changesubject", "1")]).await?;
-    let Shadow { peer, witch, hecate, .. } = &shadow;
-    peer.says(HEATH, AT_ROOMS, "baz", "m4", "<body>Message 4.</body>").await?;
+    let Shadow {
+        peer, witch, hecate, ..
+    } = &shadow;
+    peer.says(HEATH, AT_ROOMS, "baz", "m4", "<body>Message 4.</body>")
+        .await?;
     for client in [witch, hecate] {
         let message = client.expect_body("Message 4.").await?;
         assert_eq!(message.attr("from"), Some(&*format!("{AT_ROOMS}/baz")));
@@ -68,7 +79,9 @@ async fn its_people_and_ours_talk(version: Version, storage: Storage) -> Result<
     }
     // A subject is wished for here and decided there.
     witch.set_subject(AT_ROOMS, "Double, double").await?;
-    let wish = peer.take("the wish for a subject", subject("Double, double")).await?;
+    let wish = peer
+        .take("the wish for a subject", subject("Double, double"))
+        .await?;
     assert_eq!(wish.attr("from"), Some(&*format!("{AT_ROOMS}/firstwitch")));
     assert_eq!(wish.attr("to"), Some(&*format!("{HEATH}/firstwitch")));
     witch.sync().await?;
@@ -76,7 +89,14 @@ async fn its_people_and_ours_talk(version: Version, storage: Storage) -> Result<
         witch.drain_matching(subject("Double, double")).is_empty(),
         "the source has not decided yet"
     );
-    peer.says(HEATH, AT_ROOMS, "firstwitch", "s1", "<subject>Double, double</subject>").await?;
+    peer.says(
+        HEATH,
+        AT_ROOMS,
+        "firstwitch",
+        "s1",
+        "<subject>Double, double</subject>",
+    )
+    .await?;
     for client in [witch, hecate] {
         let told = client.expect("the subject", subject("Double, double")).await?;
         assert_eq!(told.attr("from"), Some(&*format!("{AT_ROOMS}/firstwitch")));
@@ -92,15 +112,23 @@ async fn its_people_and_ours_talk(version: Version, storage: Storage) -> Result<
     for client in [witch, hecate] {
         client.sync().await?;
         let more = client.drain_matching(|s| body(s).is_some());
-        ensure!(more.is_empty(), "{:?}", more.iter().map(to_string).collect::<Vec<_>>());
+        ensure!(
+            more.is_empty(),
+            "{:?}",
+            more.iter().map(to_string).collect::<Vec<_>>()
+        );
     }
     shadow.ends().await
 }
 
 async fn whisper(peer: &Peer, witch: &Client) -> Result<()> {
-    witch.say_privately(AT_ROOMS, "foo", "Is there anybody there?").await?;
+    witch
+        .say_privately(AT_ROOMS, "foo", "Is there anybody there?")
+        .await?;
     let whisper = peer
-        .take("a private message", |s| body(s).as_deref() == Some("Is there anybody there?"))
+        .take("a private message", |s| {
+            body(s).as_deref() == Some("Is there anybody there?")
+        })
         .await?;
     assert_eq!(whisper.attr("type"), Some("chat"));
     assert_eq!(whisper.attr("from"), Some(&*format!("{AT_ROOMS}/firstwitch")));
@@ -117,11 +145,15 @@ async fn whisper(peer: &Peer, witch: &Client) -> Result<()> {
         .send_xml(&format!("<iq type='get' to='{AT_ROOMS}/foo'>{version}</iq>"))
         .await?;
     let question = peer
-        .take("a question", |s| s.get_child("query", "jabber:iq:version").is_some())
+        .take("a question", |s| {
+            s.get_child("query", "jabber:iq:version").is_some()
+        })
         .await?;
     assert_eq!(question.attr("to"), Some(&*format!("{HEATH}/foo")));
     peer.refuse(&question, "cancel", "service-unavailable").await?;
-    let answer = witch.expect("the answer", |s| s.attr("id") == Some(&*asked)).await?;
+    let answer = witch
+        .expect("the answer", |s| s.attr("id") == Some(&*asked))
+        .await?;
     assert_eq!(error_condition(&answer).as_deref(), Some("service-unavailable"));
     assert_eq!(answer.attr("from"), Some(&*format!("{AT_ROOMS}/foo")));
     let answer = peer
@@ -139,8 +171,14 @@ async fn its_settings_are_followed(version: Version, storage: Storage) -> Result
         return Ok(());
     }
     let shadow = Shadow::raise("xep-settings", version, storage, &[("roomname", "A Dark Cave")]).await?;
-    let Shadow { peer, witch, hecate, .. } = &shadow;
-    let fields = [("roomname", "A Lonely Heath"), ("moderatedroom", "1"), ("membersonly", "0")];
+    let Shadow {
+        peer, witch, hecate, ..
+    } = &shadow;
+    let fields = [
+        ("roomname", "A Lonely Heath"),
+        ("moderatedroom", "1"),
+        ("membersonly", "0"),
+    ];
     let answer = peer.ask(&config("config2", AT_ROOMS, &fields)).await?;
     assert_eq!(answer.attr("type"), Some("result"));
     witch
@@ -149,10 +187,15 @@ async fn its_settings_are_followed(version: Version, storage: Storage) -> Result
         })
         .await?;
     let info = to_string(&witch.disco_info(AT_ROOMS).await?);
-    ensure!(info.contains("A Lonely Heath") && info.contains("muc_moderated"), "{info}");
+    ensure!(
+        info.contains("A Lonely Heath") && info.contains("muc_moderated"),
+        "{info}"
+    );
     // Nobody here has rights that the source has not given.
     let form = witch
-        .iq_xml(&format!("<iq type='get' to='{AT_ROOMS}'><query xmlns='{MUC_OWNER}'/></iq>"))
+        .iq_xml(&format!(
+            "<iq type='get' to='{AT_ROOMS}'><query xmlns='{MUC_OWNER}'/></iq>"
+        ))
         .await?;
     assert_eq!(error_condition(&form).as_deref(), Some("forbidden"));
     let lists = "<item affiliation='owner' jid='somewitch@macbeth.lit'/>\
@@ -166,7 +209,9 @@ async fn its_settings_are_followed(version: Version, storage: Storage) -> Result
         .await?;
     ensure!(code_list(&raised).contains(&110), "{}", to_string(&raised));
     let banned = hecate
-        .expect("the ban", |s| from(AT_ROOMS, "hecate")(s) && s.attr("type") == Some("unavailable"))
+        .expect("the ban", |s| {
+            from(AT_ROOMS, "hecate")(s) && s.attr("type") == Some("unavailable")
+        })
         .await?;
     ensure!(code_list(&banned).contains(&301), "{}", to_string(&banned));
     let told = peer
@@ -189,7 +234,10 @@ async fn its_settings_are_followed(version: Version, storage: Storage) -> Result
              <field var='muc#roomconfig_roomname'><value>Mine</value></field></x></query></iq>"
         ))
         .await?;
-    assert_eq!(error_condition(&refused).as_deref(), Some("feature-not-implemented"));
+    assert_eq!(
+        error_condition(&refused).as_deref(),
+        Some("feature-not-implemented")
+    );
     let info = to_string(&witch.disco_info(AT_ROOMS).await?);
     ensure!(info.contains("A Lonely Heath"), "{info}");
     // An entry that is missing from the list is none, and somebody missing from the roster has left.
@@ -208,7 +256,9 @@ async fn its_settings_are_followed(version: Version, storage: Storage) -> Result
             .await?;
     }
     let lowered = peer
-        .take("the old rank", |s| from(AT_ROOMS, "firstwitch")(s) && ranks(s).is_some_and(|r| r.0 == "none"))
+        .take("the old rank", |s| {
+            from(AT_ROOMS, "firstwitch")(s) && ranks(s).is_some_and(|r| r.0 == "none")
+        })
         .await?;
     ensure!(lowered.attr("type").is_none(), "{}", to_string(&lowered));
     let back = hecate.join(AT_ROOMS, "hecate").await?;
@@ -225,20 +275,26 @@ async fn its_nicks_come_first(version: Version, storage: Storage) -> Result<()> 
         return Ok(());
     }
     let shadow = Shadow::raise("xep-nicks", version, storage, &[]).await?;
-    let Shadow { peer, witch, hecate, .. } = &shadow;
+    let Shadow {
+        peer, witch, hecate, ..
+    } = &shadow;
     peer.send(&format!(
         "<presence type='unavailable' from='{HEATH}/baz' to='{AT_ROOMS}/baz'><x xmlns='{MUC_USER}'>\
          <item affiliation='none' role='participant' nick='banquo'/><status code='303'/></x></presence>"
     ))
     .await?;
-    peer.enters(HEATH, AT_ROOMS, "banquo", "affiliation='none' role='participant'").await?;
+    peer.enters(HEATH, AT_ROOMS, "banquo", "affiliation='none' role='participant'")
+        .await?;
     let gone = witch.expect("the old nick", from(AT_ROOMS, "baz")).await?;
     ensure!(code_list(&gone).contains(&303), "{}", to_string(&gone));
     witch.expect("the new nick", from(AT_ROOMS, "banquo")).await?;
     // Whose nick is taken at the source gets another one, and stays.
-    peer.enters(HEATH, AT_ROOMS, "hecate", "affiliation='none' role='participant'").await?;
+    peer.enters(HEATH, AT_ROOMS, "hecate", "affiliation='none' role='participant'")
+        .await?;
     let renamed = hecate
-        .expect("the forced change of nick", |s| from(AT_ROOMS, "hecate")(s) && code_list(s).contains(&303))
+        .expect("the forced change of nick", |s| {
+            from(AT_ROOMS, "hecate")(s) && code_list(s).contains(&303)
+        })
         .await?;
     let new = renamed
         .get_child("x", MUC_USER)
@@ -247,11 +303,19 @@ async fn its_nicks_come_first(version: Version, storage: Storage) -> Result<()> 
         .context("the new nick")?
         .to_owned();
     let own = hecate
-        .expect("the own presence", |s| from(AT_ROOMS, &new)(s) && code_list(s).contains(&110))
+        .expect("the own presence", |s| {
+            from(AT_ROOMS, &new)(s) && code_list(s).contains(&110)
+        })
         .await?;
     ensure!(code_list(&own).contains(&210), "{}", to_string(&own));
-    witch.expect("the other hecate", |s| from(AT_ROOMS, "hecate")(s) && s.attr("type").is_none() && ranks(s).is_some()).await?;
-    let old = peer.take("the old nick leaving", from(AT_ROOMS, "hecate")).await?;
+    witch
+        .expect("the other hecate", |s| {
+            from(AT_ROOMS, "hecate")(s) && s.attr("type").is_none() && ranks(s).is_some()
+        })
+        .await?;
+    let old = peer
+        .take("the old nick leaving", from(AT_ROOMS, "hecate"))
+        .await?;
     assert_eq!(old.attr("type"), Some("unavailable"));
     peer.take("the new nick", from(AT_ROOMS, &new)).await?;
     assert_eq!(hecate.self_ping(AT_ROOMS, &new).await?, None);
@@ -260,14 +324,21 @@ async fn its_nicks_come_first(version: Version, storage: Storage) -> Result<()> 
         peer.leaves(HEATH, AT_ROOMS, nick).await?;
         witch
             .expect(&format!("{nick} leaving"), |s| {
-                from(AT_ROOMS, nick)(s) && s.attr("type") == Some("unavailable") && !code_list(s).contains(&303)
+                from(AT_ROOMS, nick)(s)
+                    && s.attr("type") == Some("unavailable")
+                    && !code_list(s).contains(&303)
             })
             .await?;
     }
     witch.say_and_see(AT_ROOMS, "Alone").await?;
-    peer.take("the message", |s| body(s).as_deref() == Some("Alone")).await?;
+    peer.take("the message", |s| body(s).as_deref() == Some("Alone"))
+        .await?;
     hecate.expect_body("Alone").await?;
     shadow.ends().await
 }
 
-on_both_versions!(its_people_and_ours_talk, its_settings_are_followed, its_nicks_come_first);
+on_both_versions!(
+    its_people_and_ours_talk,
+    its_settings_are_followed,
+    its_nicks_come_first
+);

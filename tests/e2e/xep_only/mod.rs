@@ -6,3 +6,7 @@ mod firsthost_rooms;
 mod peerhost;
 mod peerhost_rooms;
 mod script;
+
+pub use firsthost::{AT_CHAT, HEATH, fills};
+pub use peerhost::is_replicated;
+pub use script::{CHAT, PEER, Peer, with_peer};

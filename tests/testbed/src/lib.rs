@@ -56,4 +56,5 @@ pub use waiting::{deadline, scaled};
 pub use xml::{body, code_list, error_condition, set_attr, stanza, to_string};
 
 pub use minidom::Element;
+pub use serde_json::Value;
 pub use xmpp_parsers::jid;

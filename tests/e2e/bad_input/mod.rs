@@ -1,0 +1,7 @@
+//! Malformed, unexpected and hostile stanzas: refused with a defined error, logged at the right level without what
+//! they say, and without any effect.
+
+// mod clients;
+// mod events;
+mod requests;
+mod scene;
