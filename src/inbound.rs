@@ -329,6 +329,7 @@ fn presence_input(presence: &Presence) -> Option<Input<'_>> {
         new_nick: item.and_then(|item| item.nick.as_deref()),
         actor: item.and_then(|item| item.actor.as_deref()),
         reason: item.and_then(|item| item.reason.as_deref()),
+        size: presence.payload.len(),
     }))
 }
 

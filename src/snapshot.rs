@@ -83,6 +83,7 @@ impl Snapshot {
             version: 0,
             occupants: false,
             affiliations: true,
+            more: false,
             term: None,
             settings: None,
         };

@@ -141,11 +141,18 @@ impl Engine {
             return self.stranger(&home);
         };
         let nick = nick_of(from, to)?;
-        if payload.len() > self.config.max_stanza_size {
+        let size = payload.len() + message_id.map_or(0, str::len);
+        if size > self.config.max_stanza_size {
             return Err(refuse(
                 Condition::PolicyViolation,
                 "The message is larger than this room takes",
             ));
+        }
+        if event
+            .as_ref()
+            .is_some_and(|event| event.incarnation == UNSTAMPED || event.seq == 0)
+        {
+            return Err(refuse(Condition::BadRequest, "Events are numbered from 1"));
         }
         if event
             .as_ref()
@@ -162,6 +169,12 @@ impl Engine {
                 "This occupant is not in the room",
             ));
         };
+        if remote.hidden {
+            return Err(refuse(
+                Condition::Conflict,
+                "Somebody else has this nick: the occupant needs another one",
+            ));
+        }
         if remote.role < Role::Participant {
             return Err(refuse(
                 Condition::Forbidden,

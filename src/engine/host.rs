@@ -149,7 +149,10 @@ impl Engine {
     }
 
     pub(super) fn local_occupant(&mut self, now: Now, occupant: &Occupant<'_>) -> Result<Verdict, Error> {
-        let limit = self.config.max_stanza_size;
+        let limit = self
+            .config
+            .max_stanza_size
+            .min(crate::wire::limits::MAX_PRESENCE_BYTES);
         let room = self.room_mut(occupant.room)?;
         let known = room.locals.get(occupant.nick);
         let serial = match known {

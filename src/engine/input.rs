@@ -256,4 +256,6 @@ pub struct PeerPresence<'a> {
     pub actor: Option<&'a str>,
     /// The item's reason.
     pub reason: Option<&'a str>,
+    /// How large the presence, or its payload, is in bytes.
+    pub size: usize,
 }

@@ -121,11 +121,11 @@ impl Engine {
                         "The configuration comes first",
                     ));
                 }
-                self.apply_roster(now, target, asker, &roster);
+                if let Some(roster) = self.collect_roster(target, asker, roster)? {
+                    self.apply_roster(now, target, asker, &roster);
+                }
             }
-            Request::RosterQuery => {
-                return Ok(Some(Response::Roster(self.take_roster(target, asker))));
-            }
+            Request::RosterQuery => self.send_roster(now, target, asker),
             Request::History(history) => {
                 return Ok(Some(Response::History(
                     self.history_asked(now, target, asker, &history),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::address::{BareJid, Jid};
+use crate::address::{BareJid, Jid, resourcepart};
 
 use super::clock::Now;
 use super::input::PeerPresence;
@@ -12,6 +12,11 @@ use super::room::{Remote, Room, Stage};
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse};
 use crate::error::Error;
 use crate::wire::{Affiliation, Condition, Role, Roster, limits};
+
+/// Status code of a change of nick (XEP-0045 section 7.6).
+const NICK_CHANGED: u16 = 303;
+/// Status codes that say why somebody left (XEP-0045 section 15.6.2).
+const DEPARTURES: [u16; 6] = [301, 307, 321, 322, 332, 333];
 
 /// An occupant as its home announces it.
 struct Announced<'a> {
@@ -40,6 +45,12 @@ impl Engine {
             .is_some_and(|reason| reason.len() > limits::MAX_TEXT_BYTES)
         {
             return Err(refuse(Condition::BadRequest, "The reason is too long"));
+        }
+        if presence.size > self.config.max_stanza_size.min(limits::MAX_PRESENCE_BYTES) {
+            return Err(refuse(
+                Condition::PolicyViolation,
+                "The presence is larger than this room takes",
+            ));
         }
         if !room.ready {
             return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
@@ -75,6 +86,31 @@ impl Engine {
             ));
         }
         Ok(Verdict::Continue)
+    }
+
+    /// Puts the parts of a roster together. Returns it when the last one is here.
+    pub(super) fn collect_roster(
+        &mut self,
+        jid: &BareJid,
+        home: &BareJid,
+        mut roster: Roster,
+    ) -> Result<Option<Roster>, Error> {
+        let limit = self.config.max_remote_occupants + limits::MAX_ROSTER_ITEMS;
+        let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        let instance = room.instances.get_mut(home).ok_or(Error::UnknownRoom)?;
+        let mut items = std::mem::take(&mut instance.roster_parts);
+        if items.len() + roster.items.len() > limit {
+            return Err(refuse(
+                Condition::PolicyViolation,
+                "The roster is larger than this service takes",
+            ));
+        }
+        items.append(&mut roster.items);
+        if roster.extra.as_ref().is_some_and(|extra| extra.more) {
+            instance.roster_parts = items;
+            return Ok(None);
+        }
+        Ok(Some(Roster { items, ..roster }))
     }
 
     /// Takes in a roster: changes only what differs (G6).
@@ -348,12 +384,18 @@ impl Engine {
         if remote.hidden {
             return;
         }
+        // A change of nick names the new one; a code that is not about leaving would mislead clients.
+        let new_nick = how
+            .filter(|how| how.codes.contains(&NICK_CHANGED))
+            .and_then(|how| how.new_nick)
+            .and_then(|nick| resourcepart(nick).ok());
+        let told = |code: &u16| DEPARTURES.contains(code) || *code == NICK_CHANGED && new_nick.is_some();
         self.actions.push_back(Action::HideOccupant {
             room: jid.clone(),
             home: home.clone(),
             nick: nick.to_owned(),
-            codes: how.map_or_else(Vec::new, |how| how.codes.to_vec()),
-            new_nick: how.and_then(|how| how.new_nick).map(str::to_owned),
+            codes: how.map_or_else(Vec::new, |how| how.codes.iter().copied().filter(told).collect()),
+            new_nick,
             actor: how.and_then(|how| how.actor).map(str::to_owned),
             reason: how.and_then(|how| how.reason).map(str::to_owned),
         });

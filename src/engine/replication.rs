@@ -77,11 +77,13 @@ impl Engine {
             instance.stage = Stage::Active;
             self.send_roster(now, jid, &peer);
             if self.speaks_ours(&peer) {
-                let pending = Pending::RosterQuery {
-                    room: jid.clone(),
-                    instance: peer.clone(),
-                };
-                self.request(now, jid.clone(), peer.clone(), Request::RosterQuery, pending);
+                self.request(
+                    now,
+                    jid.clone(),
+                    peer.clone(),
+                    Request::RosterQuery,
+                    Pending::Nothing,
+                );
             }
             if source.as_ref() == Some(&peer) && self.rooms.get(jid).is_some_and(|room| room.ready) {
                 self.ask_history(now, jid, &peer);

@@ -24,8 +24,8 @@ pub(crate) enum Pending {
         instance: BareJid,
         newcomer: BareJid,
     },
-    /// The occupants of an instance.
-    RosterQuery { room: BareJid, instance: BareJid },
+    /// A part of a roster of which more follows.
+    RosterPart { room: BareJid, instance: BareJid },
     /// The history.
     History { room: BareJid, instance: BareJid },
     /// Something a user of ours wants done elsewhere.
@@ -123,8 +123,8 @@ impl Engine {
             ) => {
                 self.introduced(now, &room, &instance, &newcomer);
             }
-            (Pending::RosterQuery { room, instance }, Ok(Response::Roster(roster))) => {
-                self.apply_roster(now, &room, &instance, &roster);
+            (Pending::RosterPart { room, instance }, Err(error)) => {
+                self.roster_answered(now, &room, &instance, Some(error));
             }
             (Pending::History { room, instance }, Ok(Response::History(history))) => {
                 self.merge_history(now, &room, &instance, history);

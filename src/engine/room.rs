@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::log::Log;
-use crate::wire::{Affiliation, Form, Role, RoomId, Subject};
+use crate::wire::{Affiliation, Form, Role, RoomId, RosterItem, Subject};
 
 /// A room that is distributed and has its source or a shadow here.
 #[derive(Debug, Clone)]
@@ -84,6 +84,8 @@ pub(crate) struct Instance {
     pub(crate) stage: Stage,
     /// Its occupants as it told us, by nick.
     pub(crate) occupants: BTreeMap<String, Remote>,
+    /// Parts of its roster, of which more are to come.
+    pub(crate) roster_parts: Vec<RosterItem>,
     /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
@@ -98,6 +100,7 @@ impl Instance {
         Instance {
             stage,
             occupants: BTreeMap::new(),
+            roster_parts: Vec::new(),
             lacks_jids: false,
             needs_roster: false,
             retry_at: None,

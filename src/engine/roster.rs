@@ -12,6 +12,11 @@ use super::room::{Local, Room};
 use super::{Action, Engine, SendPresence};
 use crate::wire::{Affiliation, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
 
+/// About how large one roster stanza gets; Prosody takes 512 KiB between servers.
+const PART_BYTES: usize = 262_144;
+/// About what an item costs besides its payload.
+const ITEM_BYTES: usize = 300;
+
 impl Engine {
     /// Whether `instance` may learn real JIDs: everybody in a non-anonymous room; else the source, which
     /// enforces bans, and instances that host somebody entitled to see them (DESIGN section 5).
@@ -55,12 +60,22 @@ impl Engine {
         let is_full = self.speaks_ours(peer);
         let Some(room) = self.rooms.get(jid) else { return };
         if room.is_source() || is_full {
-            let roster = self.take_roster(jid, peer);
-            let pending = Pending::Roster {
-                room: jid.clone(),
-                instance: peer.clone(),
-            };
-            self.request(now, jid.clone(), peer.clone(), Request::Roster(roster), pending);
+            let mut parts = split(self.take_roster(jid, peer));
+            let last = parts.pop();
+            for part in parts {
+                let pending = Pending::RosterPart {
+                    room: jid.clone(),
+                    instance: peer.clone(),
+                };
+                self.request(now, jid.clone(), peer.clone(), Request::Roster(part), pending);
+            }
+            if let Some(part) = last {
+                let pending = Pending::Roster {
+                    room: jid.clone(),
+                    instance: peer.clone(),
+                };
+                self.request(now, jid.clone(), peer.clone(), Request::Roster(part), pending);
+            }
             return;
         }
         // A shadow that speaks only the XEP's text learns of another shadow's occupants by presence.
@@ -103,6 +118,7 @@ impl Engine {
             version: room.roster_version,
             occupants: true,
             affiliations: is_source,
+            more: false,
             term: Some(room.settings.term),
             settings: Some(room.settings.version),
         });
@@ -124,6 +140,7 @@ impl Engine {
             version: room.roster_version,
             occupants: false,
             affiliations: false,
+            more: false,
             term: Some(room.settings.term),
             settings: Some(room.settings.version),
         };
@@ -253,6 +270,36 @@ fn shows_itself(local: &Local) -> bool {
     local.role == Role::Moderator && local.affiliation >= Affiliation::Admin
 }
 
+/// Parts that fit into stanzas. A peer that knows no parts gets the whole.
+fn split(roster: Roster) -> Vec<Roster> {
+    let Some(extra) = roster.extra else {
+        return vec![roster];
+    };
+    let size = |item: &RosterItem| ITEM_BYTES + item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
+    let mut parts = Vec::new();
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for item in roster.items {
+        if bytes + size(&item) > PART_BYTES && !items.is_empty() {
+            let extra = Some(RosterExtra {
+                more: true,
+                ..extra.clone()
+            });
+            parts.push(Roster {
+                items: std::mem::take(&mut items),
+                extra,
+            });
+            bytes = 0;
+        }
+        bytes += size(&item);
+        items.push(item);
+    }
+    parts.push(Roster {
+        items,
+        extra: Some(extra),
+    });
+    parts
+}
+
 fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem {
     RosterItem {
         affiliation: local.affiliation,
@@ -267,5 +314,55 @@ fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem
             serial: local.serial,
             payload: local.payload.to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_roster_goes_in_parts_that_fit_and_the_last_one_says_so() {
+        let local = Local {
+            jid: Jid::new("hag66@shakespeare.lit/pda").unwrap(),
+            affiliation: Affiliation::None,
+            role: Role::Participant,
+            occupant_id: None,
+            serial: 1,
+            payload: "x".repeat(1_000).into(),
+        };
+        let items: Vec<RosterItem> = (0..1_000)
+            .map(|n| item(&format!("n{n}"), &local, true, true))
+            .collect();
+        let extra = RosterExtra {
+            occupants: true,
+            ..RosterExtra::default()
+        };
+        let whole = Roster {
+            items: items.clone(),
+            extra: Some(extra),
+        };
+        let parts = split(whole.clone());
+        assert!(parts.len() > 1);
+        assert!(
+            parts
+                .iter()
+                .all(|part| Request::Roster(part.clone()).to_xml().len() < 500_000)
+        );
+        let more: Vec<bool> = parts
+            .iter()
+            .map(|part| part.extra.as_ref().unwrap().more)
+            .collect();
+        assert!(more[..more.len() - 1].iter().all(|more| *more) && !more[more.len() - 1]);
+        assert_eq!(
+            parts.into_iter().flat_map(|part| part.items).collect::<Vec<_>>(),
+            items
+        );
+        let unknowing = Roster { extra: None, ..whole };
+        assert_eq!(
+            split(unknowing.clone()),
+            [unknowing],
+            "a peer that knows no parts gets the whole"
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::link::service_of;
 use super::room::{Instance, Stage};
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
-use crate::wire::{Affiliation, Config as ConfigPush, Form, Role, RosterItem, Subject};
+use crate::wire::{Affiliation, Config as ConfigPush, Form, Role, RosterItem, Subject, limits};
 
 impl Engine {
     pub(super) fn local_settings(&mut self, now: Now, jid: &BareJid, form: Form) -> Result<Verdict, Error> {
@@ -116,11 +116,16 @@ impl Engine {
         let Some(instance) = room.instances.get(&home) else {
             return self.stranger(&home);
         };
+        if text.len() > limits::MAX_TEXT_BYTES {
+            let text = "The subject is longer than this room takes";
+            return Err(super::refuse(crate::wire::Condition::PolicyViolation, text));
+        }
         let nick = from.resource().map(str::to_owned);
         if room.is_source() {
             let role = nick
                 .as_ref()
                 .and_then(|nick| instance.occupants.get(nick))
+                .filter(|remote| !remote.hidden)
                 .map(|remote| remote.role);
             let least = match room.settings.form.flag("muc#roomconfig_changesubject") {
                 Some(true) => Role::Participant,

@@ -190,6 +190,12 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     );
 }
 
+/// What somebody asks for has to be known: "none" would be something else.
+fn known<T: std::str::FromStr>(name: &str) -> mlua::Result<T> {
+    name.parse()
+        .map_err(|_| mlua::Error::runtime(format!("{name:?} is not known")))
+}
+
 fn act_of(act: &Table) -> mlua::Result<Act> {
     let text = |key: &str| act.get::<Option<String>>(key);
     let jid = |key: &str| text(key)?.map(|jid| bare(&jid)).transpose();
@@ -197,7 +203,7 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
         ActKind::Role {
             nick: act.get("nick")?,
             serial: None,
-            role: role(Some(&name)),
+            role: known(&name)?,
         }
     } else if let Some(name) = text("affiliation")? {
         let Some(jid) = jid("jid")? else {
@@ -205,7 +211,7 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
         };
         ActKind::Affiliation {
             jid,
-            affiliation: affiliation(Some(&name)),
+            affiliation: known(&name)?,
             nick: text("nick")?,
         }
     } else if let Some(xml) = text("form")? {
@@ -358,7 +364,7 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         )
     });
     // peer_presence(mono, wall, from, to, available, item): item has affiliation, role, jid, occupant_id, serial,
-    // codes, new_nick, actor, reason
+    // codes, new_nick, actor, reason, size
     methods.add_method(
         "peer_presence",
         |lua, this, (mono, wall, from, to, available, item): (f64, f64, String, String, bool, Table)| {
@@ -382,6 +388,7 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 new_nick: new_nick.as_deref(),
                 actor: actor.as_deref(),
                 reason: reason.as_deref(),
+                size: item.get("size")?,
             });
             this.input(lua, now(mono, wall), input)
         },

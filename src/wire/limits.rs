@@ -20,6 +20,8 @@ pub const MAX_ROSTER_ITEMS: usize = 10_000;
 pub const MAX_HISTORY_MESSAGES: usize = 1_000;
 /// Largest payload of one presence or message (its children as XML), in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 512 * 1024;
+/// Largest payload of a presence, in bytes: every roster carries one for each occupant.
+pub const MAX_PRESENCE_BYTES: usize = 64 * 1024;
 /// Largest control payload, in bytes. Prosody's own default limit for a stanza between servers is 512 KiB;
 /// a C host has no such limit, so this one stands for it.
 pub const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use super::dom::{bad, parse};
 use super::limits::MAX_CONTROL_BYTES;
-use super::{DiscoInfo, HistoryResult, Roster, WireError, ns};
+use super::{DiscoInfo, HistoryResult, WireError, ns};
 
 /// The payload of an IQ result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,6 @@ pub enum Response {
     Empty,
     /// A room's history.
     History(HistoryResult),
-    /// The occupants of an instance.
-    Roster(Roster),
     /// What the peer supports.
     DiscoInfo(DiscoInfo),
 }
@@ -30,7 +28,6 @@ impl Response {
         let namespace = el.ns();
         match (namespace.as_str(), el.name()) {
             (ns::MUC, "history") => Ok(Response::History(HistoryResult::read(&el)?)),
-            (ns::DMUC, "roster") => Ok(Response::Roster(Roster::read(&el)?)),
             (ns::DISCO_INFO, "query") => Ok(Response::DiscoInfo(DiscoInfo::read(&el)?)),
             (_, name) => Err(bad(format!("<{name}/> is no answer to anything asked"))),
         }
@@ -42,7 +39,6 @@ impl Response {
         match self {
             Response::Empty => return None,
             Response::History(history) => history.write(&mut out),
-            Response::Roster(roster) => roster.write(&mut out),
             Response::DiscoInfo(info) => info.write(&mut out),
         }
         Some(out)

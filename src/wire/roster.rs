@@ -61,6 +61,8 @@ pub struct RosterExtra {
     pub occupants: bool,
     /// The items name all affiliations; one that is missing is `none`.
     pub affiliations: bool,
+    /// More items of the same picture follow in the next roster: one stanza would be too large.
+    pub more: bool,
     /// The term of the settings whose affiliations these are.
     pub term: Option<u64>,
     /// The version of the settings whose affiliations these are.
@@ -175,6 +177,7 @@ impl RosterExtra {
             version: required_number(el, "version")?,
             occupants: flag(el, "occupants")?,
             affiliations: flag(el, "affiliations")?,
+            more: flag(el, "more")?,
             term: number(el, "term")?,
             settings: number(el, "settings")?,
         })
@@ -185,6 +188,7 @@ impl RosterExtra {
             .number("version", self.version)
             .flag("occupants", self.occupants)
             .flag("affiliations", self.affiliations)
+            .flag("more", self.more)
             .opt_number("term", self.term)
             .opt_number("settings", self.settings)
             .empty();

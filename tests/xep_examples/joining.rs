@@ -1,10 +1,10 @@
 //! Sections 3.4 and 3.5, Joining a Shadow and Joining a Room.
 
+use dmuc::address::{BareJid, FullJid, Jid};
 use dmuc::wire::{
     Affiliation, Condition, ErrorType, Invitation, Message, MessageKind, MucItem, Presence, PresenceKind,
     Role, Stanza, ns, split_payload, write_invitation, write_redirect,
 };
-use dmuc::address::{BareJid, FullJid, Jid};
 
 use crate::support::spec::{repaired, round_trip, round_trip_text};
 use crate::support::xml::{compare, element};

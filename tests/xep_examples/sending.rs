@@ -1,7 +1,7 @@
 //! Section 3.6, Sending a Message.
 
-use dmuc::wire::{EventStamp, Hlc, Message, MessageKind, Stanza, write_groupchat};
 use dmuc::address::{BareJid, Jid};
+use dmuc::wire::{EventStamp, Hlc, Message, MessageKind, Stanza, write_groupchat};
 
 use crate::support::spec::{literal, round_trip, round_trip_text};
 use crate::support::xml::compare;

@@ -1,7 +1,7 @@
 //! DESIGN section 4: where the XEP slips, both forms are read and the corrected one is sent.
 
-use dmuc::wire::{Iq, IqBody, IqKind, Peerhost, Replicate, Request, Response, RoomId, Stanza, write_iq};
 use dmuc::address::{BareJid, Jid};
+use dmuc::wire::{Iq, IqBody, IqKind, Peerhost, Replicate, Request, Response, RoomId, Stanza, write_iq};
 
 use crate::support::spec::repaired;
 use crate::support::xml::compare;

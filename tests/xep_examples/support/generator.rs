@@ -1,12 +1,12 @@
 //! Seeded random values (splitmix64): a failing seed replays.
 
+use dmuc::address::{BareJid, Jid};
 use dmuc::wire::{
     Act, ActKind, Affiliation, Close, Condition, Config, Destroy, DiscoInfo, ErrorType, EventStamp, Field,
     Form, History, HistoryMessage, HistoryResult, Hlc, Identity, MucItem, OccupantExtra, OccupantStamp,
     Peerhost, Replicate, Request, Response, Role, RoomId, Roster, RosterExtra, RosterItem, SettingsExtra,
     StanzaError, Subject,
 };
-use dmuc::address::{BareJid, Jid};
 
 pub struct Gen(pub u64);
 
@@ -211,6 +211,7 @@ impl Gen {
             version: g.number(),
             occupants: g.flip(),
             affiliations: g.flip(),
+            more: g.flip(),
             term: g.maybe(Gen::number),
             settings: g.maybe(Gen::number),
         };
@@ -299,10 +300,9 @@ impl Gen {
     }
 
     pub fn response(&mut self) -> Response {
-        match self.below(4) {
+        match self.below(3) {
             0 => Response::Empty,
-            1 => Response::Roster(self.roster()),
-            2 => Response::History(HistoryResult {
+            1 => Response::History(HistoryResult {
                 messages: self.some(5, Gen::history_message),
             }),
             _ => Response::DiscoInfo(DiscoInfo {
