@@ -146,8 +146,7 @@ return function (dmuc)
 			for _, code in ipairs(action.codes or {}) do
 				x:tag("status", { code = ("%03d"):format(code) }):up();
 			end
-			local actor = action.actor and room._occupants[room.jid.."/"..action.actor];
-			actor = actor and (rooms.local_session(room, actor) or rooms.remote_session(room, actor));
+			local actor = rooms.session_of(room, action.actor);
 			room:publicise_occupant_status(occupant, x, action.new_nick, actor, action.reason, prev_role);
 		end
 		remotes[session] = nil;
@@ -234,7 +233,16 @@ return function (dmuc)
 			codes = x and stanzas.codes(x);
 			occupant_id = stamp and stamp.attr.id or occupant_id and occupant_id.attr.id;
 			serial = stamp and stamp.attr.serial;
+			size = #tostring(stanza);
 		};
+	end
+
+	local function refuse(origin, stanza, room_jid, err_type, condition, text)
+		module:log("warn", "Refused presence from %s for %s: %s (%s)", stanza.attr.from, room_jid, condition, text);
+		if stanza.attr.type ~= "unavailable" then
+			origin.send(st.error_reply(stanza, err_type, condition, text, room_jid));
+		end
+		return true;
 	end
 
 	-- Presence from one room JID to another (XEP-0281 sections 3.4 and 3.5).
@@ -252,26 +260,19 @@ return function (dmuc)
 		end
 		if type ~= nil and type ~= "unavailable" then
 			if is_instance then
-				origin.send(st.error_reply(stanza, "modify", "bad-request", "Instances send only presence of occupants", room_jid));
-				return true;
+				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send only presence of occupants");
 			end
 			return;
 		end
 		if not jid_resource(from) then
-			origin.send(st.error_reply(stanza, "modify", "bad-request", "Instances send presence of their occupants", room_jid));
-			return true;
+			return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send presence of their occupants");
 		end
 		dmuc.get_room(room_jid); -- an evicted room comes back first
 		at_hand[from] = stanza;
 		local verdict, err_type, condition, text = dmuc.feed("peer_presence", from, to, type == nil, item_of(stanza));
 		at_hand[from] = nil;
 		if verdict == "continue" then return; end
-		if not verdict then
-			module:log("warn", "Refused presence from %s for %s: %s (%s)", from, room_jid, condition, text);
-			if type ~= "unavailable" then
-				origin.send(st.error_reply(stanza, err_type, condition, text, room_jid));
-			end
-		end
+		if not verdict then return refuse(origin, stanza, room_jid, err_type, condition, text); end
 		return true;
 	end, 10);
 end

@@ -125,7 +125,9 @@ return function (dmuc)
 	function stanzas.codes(x)
 		local codes = {};
 		for status in x:childtags("status") do
-			codes[#codes + 1] = tonumber(status.attr.code);
+			local code = tonumber(status.attr.code);
+			-- Three digits (XEP-0045 section 15.6.2); whatever else a peer says is no code.
+			if code and code >= 100 and code <= 999 then codes[#codes + 1] = math.floor(code); end
 		end
 		return codes;
 	end

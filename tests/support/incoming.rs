@@ -150,6 +150,7 @@ impl Host {
             new_nick: item.nick.as_deref(),
             actor: item.actor.as_deref(),
             reason: item.reason.as_deref(),
+            size: presence.payload.len(),
         }));
         let error = match result {
             Ok(Verdict::Done) => return,
