@@ -206,7 +206,11 @@ return function (dmuc)
 		local type = stanza.attr.type;
 		if type == "error" then
 			if not is_instance then return; end
-			dmuc.requests.peer_error(stanza);
+			-- A client's answer to a private message is between the two; what mod_s2s could not deliver, and the copy of
+			-- a message to the room (the same nick on both sides), tell of the instance.
+			if origin.dummy or jid_resource(from) == jid_resource(stanza.attr.to) then
+				dmuc.requests.peer_error(stanza);
+			end
 			groupchat.bounced(stanza, room_jid);
 			return true;
 		elseif type == "groupchat" then

@@ -3,9 +3,11 @@
 mod asking;
 mod bad_input;
 mod creating;
-mod ids;
+mod entry;
 mod finding;
+mod ids;
 mod joining;
+mod ordinary;
 mod payloads;
 mod presences;
 mod private;

@@ -1,7 +1,10 @@
 //! Private messages and requests between occupants of different instances, every way.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
-use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, to_string};
+use dmuc_testbed::{Element, Federation, Server, Storage, Version, body, error_condition, to_string};
 
 use crate::stage::{
     CLIENT, MUC_USER, Person, clean, company, gathered, occupant_id, once_from, quiet, raise, traffic,
@@ -58,17 +61,27 @@ async fn private_messages_go_from_home_to_home(fed: &Federation) -> Result<()> {
 }
 
 /// To somebody who has left, and the answer of a client that does not take it.
-async fn a_private_message_that_cannot_arrive_comes_back(fed: &Federation) -> Result<()> {
+/// Returns where the logs were when everybody was there.
+async fn a_private_message_that_cannot_arrive_comes_back(
+    fed: &Federation,
+) -> Result<BTreeMap<String, usize>> {
     let people = company(fed, "moor", &[]).await?;
+    let mark = |server: &Arc<Server>| (server.domain().to_owned(), server.log().mark());
+    let marks = fed.servers().iter().map(mark).collect();
     let [crone, witch, faust] = people.each_ref();
-    for (from, to) in [(crone, witch), (witch, crone), (witch, faust)] {
+    for (from, to, condition) in [
+        (crone, witch, "not-acceptable"),
+        (crone, faust, "forbidden"),
+        (witch, crone, "forbidden"),
+        (witch, faust, "forbidden"),
+    ] {
         let text = format!("Do you take this, {}?", to.nick);
         let id = from.say_privately(&from.room, &to.nick, &text).await?;
         let heard = to.expect_body(&text).await?;
         let answer_to = heard.attr("from").context("from")?;
         to.send_xml(&format!(
             "<message type='error' id='{id}' to='{answer_to}'><error type='cancel'>\
-             <not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+             <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
         ))
         .await?;
         let error = from
@@ -76,7 +89,7 @@ async fn a_private_message_that_cannot_arrive_comes_back(fed: &Federation) -> Re
                 s.attr("type") == Some("error") && s.attr("id") == Some(&*id)
             })
             .await?;
-        assert_eq!(error_condition(&error).as_deref(), Some("not-acceptable"));
+        assert_eq!(error_condition(&error).as_deref(), Some(condition));
         assert_eq!(error.attr("from"), Some(&*from.sees(&to.nick)));
     }
     faust.leave(&faust.room, "faust").await?;
@@ -90,7 +103,8 @@ async fn a_private_message_that_cannot_arrive_comes_back(fed: &Federation) -> Re
             .await?;
         assert_eq!(error_condition(&error).as_deref(), Some("item-not-found"));
     }
-    gathered(fed, "moor", &["firstcrone", "firstwitch"]).await
+    gathered(fed, "moor", &["firstcrone", "firstwitch"]).await?;
+    Ok(marks)
 }
 
 async fn ask(from: &Person, to: &Person, kind: &str, payload: &str) -> Result<Element> {
@@ -264,9 +278,19 @@ async fn private(version: Version, storage: Storage) -> Result<()> {
         return Ok(());
     };
     private_messages_go_from_home_to_home(&fed).await?;
-    a_private_message_that_cannot_arrive_comes_back(&fed).await?;
+    let marks = a_private_message_that_cannot_arrive_comes_back(&fed).await?;
     requests_are_answered_by_the_home(&fed).await?;
     chat_states_are_not_kept(&fed).await?;
+    // What one client answered another said nothing of the instances: they had nothing to repair.
+    for server in fed.servers() {
+        let repairs = server.log().lines_since(marks[server.domain()]).into_iter();
+        let repairs: Vec<String> = repairs
+            .filter(|line| {
+                line.contains("Sending[s2sout]: <iq") && line.contains("moor@") && line.contains("'dmuc-")
+            })
+            .collect();
+        assert_eq!(repairs, [""; 0]);
+    }
     fed.finish().await
 }
 

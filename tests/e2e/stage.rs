@@ -12,6 +12,7 @@ pub const CLIENT: &str = "jabber:client";
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 pub const DELAY: &str = "urn:xmpp:delay";
 
 /// Three servers, or `None` if this version is not installed.
@@ -271,24 +272,30 @@ pub fn children(xml: &str) -> Result<Vec<String>> {
 }
 
 /// An element as text in which prefixes and the order of attributes do not matter.
-fn canonical(element: &Element) -> String {
+pub fn canonical(element: &Element) -> String {
     let mut attributes: Vec<String> = element
         .attrs()
         .iter()
         .map(|((ns, name), value)| format!(" {{{ns}}}{name}={value:?}"))
         .collect();
     attributes.sort();
-    let content: String = element
+    let mut content: Vec<String> = element
         .nodes()
         .map(|node| {
             node.as_element()
                 .map_or_else(|| node.as_text().unwrap_or_default().to_owned(), canonical)
         })
         .collect();
+    // Prosody gives features, fields and parts of a result set in any order.
+    let unordered = [DISCO_INFO, "jabber:x:data", "http://jabber.org/protocol/rsm"];
+    if ["query", "x", "set"].contains(&element.name()) && unordered.contains(&element.ns().as_str()) {
+        content.sort();
+    }
     format!(
-        "<{{{}}}{}{}>{content}</>",
+        "<{{{}}}{}{}>{}</>",
         element.ns(),
         element.name(),
-        attributes.concat()
+        attributes.concat(),
+        content.concat()
     )
 }
