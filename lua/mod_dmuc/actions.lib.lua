@@ -59,7 +59,10 @@ return function (dmuc)
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);
 		if had == affiliation and had_nick == action.nick then return; end
-		if not room:set_affiliation(true, action.jid, action.affiliation, action.reason, data or affiliation and {}) then
+		room._dmuc.acting = dmuc.rooms.session_of(room, action.actor);
+		local ok = room:set_affiliation(true, action.jid, action.affiliation, action.reason, data or affiliation and {});
+		room._dmuc.acting = nil;
+		if not ok then
 			-- mod_muc does not let administrators of this server be anything but owners; the source decides.
 			room._affiliations[action.jid] = affiliation;
 			room:save(true);

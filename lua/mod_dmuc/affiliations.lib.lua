@@ -1,11 +1,12 @@
 -- Affiliations on their way to the shadows: the source's list is everybody's (G7).
 
+local jid_bare = require "util.jid".bare;
 local jid_resource = require "util.jid".resource;
 
 return function (dmuc)
 	local function changed(room, jid, affiliation, reason, actor)
 		if not room._dmuc or not room._dmuc.is_source then return; end
-		local actor_nick = actor and room:get_occupant_jid(actor);
+		local actor_nick = actor and room:get_occupant_jid(dmuc.rooms.acting_session(room, actor));
 		dmuc.feed("affiliation", room.jid, jid, {
 			affiliation = affiliation or "none";
 			nick = room:get_affiliation_data(jid, "reserved_nickname");
@@ -15,6 +16,10 @@ return function (dmuc)
 	end
 
 	module:hook("muc-set-affiliation", function (event)
+		if not event.room._dmuc then return; end
+		for _, remote in pairs(event.room._dmuc.remotes) do
+			if remote.jid and jid_bare(remote.jid) == event.jid then remote.affiliation = event.affiliation or "none"; end
+		end
 		changed(event.room, event.jid, event.affiliation, event.reason, event.actor);
 	end);
 

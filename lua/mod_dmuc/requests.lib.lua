@@ -106,7 +106,10 @@ return function (dmuc)
 	function requests.act(room, act, event)
 		local token = rooms.next_token();
 		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or true;
-		dmuc.feed("act", room.jid, token, act);
+		local verdict, err_type, condition, text = dmuc.feed("act", room.jid, token, act);
+		if not verdict then
+			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
+		end
 	end
 
 	function requests.act_answered(action)
@@ -136,6 +139,8 @@ return function (dmuc)
 		return nick and jid_resource(nick), jid_bare(from);
 	end
 
+	local affiliations = { owner = true; admin = true; member = true; none = true; outcast = true };
+
 	-- Affiliations are edited at the source.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
 		local room, stanza = shadow_of(event), event.stanza;
@@ -148,6 +153,10 @@ return function (dmuc)
 		end
 		if not jid or jid_resource(jid) then
 			event.origin.send(st.error_reply(stanza, "modify", "jid-malformed"));
+			return true;
+		end
+		if not affiliations[item.attr.affiliation] then
+			event.origin.send(st.error_reply(stanza, "modify", "not-acceptable"));
 			return true;
 		end
 		local actor_nick, actor_jid = actor_of(room, stanza);

@@ -7,6 +7,7 @@
 -- room._dmuc = {
 --   locals = { [occupant JID] = occupant with a local session };
 --   remotes = { [session JID] = { home, jid, affiliation, occupant_id } };
+--   acting = session JID in whose name mod_muc does what the source has decided;
 -- }
 
 local jid_bare = require "util.jid".bare;
@@ -60,6 +61,12 @@ return function (dmuc)
 		end
 	end
 
+	-- A session that leads mod_muc to this nick, wherever its home is.
+	function rooms.session_of(room, nick)
+		local occupant = nick and room._occupants[room.jid.."/"..nick];
+		return occupant and (rooms.local_session(room, occupant) or rooms.remote_session(room, occupant)) or nil;
+	end
+
 	function rooms.has_live_local_session(room, occupant)
 		if occupant.role == nil then return false; end
 		local remotes = room._dmuc.remotes;
@@ -76,6 +83,14 @@ return function (dmuc)
 		return remote and remote.jid and jid_bare(remote.jid);
 	end
 
+	-- The affiliation of an occupant of another instance: the list's, as soon as it has changed, where the real JID is
+	-- known, otherwise what its home says.
+	local function affiliation_of(room, remote)
+		local listed = remote.jid and room._affiliations[jid_bare(remote.jid)];
+		if listed or not remote.jid or remote.home == room._dmuc.source then return listed or remote.affiliation; end
+		return "none";
+	end
+
 	function rooms.next_token()
 		next_token = next_token + 1;
 		return next_token;
@@ -85,6 +100,15 @@ return function (dmuc)
 	local function identify(room, occupant)
 		local _, remote = rooms.remote_session(room, occupant);
 		occupant.stable_id = remote and not room._dmuc.locals[occupant.nick] and remote.occupant_id or nil;
+	end
+
+	-- Who acts may be known by the real JID only (the list of affiliations knows people), or not be here at all.
+	function rooms.acting_session(room, actor)
+		if room:get_occupant_jid(actor) then return actor; end
+		for nick, occupant in pairs(room._occupants) do
+			if rooms.real_jid(room, occupant) == actor then return rooms.session_of(room, jid_resource(nick)); end
+		end
+		return actor;
 	end
 
 	local methods = {};
@@ -126,11 +150,19 @@ return function (dmuc)
 
 	local function publicise(room, occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient)
 		identify(room, occupant);
+		-- mod_muc does not say who is removed when a room becomes members-only: nobody would see it.
+		if occupant.role == nil and prev_role == nil then prev_role = "participant"; end
+		actor = actor and rooms.acting_session(room, actor) or room._dmuc.acting;
 		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
 		if not recipient and not force_unavailable then
 			local actor_nick = actor and jid_resource(room:get_occupant_jid(actor));
 			dmuc.presence.publicised(room, occupant, x.base or x, nick, actor_nick, reason);
 		end
+	end
+
+	-- Each instance sees to its own people when a room becomes members-only.
+	function methods:process_form(...)
+		return locally(self, "process_form", ...);
 	end
 
 	function methods:publicise_occupant_status(...)
@@ -139,12 +171,14 @@ return function (dmuc)
 
 	-- Item lists name the real JID where it is known, and the affiliation its home or the list gives it.
 	function methods:build_item_list(occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason)
+		local acting = actor_jid and self._dmuc.remotes[actor_jid];
+		if acting then actor_jid = acting.jid; end -- not the session through which it takes part
 		local _, remote = rooms.remote_session(self, occupant);
 		if not remote then
 			return getmetatable(self).__index.build_item_list(self, occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason);
 		end
 		local function add_item(jid)
-			x:tag("item", { affiliation = remote.affiliation; role = occupant.role or "none"; jid = jid; nick = nick });
+			x:tag("item", { affiliation = affiliation_of(self, remote); role = occupant.role or "none"; jid = jid; nick = nick });
 			if actor_nick or actor_jid then
 				x:tag("actor", { nick = actor_nick; jid = actor_jid }):up();
 			end
@@ -171,7 +205,7 @@ return function (dmuc)
 		local remote = self._dmuc.remotes[jid];
 		if remote then
 			-- Rights only where they can be known: by a real JID its home may name, or from the source.
-			local rights = remote.is_verified and remote.affiliation or "none";
+			local rights = remote.is_verified and affiliation_of(self, remote) or "none";
 			return rights ~= "none" and rights or nil;
 		end
 		if self._dmuc.is_source then
@@ -179,6 +213,16 @@ return function (dmuc)
 		end
 		-- A shadow follows the source's list: being an administrator of this server gives no rights in it.
 		return self._affiliations[jid_bare(jid)] or self._affiliations[jid_host(jid)] == "outcast" and "outcast" or nil;
+	end
+
+	-- Nothing of what it tells about occupants is for their sessions elsewhere.
+	function methods:set_affiliation(...)
+		local route = rawget(self, "route_stanza");
+		self.route_stanza = route_local;
+		local ok, done, err_type, condition = pcall(getmetatable(self).__index.set_affiliation, self, ...);
+		self.route_stanza = route;
+		if not ok then error(done, 0); end
+		return done, err_type, condition;
 	end
 
 	-- A role of an occupant whose home is elsewhere is its home's to set.

@@ -5,6 +5,7 @@ mod bad_input;
 mod creating;
 mod entry;
 mod finding;
+mod governing;
 mod ids;
 mod joining;
 mod ordinary;
