@@ -154,7 +154,25 @@ async fn everybody_sees_real_jids_in_a_non_anonymous_room(fed: &Federation) -> R
     let sister = Person::joins(fed, 1, "sister", "forres", "sister").await?;
     let mut people = people.to_vec();
     people.push((&sister, "none", "participant"));
-    rosters_agree(&people, |_| true).await
+    rosters_agree(&people, |_| true).await?;
+    // The archive of such a room names who it was, too.
+    for (speaker, ..) in &people {
+        speaker
+            .say_and_see(&speaker.room, &format!("I am {}", speaker.nick))
+            .await?;
+        quiet(
+            fed,
+            &people.iter().map(|(person, ..)| *person).collect::<Vec<_>>(),
+        )
+        .await?;
+    }
+    for (reader, ..) in &people {
+        let archived = reader.mam_all(&reader.room).await?;
+        let named = archived.iter().filter_map(|item| Item::of(&item.message)?.jid);
+        let real = people.iter().map(|(person, ..)| person.bare_jid());
+        assert!(named.eq(real), "{}: {archived:?}", reader.room);
+    }
+    Ok(())
 }
 
 async fn joining(version: Version, storage: Storage) -> Result<()> {
