@@ -8,6 +8,7 @@ mod finding;
 mod governing;
 mod ids;
 mod joining;
+mod options;
 mod ordinary;
 mod payloads;
 mod presences;

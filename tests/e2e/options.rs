@@ -1,0 +1,232 @@
+//! What an administrator gets wrong: options, the place of the module, its library. The module does not load, and one
+//! line of the log says what to do; the service goes on as an ordinary one.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use dmuc_testbed::{Federation, Server, Storage, Version};
+
+const MUC: &str = "chat.shakespeare.lit";
+
+/// Loads the module, which must fail; returns the lines of level error.
+async fn complaint(server: &Server, host: &str) -> Result<Vec<String>> {
+    let mark = server.log().mark();
+    let loaded = server.load_module(host, "dmuc").await;
+    assert!(loaded.is_err(), "it was loaded");
+    assert!(!server.is_loaded(host, "dmuc").await?);
+    // The log is written before the answer, but read beside it.
+    server
+        .log()
+        .wait_since(mark, "Error initializing module 'dmuc'", dmuc_testbed::deadline())
+        .await?;
+    let about = |line: &String| {
+        line.contains("error\t") || line.starts_with("stack traceback") || line.contains("attempt to")
+    };
+    Ok(server.log().lines_since(mark).into_iter().filter(about).collect())
+}
+
+async fn set(server: &Server, option: &str, value: &str) -> Result<()> {
+    server
+        .eval(&format!(
+            "require 'core.configmanager'.set('{MUC}', '{option}', {value}) return true"
+        ))
+        .await
+        .map(|_| ())
+}
+
+async fn wrong_options(version: Version) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let fed = Federation::builder()
+        .servers(1)
+        .label("options")
+        .version(version)
+        .start()
+        .await?;
+    let server = &fed[0];
+    let number = "a whole number";
+    for (option, value, shown, accepted) in [
+        (
+            "dmuc_peers",
+            "'rooms.macbeth.lit'",
+            "\"rooms.macbeth.lit\"",
+            "a list of service JIDs",
+        ),
+        (
+            "dmuc_peers",
+            "{ 'witch@macbeth.lit' }",
+            "\"witch@macbeth.lit\"",
+            "a list of service JIDs",
+        ),
+        (
+            "dmuc_peers",
+            "{ 'chat.shakespeare.lit' }",
+            MUC,
+            "other than this one",
+        ),
+        ("dmuc_peers", "{ 7 }", "7", "a list of service JIDs"),
+        (
+            "dmuc_peers",
+            "{ ['rooms.macbeth.lit'] = { trust = true } }",
+            "trust = true",
+            "trusted",
+        ),
+        (
+            "dmuc_replicate",
+            "'later'",
+            "\"later\"",
+            "\"immediately\" or \"on-join\"",
+        ),
+        ("dmuc_replicate", "true", "true", "\"immediately\" or \"on-join\""),
+        (
+            "dmuc_room_id",
+            "'random'",
+            "\"random\"",
+            "\"uuid\" or \"sha256\" or \"name\"",
+        ),
+        ("dmuc_redirect", "'force'", "\"force\"", "\"invite\" or \"off\""),
+        ("dmuc_redirect", "false", "false", "\"invite\" or \"off\""),
+        ("dmuc_redirect_after", "-1", "-1", number),
+        ("dmuc_ping_interval", "0", "0", number),
+        ("dmuc_link_timeout", "'1m'", "\"1m\"", number),
+        (
+            "dmuc_split_presence",
+            "'hide'",
+            "\"hide\"",
+            "\"away\" or \"keep\" or \"leave\"",
+        ),
+        ("dmuc_log_max_age", "1.5", "1.5", number),
+        ("dmuc_log_max_messages", "1", "1", number),
+        ("dmuc_max_shadows", "'many'", "\"many\"", number),
+        ("dmuc_max_remote_occupants", "{}", "{", number),
+        ("dmuc_max_peerhosts", "0", "0", number),
+        ("dmuc_max_stanza_size", "3", "3", number),
+        ("dmuc_default_distributed", "'yes'", "yes", "true or false"),
+        ("dmuc_offer_choice", "1", "1", "true or false"),
+    ] {
+        set(server, option, value).await?;
+        let lines = complaint(server, MUC).await?;
+        assert_eq!(lines.len(), 1, "{option} = {value}: {lines:#?}");
+        let said = &lines[0];
+        assert!(
+            said.contains(&format!("{option} = "))
+                && said.contains(shown)
+                && said.contains("accepted is")
+                && said.contains(accepted),
+            "{option} = {value}: {said}"
+        );
+        set(server, option, "nil").await?;
+    }
+    // Where it does not belong.
+    let lines = complaint(server, "shakespeare.lit").await?;
+    assert!(
+        lines.len() == 1 && lines[0].contains("MUC component"),
+        "{lines:?}"
+    );
+    // The service was never hurt, and with the options corrected the module loads.
+    let crone = server.client("crone1", "desktop").await?;
+    crone
+        .create_room(&server.room("coven"), "firstcrone", &[])
+        .await?;
+    server.load_module(MUC, "dmuc").await?;
+    // A change that is wrong leaves the service without the module rather than with half of it.
+    set(server, "dmuc_room_id", "'random'").await?;
+    assert!(server.reload_module(MUC, "dmuc").await.is_err() || !server.is_loaded(MUC, "dmuc").await?);
+    crone.say_and_see(&server.room("coven"), "Double, double").await?;
+    set(server, "dmuc_room_id", "nil").await?;
+    if !server.is_loaded(MUC, "dmuc").await? {
+        server.load_module(MUC, "dmuc").await?;
+    }
+    fed.finish_with_errors().await
+}
+
+#[tokio::test]
+async fn a_wrong_option_is_named_in_one_line_with_what_is_accepted_on_0_12() -> Result<()> {
+    wrong_options(Version::V0_12).await
+}
+
+#[tokio::test]
+async fn a_wrong_option_is_named_in_one_line_with_what_is_accepted_on_13() -> Result<()> {
+    wrong_options(Version::V13).await
+}
+
+/// Copies the plugin without its library.
+fn copy_without_library(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).context("make plugin")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ext| ext == "lua") {
+            fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
+
+async fn wrong_library(version: Version) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let fed = Federation::builder()
+        .servers(1)
+        .label("library")
+        .version(version)
+        .prepare()
+        .await?;
+    let server = &fed[0];
+    let config = fs::read_to_string(server.config_file())?;
+    let line = config
+        .lines()
+        .find(|line| line.starts_with("plugin_paths"))
+        .context("plugin_paths")?;
+    let plugins = line
+        .split('"')
+        .find(|part| part.ends_with("target/plugin"))
+        .context("target/plugin")?;
+    let built = Path::new(plugins).join("mod_dmuc");
+    let copy = fed.dir().join("plugin/mod_dmuc");
+    copy_without_library(&built, &copy)?;
+    let copied = fed.dir().join("plugin").display().to_string();
+    fs::write(server.config_file(), config.replace(plugins, &copied))?;
+    server.start().await?;
+
+    let library = copy.join("dmuc.so");
+    let how_to_build = |lines: &[String]| {
+        lines.len() == 1
+            && lines[0].contains("dmuc.so")
+            && lines[0].contains("make plugin")
+            && lines[0].contains("README")
+    };
+    let lines = complaint(server, MUC).await?;
+    assert!(how_to_build(&lines), "{lines:#?}");
+    fs::write(&library, "not a library")?;
+    let lines = complaint(server, MUC).await?;
+    assert!(how_to_build(&lines), "{lines:#?}");
+    // One of another version than the Lua files.
+    fs::remove_file(&library)?;
+    fs::copy(built.join("dmuc.so"), &library)?;
+    let main = copy.join("mod_dmuc.lua");
+    let right = fs::read_to_string(&main)?;
+    let wrong = right.replacen("native_version = \"", "native_version = \"99.", 1);
+    assert_ne!(right, wrong);
+    fs::write(&main, wrong)?;
+    let lines = complaint(server, MUC).await?;
+    assert!(
+        how_to_build(&lines) && lines[0].contains("is version") && lines[0].contains("needs 99."),
+        "{lines:#?}"
+    );
+    fs::write(&main, right)?;
+    server.load_module(MUC, "dmuc").await?;
+    fed.finish_with_errors().await
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_library_is_one_line_that_says_how_to_build_it_on_0_12() -> Result<()> {
+    wrong_library(Version::V0_12).await
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_library_is_one_line_that_says_how_to_build_it_on_13() -> Result<()> {
+    wrong_library(Version::V13).await
+}
