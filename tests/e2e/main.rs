@@ -3,6 +3,7 @@
 mod asking;
 mod bad_input;
 mod creating;
+mod destroying;
 mod entry;
 mod finding;
 mod governing;
