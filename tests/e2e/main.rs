@@ -9,6 +9,7 @@ mod finding;
 mod governing;
 mod ids;
 mod joining;
+mod lasting;
 mod options;
 mod ordinary;
 mod payloads;
