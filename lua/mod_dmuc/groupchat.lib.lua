@@ -232,7 +232,12 @@ return function (dmuc)
 		if not room or not room._dmuc or not nick or nick == jid_resource(stanza.attr.to) then return; end
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant then return; end
-		local bounce = st.clone(stanza);
+		local sender = room:get_occupant_by_nick(room_jid.."/"..nick);
+		if sender and not sender.sessions[stanza.attr.from] then return; end -- somebody else's nick
+		-- The error and nothing else: whoever bounces has nothing of its own to say.
+		local bounce = st.clone(stanza):maptags(function (tag)
+			return tag.name == "error" and tag or nil;
+		end);
 		bounce.attr.from = room_jid.."/"..nick;
 		local remotes = room._dmuc.remotes;
 		for jid in occupant:each_session() do
