@@ -71,6 +71,8 @@ pub struct Config {
     pub log_max_age_ms: u64,
     /// `dmuc_log_max_messages`, per room. The oldest go first.
     pub log_max_messages: usize,
+    /// `dmuc_log_max_bytes`, per room, of messages as XML. The oldest go first.
+    pub log_max_bytes: usize,
     /// `dmuc_max_shadows`: rooms we hold for others. Beyond: `resource-constraint`.
     pub max_shadows: usize,
     /// `dmuc_max_remote_occupants`, per room. Beyond: `resource-constraint`.
@@ -142,6 +144,7 @@ impl Config {
             split_presence: SplitPresence::Away,
             log_max_age_ms: 7 * DAY_MS,
             log_max_messages: 10_000,
+            log_max_bytes: 67_108_864,
             max_shadows: 1_000,
             max_remote_occupants: 5_000,
             max_peerhosts: 50,
@@ -221,6 +224,12 @@ impl Config {
             &mut config.log_max_messages,
             20,
             10_000_000,
+        )?;
+        read.count(
+            "dmuc_log_max_bytes",
+            &mut config.log_max_bytes,
+            1_048_576,
+            1 << 40,
         )?;
         read.count("dmuc_max_shadows", &mut config.max_shadows, 0, 1_000_000)?;
         read.count(

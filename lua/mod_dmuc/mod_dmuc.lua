@@ -20,7 +20,7 @@ local engine_options = {};
 for _, name in ipairs {
 	"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_redirect", "dmuc_redirect_after",
 	"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence",
-	"dmuc_log_max_age", "dmuc_log_max_messages",
+	"dmuc_log_max_age", "dmuc_log_max_messages", "dmuc_log_max_bytes",
 	"dmuc_max_shadows", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
 } do
 	engine_options[name] = module:get_option(name);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
-use super::log::{Entry, EventKey};
+use super::log::{Entry, EventKey, Retention};
 use super::{Action, Engine, Verdict, nick_of, refuse};
+use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
 use crate::wire::{Condition, EventStamp, History, HistoryMessage, HistoryResult, Hlc, Role, limits};
@@ -60,8 +61,7 @@ impl Engine {
                 payload: payload.clone(),
             };
             room.log.insert(entry);
-            let oldest = now.wall_ms.saturating_sub(self.config.log_max_age_ms);
-            room.log.trim(oldest, self.config.log_max_messages);
+            room.log.trim(retention(&self.config, now));
             Some(EventStamp {
                 id: id.clone(),
                 origin: None,
@@ -262,8 +262,7 @@ impl Engine {
             return false;
         };
         let is_new = room.log.insert(entry);
-        let oldest = now.wall_ms.saturating_sub(self.config.log_max_age_ms);
-        room.log.trim(oldest, self.config.log_max_messages);
+        room.log.trim(retention(&self.config, now));
         is_new
     }
 
@@ -364,5 +363,13 @@ impl Engine {
                 });
             }
         }
+    }
+}
+
+fn retention(config: &Config, now: Now) -> Retention {
+    Retention {
+        oldest_wall_ms: now.wall_ms.saturating_sub(config.log_max_age_ms),
+        max_messages: config.log_max_messages,
+        max_bytes: config.log_max_bytes,
     }
 }

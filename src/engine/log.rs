@@ -82,6 +82,17 @@ pub(crate) struct Log {
     entries: BTreeMap<EventKey, Entry>,
     by_id: BTreeMap<String, EventKey>,
     seen: BTreeMap<BareJid, BTreeMap<u64, Seen>>,
+    /// Characters of payload held.
+    bytes: usize,
+}
+
+/// What a log may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// Unix ms of the oldest message worth keeping.
+    pub(crate) oldest_wall_ms: u64,
+    pub(crate) max_messages: usize,
+    pub(crate) max_bytes: usize,
 }
 
 impl Log {
@@ -130,6 +141,7 @@ impl Log {
         if incarnations.len() > MAX_INCARNATIONS {
             incarnations.pop_first();
         }
+        self.bytes += entry.payload.len();
         self.by_id.insert(entry.id.clone(), entry.key.clone());
         self.entries.insert(entry.key.clone(), entry);
         true
@@ -137,13 +149,14 @@ impl Log {
 
     /// Drops what exceeds the retention limits, oldest first. What was seen stays known. A room in which little is
     /// said keeps a history, however old.
-    pub(crate) fn trim(&mut self, oldest_wall_ms: u64, max_messages: usize) {
+    pub(crate) fn trim(&mut self, limit: Retention) {
         while let Some((key, entry)) = self.entries.first_key_value() {
-            let is_old = key.at.wall_ms < oldest_wall_ms && self.entries.len() > KEPT_HOWEVER_OLD;
-            if self.entries.len() <= max_messages && !is_old {
+            let is_old = key.at.wall_ms < limit.oldest_wall_ms && self.entries.len() > KEPT_HOWEVER_OLD;
+            if self.entries.len() <= limit.max_messages && self.bytes <= limit.max_bytes && !is_old {
                 break;
             }
             let (key, id) = (key.clone(), entry.id.clone());
+            self.bytes -= entry.payload.len();
             self.by_id.remove(&id);
             self.entries.remove(&key);
         }
@@ -210,7 +223,7 @@ mod tests {
         let mut log = Log::default();
         assert!(log.insert(entry("a@x", 1, 1, 10)));
         assert!(!log.insert(entry("a@x", 1, 1, 10)));
-        log.trim(0, 0);
+        log.trim(limit(0, 0, usize::MAX));
         assert_eq!(log.iter().count(), 0);
         assert!(!log.insert(entry("a@x", 1, 1, 10)));
         assert!(
@@ -226,11 +239,31 @@ mod tests {
         for seq in 1..=count {
             assert!(log.insert(entry("a@x", 1, seq, seq)));
         }
-        log.trim(3, usize::MAX);
+        log.trim(limit(3, usize::MAX, usize::MAX));
         assert_eq!(log.iter().count() as u64, count - 2, "2 were older");
-        log.trim(u64::MAX, usize::MAX);
+        log.trim(limit(u64::MAX, usize::MAX, usize::MAX));
         assert_eq!(log.iter().count(), KEPT_HOWEVER_OLD);
         assert_eq!(log.iter().next_back().map(|entry| entry.key.seq), Some(count));
+    }
+
+    fn limit(oldest_wall_ms: u64, max_messages: usize, max_bytes: usize) -> Retention {
+        Retention {
+            oldest_wall_ms,
+            max_messages,
+            max_bytes,
+        }
+    }
+
+    #[test]
+    fn large_messages_push_out_old_ones() {
+        let mut log = Log::default();
+        let size = entry("a@x", 1, 1, 1).payload.len();
+        for seq in 1..=10 {
+            log.insert(entry("a@x", 1, seq, seq));
+            log.trim(limit(0, usize::MAX, 3 * size));
+        }
+        let held: Vec<u64> = log.iter().map(|entry| entry.key.seq).collect();
+        assert_eq!(held, [8, 9, 10]);
     }
 
     #[test]
