@@ -4,10 +4,13 @@
 //! [`Engine::poll_action`] and arm one timer for [`Engine::poll_timeout`].
 
 mod action;
+mod clash;
 mod clock;
 mod groupchat;
+mod history;
 mod host;
 mod input;
+mod introduction;
 mod link;
 mod log;
 mod merge;
@@ -116,6 +119,7 @@ impl Engine {
         }
         // Numbers used after the snapshot was stored are not known any more.
         room.incarnation += 1;
+        room.ready_at_ms = now.wall_ms;
         let jid = room.jid.clone();
         self.rooms.insert(jid.clone(), room);
         self.unsaved.insert(jid.clone());

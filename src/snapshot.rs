@@ -30,7 +30,6 @@ impl Snapshot {
     pub(crate) fn to_room(&self) -> Room {
         let mut room = self.room.clone();
         room.log = Default::default();
-        room.history_asked = false;
         for instance in room.instances.values_mut() {
             *instance = Instance::new(Stage::Wanted);
         }

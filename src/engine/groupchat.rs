@@ -10,16 +10,10 @@ use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
-use crate::wire::{Condition, EventStamp, History, HistoryMessage, HistoryResult, Hlc, Role, limits};
+use crate::wire::{Condition, EventStamp, Hlc, Role, limits};
 
 /// Incarnation under which messages without our stamp are kept: numbers of our own giving.
-const UNSTAMPED: u64 = 0;
-/// Most messages in one answer to a history request.
-const HISTORY_MESSAGES: usize = 500;
-/// Most characters of payload in one answer: Prosody takes stanzas of 512 KiB between servers.
-const HISTORY_CHARS: usize = 262_144;
-/// What a message in an answer has besides its payload, in characters: start tag, delay, our stamp.
-const MESSAGE_OVERHEAD: usize = 400;
+pub(super) const UNSTAMPED: u64 = 0;
 
 impl Engine {
     pub(super) fn local_groupchat(
@@ -169,7 +163,8 @@ impl Engine {
                 "This occupant is not in the room",
             ));
         };
-        if remote.hidden {
+        // Its home may not have heard yet that it lost the nick: nothing it says there may be missing here (G4).
+        if remote.hidden && !(self.speaks_ours(&home) && now.mono_ms < remote.rename_by) {
             return Err(refuse(
                 Condition::Conflict,
                 "Somebody else has this nick: the occupant needs another one",
@@ -190,7 +185,11 @@ impl Engine {
         }
         let (id, key) = match event {
             Some(event) => {
-                if room.log.has_seen(&home, event.incarnation, event.seq) || room.log.has_id(&event.id) {
+                let is_held = instance.held.iter().flatten().any(|entry| entry.id == event.id);
+                if is_held
+                    || room.log.has_seen(&home, event.incarnation, event.seq)
+                    || room.log.has_id(&event.id)
+                {
                     return Ok(Verdict::Done);
                 }
                 let at = self.clock.observe(now, event.at);
@@ -219,6 +218,9 @@ impl Engine {
             occupant_id: occupant_id.clone(),
             payload: Arc::from(payload),
         };
+        let Some(entry) = self.hold(now, &jid, &home, entry) else {
+            return Ok(Verdict::Done);
+        };
         self.insert_entry(now, &jid, entry);
         Ok(Verdict::Deliver {
             id: Some(id),
@@ -227,7 +229,7 @@ impl Engine {
     }
 
     /// The stanza-id of a message without our stamp: the same on every instance if it has an `id`.
-    fn unstamped_id(
+    pub(super) fn unstamped_id(
         &mut self,
         jid: &BareJid,
         home: &BareJid,
@@ -238,13 +240,18 @@ impl Engine {
         let (Some(room), Some(message_id)) = (self.rooms.get(jid), message_id) else {
             return fresh;
         };
+        let held = room
+            .instances
+            .get(home)
+            .and_then(|instance| instance.held.as_ref());
+        let is_held = |id: &String| held.into_iter().flatten().any(|entry| entry.id == *id);
         (0..u32::MAX)
             .map(|salt| derived_stanza_id(room.id.as_str(), home, nick, message_id, salt))
-            .find(|id| !room.log.has_id(id))
+            .find(|id| !room.log.has_id(id) && !is_held(id))
             .unwrap_or(fresh)
     }
 
-    fn unstamped_key(&self, jid: &BareJid, home: &BareJid, at: Hlc) -> EventKey {
+    pub(super) fn unstamped_key(&self, jid: &BareJid, home: &BareJid, at: Hlc) -> EventKey {
         let seq = self
             .rooms
             .get(jid)
@@ -257,112 +264,13 @@ impl Engine {
         }
     }
 
-    fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Entry) -> bool {
+    pub(super) fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Entry) -> bool {
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };
         let is_new = room.log.insert(entry);
         room.log.trim(retention(&self.config, now));
         is_new
-    }
-
-    /// The answer to a peer's question for the history (XEP-0281 section 3.2).
-    pub(super) fn history_asked(
-        &self,
-        now: Now,
-        jid: &BareJid,
-        asker: &BareJid,
-        history: &History,
-    ) -> HistoryResult {
-        let is_full = self.speaks_ours(asker);
-        let Some(room) = self.rooms.get(jid) else {
-            return HistoryResult { messages: Vec::new() };
-        };
-        let limit = |asked: Option<u64>, most: usize| {
-            asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most))
-        };
-        let seconds = history
-            .seconds
-            .map(|s| now.wall_ms.saturating_sub(s.saturating_mul(1_000)));
-        let since = history.since.map(|since| u64::try_from(since).unwrap_or(0));
-        let entries = room.log.history(
-            Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
-            Some(limit(history.maxchars, HISTORY_CHARS)),
-            seconds.max(since),
-            |entry| entry.payload.len() + MESSAGE_OVERHEAD,
-        );
-        let message = |entry: &Entry| HistoryMessage {
-            nick: entry.nick.clone(),
-            instance: jid.clone(),
-            id: entry.message_id.clone(),
-            payload: entry.payload.to_string(),
-            stamp: entry.key.at.wall_ms as i64,
-            delay_from: Some(jid.clone().into()),
-            event: is_full.then(|| EventStamp {
-                id: entry.id.clone(),
-                origin: Some(entry.key.origin.clone()).filter(|origin| origin != jid),
-                incarnation: entry.key.incarnation,
-                seq: entry.key.seq,
-                at: entry.key.at,
-            }),
-            occupant_id: entry.occupant_id.clone().filter(|_| is_full),
-        };
-        HistoryResult {
-            messages: entries.into_iter().map(message).collect(),
-        }
-    }
-
-    /// The history we asked for. What is known already is not taken twice (G4).
-    pub(super) fn merge_history(
-        &mut self,
-        now: Now,
-        jid: &BareJid,
-        source: &BareJid,
-        history: HistoryResult,
-    ) {
-        for message in history.messages {
-            if message.payload.len() > self.config.max_stanza_size {
-                continue;
-            }
-            let (id, key) = match message.event {
-                Some(event) => {
-                    let at = self.clock.observe(now, event.at);
-                    let origin = event.origin.unwrap_or_else(|| source.clone());
-                    let (incarnation, seq) = (event.incarnation, event.seq);
-                    let key = match incarnation {
-                        // Numbered by whoever told us; the stanza-id alone says whether we have it.
-                        UNSTAMPED => self.unstamped_key(jid, &origin, at),
-                        _ => EventKey {
-                            at,
-                            origin,
-                            incarnation,
-                            seq,
-                        },
-                    };
-                    (event.id, key)
-                }
-                None => {
-                    let id = self.unstamped_id(jid, source, &message.nick, message.id.as_deref());
-                    let wall_ms = u64::try_from(message.stamp).unwrap_or(0).min(now.wall_ms);
-                    (id, self.unstamped_key(jid, source, Hlc { wall_ms, counter: 0 }))
-                }
-            };
-            let entry = Entry {
-                key,
-                id: id.clone(),
-                nick: message.nick,
-                message_id: message.id,
-                occupant_id: message.occupant_id,
-                payload: Arc::from(message.payload),
-            };
-            if self.insert_entry(now, jid, entry) {
-                self.actions.push_back(Action::AddMessage {
-                    room: jid.clone(),
-                    id,
-                    deliver: false,
-                });
-            }
-        }
     }
 }
 

@@ -125,7 +125,10 @@ impl Engine {
                     self.apply_roster(now, target, asker, &roster);
                 }
             }
-            Request::RosterQuery => self.send_roster(now, target, asker),
+            Request::RosterQuery => {
+                self.stop_waiting(target, asker);
+                self.send_roster(now, target, asker);
+            }
             Request::History(history) => {
                 return Ok(Some(Response::History(
                     self.history_asked(now, target, asker, &history),

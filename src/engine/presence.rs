@@ -7,7 +7,6 @@ use crate::address::{BareJid, Jid, resourcepart};
 use super::clock::Now;
 use super::input::PeerPresence;
 use super::link::service_of;
-use super::merge::{Contender, free_nick, keeps_nick};
 use super::room::{Remote, Room, Stage};
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse};
 use crate::error::Error;
@@ -201,24 +200,54 @@ impl Engine {
         for (user, affiliation, item) in changed {
             self.actions.push_back(Action::ApplyAffiliation {
                 room: jid.clone(),
-                jid: user,
+                jid: user.clone(),
                 affiliation,
                 reserved_nick: item.and_then(|item| item.reserved_nick.clone()),
                 reason: item.and_then(|item| item.reason.clone()),
                 actor: item.and_then(|item| item.actor.clone()),
             });
+            self.follow_affiliation(jid, &user);
         }
     }
 
-    /// What follows the first roster of a source: our own, if it lost it, and our question for the history.
+    /// Occupants of other instances whose real JID is known here have the affiliation of the list at once. Who is
+    /// banned is removed by its home.
+    pub(super) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let affiliation = room.affiliation_of(&Jid::from(user.clone()));
+        if affiliation == Affiliation::Outcast {
+            return;
+        }
+        let mut changed = Vec::new();
+        for (home, instance) in &mut room.instances {
+            for (nick, remote) in &mut instance.occupants {
+                let is_it = remote.jid.as_ref().is_some_and(|named| named.to_bare() == *user);
+                if is_it && remote.affiliation != affiliation {
+                    remote.affiliation = affiliation;
+                    if !remote.hidden {
+                        changed.push((home.clone(), nick.clone(), remote.clone()));
+                    }
+                }
+            }
+        }
+        for (home, nick, remote) in changed {
+            let occupant = shown(room, &home, &nick, &remote, None);
+            self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
+        }
+    }
+
+    /// What follows a roster: our own, if it is awaited, and our question for the history of who sends its first.
     fn after_roster(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
+        self.greeted(jid, home);
         let Some(room) = self.rooms.get(jid) else { return };
-        let asks_history = room.is_from_source(home) && !room.history_asked;
-        if room
-            .instances
-            .get(home)
-            .is_some_and(|instance| instance.needs_roster)
-        {
+        let Some(instance) = room.instances.get(home) else {
+            return;
+        };
+        let has_history = room.is_from_source(home) || self.speaks_ours(home);
+        let asks_history = has_history && !room.is_source() && !instance.was_asked;
+        if instance.needs_roster {
             self.send_roster(now, jid, home);
         }
         if asks_history {
@@ -271,103 +300,24 @@ impl Engine {
                 .serial
                 .unwrap_or_else(|| old.map_or(now.wall_ms, |old| old.serial)),
             hidden: false,
+            rename_by: old.map_or(0, |old| old.rename_by),
         };
-        let (hides, renames) = self.settle_clash(jid, home, new.nick, &mut remote);
-        if let Some(loser) = hides {
-            self.hide_loser(jid, &loser, new.nick);
-        }
-        if renames {
-            self.rename_local(jid, new.nick);
-        }
+        self.settle_clash(now, jid, home, new.nick, &mut remote);
         let Some(room) = self.rooms.get_mut(jid) else {
             return Err(Error::UnknownRoom);
         };
         let Some(instance) = room.instances.get_mut(home) else {
             return Err(Error::UnknownRoom);
         };
-        let is_hidden = remote.hidden;
         let was = instance.occupants.insert(new.nick.to_owned(), remote.clone());
         let is_unchanged = was.as_ref() == Some(&remote) && new.payload.as_deref() == Some("");
-        if !is_hidden && !is_unchanged {
+        if remote.hidden && was.is_some_and(|was| !was.hidden) {
+            self.hide_quietly(jid, home, new.nick);
+        } else if !remote.hidden && !is_unchanged {
             let occupant = shown(room, home, new.nick, &remote, new.payload);
             self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
         }
         Ok(())
-    }
-
-    /// Who keeps the nick? Returns a home whose occupant is to be hidden, and whether ours must be renamed.
-    fn settle_clash(
-        &self,
-        jid: &BareJid,
-        home: &BareJid,
-        nick: &str,
-        new: &mut Remote,
-    ) -> (Option<BareJid>, bool) {
-        let Some(room) = self.rooms.get(jid) else {
-            return (None, false);
-        };
-        let owner = room.nick_owner(nick);
-        let contender = |home, jid: Option<&Jid>, since_ms| Contender {
-            owns_nick: owner.is_some() && jid.map(Jid::to_bare).as_ref() == owner,
-            at_source: room.is_from_source(home),
-            since_ms,
-            home,
-        };
-        let same_person = |jid: &Jid| {
-            new.jid
-                .as_ref()
-                .is_some_and(|other| other.to_bare() == jid.to_bare())
-        };
-        let newcomer = contender(home, new.jid.as_ref(), new.serial);
-        if let Some(local) = room.locals.get(nick).filter(|local| !same_person(&local.jid)) {
-            if keeps_nick(&contender(&room.jid, Some(&local.jid), local.serial), &newcomer) {
-                new.hidden = true;
-                return (None, false);
-            }
-            return (None, true);
-        }
-        let other = room
-            .remote(nick)
-            .filter(|(other, remote)| *other != home && !remote.jid.as_ref().is_some_and(same_person));
-        if let Some((other, remote)) = other {
-            if keeps_nick(&contender(other, remote.jid.as_ref(), remote.serial), &newcomer) {
-                new.hidden = true;
-                return (None, false);
-            }
-            return (Some(other.clone()), false);
-        }
-        (None, false)
-    }
-
-    fn hide_loser(&mut self, jid: &BareJid, home: &BareJid, nick: &str) {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return;
-        };
-        let Some(instance) = room.instances.get_mut(home) else {
-            return;
-        };
-        if let Some(remote) = instance.occupants.get_mut(nick) {
-            remote.hidden = true;
-        }
-        self.actions.push_back(Action::HideOccupant {
-            room: jid.clone(),
-            home: home.clone(),
-            nick: nick.to_owned(),
-            codes: Vec::new(),
-            new_nick: None,
-            actor: None,
-            reason: None,
-        });
-    }
-
-    fn rename_local(&mut self, jid: &BareJid, nick: &str) {
-        let Some(room) = self.rooms.get(jid) else { return };
-        let new_nick = free_nick(nick, |nick| room.is_nick_used(nick));
-        self.actions.push_back(Action::Rename {
-            room: jid.clone(),
-            nick: nick.to_owned(),
-            new_nick,
-        });
     }
 
     /// An occupant of a peer instance is gone.
@@ -400,25 +350,6 @@ impl Engine {
             reason: how.and_then(|how| how.reason).map(str::to_owned),
         });
         self.unhide(jid, nick);
-    }
-
-    /// The nick is free: who lost it in a clash and has not been renamed yet is shown after all.
-    pub(super) fn unhide(&mut self, jid: &BareJid, nick: &str) {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return;
-        };
-        if room.locals.contains_key(nick) || room.remote(nick).is_some() {
-            return;
-        }
-        let waiting = room.instances.iter_mut().find_map(|(home, instance)| {
-            let remote = instance.occupants.get_mut(nick)?;
-            remote.hidden = false;
-            Some((home.clone(), remote.clone()))
-        });
-        if let Some((home, remote)) = waiting {
-            let occupant = shown(room, &home, nick, &remote, Some(String::new()));
-            self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
-        }
     }
 
     /// A stanza bounced. That says something of the link, nothing of occupants (G8).

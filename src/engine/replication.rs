@@ -8,9 +8,7 @@ use super::request::Pending;
 use super::room::{Instance, Room, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
-use crate::wire::{
-    Condition, Config as ConfigPush, History, Peerhost, Replicate, Request, SettingsExtra, StanzaError,
-};
+use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, SettingsExtra, StanzaError};
 
 /// Delay before a roster that could not be taken is sent again; doubled each time.
 pub(super) const ROSTER_RETRY_MS: u64 = 1_000;
@@ -39,7 +37,9 @@ impl Engine {
                 return;
             }
             let instance = room.id.at(service);
-            room.instances.insert(instance, Instance::new(Stage::Wanted));
+            let mut wanted = Instance::new(Stage::Wanted);
+            wanted.is_introduced = !room.is_source();
+            room.instances.insert(instance, wanted);
             self.unsaved.insert(jid.clone());
         }
         match self.caps(service) {
@@ -52,6 +52,7 @@ impl Engine {
 
     /// The service's abilities are known: take the next step with its instance.
     pub(super) fn advance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+        let speaks_ours = self.speaks_ours(service);
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
@@ -74,9 +75,13 @@ impl Engine {
             let from = self.config.service.clone();
             self.request(now, from, service.clone(), request, pending);
         } else {
+            if speaks_ours && instance.is_introduced {
+                self.meet(now, jid, &peer);
+                return;
+            }
             instance.stage = Stage::Active;
             self.send_roster(now, jid, &peer);
-            if self.speaks_ours(&peer) {
+            if speaks_ours {
                 self.request(
                     now,
                     jid.clone(),
@@ -100,8 +105,11 @@ impl Engine {
     ) {
         match error {
             None => {
-                self.set_stage(jid, peer, Stage::Configuring);
+                // The roster follows at once: events follow it in order, and none falls between.
+                self.set_stage(jid, peer, Stage::Rostering);
                 self.send_config(now, jid, peer, true);
+                self.send_roster(now, jid, peer);
+                self.send_first_subject(jid, peer);
             }
             Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
             Some(error) => {
@@ -116,20 +124,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn config_answered(
-        &mut self,
-        now: Now,
-        jid: &BareJid,
-        peer: &BareJid,
-        error: Option<StanzaError>,
-    ) {
-        match error {
-            None => {
-                self.set_stage(jid, peer, Stage::Rostering);
-                self.send_roster(now, jid, peer);
-            }
-            Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
-            Some(error) => self.refuse_instance(jid, &service_of(peer), Notice::Refused(error)),
+    pub(super) fn config_refused(&mut self, jid: &BareJid, peer: &BareJid, error: StanzaError) {
+        if Self::is_link_error(&error) {
+            self.set_stage(jid, peer, Stage::Wanted);
+        } else {
+            self.refuse_instance(jid, &service_of(peer), Notice::Refused(error));
         }
     }
 
@@ -147,6 +146,9 @@ impl Engine {
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
         };
+        if is_source && instance.stage < Stage::Rostering {
+            return;
+        }
         if error.is_some() {
             // The peer may not know us yet, as it is told of us by the source: try again shortly.
             if instance.retries < ROSTER_RETRIES {
@@ -160,65 +162,6 @@ impl Engine {
             instance.stage = Stage::Active;
             self.replicated(now, jid, peer);
         }
-    }
-
-    /// The shadow holds the room: "the firsthost informs other peerhosts about the new peerhost". The newcomer is
-    /// told first, so that it knows who then sends it a roster.
-    fn replicated(&mut self, now: Now, jid: &BareJid, newcomer: &BareJid) {
-        let notice = Notice::Replicated {
-            shadow: newcomer.clone(),
-        };
-        let peer = service_of(newcomer);
-        self.actions.push_back(Action::Notice {
-            room: jid.clone(),
-            peer,
-            notice,
-        });
-        let Some(room) = self.rooms.get(jid) else { return };
-        let id = room.id.clone();
-        let others: Vec<BareJid> = room
-            .instances
-            .iter()
-            .filter(|(other, instance)| *other != newcomer && instance.stage == Stage::Active)
-            .map(|(other, _)| other.clone())
-            .collect();
-        for other in others {
-            let request = Request::Peerhost(Peerhost {
-                id: id.clone(),
-                jid: Some(service_of(&other)),
-                gone: false,
-            });
-            let pending = Pending::Introduce {
-                room: jid.clone(),
-                instance: other,
-                newcomer: newcomer.clone(),
-            };
-            self.request(
-                now,
-                self.config.service.clone(),
-                service_of(newcomer),
-                request,
-                pending,
-            );
-        }
-        self.unsaved.insert(jid.clone());
-    }
-
-    pub(super) fn introduced(&mut self, now: Now, jid: &BareJid, other: &BareJid, newcomer: &BareJid) {
-        let Some(room) = self.rooms.get(jid) else { return };
-        let newcomer = Some(service_of(newcomer));
-        let request = Request::Peerhost(Peerhost {
-            id: room.id.clone(),
-            jid: newcomer,
-            gone: false,
-        });
-        self.request(
-            now,
-            self.config.service.clone(),
-            service_of(other),
-            request,
-            Pending::Nothing,
-        );
     }
 
     /// The room's configuration goes to one instance; `first` in the course of its replication.
@@ -243,9 +186,14 @@ impl Engine {
         } else {
             Pending::Nothing
         };
-        let subject = room.settings.subject.clone();
         self.request(now, jid.clone(), peer.clone(), request, pending);
-        if let Some(subject) = subject.filter(|_| first && !is_full) {
+    }
+
+    /// A shadow that knows only the XEP's text is told the subject in a message of its own.
+    fn send_first_subject(&mut self, jid: &BareJid, peer: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let subject = room.settings.subject.clone();
+        if let Some(subject) = subject.filter(|_| !self.speaks_ours(peer)) {
             let (room, to) = (jid.clone(), peer.clone());
             self.actions.push_back(Action::SendSubject {
                 room,
@@ -313,65 +261,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The firsthost tells of another peerhost. Without its name there is nothing to learn.
-    pub(super) fn peerhost_told(
-        &mut self,
-        now: Now,
-        firsthost: &BareJid,
-        peerhost: Peerhost,
-    ) -> Result<(), Error> {
-        let jid = peerhost.id.at(&self.config.service);
-        let known = self
-            .rooms
-            .get(&jid)
-            .is_some_and(|room| room.firsthost == *firsthost);
-        if !known {
-            return Err(refuse(
-                Condition::ItemNotFound,
-                "No shadow of yours with this id is here",
-            ));
-        }
-        let Some(service) = peerhost.jid.filter(|service| *service != self.config.service) else {
-            return Ok(());
-        };
-        if peerhost.gone {
-            self.forget_instance(&jid, &service);
-        } else if self.config.peers.contains_key(&service) {
-            if let Some(room) = self.rooms.get_mut(&jid) {
-                // A newcomer that was here before has lost what we told it.
-                let instance = room.id.at(&service);
-                if let Some(instance) = room.instances.get_mut(&instance) {
-                    instance.stage = Stage::Wanted;
-                }
-            }
-            self.want_instance(now, &jid, &service);
-        }
-        Ok(())
-    }
-
-    /// A shadow leaves: the others are told.
-    pub(super) fn shadow_left(&mut self, now: Now, jid: &BareJid, shadow: &BareJid) {
-        let Some(room) = self.rooms.get(jid) else { return };
-        let gone = Peerhost {
-            id: room.id.clone(),
-            jid: Some(service_of(shadow)),
-            gone: true,
-        };
-        let others: Vec<BareJid> = room
-            .instances
-            .iter()
-            .filter(|(other, instance)| *other != shadow && instance.stage == Stage::Active)
-            .map(|(other, _)| service_of(other))
-            .filter(|other| self.speaks_ours(other))
-            .collect();
-        self.forget_instance(jid, &service_of(shadow));
-        for other in others {
-            let request = Request::Peerhost(gone.clone());
-            self.request(now, self.config.service.clone(), other, request, Pending::Nothing);
-        }
-    }
-
-    pub(super) fn forget_instance(&mut self, jid: &BareJid, service: &BareJid) {
+    pub(super) fn forget_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
@@ -381,6 +271,10 @@ impl Engine {
             .find(|instance| service_of(instance) == *service)
             .cloned();
         let Some(home) = found else { return };
+        self.release(now, jid, &home);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
         if let Some(instance) = room.instances.remove(&home) {
             self.hide_all(jid, &home, &instance);
             self.unsaved.insert(jid.clone());
@@ -388,7 +282,7 @@ impl Engine {
     }
 
     /// Lets go of instances at services that policy no longer allows, and of shadows whose source is such.
-    pub(super) fn drop_foreign_instances(&mut self, _now: Now) {
+    pub(super) fn drop_foreign_instances(&mut self, now: Now) {
         let mut foreign = Vec::new();
         for room in self.rooms.values() {
             let services = room.instances.keys().map(service_of);
@@ -399,7 +293,7 @@ impl Engine {
             );
         }
         for (room, service) in foreign {
-            self.forget_instance(&room, &service);
+            self.forget_instance(now, &room, &service);
         }
         let is_orphan = |room: &&Room| !self.config.peers.contains_key(&room.firsthost);
         let shadows = self.rooms.values().filter(|room| !room.is_source());
@@ -450,22 +344,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn ask_history(&mut self, now: Now, jid: &BareJid, source: &BareJid) {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return;
-        };
-        room.history_asked = true;
-        let request = Request::History(History {
-            id: Some(room.id.clone()),
-            ..History::default()
-        });
-        let pending = Pending::History {
-            room: jid.clone(),
-            instance: source.clone(),
-        };
-        self.request(now, jid.clone(), source.clone(), request, pending);
-    }
-
     pub(super) fn instances_timeout(&self) -> Option<u64> {
         let all = self.rooms.values().flat_map(|room| room.instances.values());
         all.filter_map(|instance| instance.retry_at).min()
@@ -482,6 +360,7 @@ impl Engine {
             }
         }
         for (room, peer) in due {
+            self.stop_waiting(&room, &peer);
             self.send_roster(now, &room, &peer);
         }
     }

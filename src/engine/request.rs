@@ -21,8 +21,8 @@ pub(crate) enum Pending {
     /// An instance is told of another one, which is told of it in turn.
     Introduce {
         room: BareJid,
-        instance: BareJid,
-        newcomer: BareJid,
+        told: BareJid,
+        next: BareJid,
     },
     /// A part of a roster of which more follows.
     RosterPart { room: BareJid, instance: BareJid },
@@ -107,21 +107,14 @@ impl Engine {
             (Pending::Replicate { room, instance }, response) => {
                 self.replicate_answered(now, &room, &instance, response.err());
             }
-            (Pending::Config { room, instance }, response) => {
-                self.config_answered(now, &room, &instance, response.err());
+            (Pending::Config { room, instance }, Err(error)) => {
+                self.config_refused(&room, &instance, error);
             }
             (Pending::Roster { room, instance }, response) => {
                 self.roster_answered(now, &room, &instance, response.err());
             }
-            (
-                Pending::Introduce {
-                    room,
-                    instance,
-                    newcomer,
-                },
-                Ok(_),
-            ) => {
-                self.introduced(now, &room, &instance, &newcomer);
+            (Pending::Introduce { room, told, next }, Ok(_)) => {
+                self.introduced(now, &room, &told, &next);
             }
             (Pending::RosterPart { room, instance }, Err(error)) => {
                 self.roster_answered(now, &room, &instance, Some(error));
@@ -129,6 +122,7 @@ impl Engine {
             (Pending::History { room, instance }, Ok(Response::History(history))) => {
                 self.merge_history(now, &room, &instance, history);
             }
+            (Pending::History { room, instance }, _) => self.release(now, &room, &instance),
             (Pending::Act { room, token }, response) => {
                 self.actions.push_back(Action::ActAnswered {
                     room,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use super::log::Log;
+use super::log::{Entry, Log};
 use crate::wire::{Affiliation, Form, Role, RoomId, RosterItem, Subject};
 
 /// A room that is distributed and has its source or a shadow here.
@@ -37,8 +37,8 @@ pub(crate) struct Room {
     pub(crate) log: Log,
     /// Grows whenever numbers used before may not be known any more.
     pub(crate) incarnation: u64,
-    /// Whether the shadow has asked for the history.
-    pub(crate) history_asked: bool,
+    /// When the configuration arrived, or the room was restored (Unix ms): from then on people may have missed something.
+    pub(crate) ready_at_ms: u64,
 }
 
 /// Configuration, affiliations and subject: one writer, the source (G7).
@@ -70,9 +70,7 @@ pub(crate) enum Stage {
     Wanted,
     /// `<replicate/>` is on its way.
     Replicating,
-    /// `<config/>` is on its way.
-    Configuring,
-    /// `<roster/>` is on its way; events may follow it in order.
+    /// `<config/>` and `<roster/>` are on their way; events may follow them in order.
     Rostering,
     /// It holds the room.
     Active,
@@ -90,6 +88,12 @@ pub(crate) struct Instance {
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
     pub(crate) needs_roster: bool,
+    /// A shadow we were told of and have not met yet.
+    pub(crate) is_introduced: bool,
+    /// Whether its history was asked for since we know it.
+    pub(crate) was_asked: bool,
+    /// Its messages that came while its history is on the way.
+    pub(crate) held: Option<Vec<Entry>>,
     /// When a roster it could not take is sent again (monotonic ms), and how often that was tried.
     pub(crate) retry_at: Option<u64>,
     pub(crate) retries: u32,
@@ -103,6 +107,9 @@ impl Instance {
             roster_parts: Vec::new(),
             lacks_jids: false,
             needs_roster: false,
+            is_introduced: false,
+            was_asked: false,
+            held: None,
             retry_at: None,
             retries: 0,
         }
@@ -137,6 +144,8 @@ pub(crate) struct Remote {
     pub(crate) serial: u64,
     /// It lost a nick clash and is not shown until its home renames it.
     pub(crate) hidden: bool,
+    /// Until when that is to be expected (monotonic ms).
+    pub(crate) rename_by: u64,
 }
 
 impl Room {
@@ -155,7 +164,7 @@ impl Room {
             last_serial: 0,
             log: Log::default(),
             incarnation: 1,
-            history_asked: false,
+            ready_at_ms: 0,
         }
     }
 

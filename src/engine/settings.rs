@@ -17,7 +17,7 @@ impl Engine {
         }
         room.settings.form = form;
         room.settings.version += 1;
-        let informed = |(_, instance): &(&BareJid, &Instance)| instance.stage >= Stage::Configuring;
+        let informed = |(_, instance): &(&BareJid, &Instance)| instance.stage >= Stage::Rostering;
         let peers: Vec<BareJid> = room
             .instances
             .iter()
@@ -59,6 +59,7 @@ impl Engine {
             occupant: None,
         };
         self.send_affiliation(now, jid, &item);
+        self.follow_affiliation(jid, user);
         self.reveal_jids(now, jid);
         self.unsaved.insert(jid.clone());
         Ok(Verdict::Done)
@@ -169,6 +170,9 @@ impl Engine {
         }
         if let Some(instance) = room.instances.get_mut(source) {
             instance.stage = Stage::Active;
+        }
+        if is_first {
+            room.ready_at_ms = now.wall_ms;
         }
         let is_changed = is_first || room.settings.form != config.form;
         room.ready = true;

@@ -100,7 +100,9 @@ impl World {
         let Some(mut room) = dice.pick(&instances).cloned() else {
             return;
         };
-        let home = if dice.chance(10) {
+        // Who is elsewhere than at home is believed by the source's peers, or where everybody is trusted.
+        let may_stray = self.plan.setup.is_trusting || room == self.groups[number].source;
+        let home = if may_stray && dice.chance(20) {
             dice.below(self.plan.setup.services.len() as u64) as usize
         } else {
             let service = service_of(&room);

@@ -17,6 +17,8 @@ pub struct Setup {
     pub room_id: RoomIdScheme,
     pub replicate: Replicate,
     pub redirect: bool,
+    /// Everybody believes everybody about real JIDs; people join wherever they like.
+    pub is_trusting: bool,
     pub jitter_ms: u64,
     /// Latency of each direction, by sender and receiver.
     pub latency_ms: Vec<Vec<u64>>,
@@ -169,6 +171,7 @@ impl Setup {
                 Replicate::Immediately
             },
             redirect: dice.chance(30),
+            is_trusting: dice.chance(40),
             jitter_ms: *dice.pick(&[0, 5, 50]).unwrap(),
             latency_ms,
         }

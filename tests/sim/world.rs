@@ -67,7 +67,7 @@ impl World {
         let service = self.plan.setup.services[number].clone();
         if service.is_xep {
             self.fed.add_xep(&service.name).knows_peerhosts = true;
-            self.checkers.xep.insert(bare(&service.name));
+            self.checkers.speaks_xep_only(&bare(&service.name));
         } else {
             let config = self.config(number);
             self.fed.add(config);
@@ -84,6 +84,9 @@ impl World {
             .filter(|(other, _)| *other != number)
         {
             config = config.with_peer(bare(&peer.name));
+        }
+        for peer in config.peers.values_mut() {
+            peer.trusted = setup.is_trusting;
         }
         (config.room_id, config.replicate, config.redirect) =
             (setup.room_id, setup.replicate, setup.redirect);
@@ -135,8 +138,8 @@ impl World {
     pub fn rest(&mut self) -> Result<(), String> {
         // A service that has not started is asked again and again: it is quiet when nothing else is left.
         let all_run = self.running.len() == self.plan.setup.services.len();
-        let until = self.fed.now_ms + if all_run { 900_000 } else { 20_000 };
-        while self.fed.step(until) {
+        let until = self.fed.now_ms + 900_000;
+        while (all_run || !self.is_quiet()) && self.fed.step(until) {
             self.check()?;
         }
         self.check()?;
@@ -160,6 +163,12 @@ impl World {
             compare(&views).map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
         self.checkers.rested()
+    }
+
+    /// Nothing is on its way and nobody waits for an answer.
+    fn is_quiet(&self) -> bool {
+        let waits = |host: &Host| host.engine.pending_requests() > 0;
+        self.fed.net.in_flight() == 0 && !self.fed.hosts.values().any(waits)
     }
 
     /// Every instance of a room that is ready, the source first.
@@ -198,7 +207,8 @@ impl World {
         if self.is_xep(room) {
             let entry = &self.fed.xep[&service_of(room)].rooms[room];
             let mut roster: BTreeMap<String, String> = BTreeMap::new();
-            for nick in entry.locals.keys().chain(entry.remotes.keys()) {
+            let remotes = entry.remotes.keys().map(|(nick, _)| nick);
+            for nick in entry.locals.keys().chain(remotes) {
                 roster.insert(nick.clone(), String::new());
             }
             return View {

@@ -31,7 +31,7 @@ pub struct Host {
     /// The features of the service; without ours it counts as one that speaks only the XEP's text.
     pub features: Vec<&'static str>,
     /// The children of the presence that is being handed to the engine.
-    pub(super) presence_payload: String,
+    pub(super) presence_payload: Option<String>,
     pub(super) next_session: u64,
     pub(super) next_token: u64,
 }
@@ -50,7 +50,7 @@ impl Host {
             notices: Vec::new(),
             refused: Vec::new(),
             features: vec![dmuc::wire::ns::DMUC, dmuc::wire::ns::OURS],
-            presence_payload: String::new(),
+            presence_payload: None,
             next_session: 1,
             next_token: 1,
         }

@@ -22,6 +22,7 @@ impl Host {
             Err(error) => self.note_refusal(None, StanzaError::from(error), xml),
         }
         self.drain();
+        self.presence_payload = None;
     }
 
     fn note_refusal(&mut self, from: Option<&Jid>, error: StanzaError, stanza: &str) {
@@ -136,7 +137,7 @@ impl Host {
         };
         let item = presence.item.clone().unwrap_or_default();
         let stamp = presence.stamp.as_ref();
-        self.presence_payload = presence.payload.clone();
+        self.presence_payload = Some(presence.payload.clone());
         let result = self.input(Input::PeerPresence(PeerPresence {
             from: &presence.from,
             to: &presence.to,

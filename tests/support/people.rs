@@ -78,18 +78,16 @@ impl Host {
     }
 
     pub fn undistribute(&mut self, room: &BareJid, reason: Option<&str>) {
+        self.turned(room, Turn::Undistributed);
         self.tell(Input::Undistribute { room, reason });
         self.drain();
         if let Some(host_room) = self.rooms.get_mut(room) {
             host_room.is_distributed = false;
         }
-        self.event(Event::Turned {
-            room: room.clone(),
-            turn: Turn::Undistributed,
-        });
     }
 
     pub fn destroy(&mut self, room: &BareJid, reason: Option<&str>, venue: Option<&BareJid>) {
+        self.turned(room, Turn::Destroyed);
         let Some(host_room) = self.rooms.get(room) else {
             return;
         };
@@ -105,6 +103,11 @@ impl Host {
         self.end(room, reason, venue);
     }
 
+    fn turned(&mut self, room: &BareJid, turn: Turn) {
+        let room = room.clone();
+        self.event(Event::Turned { room, turn });
+    }
+
     /// The room's people see its end, and it is gone.
     pub(super) fn end(&mut self, room: &BareJid, reason: Option<&str>, venue: Option<&BareJid>) {
         let seen = Seen::Destroyed {
@@ -114,10 +117,6 @@ impl Host {
         self.show_all(room, &seen);
         self.everybody_left(room);
         self.rooms.remove(room);
-        self.event(Event::Turned {
-            room: room.clone(),
-            turn: Turn::Destroyed,
-        });
     }
 
     pub(super) fn everybody_left(&mut self, room: &BareJid) {

@@ -161,20 +161,27 @@ impl Host {
     }
 
     fn show_occupant(&mut self, shown: RemoteOccupant) {
-        let payload = shown.payload.unwrap_or_else(|| self.presence_payload.clone());
-        let remote = Remote {
-            jid: shown.jid,
-            affiliation: shown.affiliation,
-            role: shown.role,
-            occupant_id: shown.occupant_id,
-            payload,
-        };
         let service = self.service.clone();
+        let handed_in = self.presence_payload.clone();
         let host_room = self
             .rooms
             .get_mut(&shown.room)
             .unwrap_or_else(|| panic!("{service}: there is no {} to show {} in", shown.room, shown.nick));
         let occupant = host_room.occupants.entry(shown.nick.clone()).or_default();
+        let as_it_was = || {
+            occupant
+                .remote
+                .get(&shown.home)
+                .map(|remote| remote.payload.clone())
+        };
+        let payload = shown.payload.or_else(|| handed_in.clone()).or_else(as_it_was);
+        let remote = Remote {
+            jid: shown.jid,
+            affiliation: shown.affiliation,
+            role: shown.role,
+            occupant_id: shown.occupant_id,
+            payload: payload.unwrap_or_default(),
+        };
         let was = occupant.remote.insert(shown.home, remote.clone());
         if was.as_ref() != Some(&remote) {
             self.show_all(&shown.room, &remote.as_seen(&shown.nick));
@@ -247,6 +254,10 @@ impl Host {
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
                 let (reason, venue) = (act.reason.as_deref(), venue.as_ref());
+                self.event(Event::Turned {
+                    room: room.clone(),
+                    turn: Turn::Destroyed,
+                });
                 self.tell(Input::Destroyed {
                     room,
                     reason,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dmuc::address::BareJid;
 use dmuc::wire::{Affiliation, Role};
 
 use super::event::{Crossing, Event, Seen, SeenMessage};
@@ -29,7 +28,7 @@ impl Federation {
             let remotes = entry
                 .remotes
                 .iter()
-                .map(|(nick, (_, affiliation, role))| (nick.clone(), (*affiliation, *role)));
+                .map(|((nick, _), rank)| (nick.clone(), *rank));
             return locals
                 .chain(remotes)
                 .collect::<BTreeMap<_, _>>()

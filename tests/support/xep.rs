@@ -34,7 +34,8 @@ pub struct XepRoom {
     pub has_config: bool,
     pub instances: BTreeSet<BareJid>,
     pub locals: BTreeMap<String, XepLocal>,
-    pub remotes: BTreeMap<String, (BareJid, Affiliation, Role)>,
+    /// By nick and home: the text knows no rule for two with one nick.
+    pub remotes: BTreeMap<(String, BareJid), (Affiliation, Role)>,
     pub subject: Option<String>,
     /// Nick, message id, payload, Unix ms.
     pub history: Vec<(String, Option<String>, String, u64)>,
@@ -127,11 +128,12 @@ impl XepService {
             }
             Request::Roster(roster) => {
                 let room = self.rooms.get_mut(&target).ok_or("item-not-found")?;
-                room.remotes.retain(|_, (home, ..)| *home != asker);
+                room.remotes.retain(|(_, home), _| *home != asker);
                 for item in roster.items {
                     if let Some(nick) = item.nick {
                         let role = item.role.unwrap_or(Role::Participant);
-                        room.remotes.insert(nick, (asker.clone(), item.affiliation, role));
+                        room.remotes
+                            .insert((nick, asker.clone()), (item.affiliation, role));
                     }
                 }
                 let id = self.id();
@@ -204,7 +206,7 @@ impl XepService {
             PresenceKind::Error(_) => return,
             PresenceKind::Available => {
                 room.remotes
-                    .insert(nick.clone(), (home.clone(), item.affiliation, item.role));
+                    .insert((nick.clone(), home.clone()), (item.affiliation, item.role));
                 Seen::Presence {
                     nick,
                     affiliation: item.affiliation,
@@ -214,10 +216,15 @@ impl XepService {
                     codes: Vec::new(),
                 }
             }
+            // Somebody of ours is removed over there: it is no occupant any more.
+            PresenceKind::Unavailable
+                if presence.statuses.contains(&307) && room.locals.contains_key(&nick) =>
+            {
+                self.leave(&target, &nick);
+                return;
+            }
             PresenceKind::Unavailable => {
-                if room.remotes.get(&nick).is_some_and(|(of, ..)| *of == home) {
-                    room.remotes.remove(&nick);
-                }
+                room.remotes.remove(&(nick.clone(), home.clone()));
                 let codes = presence.statuses.clone();
                 Seen::Gone {
                     nick,
@@ -282,7 +289,7 @@ impl XepService {
     pub fn join(&mut self, room: &BareJid, nick: &str, user: &Jid) -> Option<u64> {
         let session = self.next_id;
         let entry = self.rooms.get_mut(room).filter(|room| room.has_config)?;
-        if entry.locals.contains_key(nick) || entry.remotes.contains_key(nick) {
+        if entry.locals.contains_key(nick) || entry.remotes.keys().any(|(taken, _)| taken == nick) {
             return None;
         }
         self.next_id += 1;

@@ -96,13 +96,23 @@ fn a_message_that_crosses_twice_is_seen() {
 
 #[test]
 fn a_presence_that_crosses_twice_for_one_change_is_seen() {
-    let what = Crossing::Presence { available: true };
-    expect_violation(verdict(&[crossed(what.clone()), crossed(what.clone())]), "G1");
-    let changed = Event::Changed {
+    let presence = || crossed(Crossing::Presence { available: true });
+    let changed = || Event::Changed {
         room: bare(COVEN),
         nick: "foo".into(),
     };
-    verdict(&[crossed(what.clone()), changed, crossed(what)]).unwrap();
+    expect_violation(verdict(&[presence()]), "G1");
+    expect_violation(verdict(&[changed(), presence(), presence()]), "G1");
+    expect_violation(
+        verdict(&[changed(), changed(), presence(), presence(), presence()]),
+        "G1",
+    );
+    expect_violation(
+        verdict(&[changed(), presence(), changed(), presence(), presence()]),
+        "G1",
+    );
+    verdict(&[changed(), presence(), changed(), presence()]).unwrap();
+    verdict(&[changed(), changed(), presence(), presence()]).unwrap();
 }
 
 #[test]

@@ -69,6 +69,11 @@ impl Heard {
                 is_due: !self.is_unsettled,
                 between_ours: *kept && !xep.contains(&service_of(room)),
             }),
+            // A nick it cannot give up, a kick it has not heard of: what such a home sends may be refused.
+            Event::Refused { from, stanza, .. } if xep.contains(&service_of(&from.to_bare())) => {
+                let said = self.said.iter_mut().filter(|said| stanza.contains(&said.payload));
+                said.for_each(|said| said.is_due = false);
+            }
             Event::Saw {
                 room,
                 session,
@@ -92,7 +97,9 @@ impl Heard {
         if !hearing.seen.insert(message.payload.clone()) {
             return Err(format!("G4: {who} sees {:?} again", message.payload));
         }
-        let Some((sender, number)) = signature(&message.payload) else {
+        // What is not kept (who is typing) may overtake what waits for older messages.
+        let Some((sender, number)) = signature(&message.payload).filter(|_| message.stanza_id.is_some())
+        else {
             return Ok(());
         };
         let last = hearing.last.insert(sender, number);

@@ -8,6 +8,7 @@ use dmuc::wire::Condition;
 
 use crate::support::event::Event;
 use crate::support::federation::crossing;
+use crate::support::names::service_of;
 
 #[derive(Debug, Default)]
 pub struct Honest {
@@ -17,10 +18,18 @@ pub struct Honest {
 }
 
 impl Honest {
-    pub fn event(&mut self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) -> Result<(), String> {
+    pub fn event(
+        &mut self,
+        event: &Event,
+        group: &impl Fn(&BareJid) -> Option<usize>,
+        xep: &BTreeSet<BareJid>,
+    ) -> Result<(), String> {
         match event {
             Event::Refused {
-                by, error, stanza, ..
+                by,
+                from,
+                error,
+                stanza,
             } => {
                 let (_, to, _) = crossing(stanza);
                 let room = to.to_bare();
@@ -28,6 +37,8 @@ impl Honest {
                     _ if stanza.contains("<act ") => {
                         matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
                     }
+                    // The text has no rule for two with one nick.
+                    _ if error.condition == Condition::Conflict => xep.contains(&service_of(&from.to_bare())),
                     Some(group) if self.ended.contains(&group) => true,
                     // A room that nobody has joined there, or a service: it may have ended.
                     None => error.condition == Condition::ItemNotFound && !self.ended.is_empty(),

@@ -27,7 +27,7 @@ pub struct Checkers {
     /// Which room an instance belongs to.
     groups: BTreeMap<BareJid, usize>,
     /// Services that speak the XEP's text only.
-    pub xep: BTreeSet<BareJid>,
+    xep: BTreeSet<BareJid>,
 }
 
 impl Checkers {
@@ -35,11 +35,16 @@ impl Checkers {
         self.groups.insert(instance.clone(), group);
     }
 
+    pub fn speaks_xep_only(&mut self, service: &BareJid) {
+        self.xep.insert(service.clone());
+        self.once.xep.insert(service.clone());
+    }
+
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
         let group = |room: &BareJid| self.groups.get(room).copied();
         self.once.event(event)?;
         self.heard.event(event, &group, &self.xep)?;
-        self.honest.event(event, &group)
+        self.honest.event(event, &group, &self.xep)
     }
 
     /// G13: no queue grows without bound.
@@ -67,7 +72,8 @@ impl Checkers {
 
     /// Everything has arrived.
     pub fn rested(&mut self) -> Result<(), String> {
+        self.heard.rested(&self.xep)?;
         self.honest.settle();
-        self.heard.rested(&self.xep)
+        Ok(())
     }
 }

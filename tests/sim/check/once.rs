@@ -1,25 +1,51 @@
 //! G1: an event crosses to each peer instance once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::{BareJid, Jid};
 
 use crate::support::event::{Crossing, Event};
+use crate::support::names::service_of;
 
 #[derive(Debug, Default)]
 pub struct Once {
     /// What was said, and to which instance it went.
     messages: BTreeSet<(String, BareJid)>,
     subjects: BTreeSet<(String, BareJid, BareJid)>,
-    /// Occupants whose last change was sent to this instance already.
-    presences: BTreeSet<(BareJid, String, BareJid)>,
+    /// Services that speak the XEP's text only: they are shown JIDs by presence, too, as soon as they may see them.
+    pub xep: BTreeSet<BareJid>,
+    presences: BTreeMap<(BareJid, String), Changes>,
+}
+
+/// The changes of one occupant.
+#[derive(Debug, Default)]
+struct Changes {
+    count: u64,
+    /// How many there were before those that nobody has been told of.
+    told: u64,
+    is_being_told: bool,
+    /// The last one that each instance was told of.
+    by_instance: BTreeMap<BareJid, u64>,
 }
 
 impl Once {
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::Changed { room, nick } => {
-                self.presences.retain(|(of, who, _)| of != room || who != nick);
+                let changes = self.presences.entry((room.clone(), nick.clone())).or_default();
+                if changes.is_being_told {
+                    (changes.told, changes.is_being_told) = (changes.count, false);
+                }
+                changes.count += 1;
+            }
+            // Whoever is there is told of the end.
+            Event::Turned { room, .. } => {
+                for ((of, _), changes) in &mut self.presences {
+                    if of == room {
+                        changes.told = changes.count;
+                        changes.count += 1;
+                    }
+                }
             }
             Event::Crossed { from, to, what } => return self.crossed(from, to, what),
             _ => {}
@@ -34,7 +60,12 @@ impl Once {
             Crossing::Subject { text } => self.subjects.insert((text.clone(), sender, target)),
             Crossing::Presence { .. } => {
                 let nick = from.resource().map(str::to_owned).unwrap_or_default();
-                self.presences.insert((sender, nick, target))
+                let changes = self.presences.entry((sender, nick)).or_default();
+                changes.is_being_told = true;
+                let last = changes.by_instance.entry(target.clone()).or_default();
+                let is_new = *last < changes.count;
+                *last = (*last + 1).max(changes.told + 1);
+                is_new || self.xep.contains(&service_of(&target))
             }
             _ => true,
         };

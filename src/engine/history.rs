@@ -1,0 +1,224 @@
+//! The history of a room: asked for when an instance is brought up, answered, and merged without a gap or a double.
+//!
+//! What a home sends while its history is on the way waits until that is there, so that each sender's messages stay in
+//! order (G4).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::address::BareJid;
+
+use super::clock::{MAX_CLOCK_LEAD_MS, Now};
+use super::groupchat::UNSTAMPED;
+use super::link::service_of;
+use super::log::{Entry, EventKey};
+use super::request::Pending;
+use super::room::Room;
+use super::{Action, Engine};
+use crate::wire::{EventStamp, History, HistoryMessage, HistoryResult, Hlc, Request};
+
+/// Most messages in one answer to a history request.
+const HISTORY_MESSAGES: usize = 500;
+/// Most characters of payload in one answer: Prosody takes stanzas of 512 KiB between servers.
+const HISTORY_CHARS: usize = 262_144;
+/// What a message in an answer has besides its payload, in characters: start tag, delay, our stamp.
+const MESSAGE_OVERHEAD: usize = 400;
+/// Most messages of one home that wait for its history; with one more they stop waiting (G13).
+const MAX_HELD: usize = 500;
+
+impl Engine {
+    /// Asks an instance for its history; until it answers its messages are held.
+    pub(super) fn ask_history(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let request = Request::History(History {
+            id: Some(room.id.clone()),
+            ..History::default()
+        });
+        let Some(instance) = room.instances.get_mut(peer) else {
+            return;
+        };
+        instance.was_asked = true;
+        instance.held.get_or_insert_default();
+        let pending = Pending::History {
+            room: jid.clone(),
+            instance: peer.clone(),
+        };
+        self.request(now, jid.clone(), peer.clone(), request, pending);
+    }
+
+    /// Keeps a message back while the history of its home is awaited. Gives it back if it is not.
+    pub(super) fn hold(&mut self, now: Now, jid: &BareJid, home: &BareJid, entry: Entry) -> Option<Entry> {
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(home));
+        let Some(held) = instance.and_then(|instance| instance.held.as_mut()) else {
+            return Some(entry);
+        };
+        held.push(entry);
+        if held.len() > MAX_HELD {
+            self.release(now, jid, home);
+        }
+        None
+    }
+
+    /// The history is there, or will not come: what waited for it follows.
+    pub(super) fn release(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(home));
+        let held = instance.and_then(|instance| instance.held.take());
+        for mut entry in held.into_iter().flatten() {
+            if entry.key.incarnation == UNSTAMPED {
+                entry.key = self.unstamped_key(jid, home, entry.key.at);
+            }
+            self.add_entry(now, jid, entry, true);
+        }
+    }
+
+    /// Puts a message into the log and tells the host of it, if it is new.
+    fn add_entry(&mut self, now: Now, jid: &BareJid, entry: Entry, deliver: bool) {
+        let id = entry.id.clone();
+        if self.insert_entry(now, jid, entry) {
+            self.actions.push_back(Action::AddMessage {
+                room: jid.clone(),
+                id,
+                deliver,
+            });
+        }
+    }
+
+    /// The answer to a peer's question for the history (XEP-0281 section 3.2).
+    pub(super) fn history_asked(
+        &self,
+        now: Now,
+        jid: &BareJid,
+        asker: &BareJid,
+        history: &History,
+    ) -> HistoryResult {
+        let is_full = self.speaks_ours(asker);
+        let Some(room) = self.rooms.get(jid) else {
+            return HistoryResult { messages: Vec::new() };
+        };
+        let limit = |asked: Option<u64>, most: usize| {
+            asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most))
+        };
+        let seconds = history
+            .seconds
+            .map(|s| now.wall_ms.saturating_sub(s.saturating_mul(1_000)));
+        let since = history.since.map(|since| u64::try_from(since).unwrap_or(0));
+        let entries = room.log.history(
+            Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
+            Some(limit(history.maxchars, HISTORY_CHARS)),
+            seconds.max(since),
+            |entry| entry.payload.len() + MESSAGE_OVERHEAD,
+        );
+        // Between shadows each speaks for its own occupants: the source has told of the others.
+        let is_told = |entry: &&Entry| room.is_source() || entry.key.origin == *jid;
+        let message = |entry: &Entry| HistoryMessage {
+            nick: entry.nick.clone(),
+            instance: jid.clone(),
+            id: entry.message_id.clone(),
+            payload: entry.payload.to_string(),
+            stamp: entry.key.at.wall_ms as i64,
+            delay_from: Some(jid.clone().into()),
+            event: is_full.then(|| EventStamp {
+                id: entry.id.clone(),
+                origin: Some(entry.key.origin.clone()).filter(|origin| origin != jid),
+                incarnation: entry.key.incarnation,
+                seq: entry.key.seq,
+                at: entry.key.at,
+            }),
+            occupant_id: entry.occupant_id.clone().filter(|_| is_full),
+        };
+        HistoryResult {
+            messages: entries.into_iter().filter(is_told).map(message).collect(),
+        }
+    }
+
+    /// The history we asked for. What is known already is not taken twice (G4).
+    pub(super) fn merge_history(&mut self, now: Now, jid: &BareJid, from: &BareJid, history: HistoryResult) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let is_trusted = |service| self.config.peers.get(&service).is_some_and(|peer| peer.trusted);
+        let may_relay = room.is_from_source(from) || is_trusted(service_of(from));
+        // Who joined as soon as it was possible has missed what was said since; clocks may differ.
+        let missed_since = room.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS);
+        let mut known = unstamped_known(room, from, &history);
+        for message in history.messages {
+            if message.payload.len() > self.config.max_stanza_size {
+                continue;
+            }
+            let (id, key) = match message.event {
+                Some(event) => {
+                    let at = self.clock.observe(now, event.at);
+                    let origin = event.origin.unwrap_or_else(|| from.clone());
+                    if origin != *from && !may_relay {
+                        continue;
+                    }
+                    let (incarnation, seq) = (event.incarnation, event.seq);
+                    let key = match incarnation {
+                        // Numbered by whoever told us; the stanza-id alone says whether we have it.
+                        UNSTAMPED => self.unstamped_key(jid, &origin, at),
+                        _ => EventKey {
+                            at,
+                            origin,
+                            incarnation,
+                            seq,
+                        },
+                    };
+                    (event.id, key)
+                }
+                None => {
+                    let same = (message.nick.clone(), message.id.clone(), message.payload.clone());
+                    if let Some(count) = known.get_mut(&same).filter(|count| **count > 0) {
+                        *count -= 1;
+                        continue;
+                    }
+                    let id = self.unstamped_id(jid, from, &message.nick, message.id.as_deref());
+                    let wall_ms = u64::try_from(message.stamp).unwrap_or(0).min(now.wall_ms);
+                    (id, self.unstamped_key(jid, from, Hlc { wall_ms, counter: 0 }))
+                }
+            };
+            let deliver = key.at.wall_ms >= missed_since;
+            let entry = Entry {
+                key,
+                id,
+                nick: message.nick,
+                message_id: message.id,
+                occupant_id: message.occupant_id,
+                payload: Arc::from(message.payload),
+            };
+            self.add_entry(now, jid, entry, deliver);
+        }
+        self.release(now, jid, from);
+    }
+}
+
+/// How often each message is held here already that a history without our stamps may name: there is nothing else to
+/// tell them by.
+fn unstamped_known(
+    room: &Room,
+    from: &BareJid,
+    history: &HistoryResult,
+) -> BTreeMap<(String, Option<String>, String), usize> {
+    let mut known = BTreeMap::new();
+    if history.messages.iter().all(|message| message.event.is_some()) {
+        return known;
+    }
+    let held = room
+        .instances
+        .get(from)
+        .and_then(|instance| instance.held.as_ref());
+    for entry in room.log.iter().chain(held.into_iter().flatten()) {
+        let same = (
+            entry.nick.clone(),
+            entry.message_id.clone(),
+            entry.payload.to_string(),
+        );
+        *known.entry(same).or_insert(0) += 1;
+    }
+    known
+}

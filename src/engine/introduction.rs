@@ -1,0 +1,172 @@
+//! Instances get to know each other through the source (XEP-0281 section 3.2), and forget each other.
+//!
+//! Of two shadows the one with the smaller JID begins, and the source tells it last: it sends its roster to somebody
+//! who knows it already, and is answered with the other's. So no honest roster is ever refused.
+
+use crate::address::BareJid;
+
+use super::clock::Now;
+use super::link::service_of;
+use super::request::Pending;
+use super::room::Stage;
+use super::{Action, Engine, Notice, refuse};
+use crate::error::Error;
+use crate::wire::{Condition, Peerhost, Request};
+
+/// How long the roster of who begins is awaited; then ours goes first after all.
+const MEETING_MS: u64 = 10_000;
+
+impl Engine {
+    /// The shadow holds the room: "the firsthost informs other peerhosts about the new peerhost", and that one about
+    /// them.
+    pub(super) fn replicated(&mut self, now: Now, jid: &BareJid, newcomer: &BareJid) {
+        let notice = Notice::Replicated {
+            shadow: newcomer.clone(),
+        };
+        let peer = service_of(newcomer);
+        self.actions.push_back(Action::Notice {
+            room: jid.clone(),
+            peer,
+            notice,
+        });
+        let Some(room) = self.rooms.get(jid) else { return };
+        let others: Vec<BareJid> = room
+            .instances
+            .iter()
+            .filter(|(other, instance)| *other != newcomer && instance.stage == Stage::Active)
+            .map(|(other, _)| other.clone())
+            .collect();
+        for other in others {
+            // Who speaks only the XEP's text sends at once whatever it has: the other has to know it by then.
+            let (told, next) = match (self.speaks_ours(newcomer), self.speaks_ours(&other)) {
+                (true, true) => (newcomer.max(&other), newcomer.min(&other)),
+                (true, false) => (newcomer, &other),
+                (false, _) => (&other, newcomer),
+            };
+            let pending = Pending::Introduce {
+                room: jid.clone(),
+                told: told.clone(),
+                next: next.clone(),
+            };
+            self.tell_of(now, jid, told, next, pending);
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    /// The first of two knows: now the one who begins is told.
+    pub(super) fn introduced(&mut self, now: Now, jid: &BareJid, told: &BareJid, next: &BareJid) {
+        self.tell_of(now, jid, next, told, Pending::Nothing);
+    }
+
+    fn tell_of(&mut self, now: Now, jid: &BareJid, whom: &BareJid, of: &BareJid, pending: Pending) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let request = Request::Peerhost(Peerhost {
+            id: room.id.clone(),
+            jid: Some(service_of(of)),
+            gone: false,
+        });
+        let from = self.config.service.clone();
+        self.request(now, from, service_of(whom), request, pending);
+    }
+
+    /// The firsthost tells of another peerhost. Without its name there is nothing to learn.
+    pub(super) fn peerhost_told(
+        &mut self,
+        now: Now,
+        firsthost: &BareJid,
+        peerhost: Peerhost,
+    ) -> Result<(), Error> {
+        let jid = peerhost.id.at(&self.config.service);
+        let known = self
+            .rooms
+            .get(&jid)
+            .is_some_and(|room| room.firsthost == *firsthost);
+        if !known {
+            return Err(refuse(
+                Condition::ItemNotFound,
+                "No shadow of yours with this id is here",
+            ));
+        }
+        let Some(service) = peerhost.jid.filter(|service| *service != self.config.service) else {
+            return Ok(());
+        };
+        if peerhost.gone {
+            self.forget_instance(now, &jid, &service);
+        } else if self.config.peers.contains_key(&service) {
+            if let Some(room) = self.rooms.get_mut(&jid) {
+                // A newcomer that was here before has lost what we told it.
+                let instance = room.id.at(&service);
+                if let Some(instance) = room.instances.get_mut(&instance) {
+                    instance.stage = Stage::Wanted;
+                    instance.was_asked = false;
+                    instance.is_introduced = true;
+                }
+            }
+            self.want_instance(now, &jid, &service);
+        }
+        Ok(())
+    }
+
+    /// We have been told of a shadow that speaks our namespace: begin, or wait for it to begin.
+    pub(super) fn meet(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer));
+        let Some(instance) = instance else { return };
+        if jid > peer {
+            instance.retry_at = Some(now.mono_ms + MEETING_MS);
+            return;
+        }
+        (instance.stage, instance.is_introduced) = (Stage::Active, false);
+        self.send_roster(now, jid, peer);
+    }
+
+    /// A shadow sent us its roster, so it knows us: if we waited for that, ours follows.
+    pub(super) fn greeted(&mut self, jid: &BareJid, peer: &BareJid) {
+        if self.stop_waiting(jid, peer)
+            && let Some(room) = self.rooms.get_mut(jid)
+            && let Some(instance) = room.instances.get_mut(peer)
+        {
+            instance.retry_at = None;
+            instance.needs_roster = true;
+        }
+    }
+
+    /// From here on the other shadow gets our events. Returns whether we had waited for it.
+    pub(super) fn stop_waiting(&mut self, jid: &BareJid, peer: &BareJid) -> bool {
+        let Some(room) = self.rooms.get_mut(jid).filter(|room| !room.is_source()) else {
+            return false;
+        };
+        let Some(instance) = room.instances.get_mut(peer) else {
+            return false;
+        };
+        if instance.stage != Stage::Wanted {
+            return false;
+        }
+        (instance.stage, instance.is_introduced) = (Stage::Active, false);
+        true
+    }
+
+    /// A shadow leaves: the others are told.
+    pub(super) fn shadow_left(&mut self, now: Now, jid: &BareJid, shadow: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let gone = Peerhost {
+            id: room.id.clone(),
+            jid: Some(service_of(shadow)),
+            gone: true,
+        };
+        let others: Vec<BareJid> = room
+            .instances
+            .iter()
+            .filter(|(other, instance)| *other != shadow && instance.stage == Stage::Active)
+            .map(|(other, _)| service_of(other))
+            .filter(|other| self.speaks_ours(other))
+            .collect();
+        self.forget_instance(now, jid, &service_of(shadow));
+        for other in others {
+            let request = Request::Peerhost(gone.clone());
+            self.request(now, self.config.service.clone(), other, request, Pending::Nothing);
+        }
+    }
+}
