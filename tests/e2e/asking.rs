@@ -111,12 +111,3 @@ pub async fn here(client: &Client, room: &str, nick: &str) -> Result<Element> {
         })
         .await
 }
-
-/// The text of an error stanza.
-pub fn error_text(stanza: &Element) -> String {
-    stanza
-        .get_child("error", "jabber:client")
-        .and_then(|error| error.get_child("text", "urn:ietf:params:xml:ns:xmpp-stanzas"))
-        .map(Element::text)
-        .unwrap_or_default()
-}

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Federation, Server, Storage, Version};
+use dmuc_testbed::{Federation, Server, Version};
 
 const MUC: &str = "chat.shakespeare.lit";
 
