@@ -114,10 +114,12 @@ impl Engine {
             Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
             Some(limit(history.maxchars, HISTORY_CHARS)),
             seconds.max(since),
-            |entry| entry.payload.len() + MESSAGE_OVERHEAD,
+            // Between shadows each speaks for its own occupants: the source has told of the others.
+            |entry| {
+                let is_told = room.is_source() || entry.key.origin == *jid;
+                is_told.then(|| entry.payload.len() + MESSAGE_OVERHEAD)
+            },
         );
-        // Between shadows each speaks for its own occupants: the source has told of the others.
-        let is_told = |entry: &&Entry| room.is_source() || entry.key.origin == *jid;
         let message = |entry: &Entry| HistoryMessage {
             nick: entry.nick.clone(),
             instance: jid.clone(),
@@ -135,7 +137,7 @@ impl Engine {
             occupant_id: entry.occupant_id.clone().filter(|_| is_full),
         };
         HistoryResult {
-            messages: entries.into_iter().filter(is_told).map(message).collect(),
+            messages: entries.into_iter().map(message).collect(),
         }
     }
 

@@ -168,13 +168,13 @@ impl Log {
     }
 
     /// The newest messages that a history request of XEP-0045 section 7.2.13 asks for, oldest first.
-    /// `since_ms` is Unix time; the caller has folded `seconds` into it.
+    /// `since_ms` is Unix time; the caller has folded `seconds` into it. `chars_of` is `None` for what is passed over.
     pub(crate) fn history(
         &self,
         max_stanzas: Option<usize>,
         max_chars: Option<usize>,
         since_ms: Option<u64>,
-        chars_of: impl Fn(&Entry) -> usize,
+        chars_of: impl Fn(&Entry) -> Option<usize>,
     ) -> Vec<&Entry> {
         let mut chars = 0;
         let mut newest_first = Vec::new();
@@ -184,11 +184,10 @@ impl Log {
             {
                 break;
             }
-            if let Some(max) = max_chars {
-                chars += chars_of(entry);
-                if chars > max {
-                    break;
-                }
+            let Some(more) = chars_of(entry) else { continue };
+            chars += more;
+            if max_chars.is_some_and(|max| chars > max) {
+                break;
             }
             newest_first.push(entry);
         }
@@ -294,11 +293,14 @@ mod tests {
             log.insert(entry("a@x", 1, seq, seq * 1_000));
         }
         let seqs = |found: Vec<&Entry>| found.iter().map(|entry| entry.key.seq).collect::<Vec<_>>();
-        assert_eq!(seqs(log.history(Some(2), None, None, |_| 0)), [4, 5]);
-        assert_eq!(seqs(log.history(None, None, Some(3_000), |_| 0)), [3, 4, 5]);
-        assert_eq!(seqs(log.history(None, Some(25), None, |_| 10)), [4, 5]);
-        assert_eq!(seqs(log.history(Some(0), None, None, |_| 0)), [0u64; 0]);
-        assert_eq!(seqs(log.history(None, None, None, |_| 0)), [1, 2, 3, 4, 5]);
+        assert_eq!(seqs(log.history(Some(2), None, None, |_| Some(0))), [4, 5]);
+        assert_eq!(seqs(log.history(None, None, Some(3_000), |_| Some(0))), [3, 4, 5]);
+        assert_eq!(seqs(log.history(None, Some(25), None, |_| Some(10))), [4, 5]);
+        let odd = |entry: &Entry| (entry.key.seq % 2 == 1).then_some(10);
+        assert_eq!(seqs(log.history(Some(2), None, None, odd)), [3, 5]);
+        assert_eq!(seqs(log.history(None, Some(25), None, odd)), [3, 5]);
+        assert_eq!(seqs(log.history(Some(0), None, None, |_| Some(0))), [0u64; 0]);
+        assert_eq!(seqs(log.history(None, None, None, |_| Some(0))), [1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -184,6 +184,11 @@ async fn its_room_has_a_shadow_here(version: Version, storage: Storage) -> Resul
     assert_eq!(told.attr("to"), Some(&*format!("{HEATH}/firstwitch")));
     assert_eq!(ranks(&told), Some(("none", "participant")));
     peer.has_nothing_more().await?;
+    witch.say_and_see(AT_ROOMS, "Of the shadow").await?;
+    peer.take("her message", from(AT_ROOMS, "firstwitch")).await?;
+    peer.says(HEATH, AT_ROOMS, "baz", "m4", "<body>Message 4.</body>")
+        .await?;
+    witch.expect_body("Message 4.").await?;
     slips(&peer).await?;
     fed.finish().await
 }
@@ -207,7 +212,8 @@ async fn not_there_yet(fed: &Federation, witch: &dmuc_testbed::Client) -> Result
 
 /// What is wrong in the XEP's examples and harmless.
 async fn slips(peer: &Peer) -> Result<()> {
-    // "Peerhost Requests Room History", from the source to the shadow as it stands there.
+    // "Peerhost Requests Room History", from the source to the shadow as it stands there: the shadow tells what its
+    // own people said, the newest first to count.
     let answer = peer
         .ask(&format!(
             "<iq to='{AT_ROOMS}' id='history9' from='{HEATH}' type='get'><room xmlns='urn:xmpp:dmuc:0' id='theroom'>\
@@ -216,7 +222,7 @@ async fn slips(peer: &Peer) -> Result<()> {
         .await?;
     assert_eq!(
         super::script::said(&answer)?,
-        [("baz".to_owned(), "Message 3.".to_owned())]
+        [("firstwitch".to_owned(), "Of the shadow".to_owned())]
     );
     // "Peerhost Acknowledges Receipt of Room History": results to nothing, with ids of ours and of its own.
     for id in ["history1", "config1", "dmuc-00000000-0000-4000-8000-000000000000"] {
