@@ -222,7 +222,7 @@ impl Engine {
                 payload,
                 keep,
             } => self.peer_groupchat(now, from, to, message_id, event, payload, keep),
-            Input::PeerSubject { from, room, text } => self.peer_subject(from, room, text),
+            Input::PeerSubject { from, room, text } => self.peer_subject(now, from, room, text),
             Input::PeerError { from, error } => Ok(self.peer_error(now, from, error)),
         }
     }

@@ -1,6 +1,6 @@
 //! Conflict rules: pure functions that give the same answer on every instance.
 
-use crate::address::BareJid;
+use crate::address::{BareJid, MAX_PART_BYTES};
 
 /// One side of a nick clash (DESIGN section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,12 @@ pub fn keeps_nick(a: &Contender<'_>, b: &Contender<'_>) -> bool {
 pub fn free_nick(nick: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let mut number = 2u32;
     loop {
-        let candidate = format!("{nick} ({number})");
+        let suffix = format!(" ({number})");
+        let mut end = nick.len().min(MAX_PART_BYTES - suffix.len());
+        while !nick.is_char_boundary(end) {
+            end -= 1;
+        }
+        let candidate = format!("{}{suffix}", nick.get(..end).unwrap_or_default());
         if !is_taken(&candidate) {
             return candidate;
         }
@@ -62,5 +67,8 @@ mod tests {
     #[test]
     fn a_free_nick_is_free() {
         assert_eq!(free_nick("alice", |nick| nick == "alice (2)"), "alice (3)");
+        let longest = "ä".repeat(MAX_PART_BYTES / 2);
+        let nick = free_nick(&longest, |_| false);
+        assert!(nick.len() <= MAX_PART_BYTES && nick.ends_with("ä (2)"), "{nick}");
     }
 }

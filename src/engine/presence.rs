@@ -210,8 +210,9 @@ impl Engine {
         }
     }
 
-    /// Occupants of other instances whose real JID is known here have the affiliation of the list at once. Who is
-    /// banned is removed by its home.
+    /// Occupants of other instances whose real JID is known here have the affiliation of the list at once, as mod_muc
+    /// has it. With which role their homes say; where they have said so already, that counts again. Who is banned is
+    /// removed by its home.
     pub(super) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
@@ -226,7 +227,7 @@ impl Engine {
                 let is_it = remote.jid.as_ref().is_some_and(|named| named.to_bare() == *user);
                 if is_it && remote.affiliation != affiliation {
                     remote.affiliation = affiliation;
-                    if !remote.hidden {
+                    if !remote.hidden && remote.claimed == affiliation {
                         changed.push((home.clone(), nick.clone(), remote.clone()));
                     }
                 }
@@ -291,6 +292,7 @@ impl Engine {
         let mut remote = Remote {
             jid: new.jid.filter(|named| is_verified(named)).cloned(),
             affiliation,
+            claimed: new.affiliation,
             role,
             occupant_id: new
                 .occupant_id

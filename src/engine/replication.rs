@@ -105,11 +105,13 @@ impl Engine {
     ) {
         match error {
             None => {
-                // The roster follows at once: events follow it in order, and none falls between.
-                self.set_stage(jid, peer, Stage::Rostering);
+                self.set_stage(jid, peer, Stage::Configuring);
                 self.send_config(now, jid, peer, true);
-                self.send_roster(now, jid, peer);
-                self.send_first_subject(jid, peer);
+                // The roster follows at once: events follow it in order, and none falls between. Who knows only
+                // the XEP's text is told one thing after the other.
+                if self.speaks_ours(peer) {
+                    self.send_first_roster(now, jid, peer);
+                }
             }
             Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
             Some(error) => {
@@ -124,11 +126,26 @@ impl Engine {
         }
     }
 
-    pub(super) fn config_refused(&mut self, jid: &BareJid, peer: &BareJid, error: StanzaError) {
-        if Self::is_link_error(&error) {
-            self.set_stage(jid, peer, Stage::Wanted);
-        } else {
-            self.refuse_instance(jid, &service_of(peer), Notice::Refused(error));
+    fn send_first_roster(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        self.set_stage(jid, peer, Stage::Rostering);
+        self.send_roster(now, jid, peer);
+        self.send_first_subject(jid, peer);
+    }
+
+    pub(super) fn config_answered(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        peer: &BareJid,
+        error: Option<StanzaError>,
+    ) {
+        let instance = self.rooms.get(jid).and_then(|room| room.instances.get(peer));
+        let waits = instance.is_some_and(|instance| instance.stage == Stage::Configuring);
+        match error {
+            None if waits => self.send_first_roster(now, jid, peer),
+            None => {}
+            Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
+            Some(error) => self.refuse_instance(jid, &service_of(peer), Notice::Refused(error)),
         }
     }
 

@@ -107,8 +107,8 @@ impl Engine {
             (Pending::Replicate { room, instance }, response) => {
                 self.replicate_answered(now, &room, &instance, response.err());
             }
-            (Pending::Config { room, instance }, Err(error)) => {
-                self.config_refused(&room, &instance, error);
+            (Pending::Config { room, instance }, response) => {
+                self.config_answered(now, &room, &instance, response.err());
             }
             (Pending::Roster { room, instance }, response) => {
                 self.roster_answered(now, &room, &instance, response.err());

@@ -70,6 +70,8 @@ pub(crate) enum Stage {
     Wanted,
     /// `<replicate/>` is on its way.
     Replicating,
+    /// `<config/>` is on its way to a peer that knows only the XEP's text.
+    Configuring,
     /// `<config/>` and `<roster/>` are on their way; events may follow them in order.
     Rostering,
     /// It holds the room.
@@ -139,6 +141,8 @@ pub(crate) struct Remote {
     /// Its real JID, if its home may name it.
     pub(crate) jid: Option<Jid>,
     pub(crate) affiliation: Affiliation,
+    /// What its home says of it.
+    pub(crate) claimed: Affiliation,
     pub(crate) role: Role,
     pub(crate) occupant_id: Option<String>,
     pub(crate) serial: u64,

@@ -17,7 +17,7 @@ impl Engine {
         }
         room.settings.form = form;
         room.settings.version += 1;
-        let informed = |(_, instance): &(&BareJid, &Instance)| instance.stage >= Stage::Rostering;
+        let informed = |(_, instance): &(&BareJid, &Instance)| instance.stage >= Stage::Configuring;
         let peers: Vec<BareJid> = room
             .instances
             .iter()
@@ -109,7 +109,13 @@ impl Engine {
         receivers
     }
 
-    pub(super) fn peer_subject(&mut self, from: &Jid, jid: &BareJid, text: &str) -> Result<Verdict, Error> {
+    pub(super) fn peer_subject(
+        &mut self,
+        now: Now,
+        from: &Jid,
+        jid: &BareJid,
+        text: &str,
+    ) -> Result<Verdict, Error> {
         let home = from.to_bare();
         let Some(room) = self.rooms.get_mut(jid) else {
             return Ok(Verdict::Continue);
@@ -139,9 +145,10 @@ impl Engine {
         } else if room.is_from_source(&home) {
             room.settings.subject = Some(Subject {
                 nick: nick.clone(),
-                stamp: 0,
+                stamp: now.wall_ms as i64,
                 text: text.to_owned(),
             });
+            self.unsaved.insert(jid.clone());
         } else {
             // A shadow that speaks only the XEP's text tells everybody; the source decides and tells us.
             return Ok(Verdict::Done);
@@ -182,10 +189,12 @@ impl Engine {
             room.settings.term = settings.term;
             room.settings.version = settings.version;
             room.settings.salt = settings.salt.or(room.settings.salt.take());
-            if room.settings.subject != settings.subject {
+            let said = |subject: &Option<Subject>| subject.clone().map(|said| (said.nick, said.text));
+            // What was shown as a message when it changed is not shown again.
+            if said(&room.settings.subject) != said(&settings.subject) {
                 subject = settings.subject.clone();
-                room.settings.subject = settings.subject;
             }
+            room.settings.subject = settings.subject;
         }
         if is_changed {
             self.actions.push_back(Action::ApplySettings {

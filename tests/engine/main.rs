@@ -6,6 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod endings;
+mod governing;
 mod joining;
+mod nicks;
+mod privacy;
+mod redirects;
 mod replication;
+mod restarts;
 mod talking;

@@ -253,23 +253,18 @@ impl Host {
             self.reclassify(room, &nick, affiliation);
         }
         self.enforce_membership(room);
-        // Affiliation follows the real bare JID (DESIGN section 2), whoever's occupant it is.
+        // Affiliation follows the real bare JID (DESIGN section 2), whoever's occupant it is, and mod_muc sets the role with it.
         let Some(host_room) = self.rooms.get_mut(room) else {
             return;
         };
         let mut shown = Vec::new();
-        let affiliations = host_room.affiliations.clone();
+        let now = host_room.affiliation_of(user);
+        let role = host_room.default_role(now);
         for (nick, occupant) in &mut host_room.occupants {
             for remote in occupant.remote.values_mut() {
-                let Some(jid) = remote.bare().filter(|jid| jid == user) else {
-                    continue;
-                };
-                let now = affiliations
-                    .get(&jid)
-                    .map(|entry| entry.affiliation)
-                    .unwrap_or_default();
-                if now != Affiliation::Outcast && remote.affiliation != now {
-                    remote.affiliation = now;
+                let is_it = remote.bare().as_ref() == Some(user);
+                if is_it && now != Affiliation::Outcast && remote.affiliation != now {
+                    (remote.affiliation, remote.role) = (now, role);
                     shown.push((nick.clone(), remote.clone()));
                 }
             }

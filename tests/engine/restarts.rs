@@ -1,0 +1,226 @@
+//! A service restarts: its rooms stay distributed, its occupants are gone once, everything is agreed on anew.
+
+use dmuc::Snapshot;
+use dmuc::wire::Affiliation;
+
+use crate::support::federation::Federation;
+use crate::support::names::*;
+
+const FOO: &str = "coven@chat.shakespeare.lit/foo";
+const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
+const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
+
+fn coven() -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
+        fed.join(place, user);
+    }
+    fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Admin);
+    fed.set_subject(FOO, "Toil");
+    fed.run();
+    fed
+}
+
+fn expect_mesh(fed: &Federation) {
+    for (room, others) in [
+        (COVEN, [COVEN_AT_CONF, COVEN_AT_ROOMS]),
+        (COVEN_AT_ROOMS, [COVEN, COVEN_AT_CONF]),
+        (COVEN_AT_CONF, [COVEN, COVEN_AT_ROOMS]),
+    ] {
+        assert_eq!(
+            fed.instances(room).into_iter().collect::<Vec<_>>(),
+            others,
+            "at {room}"
+        );
+        assert_eq!(fed.roster(room), fed.roster(COVEN), "at {room}");
+        assert_eq!(fed.affiliation(room, "somewitch@macbeth.lit"), Affiliation::Admin);
+        assert_eq!(fed.subject(room), "Toil");
+    }
+}
+
+fn rejoin(fed: &mut Federation, place: &str, user: &str) {
+    fed.join(place, user);
+    fed.run();
+    expect_mesh(fed);
+    fed.forget();
+    fed.say(place, "back");
+    fed.run();
+    for other in [FOO, WITCH_PLACE, FAUST_PLACE] {
+        assert_eq!(fed.heard(other), ["back"], "{other}");
+    }
+}
+
+#[test]
+fn a_shadows_restart() {
+    let mut fed = coven();
+    fed.restart(ROOMS);
+    fed.run();
+    assert_eq!(
+        fed.roster(COVEN),
+        ["faust none participant", "foo owner moderator"]
+    );
+    expect_mesh(&fed);
+    rejoin(&mut fed, WITCH_PLACE, WITCH);
+}
+
+#[test]
+fn the_sources_restart() {
+    let mut fed = coven();
+    fed.restart(CHAT);
+    fed.run();
+    assert_eq!(
+        fed.roster(COVEN),
+        ["faust none participant", "witch admin moderator"]
+    );
+    expect_mesh(&fed);
+    rejoin(&mut fed, FOO, CRONE1);
+}
+
+#[test]
+fn the_restart_of_everybody_at_once() {
+    let mut fed = coven();
+    for service in [CHAT, ROOMS, CONF] {
+        fed.restart(service);
+    }
+    fed.run();
+    expect_mesh(&fed);
+    assert!(fed.roster(COVEN).is_empty());
+    for (place, user) in [(WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
+        fed.join(place, user);
+        fed.run();
+    }
+    rejoin(&mut fed, FOO, CRONE1);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_replication() {
+    for ms in (0..260).step_by(20) {
+        for service in [CHAT, ROOMS, CONF] {
+            let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+            fed.distributed(COVEN, CRONE1, &[]);
+            fed.run_for(ms);
+            fed.restart(service);
+            fed.run();
+            for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+                assert_eq!(
+                    fed.instances(room).len(),
+                    2,
+                    "{room} after {service} restarted at {ms}"
+                );
+            }
+            fed.join(WITCH_PLACE, WITCH);
+            fed.join(FAUST_PLACE, FAUST);
+            fed.run();
+            assert_eq!(fed.roster(COVEN).len(), 2, "{service} restarted at {ms}");
+            assert_eq!(fed.roster(COVEN), fed.roster(COVEN_AT_ROOMS));
+            assert_eq!(fed.roster(COVEN), fed.roster(COVEN_AT_CONF));
+        }
+    }
+}
+
+#[test]
+fn numbers_used_before_a_restart_are_not_used_again() {
+    let mut fed = coven();
+    fed.say(WITCH_PLACE, "before");
+    fed.run();
+    fed.restart(ROOMS);
+    fed.run();
+    fed.join(WITCH_PLACE, WITCH);
+    fed.run();
+    fed.say(WITCH_PLACE, "after");
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["before", "after"]);
+}
+
+#[test]
+fn a_shadow_that_restarts_gets_the_history_again() {
+    let mut fed = coven();
+    fed.say(FOO, "one");
+    fed.say(FAUST_PLACE, "two");
+    fed.run();
+    fed.at(&bare(ROOMS), |host| {
+        host.rooms.get_mut(&bare(COVEN_AT_ROOMS)).unwrap().archive.clear()
+    });
+    fed.restart(ROOMS);
+    fed.run();
+    assert_eq!(fed.history(COVEN_AT_ROOMS), fed.history(COVEN));
+}
+
+#[test]
+fn every_stored_room_can_be_read_back_and_is_the_same() {
+    let mut fed = coven();
+    fed.here(FOO, |host, room, nick| {
+        host.affiliate(
+            room,
+            nick,
+            &bare("a\\26b\\27c@example.org"),
+            Affiliation::Member,
+            Some("<nick> & 'more'"),
+        )
+    });
+    fed.set_subject(FOO, "Fair is <foul> & foul is 'fair'");
+    fed.run();
+    for service in [CHAT, ROOMS, CONF] {
+        let stored = &fed.host(service).stored;
+        assert_eq!(stored.len(), 1);
+        for xml in stored.values() {
+            assert!(!xml.contains('\n'));
+            assert_eq!(Snapshot::parse(xml).unwrap().to_xml(), *xml);
+            assert!(
+                xml.contains("Fair is"),
+                "the subject is stored at {service}: {xml}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_none_is_refused_in_words() {
+    for xml in [
+        "",
+        "x",
+        "<room/>",
+        "<room xmlns='urn:x-dmuc:0#snapshot'/>",
+        "<room xmlns='urn:x-dmuc:0#snapshot' jid='@' id='x' firsthost='y' ready='true' incarnation='1'/>",
+    ] {
+        let error = Snapshot::parse(xml).unwrap_err();
+        assert!(
+            error.to_string().starts_with("stored room cannot be restored: "),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_room_is_not_restored_twice() {
+    let mut fed = coven();
+    let xml = fed.host(CHAT).stored[&bare(COVEN)].clone();
+    let before = format!("{:?}", fed.host(CHAT).engine);
+    fed.at(&bare(CHAT), |host| {
+        let snapshot = Snapshot::parse(&xml).unwrap();
+        assert!(host.engine.restore(host.now, &snapshot).is_err());
+    });
+    assert_eq!(before, format!("{:?}", fed.host(CHAT).engine));
+}
+
+#[test]
+fn the_same_seed_and_inputs_give_the_same_outputs() {
+    let traces: Vec<Vec<String>> = (0..2)
+        .map(|_| {
+            let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+            fed.is_traced = true;
+            fed.jitter_ms = 30;
+            fed.distributed(COVEN, CRONE1, &[]);
+            fed.run();
+            fed.join(WITCH_PLACE, WITCH);
+            fed.say(WITCH_PLACE, "hail");
+            fed.run();
+            fed.restart(ROOMS);
+            fed.run();
+            fed.trace
+        })
+        .collect();
+    assert_eq!(traces[0], traces[1]);
+}
