@@ -110,14 +110,13 @@ impl Engine {
             .seconds
             .map(|s| now.wall_ms.saturating_sub(s.saturating_mul(1_000)));
         let since = history.since.map(|since| u64::try_from(since).unwrap_or(0));
-        let is_all = room.is_source() || room.is_from_source(asker) || !is_full;
         let entries = room.log.history(
             Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
             Some(limit(history.maxchars, HISTORY_CHARS)),
             seconds.max(since),
             // Between shadows each speaks for its own occupants: the source has told of the others.
             |entry| {
-                let is_told = is_all || entry.key.origin == *jid;
+                let is_told = room.is_source() || entry.key.origin == *jid;
                 is_told.then(|| entry.payload.len() + MESSAGE_OVERHEAD)
             },
         );

@@ -106,6 +106,9 @@ impl Engine {
     }
 
     fn set_caps(&mut self, now: Now, service: &BareJid, caps: Caps) {
+        if !self.config.peers.contains_key(service) {
+            return;
+        }
         let link = self.links.entry(service.clone()).or_default();
         let gained = link.caps == Caps::Nothing;
         let changed = gained || !link.is_up;
@@ -132,6 +135,9 @@ impl Engine {
 
     /// The service cannot be reached. Occupants stay (G8); it is asked again with a growing, jittered delay.
     pub(super) fn link_failed(&mut self, now: Now, service: &BareJid) {
+        if !self.config.peers.contains_key(service) {
+            return;
+        }
         let jitter = self.ids.below(RETRY_FIRST_MS / 2);
         let link = self.links.entry(service.clone()).or_default();
         if link.retry_at.is_some() {

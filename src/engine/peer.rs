@@ -135,6 +135,12 @@ impl Engine {
                 )));
             }
             Request::Act(act) => {
+                if !room.is_source() && !matches!(act.kind, ActKind::Role { .. }) {
+                    return Err(refuse(
+                        Condition::UnexpectedRequest,
+                        "Only the source decides this",
+                    ));
+                }
                 let actor = self.actor_of(target, asker, &act)?;
                 self.learn_actor(target, asker, &act);
                 self.actions.push_back(Action::PerformAct {
@@ -238,6 +244,17 @@ impl Engine {
                 && let Some(person) = &remote.jid
             {
                 return Ok(person.to_bare().into());
+            }
+            let speaks_for =
+                |actor: &BareJid| self.config.is_authoritative(&service_of(asker), actor.domain());
+            if remote.jid.is_none()
+                && !room.is_from_source(asker)
+                && !act.actor_jid.as_ref().is_some_and(speaks_for)
+            {
+                return Err(refuse(
+                    Condition::Forbidden,
+                    "Nobody here knows who this occupant is",
+                ));
             }
             let in_room = asker.with_resource(nick).map_err(|_| unknown())?;
             return Ok(in_room.into());

@@ -279,7 +279,9 @@ impl Engine {
             _ if is_source => new.affiliation,
             Some(named) if is_verified(named) => room.affiliation_of(named),
             Some(_) => Affiliation::None,
-            None => new.affiliation,
+            // Homes name everybody to the source; other shadows show what the home says and give no rights for it.
+            None if !room.is_source() && self.speaks_ours(home) => new.affiliation,
+            None => Affiliation::None,
         };
         if affiliation == Affiliation::Outcast {
             return Err(refuse(Condition::Forbidden, "The occupant is banned"));

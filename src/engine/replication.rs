@@ -300,6 +300,8 @@ impl Engine {
 
     /// Lets go of instances at services that policy no longer allows, and of shadows whose source is such.
     pub(super) fn drop_foreign_instances(&mut self, now: Now) {
+        self.links
+            .retain(|service, _| self.config.peers.contains_key(service));
         let mut foreign = Vec::new();
         for room in self.rooms.values() {
             let services = room.instances.keys().map(service_of);

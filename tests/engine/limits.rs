@@ -1,0 +1,194 @@
+//! Everything has a limit, and each limit a defined overflow (G13).
+
+use dmuc::wire::{Affiliation, Condition};
+
+use crate::support::federation::{Federation, config_of};
+use crate::support::names::*;
+
+const FOO: &str = "coven@chat.shakespeare.lit/foo";
+
+fn coven(change: impl Fn(&mut dmuc::Config)) -> Federation {
+    let mut fed = Federation::empty(1);
+    for service in [CHAT, ROOMS] {
+        let mut config = config_of(service, &[CHAT, ROOMS]);
+        change(&mut config);
+        fed.add(config);
+    }
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed
+}
+
+fn conditions(fed: &Federation, service: &str) -> Vec<Condition> {
+    fed.host(service)
+        .refused
+        .iter()
+        .map(|(_, error)| error.condition)
+        .collect()
+}
+
+#[test]
+fn more_remote_occupants_than_allowed_are_a_resource_constraint() {
+    let mut fed = coven(|config| config.max_remote_occupants = 3);
+    for number in 0..5 {
+        fed.join(
+            &format!("{COVEN_AT_ROOMS}/n{number}"),
+            &format!("user{number}@macbeth.lit/x"),
+        );
+    }
+    fed.run();
+    assert_eq!(fed.roster(COVEN).len(), 3);
+    assert_eq!(conditions(&fed, CHAT), [Condition::ResourceConstraint; 2]);
+    assert_eq!(fed.roster(COVEN_AT_ROOMS).len(), 5, "nobody is sent away");
+    // Who leaves makes room.
+    fed.leave(&format!("{COVEN_AT_ROOMS}/n0"));
+    fed.join(&format!("{COVEN_AT_ROOMS}/late"), "late@macbeth.lit/x");
+    fed.run();
+    assert_eq!(fed.roster(COVEN).len(), 3);
+}
+
+#[test]
+fn a_roster_with_more_occupants_than_allowed_is_taken_up_to_the_limit() {
+    let mut fed = Federation::empty(1);
+    let mut config = config_of(ROOMS, &[CHAT, ROOMS]);
+    config.max_remote_occupants = 3;
+    fed.add(config);
+    fed.add(config_of(CHAT, &[CHAT, ROOMS]));
+    fed.create(COVEN, CRONE1, &[]);
+    for number in 0..5 {
+        fed.join(
+            &format!("{COVEN}/n{number}"),
+            &format!("user{number}@shakespeare.lit/x"),
+        );
+    }
+    fed.at(&bare(CHAT), |host| host.distribute(&bare(COVEN)));
+    fed.run();
+    assert_eq!(fed.roster(COVEN_AT_ROOMS).len(), 3);
+    assert_eq!(
+        fed.affiliation(COVEN_AT_ROOMS, "crone1@shakespeare.lit"),
+        Affiliation::Owner
+    );
+}
+
+#[test]
+fn messages_beyond_the_log_go_oldest_first_and_are_not_taken_again() {
+    let mut fed = coven(|config| config.log_max_messages = 20);
+    fed.is_traced = true;
+    fed.join(FOO, CRONE1);
+    fed.run();
+    for number in 0..40 {
+        fed.say(FOO, &format!("{number}"));
+    }
+    fed.run();
+    assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 20);
+    let copy = fed
+        .trace
+        .iter()
+        .find_map(|line| line.split_once(&format!("{ROOMS} gets <message")))
+        .unwrap()
+        .1;
+    let copy = format!("<message{copy}");
+    assert!(copy.contains("<body>0</body>"), "{copy}");
+    let before = fed.history(COVEN_AT_ROOMS);
+    fed.hand_in(&bare(ROOMS), &copy);
+    assert_eq!(fed.history(COVEN_AT_ROOMS), before);
+}
+
+#[test]
+fn messages_held_for_a_history_that_does_not_come_are_bounded_and_shown() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.join(FOO, CRONE1);
+    while !fed
+        .host(ROOMS)
+        .engine
+        .room_info(&bare(COVEN_AT_ROOMS))
+        .is_some_and(|info| info.is_ready)
+    {
+        assert!(fed.step(10_000));
+    }
+    let witch = "coven@rooms.macbeth.lit/witch";
+    fed.join(witch, WITCH);
+    fed.run_for(30);
+    // The question for the history is lost.
+    fed.net
+        .set_mode(&bare(ROOMS), &bare(CHAT), crate::support::net::Mode::Up);
+    fed.net.direction(&bare(ROOMS), &bare(CHAT)).latency_ms = 50_000;
+    for number in 0..1_200 {
+        fed.say(FOO, &format!("{number}"));
+        fed.run_for(1);
+    }
+    fed.run_for(10_000);
+    assert!(fed.heard(witch).len() >= 500, "{}", fed.heard(witch).len());
+    fed.run_for(300_000);
+    let expected: Vec<String> = (0..1_200).map(|number| format!("{number}")).collect();
+    assert_eq!(fed.heard(witch), expected);
+}
+
+#[test]
+fn requests_that_are_never_answered_are_given_up() {
+    let mut fed = coven(|_| {});
+    fed.join(FOO, CRONE1);
+    fed.run();
+    fed.net
+        .set_mode(&bare(CHAT), &bare(ROOMS), crate::support::net::Mode::Swallows);
+    for number in 0..300 {
+        fed.affiliate(FOO, &format!("user{number}@example.org"), Affiliation::Member);
+        fed.run_for(1_000);
+        assert!(
+            fed.host(CHAT).engine.pending_requests() < 100,
+            "{}",
+            fed.host(CHAT).engine.pending_requests()
+        );
+    }
+    fed.run_for(120_000);
+    assert!(fed.host(CHAT).engine.pending_requests() <= 2);
+}
+
+#[test]
+fn the_log_keeps_no_more_bytes_than_allowed() {
+    let mut fed = coven(|config| config.log_max_bytes = 65_536);
+    fed.join(FOO, CRONE1);
+    fed.run();
+    for number in 0..50 {
+        let payload = message_body(&format!("{number} {}", "x".repeat(4_000)));
+        fed.here(FOO, |host, room, nick| host.say(room, nick, None, &payload));
+    }
+    fed.run();
+    for room in [COVEN, COVEN_AT_ROOMS] {
+        let history = fed.history(room);
+        assert!(
+            history.len() < 20 && !history.is_empty(),
+            "{room}: {}",
+            history.len()
+        );
+        assert!(history.last().unwrap().0.starts_with("49 "));
+    }
+}
+
+#[test]
+fn a_large_room_is_replicated_whole() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.create(COVEN, CRONE1, &[]);
+    fed.join(FOO, CRONE1);
+    for number in 0..500 {
+        let (place, user) = (
+            format!("{COVEN}/n{number}"),
+            format!("user{number}@shakespeare.lit/x"),
+        );
+        let (room, nick) = seat(&place);
+        let payload = format!("<status>{}</status>", "busy ".repeat(300));
+        fed.at(&bare(CHAT), |host| {
+            host.join(&room, &nick, &full(&user), &payload).unwrap()
+        });
+        fed.here(FOO, |host, room, nick| {
+            host.affiliate(room, nick, &full(&user).to_bare(), Affiliation::Member, None)
+        });
+    }
+    fed.at(&bare(CHAT), |host| host.distribute(&bare(COVEN)));
+    fed.run();
+    assert_eq!(fed.roster(COVEN_AT_ROOMS).len(), 501);
+    assert_eq!(fed.roster(COVEN_AT_ROOMS), fed.roster(COVEN));
+    let largest = fed.tally(CHAT, ROOMS)["roster"];
+    assert!(largest >= 2, "it went in {largest} parts");
+}
