@@ -167,7 +167,7 @@ async fn no_rights(scene: &Scene) -> Result<()> {
         (
             "nick='faust'",
             "<affiliation jid='faust@marlowe.lit' affiliation='owner'/>".to_owned(),
-            "not-allowed",
+            "forbidden",
         ),
         ("nick='faust'", "<destroy/>".to_owned(), "forbidden"),
         (
@@ -181,7 +181,7 @@ async fn no_rights(scene: &Scene) -> Result<()> {
         (
             "nick='faust'",
             "<role nick='firstcrone' role='none'/>".to_owned(),
-            "not-allowed",
+            "forbidden",
         ),
         (
             "",
