@@ -141,6 +141,19 @@ return function (dmuc)
 
 	local affiliations = { owner = true; admin = true; member = true; none = true; outcast = true };
 
+	-- An occupant elsewhere whose home says not who it is has the role it is said to have, and no say over others.
+	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
+		local origin, stanza = event.origin, event.stanza;
+		local from, to = stanza.attr.from, stanza.attr.to;
+		if not dmuc.role(to) then return; end
+		local room = dmuc.get_room(to);
+		local remote = room and room._dmuc and room._dmuc.remotes[from];
+		if not remote or remote.is_verified then return; end
+		module:log("warn", "Refused a change of roles or affiliations from %s: forbidden (nobody here knows who it is)", from);
+		origin.send(st.error_reply(stanza, "auth", "forbidden", "Nobody here knows who this occupant is", to));
+		return true;
+	end, 20);
+
 	-- Affiliations are edited at the source.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
 		local room, stanza = shadow_of(event), event.stanza;

@@ -38,6 +38,42 @@ async fn a_peer_speaks_for_its_own_only(version: Version, storage: Storage) -> R
         ))
         .await?;
     assert_eq!(error_condition(&answer).as_deref(), Some("forbidden"));
+    // A moderator by its own word: no right to send anybody away here.
+    scene
+        .peer
+        .enters(MARLOWE, SOURCE, "judge", "affiliation='none' role='moderator'")
+        .await?;
+    crone_sees("judge", "none").await?;
+    let kick =
+        "<query xmlns='http://jabber.org/protocol/muc#admin'><item role='none' nick='firstcrone'/></query>";
+    let voice =
+        "<query xmlns='http://jabber.org/protocol/muc#admin'><item role='participant' nick='mute'/></query>";
+    for query in [kick, voice] {
+        let answer = scene
+            .peer
+            .ask(&format!(
+                "<iq type='set' from='{MARLOWE}/judge' to='{SOURCE}'>{query}</iq>"
+            ))
+            .await?;
+        let condition = error_condition(&answer).unwrap_or_default();
+        ensure!(
+            ["forbidden", "not-allowed"].contains(&&*condition),
+            "{}",
+            to_string(&answer)
+        );
+    }
+    let beldam = scene.fed[0].client("beldam", "x").await?;
+    beldam.join(SOURCE, "beldam").await?;
+    let kick = kick.replace("firstcrone", "beldam");
+    let answer = scene
+        .peer
+        .ask(&format!(
+            "<iq type='set' from='{MARLOWE}/judge' to='{SOURCE}'>{kick}</iq>"
+        ))
+        .await?;
+    ensure!(answer.attr("type") == Some("error"), "{}", to_string(&answer));
+    assert_eq!(beldam.self_ping(SOURCE, "beldam").await?, None);
+    beldam.leave(SOURCE, "beldam").await?;
     // Its own user, whose affiliation the source's list knows better.
     scene
         .peer
