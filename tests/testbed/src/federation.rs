@@ -113,7 +113,7 @@ impl Builder {
     /// Does everything but starting the servers: configurations can still be changed
     /// ([`Server::config_file`]), then [`Server::start`] each.
     pub async fn prepare(self) -> Result<Federation> {
-        let block = Block::take()?;
+        let block = Arc::new(Block::take()?);
         let dir = fresh_dir(&self.label, &block)?;
         let ca = Authority::create(&dir.join("pki"))?;
         let count = self.specs.len();
@@ -121,7 +121,8 @@ impl Builder {
         for from in 0..count {
             for to in (0..count).filter(|to| *to != from) {
                 let address = block.address(proxy_host(from, to));
-                let proxy = Proxy::start(address, block.address(server_host(to)), S2S_PORT).await?;
+                let target = block.address(server_host(to));
+                let proxy = Proxy::start(&block, address, target, S2S_PORT).await?;
                 proxies.insert((from, to), proxy);
             }
         }
@@ -214,7 +215,7 @@ pub struct Federation {
     proxies: BTreeMap<(usize, usize), Proxy>,
     dir: PathBuf,
     finished: AtomicBool,
-    _block: Block,
+    _block: Arc<Block>,
 }
 
 impl Federation {

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::address::Block;
 use crate::background;
 
 /// What a proxy does with the connections of its direction.
@@ -60,8 +61,13 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts to listen.
-    pub(crate) async fn start(address: Ipv4Addr, target: Ipv4Addr, port: u16) -> Result<Proxy> {
+    /// Starts to listen. Until it has stopped the block is nobody else's.
+    pub(crate) async fn start(
+        block: &Arc<Block>,
+        address: Ipv4Addr,
+        target: Ipv4Addr,
+        port: u16,
+    ) -> Result<Proxy> {
         let (listen, target) = (
             SocketAddr::from((address, port)),
             SocketAddr::from((target, port)),
@@ -75,6 +81,7 @@ impl Proxy {
             setting: setting.subscribe(),
             counters: Arc::clone(&counters),
             requests,
+            _block: Arc::clone(block),
         };
         background::spawn(async move {
             let listener = TcpListener::bind(listen)
@@ -129,6 +136,8 @@ struct Acceptor {
     counters: Arc<Counters>,
     /// "Tell me when the current setting is in force."
     requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    /// Dropped after the listener.
+    _block: Arc<Block>,
 }
 
 impl Acceptor {
