@@ -60,6 +60,11 @@ impl Gen {
         self.pick(&[small, small, any, u64::MAX, 0])
     }
 
+    /// A number one can go on counting from.
+    pub fn countable(&mut self) -> u64 {
+        self.number() >> 1
+    }
+
     pub fn stamp(&mut self) -> i64 {
         -62_167_219_200_000 + (self.next() % 315_569_520_000_000) as i64
     }
@@ -139,10 +144,10 @@ impl Gen {
         EventStamp {
             id: format!("{}{}", self.word(), self.text()),
             origin: self.maybe(Gen::bare),
-            incarnation: self.number(),
-            seq: self.number(),
+            incarnation: self.countable(),
+            seq: self.countable(),
             at: Hlc {
-                wall_ms: self.number(),
+                wall_ms: self.countable(),
                 counter: self.number() as u32,
             },
         }
