@@ -6,7 +6,7 @@ use crate::address::{BareJid, Jid};
 use super::clock::Now;
 use super::merge::{Contender, free_nick, keeps_nick};
 use super::presence::shown;
-use super::room::{Remote, Room};
+use super::room::{Local, Remote, Room};
 use super::{Action, Engine};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.
@@ -20,8 +20,8 @@ enum Outcome {
     NewcomerLoses,
     /// Our own occupant has to go.
     LocalLoses,
-    /// The occupant of another instance has to go.
-    RemoteLoses(BareJid),
+    /// The occupants of these instances have to go: one person, or there would be one already.
+    RemotesLose(Vec<BareJid>),
 }
 
 impl Engine {
@@ -47,12 +47,16 @@ impl Engine {
                 }
             }
             Outcome::LocalLoses => self.rename_local(jid, nick),
-            Outcome::RemoteLoses(loser) => {
-                let instance = room.instances.get_mut(&loser);
-                if let Some(remote) = instance.and_then(|instance| instance.occupants.get_mut(nick)) {
-                    (remote.hidden, remote.rename_by) = (true, now.mono_ms + RENAME_MS);
+            Outcome::RemotesLose(losers) => {
+                for loser in &losers {
+                    let instance = room.instances.get_mut(loser);
+                    if let Some(remote) = instance.and_then(|instance| instance.occupants.get_mut(nick)) {
+                        (remote.hidden, remote.rename_by) = (true, now.mono_ms + RENAME_MS);
+                    }
                 }
-                self.hide_quietly(jid, &loser, nick);
+                for loser in &losers {
+                    self.hide_quietly(jid, loser, nick);
+                }
             }
         }
     }
@@ -108,28 +112,36 @@ fn outcome(room: &Room, home: &BareJid, nick: &str, new: &Remote) -> Outcome {
         since_ms,
         home,
     };
-    let same_person = |jid: &Jid| {
-        new.jid
-            .as_ref()
-            .is_some_and(|other| other.to_bare() == jid.to_bare())
+    // Honest homes give one person one occupant-id; where real JIDs are known on both sides, they decide.
+    let same_person = |jid: Option<&Jid>, id: Option<&String>| match (&new.jid, jid) {
+        (Some(other), Some(jid)) => other.to_bare() == jid.to_bare(),
+        _ => id.is_some() && id == new.occupant_id.as_ref(),
     };
+    let same_as_local = |local: &Local| same_person(Some(&local.jid), local.occupant_id.as_ref());
+    let same_as_remote = |remote: &Remote| same_person(remote.jid.as_ref(), remote.occupant_id.as_ref());
     let newcomer = contender(home, new.jid.as_ref(), new.serial);
-    if let Some(local) = room.locals.get(nick).filter(|local| !same_person(&local.jid)) {
+    if let Some(local) = room.locals.get(nick).filter(|local| !same_as_local(local)) {
         if keeps_nick(&contender(&room.jid, Some(&local.jid), local.serial), &newcomer) {
             return Outcome::NewcomerLoses;
         }
         return Outcome::LocalLoses;
     }
-    let other = room
-        .remote(nick)
-        .filter(|(other, remote)| *other != home && !remote.jid.as_ref().is_some_and(same_person));
-    match other {
-        Some((other, remote))
-            if keeps_nick(&contender(other, remote.jid.as_ref(), remote.serial), &newcomer) =>
-        {
-            Outcome::NewcomerLoses
+    let mut losers = Vec::new();
+    for (other, instance) in room.instances.iter().filter(|(other, _)| *other != home) {
+        let Some(remote) = instance.occupants.get(nick).filter(|remote| !remote.hidden) else {
+            continue;
+        };
+        if same_as_remote(remote) {
+            continue;
         }
-        Some((other, _)) => Outcome::RemoteLoses(other.clone()),
-        None => Outcome::None,
+        if keeps_nick(&contender(other, remote.jid.as_ref(), remote.serial), &newcomer) {
+            return Outcome::NewcomerLoses;
+        }
+        losers.push(other.clone());
+    }
+    if losers.is_empty() {
+        Outcome::None
+    } else {
+        Outcome::RemotesLose(losers)
     }
 }

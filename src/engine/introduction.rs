@@ -102,6 +102,7 @@ impl Engine {
                     instance.is_introduced = true;
                 }
             }
+            self.showed_life(now, &service);
             self.want_instance(now, &jid, &service);
         }
         Ok(())

@@ -128,6 +128,14 @@ impl Engine {
         }
     }
 
+    /// The service has shown that it is alive: it is asked at once, not when its time comes.
+    pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
+        if let Some(link) = self.links.get_mut(service).filter(|link| !link.is_up) {
+            link.retry_at = None;
+            self.learn_caps(now, service);
+        }
+    }
+
     /// A definite answer that the service has no DMUC.
     pub(super) fn disco_refused(&mut self, now: Now, service: &BareJid) {
         self.set_caps(now, service, Caps::Nothing);

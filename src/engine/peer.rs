@@ -60,6 +60,7 @@ impl Engine {
             id: id.to_owned(),
             answer: Box::new(Ok(response)),
         });
+        self.showed_life(now, &service);
         Ok(Verdict::Done)
     }
 

@@ -300,9 +300,8 @@ impl Engine {
                 .occupant_id
                 .filter(|id| id.len() <= limits::MAX_ID_BYTES)
                 .map(str::to_owned),
-            serial: new
-                .serial
-                .unwrap_or_else(|| old.map_or(now.wall_ms, |old| old.serial)),
+            // Who knows only the XEP's text cannot rename anybody: its occupants come first, everywhere.
+            serial: new.serial.unwrap_or(0),
             hidden: false,
             rename_by: old.map_or(0, |old| old.rename_by),
         };

@@ -297,24 +297,46 @@ fn one_person_at_two_instances_is_one_occupant() {
 }
 
 #[test]
-fn one_person_at_two_instances_is_renamed_at_one_where_nobody_knows() {
+fn one_person_is_known_by_its_occupant_id_where_real_jids_are_not() {
     let mut fed = coven();
     fed.join("coven@rooms.macbeth.lit/witch", WITCH);
     fed.run();
-    fed.at(&bare(CONF), |host| {
-        host.join(
-            &bare(COVEN_AT_CONF),
-            "hecate",
-            &full("somewitch@macbeth.lit/laptop"),
-            "",
-        )
-        .unwrap();
-    });
+    fed.join(
+        "coven@conference.marlowe.lit/hecate",
+        "somewitch@macbeth.lit/laptop",
+    );
     fed.run();
     fed.change_nick("coven@rooms.macbeth.lit/witch", "alice");
     fed.change_nick("coven@conference.marlowe.lit/hecate", "alice");
     fed.run();
-    for room in ROOMS_OF_ALL {
-        assert_eq!(fed.roster(room), fed.roster(COVEN), "{room}");
+    expect_roster(&fed, &["alice", "foo"]);
+    assert_eq!(renames(&fed), 0);
+    assert_eq!(holder(&fed, "alice"), id_of(&fed, WITCH));
+}
+
+#[test]
+fn one_person_at_two_instances_loses_both_places_together() {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF, "d.example"]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join("coven@rooms.macbeth.lit/alice", WITCH);
+    fed.run();
+    fed.join(
+        "coven@conference.marlowe.lit/alice",
+        "somewitch@macbeth.lit/laptop",
+    );
+    fed.leave("coven@rooms.macbeth.lit/alice");
+    fed.leave("coven@conference.marlowe.lit/alice");
+    fed.run();
+    fed.join("coven@rooms.macbeth.lit/alice", WITCH);
+    fed.join(
+        "coven@conference.marlowe.lit/alice",
+        "somewitch@macbeth.lit/laptop",
+    );
+    fed.join("coven@chat.shakespeare.lit/alice", "hag66@shakespeare.lit/pda");
+    fed.run();
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF, "coven@d.example"] {
+        let expected = ["alice none participant", "alice (2) none participant"];
+        assert_eq!(fed.roster(room), expected, "{room}");
     }
 }

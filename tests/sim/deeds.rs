@@ -22,6 +22,8 @@ impl World {
             Deed::Create => self.create(dice),
             Deed::Distribute => self.distribute(dice),
             Deed::Join => self.join(dice),
+            Deed::Race => self.race(dice),
+            Deed::JoinTwice => self.join_twice(dice),
             Deed::StartLate => {
                 let waiting: Vec<usize> = (0..self.plan.setup.services.len())
                     .filter(|number| !self.running.contains(number))
@@ -97,37 +99,102 @@ impl World {
             return;
         };
         let instances = self.instances(&self.groups[number]);
-        let Some(mut room) = dice.pick(&instances).cloned() else {
+        let Some(room) = dice.pick(&instances).cloned() else {
             return;
         };
         // Who is elsewhere than at home is believed by the source's peers, or where everybody is trusted.
         let may_stray = self.plan.setup.is_trusting || room == self.groups[number].source;
-        let home = if may_stray && dice.chance(20) {
-            dice.below(self.plan.setup.services.len() as u64) as usize
+        let domain = if may_stray && dice.chance(20) {
+            let services = &self.plan.setup.services;
+            dice.pick(services).map(|service| service.domain.clone())
         } else {
-            let service = service_of(&room);
-            let mut services = self.plan.setup.services.iter();
-            services.position(|plan| bare(&plan.name) == service).unwrap_or(0)
+            self.domain_of(&room)
         };
-        let domain = &self.plan.setup.services[home].domain;
-        let user = full(&format!("user{}@{domain}/r{}", dice.below(USERS), dice.below(3)));
-        // One stay per person and room: the same person twice is a theme of its own.
-        if self.is_present(number, &user.to_bare()) {
-            return;
+        let user = format!("user{}@{}", dice.below(USERS), domain.unwrap_or_default());
+        // One stay per person and room: the same person twice is a deed of its own.
+        if !self.is_present(number, &bare(&user)) {
+            let nick = dice.pick(&NICKS).copied().unwrap_or("nobody");
+            self.join_at(number, room, nick, &format!("{user}/r{}", dice.below(3)));
         }
+    }
+
+    /// Two people join with one nick, at two instances, at the same moment.
+    fn race(&mut self, dice: &mut Dice) {
+        let distributed = self.groups_where(|group| group.is_distributed && !group.has_ended);
+        let Some(number) = dice.pick(&distributed).copied() else {
+            return;
+        };
         let nick = dice.pick(&NICKS).copied().unwrap_or("nobody");
+        let instances = self.instances(&self.groups[number]);
+        for room in instances
+            .into_iter()
+            .filter(|_| dice.chance(60))
+            .take(3)
+            .collect::<Vec<_>>()
+        {
+            let user = format!(
+                "user{}@{}",
+                dice.below(USERS),
+                self.domain_of(&room).unwrap_or_default()
+            );
+            if !self.is_present(number, &bare(&user)) {
+                self.join_at(number, room, nick, &format!("{user}/r"));
+            }
+        }
+    }
+
+    /// Somebody who is in the room joins at another instance, too, mostly with the same nick.
+    fn join_twice(&mut self, dice: &mut Dice) {
+        let distributed = self.groups_where(|group| group.is_distributed && !group.has_ended);
+        let Some(number) = dice.pick(&distributed).copied() else {
+            return;
+        };
+        let group = self.groups[number].clone();
+        let mut here: Vec<(String, String)> = Vec::new();
+        for room in self
+            .instances(&group)
+            .into_iter()
+            .filter(|room| !self.is_xep(room))
+        {
+            let host_room = self.fed.hosts[&service_of(&room)].room(&room);
+            here.extend(
+                host_room
+                    .locals()
+                    .map(|(nick, local)| (nick.clone(), local.jid.to_bare().to_string())),
+            );
+        }
+        let mut others = self.instances(&group);
+        others.retain(|room| !self.is_xep(room) && (self.plan.setup.is_trusting || *room == group.source));
+        if let (Some((nick, user)), Some(room)) = (dice.pick(&here).cloned(), dice.pick(&others).cloned()) {
+            let other = dice.pick(&NICKS).copied().unwrap_or("nobody").to_owned();
+            let nick = if dice.chance(70) { nick } else { other };
+            self.join_at(number, room, &nick, &format!("{user}/second"));
+        }
+    }
+
+    /// The user domain of the service that hosts a room.
+    fn domain_of(&self, room: &BareJid) -> Option<String> {
+        let service = service_of(room);
+        let mut services = self.plan.setup.services.iter();
+        services
+            .find(|plan| bare(&plan.name) == service)
+            .map(|plan| plan.domain.clone())
+    }
+
+    /// Joins there, or where that sends it.
+    fn join_at(&mut self, number: usize, mut room: BareJid, nick: &str, user: &str) {
         for _ in 0..2 {
             self.checkers.map(&room, number);
+            let service = service_of(&room);
             if self.is_xep(&room) {
-                let service = service_of(&room);
-                self.fed.at_xep(service.as_str(), |peer| {
-                    peer.join(&room, nick, &user.clone().into())
-                });
+                let user = full(user).into();
+                self.fed
+                    .at_xep(service.as_str(), |peer| peer.join(&room, nick, &user));
                 return;
             }
             match self
                 .fed
-                .at(&service_of(&room), |host| host.join(&room, nick, &user, ""))
+                .at(&service, |host| host.join(&room, nick, &full(user), ""))
             {
                 Err(Denied::Redirected(shadow)) => room = shadow,
                 _ => return,

@@ -47,6 +47,10 @@ pub enum Deed {
     Create,
     Distribute,
     Join,
+    /// Two people join with one nick, at two instances, at the same moment.
+    Race,
+    /// Somebody who is here joins at another instance, too.
+    JoinTwice,
     Leave,
     Update,
     ChangeNick,
@@ -65,10 +69,12 @@ pub enum Deed {
     Rest,
 }
 
-const WEIGHTS: [(Deed, u64); 16] = [
+const WEIGHTS: [(Deed, u64); 18] = [
     (Deed::Create, 4),
     (Deed::Distribute, 8),
     (Deed::Join, 26),
+    (Deed::Race, 3),
+    (Deed::JoinTwice, 2),
     (Deed::Leave, 8),
     (Deed::Update, 8),
     (Deed::ChangeNick, 6),

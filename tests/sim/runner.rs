@@ -39,7 +39,7 @@ fn every_schedule_keeps_the_guarantees() {
         simulate(Plan::of(seed), true).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         return;
     }
-    let seeds = number("DMUC_SIM_SEEDS").unwrap_or(SEEDS);
+    let seeds = number("DMUC_SIM_SEEDS").or(number("SEEDS")).unwrap_or(SEEDS);
     let first = number("DMUC_SIM_FIRST").unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
@@ -71,7 +71,7 @@ fn every_schedule_keeps_the_guarantees() {
     failures.sort();
     for (seed, error) in failures.iter().take(10) {
         println!("seed {seed}: {error}");
-        println!("  replay: DMUC_SIM_SEED={seed} cargo test --test sim every_schedule -- --nocapture");
+        println!("  replay: DMUC_SIM_SEED={seed} cargo test --test sim every -- --nocapture");
     }
     assert!(
         failures.is_empty(),

@@ -126,15 +126,19 @@ impl HostRoom {
             .map(|(user, _)| user)
     }
 
-    /// Whether `user` may take this nick as far as this instance knows.
+    /// Whether `user` may take this nick as far as this instance knows. Its own may be known by the occupant-id.
     pub fn may_take(&self, nick: &str, user: &BareJid) -> bool {
-        let is_same = |other: Option<BareJid>| other.as_ref() == Some(user);
         if self.nick_owner(nick).is_some_and(|owner| owner != user) {
             return false;
         }
-        self.occupants.get(nick).is_none_or(|occupant| {
-            occupant.local.is_none() && occupant.remote.values().all(|remote| is_same(remote.bare()))
-        })
+        let id = self.occupant_id(user);
+        let is_same = |remote: &Remote| match remote.bare() {
+            Some(known) => known == *user,
+            None => remote.occupant_id.as_ref() == Some(&id),
+        };
+        self.occupants
+            .get(nick)
+            .is_none_or(|occupant| occupant.local.is_none() && occupant.remote.values().all(is_same))
     }
 
     pub fn local(&self, nick: &str) -> Option<&Local> {

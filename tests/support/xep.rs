@@ -218,7 +218,8 @@ impl XepService {
             }
             // Somebody of ours is removed over there: it is no occupant any more.
             PresenceKind::Unavailable
-                if presence.statuses.contains(&307) && room.locals.contains_key(&nick) =>
+                if room.locals.contains_key(&nick)
+                    && !room.remotes.contains_key(&(nick.clone(), home.clone())) =>
             {
                 self.leave(&target, &nick);
                 return;

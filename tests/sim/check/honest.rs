@@ -37,6 +37,8 @@ impl Honest {
                     _ if stanza.contains("<act ") => {
                         matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
                     }
+                    // Its setter has just lost the right to it, or the nick.
+                    _ if stanza.contains("<subject>") => error.condition == Condition::Forbidden,
                     // The text has no rule for two with one nick.
                     _ if error.condition == Condition::Conflict => xep.contains(&service_of(&from.to_bare())),
                     Some(group) if self.ended.contains(&group) => true,
