@@ -65,6 +65,7 @@ for _, name in ipairs {
 	"stanzas"; -- pieces of stanzas
 	"engine"; -- calls into the engine, its timer, draining its actions
 	"archive"; -- messages into mod_muc_mam's archive
+	"fanout"; -- one text for many recipients
 	"rooms"; -- what is different about a room that is distributed
 	"forms"; -- room configuration
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
@@ -91,5 +92,6 @@ function instances(room_jid) -- luacheck: globals instances
 end
 
 function module.unload()
+	dmuc.fanout.stop();
 	dmuc.lifecycle.stop();
 end

@@ -125,16 +125,19 @@ return function (dmuc)
 
 	function methods:broadcast(stanza, condition)
 		local remotes, to = self._dmuc.remotes, stanza.attr.to;
+		local fit, outer = dmuc.fanout.fit, dmuc.fanout.begin(stanza);
 		for nick, occupant in next, self._dmuc.locals do
 			if condition == nil or condition(nick, occupant) then
 				for jid in next, occupant.sessions do
 					if not remotes[jid] then
+						fit(jid);
 						stanza.attr.to = jid;
 						self:route_stanza(stanza);
 					end
 				end
 			end
 		end
+		dmuc.fanout.finish(outer);
 		stanza.attr.to = to;
 	end
 
