@@ -66,7 +66,7 @@ bench: deps plugin ## Engine, border and end-to-end benchmarks
 	cargo bench -p dmuc --benches
 
 sim: ## Simulate many networks (SEEDS=500)
-	SEEDS='$(SEEDS)' cargo test --release --test sim -- --nocapture
+	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --release --test sim -- --nocapture
 
 clean: ## Remove what was built (Prosody 13 stays)
 	@if [ -d target ]; then find target -mindepth 1 -maxdepth 1 ! -name prosody-13 -exec rm -rf {} +; fi

@@ -176,7 +176,11 @@ impl Engine {
     /// Whether this error says that the peer cannot be reached, rather than what it thinks of a request.
     pub(super) fn is_link_error(error: &StanzaError) -> bool {
         use crate::wire::Condition as C;
-        matches!(error.condition, C::RemoteServerNotFound | C::RemoteServerTimeout)
+        // The last is how mod_smacks gives back what was on its way when a connection died.
+        matches!(
+            error.condition,
+            C::RemoteServerNotFound | C::RemoteServerTimeout | C::RecipientUnavailable
+        )
     }
 
     pub(super) fn links_timeout(&self) -> Option<u64> {
