@@ -1,12 +1,14 @@
 //! Two people with one nick: who keeps it is decided the same way everywhere (DESIGN section 3), and the other is not
 //! shown until its home has renamed it (G8).
 
+use std::cmp::Ordering;
+
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::merge::{Contender, free_nick, keeps_nick};
 use super::presence::shown;
-use super::room::{Local, Remote, Room};
+use super::room::{Instance, Remote, Room};
 use super::{Action, Engine};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.
@@ -18,10 +20,8 @@ enum Outcome {
     None,
     /// The newcomer has to go.
     NewcomerLoses,
-    /// Our own occupant has to go.
-    LocalLoses,
-    /// The occupants of these instances have to go: one person, or there would be one already.
-    RemotesLose(Vec<BareJid>),
+    /// Everybody else has to go: our own occupant, and those of other instances.
+    OthersLose { local: bool, remotes: Vec<BareJid> },
 }
 
 impl Engine {
@@ -46,16 +46,18 @@ impl Engine {
                     new.rename_by = now.mono_ms + RENAME_MS;
                 }
             }
-            Outcome::LocalLoses => self.rename_local(jid, nick),
-            Outcome::RemotesLose(losers) => {
-                for loser in &losers {
+            Outcome::OthersLose { local, remotes } => {
+                for loser in &remotes {
                     let instance = room.instances.get_mut(loser);
                     if let Some(remote) = instance.and_then(|instance| instance.occupants.get_mut(nick)) {
                         (remote.hidden, remote.rename_by) = (true, now.mono_ms + RENAME_MS);
                     }
                 }
-                for loser in &losers {
+                for loser in &remotes {
                     self.hide_quietly(jid, loser, nick);
+                }
+                if local {
+                    self.rename_local(jid, nick);
                 }
             }
         }
@@ -83,65 +85,91 @@ impl Engine {
         });
     }
 
-    /// The nick is free: who lost it in a clash and has not been renamed yet is shown after all.
+    /// Who has the nick has changed: whoever lost it in a clash, has not been renamed yet, and clashes with nobody any
+    /// more is shown after all. The best claim comes first.
     pub(super) fn unhide(&mut self, jid: &BareJid, nick: &str) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        if room.locals.contains_key(nick) || room.remote(nick).is_some() {
-            return;
-        }
-        let waiting = room.instances.iter_mut().find_map(|(home, instance)| {
-            let remote = instance.occupants.get_mut(nick)?;
-            (remote.hidden, remote.rename_by) = (false, 0);
-            Some((home.clone(), remote.clone()))
+        let hidden = |(home, instance): (&BareJid, &Instance)| {
+            let remote = instance.occupants.get(nick).filter(|remote| remote.hidden);
+            remote.map(|remote| (home.clone(), remote.clone()))
+        };
+        let mut waiting: Vec<(BareJid, Remote)> = room.instances.iter().filter_map(hidden).collect();
+        waiting.sort_by(|(a, first), (b, second)| {
+            let claim =
+                |home, remote: &Remote| contender(room, nick, home, remote.jid.as_ref(), remote.serial);
+            match keeps_nick(&claim(a, first), &claim(b, second)) {
+                true => Ordering::Less,
+                false => Ordering::Greater,
+            }
         });
-        if let Some((home, remote)) = waiting {
+        for (home, mut remote) in waiting {
+            if !matches!(outcome(room, &home, nick, &remote), Outcome::None) {
+                continue;
+            }
+            (remote.hidden, remote.rename_by) = (false, 0);
             let occupant = shown(room, &home, nick, &remote, Some(String::new()));
             self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
+            if let Some(instance) = room.instances.get_mut(&home) {
+                instance.occupants.insert(nick.to_owned(), remote);
+            }
         }
+    }
+}
+
+fn contender<'a>(
+    room: &Room,
+    nick: &str,
+    home: &'a BareJid,
+    jid: Option<&Jid>,
+    since_ms: u64,
+) -> Contender<'a> {
+    let owner = room.nick_owner(nick);
+    Contender {
+        owns_nick: owner.is_some() && jid.map(Jid::to_bare).as_ref() == owner,
+        at_source: room.is_from_source(home),
+        since_ms,
+        home,
     }
 }
 
 /// Who keeps the nick that `new` of `home` comes with?
 fn outcome(room: &Room, home: &BareJid, nick: &str, new: &Remote) -> Outcome {
-    let owner = room.nick_owner(nick);
-    let contender = |home, jid: Option<&Jid>, since_ms| Contender {
-        owns_nick: owner.is_some() && jid.map(Jid::to_bare).as_ref() == owner,
-        at_source: room.is_from_source(home),
-        since_ms,
-        home,
-    };
     // Honest homes give one person one occupant-id; where real JIDs are known on both sides, they decide.
     let same_person = |jid: Option<&Jid>, id: Option<&String>| match (&new.jid, jid) {
         (Some(other), Some(jid)) => other.to_bare() == jid.to_bare(),
         _ => id.is_some() && id == new.occupant_id.as_ref(),
     };
-    let same_as_local = |local: &Local| same_person(Some(&local.jid), local.occupant_id.as_ref());
-    let same_as_remote = |remote: &Remote| same_person(remote.jid.as_ref(), remote.occupant_id.as_ref());
-    let newcomer = contender(home, new.jid.as_ref(), new.serial);
-    if let Some(local) = room.locals.get(nick).filter(|local| !same_as_local(local)) {
-        if keeps_nick(&contender(&room.jid, Some(&local.jid), local.serial), &newcomer) {
+    let newcomer = contender(room, nick, home, new.jid.as_ref(), new.serial);
+    let keeps = |home, jid, since_ms| keeps_nick(&contender(room, nick, home, jid, since_ms), &newcomer);
+    let mut local_loses = false;
+    if let Some(local) = room.locals.get(nick)
+        && !same_person(Some(&local.jid), local.occupant_id.as_ref())
+    {
+        if keeps(&room.jid, Some(&local.jid), local.serial) {
             return Outcome::NewcomerLoses;
         }
-        return Outcome::LocalLoses;
+        local_loses = true;
     }
     let mut losers = Vec::new();
     for (other, instance) in room.instances.iter().filter(|(other, _)| *other != home) {
         let Some(remote) = instance.occupants.get(nick).filter(|remote| !remote.hidden) else {
             continue;
         };
-        if same_as_remote(remote) {
+        if same_person(remote.jid.as_ref(), remote.occupant_id.as_ref()) {
             continue;
         }
-        if keeps_nick(&contender(other, remote.jid.as_ref(), remote.serial), &newcomer) {
+        if keeps(other, remote.jid.as_ref(), remote.serial) {
             return Outcome::NewcomerLoses;
         }
         losers.push(other.clone());
     }
-    if losers.is_empty() {
-        Outcome::None
-    } else {
-        Outcome::RemotesLose(losers)
+    match (local_loses, losers.is_empty()) {
+        (false, true) => Outcome::None,
+        (local, _) => Outcome::OthersLose {
+            local,
+            remotes: losers,
+        },
     }
 }

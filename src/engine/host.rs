@@ -181,6 +181,7 @@ impl Engine {
         room.locals.insert(occupant.nick.to_owned(), local);
         let (is_source, is_started) = (room.is_source(), room.started);
         self.send_presence_to_all(occupant.room, occupant.nick);
+        self.unhide(occupant.room, occupant.nick);
         if is_source && is_started && self.config.replicate == Replicate::OnJoin {
             let peer = self.config.peer_of_domain(occupant.jid.domain()).cloned();
             if let Some(service) = peer {

@@ -320,6 +320,7 @@ impl Engine {
             let occupant = shown(room, home, new.nick, &remote, new.payload);
             self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
         }
+        self.unhide(jid, new.nick);
         Ok(())
     }
 

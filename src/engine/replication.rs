@@ -295,6 +295,9 @@ impl Engine {
         if let Some(instance) = room.instances.remove(&home) {
             self.hide_all(jid, &home, &instance);
             self.unsaved.insert(jid.clone());
+            for nick in instance.occupants.keys() {
+                self.unhide(jid, nick);
+            }
         }
     }
 

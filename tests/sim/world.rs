@@ -9,7 +9,7 @@ use dmuc::wire::Affiliation;
 use crate::check::{Checkers, View, compare};
 use crate::plan::{Deed, Plan, Step};
 use crate::support::dice::Dice;
-use crate::support::event::SeenMessage;
+use crate::support::event::{Event, SeenMessage};
 use crate::support::federation::Federation;
 use crate::support::host::Host;
 use crate::support::names::{bare, service_of};
@@ -124,6 +124,9 @@ impl World {
     /// What has happened since, for the checkers.
     fn check(&mut self) -> Result<(), String> {
         let events = std::mem::take(&mut self.fed.events);
+        if events.iter().any(|event| matches!(event, Event::Refused { .. })) {
+            self.map_instances();
+        }
         for event in &events {
             self.checkers.event(event)?;
         }
@@ -160,7 +163,8 @@ impl World {
             .filter(|(_, group)| group.is_distributed && !group.has_ended)
         {
             let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
-            compare(&views).map_err(|error| format!("room {number} ({}): {error}", group.source))?;
+            compare(&views, self.checkers.refused())
+                .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
         self.checkers.rested()
     }
@@ -169,6 +173,21 @@ impl World {
     fn is_quiet(&self) -> bool {
         let waits = |host: &Host| host.engine.pending_requests() > 0;
         self.fed.net.in_flight() == 0 && !self.fed.hosts.values().any(waits)
+    }
+
+    /// The checkers learn which instance belongs to which room.
+    fn map_instances(&mut self) {
+        for (number, group) in self.groups.iter().enumerate() {
+            for host in self.fed.hosts.values() {
+                let is_ours = |room: &&BareJid| {
+                    let info = host.engine.room_info(room);
+                    info.is_some_and(|info| info.source.as_ref() == Some(&group.source))
+                };
+                for room in host.engine.rooms().filter(is_ours) {
+                    self.checkers.map(room, number);
+                }
+            }
+        }
     }
 
     /// Every instance of a room that is ready, the source first.

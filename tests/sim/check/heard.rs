@@ -69,10 +69,10 @@ impl Heard {
                 is_due: !self.is_unsettled,
                 between_ours: *kept && !xep.contains(&service_of(room)),
             }),
-            // A nick it cannot give up, a kick it has not heard of: what such a home sends may be refused.
-            Event::Refused { from, stanza, .. } if xep.contains(&service_of(&from.to_bare())) => {
+            // Whoever lost the right to speak meanwhile, a nick that cannot be given up: `honest` says when.
+            Event::Refused { stanza, .. } => {
                 let said = self.said.iter_mut().filter(|said| stanza.contains(&said.payload));
-                said.for_each(|said| said.is_due = false);
+                said.for_each(|said| (said.is_due, said.between_ours) = (false, false));
             }
             Event::Saw {
                 room,

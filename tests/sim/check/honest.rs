@@ -15,6 +15,8 @@ pub struct Honest {
     ended: BTreeSet<usize>,
     /// Rooms where rights changed since everything was at rest.
     loosened: BTreeSet<usize>,
+    /// Messages that were refused where that is allowed.
+    pub refused: Vec<String>,
 }
 
 impl Honest {
@@ -49,6 +51,9 @@ impl Honest {
                             && matches!(error.condition, Condition::Forbidden | Condition::NotAcceptable)
                     }
                 };
+                if is_allowed && stanza.starts_with("<message") {
+                    self.refused.push(stanza.clone());
+                }
                 if !is_allowed {
                     return Err(format!("{by} refuses with {error:?}: {stanza}"));
                 }

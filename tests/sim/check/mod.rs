@@ -47,6 +47,11 @@ impl Checkers {
         self.honest.event(event, &group, &self.xep)
     }
 
+    /// Messages that were refused where that is allowed.
+    pub fn refused(&self) -> &[String] {
+        &self.honest.refused
+    }
+
     /// G13: no queue grows without bound.
     pub fn bounds(&self, service: &BareJid, pending: usize) -> Result<(), String> {
         if pending > MAX_PENDING {

@@ -25,7 +25,9 @@ pub struct View {
 }
 
 /// Compares every instance with the first, the source.
-pub fn compare(views: &[View]) -> Result<(), String> {
+///
+/// What somebody said whose rights were just taken away may have been refused by some: `refused` holds such stanzas.
+pub fn compare(views: &[View], refused: &[String]) -> Result<(), String> {
     let Some((source, others)) = views.split_first() else {
         return Ok(());
     };
@@ -82,7 +84,8 @@ pub fn compare(views: &[View]) -> Result<(), String> {
             let ours = view
                 .history
                 .iter()
-                .filter(|message| !xep.iter().any(|name| message.payload.contains(name)));
+                .filter(|message| !xep.iter().any(|name| message.payload.contains(name)))
+                .filter(|message| !refused.iter().any(|stanza| stanza.contains(&message.payload)));
             ours.map(|message| format!("{message:?}"))
                 .collect::<Vec<String>>()
         };
