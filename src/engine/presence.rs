@@ -96,14 +96,19 @@ impl Engine {
     ) -> Result<Option<Roster>, Error> {
         let limit = self.config.max_remote_occupants + limits::MAX_ROSTER_ITEMS;
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        // What names only some affiliations adds to those that are known.
+        let listed = match roster.affiliations_complete() || !room.is_from_source(home) {
+            true => 0,
+            false => room.settings.affiliations.len(),
+        };
         let instance = room.instances.get_mut(home).ok_or(Error::UnknownRoom)?;
-        let mut items = std::mem::take(&mut instance.roster_parts);
-        if items.len() + roster.items.len() > limit {
+        if listed + instance.roster_parts.len() + roster.items.len() > limit {
             return Err(refuse(
                 Condition::PolicyViolation,
                 "The roster is larger than this service takes",
             ));
         }
+        let mut items = std::mem::take(&mut instance.roster_parts);
         items.append(&mut roster.items);
         if roster.extra.as_ref().is_some_and(|extra| extra.more) {
             instance.roster_parts = items;

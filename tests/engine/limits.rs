@@ -192,3 +192,55 @@ fn a_large_room_is_replicated_whole() {
     let largest = fed.tally(CHAT, ROOMS)["roster"];
     assert!(largest >= 2, "it went in {largest} parts");
 }
+
+#[test]
+fn a_list_of_affiliations_does_not_grow_without_end() {
+    let mut fed = coven(|config| config.max_remote_occupants = 10);
+    let mut refusals = 0;
+    for part in 0..30 {
+        let items: String = (0..500)
+            .map(|number| format!("<item affiliation='member' jid='u{part}.{number}@example.org'/>"))
+            .collect();
+        let xml = format!(
+            "<iq from='{COVEN}' to='{COVEN_AT_ROOMS}' id='r{part}' type='set'><roster xmlns='urn:xmpp:dmuc:0'>\
+             <snapshot xmlns='urn:x-dmuc:0' version='1'/>{items}</roster></iq>"
+        );
+        let before = format!("{:?}", fed.host(ROOMS).engine);
+        fed.hand_in(&bare(ROOMS), &xml);
+        if conditions(&fed, ROOMS).len() > refusals {
+            refusals += 1;
+            assert!(
+                before == format!("{:?}", fed.host(ROOMS).engine),
+                "a refusal changes nothing"
+            );
+        }
+    }
+    assert!(refusals > 0);
+    assert_eq!(conditions(&fed, ROOMS)[0], Condition::PolicyViolation);
+    let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+    assert!(room.affiliations.len() <= 10_010, "{}", room.affiliations.len());
+}
+
+#[test]
+fn a_roster_in_parts_without_end_is_refused_and_its_start_kept() {
+    let mut fed = coven(|config| config.max_remote_occupants = 10);
+    for part in 0..25 {
+        let items: String = (0..500)
+            .map(|number| format!("<item affiliation='none' name='n{part}.{number}'/>"))
+            .collect();
+        let xml = format!(
+            "<iq from='{COVEN}' to='{COVEN_AT_ROOMS}' id='r{part}' type='set'><roster xmlns='urn:xmpp:dmuc:0'>\
+             <snapshot xmlns='urn:x-dmuc:0' version='1' occupants='true' more='true'/>{items}</roster></iq>"
+        );
+        let before = format!("{:?}", fed.host(ROOMS).engine);
+        fed.hand_in(&bare(ROOMS), &xml);
+        if part >= 20 {
+            assert!(
+                before == format!("{:?}", fed.host(ROOMS).engine),
+                "a refusal changes nothing"
+            );
+        }
+    }
+    assert_eq!(conditions(&fed, ROOMS), [Condition::PolicyViolation; 5]);
+    assert!(fed.roster(COVEN_AT_ROOMS).is_empty());
+}

@@ -8,10 +8,12 @@ mod support;
 
 mod endings;
 mod governing;
+mod histories;
 mod joining;
 mod lies;
 mod lies_of_occupants;
 mod limits;
+mod links;
 mod nicks;
 mod privacy;
 mod redirects;

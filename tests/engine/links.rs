@@ -1,0 +1,190 @@
+//! Links that fail: local life goes on (G2), nobody is removed by a network (G8), and rosters agree again afterwards.
+
+use dmuc::wire::Affiliation;
+
+use crate::support::event::Seen;
+use crate::support::federation::Federation;
+use crate::support::names::*;
+use crate::support::net::Mode;
+
+const FOO: &str = "coven@chat.shakespeare.lit/foo";
+const BAZ: &str = "coven@chat.shakespeare.lit/baz";
+const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
+const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
+
+fn coven() -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    for (place, user) in [
+        (FOO, CRONE1),
+        (BAZ, "hag66@shakespeare.lit/pda"),
+        (WITCH_PLACE, WITCH),
+        (FAUST_PLACE, FAUST),
+    ] {
+        fed.join(place, user);
+    }
+    fed.run();
+    fed.forget();
+    fed
+}
+
+fn set(fed: &mut Federation, mode: Mode) {
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), mode);
+    fed.net.set_mode(&bare(CONF), &bare(ROOMS), mode);
+}
+
+fn gone(fed: &Federation, place: &str) -> Vec<String> {
+    let seen = fed.seen(place).into_iter();
+    seen.filter_map(|seen| match seen {
+        Seen::Gone { nick, .. } => Some(nick),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn local_people_notice_nothing_of_a_dead_link() {
+    for mode in [Mode::Swallows, Mode::Bounces] {
+        let mut fed = coven();
+        set(&mut fed, mode);
+        let before = fed.now_ms;
+        fed.say(FOO, "one");
+        fed.join("coven@chat.shakespeare.lit/late", "late@shakespeare.lit/x");
+        fed.change_nick("coven@chat.shakespeare.lit/late", "later");
+        fed.update(BAZ, "<show>away</show>");
+        fed.set_subject(FOO, "Toil");
+        fed.kick(FOO, "later");
+        assert_eq!(fed.now_ms, before, "nothing waits");
+        assert_eq!(fed.heard(BAZ), ["one"]);
+        assert_eq!(gone(&fed, BAZ), ["late", "later"]);
+        assert_eq!(fed.subject(COVEN), "Toil");
+    }
+}
+
+#[test]
+fn nobody_is_removed_by_a_failing_link() {
+    for mode in [Mode::Swallows, Mode::Bounces] {
+        let mut fed = coven();
+        set(&mut fed, mode);
+        for number in 0..20 {
+            fed.say(FOO, &format!("{number}"));
+            fed.say(WITCH_PLACE, &format!("w{number}"));
+            fed.update(FAUST_PLACE, &format!("<status>{number}</status>"));
+            fed.run_for(10_000);
+        }
+        for place in [FOO, BAZ, WITCH_PLACE, FAUST_PLACE] {
+            assert!(
+                gone(&fed, place).is_empty(),
+                "{place} sees {:?} leave",
+                gone(&fed, place)
+            );
+        }
+        for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+            assert_eq!(fed.roster(room).len(), 4, "{room}");
+        }
+        assert_eq!(fed.heard(WITCH_PLACE).len(), 20, "what is said locally");
+        assert_eq!(fed.heard(FAUST_PLACE).len(), 20, "the other link is fine");
+    }
+}
+
+#[test]
+fn an_owner_is_told_once_that_a_peer_cannot_be_reached() {
+    let mut fed = coven();
+    fed.at(&bare(CHAT), |host| host.notices.clear());
+    set(&mut fed, Mode::Bounces);
+    for number in 0..10 {
+        fed.say(FOO, &format!("{number}"));
+        fed.run_for(30_000);
+    }
+    assert_eq!(fed.notices(CHAT), [format!("{COVEN} {ROOMS} Unreachable")]);
+}
+
+#[test]
+fn rosters_and_settings_agree_after_a_failure() {
+    for mode in [Mode::Swallows, Mode::Bounces] {
+        let mut fed = coven();
+        set(&mut fed, mode);
+        fed.say(FOO, "is anybody there?");
+        fed.leave(BAZ);
+        fed.join("coven@rooms.macbeth.lit/second", "banquo@macbeth.lit/x");
+        fed.change_nick(WITCH_PLACE, "hecate");
+        fed.join("coven@conference.marlowe.lit/wagner", "wagner@marlowe.lit/x");
+        fed.update(FAUST_PLACE, "<show>dnd</show>");
+        fed.affiliate(FOO, "banquo@macbeth.lit", Affiliation::Member);
+        fed.configure(FOO, &[("muc#roomconfig_roomname", "Heath")]);
+        fed.set_subject(FOO, "Split");
+        fed.run_for(130_000);
+        set(&mut fed, Mode::Up);
+        fed.run();
+        let expected = [
+            "faust none participant",
+            "foo owner moderator",
+            "hecate none participant",
+            "second member participant",
+            "wagner none participant",
+        ];
+        for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+            assert_eq!(fed.roster(room), expected, "{room} after {mode:?}");
+            assert_eq!(
+                fed.affiliation(room, "banquo@macbeth.lit"),
+                Affiliation::Member,
+                "{room}"
+            );
+            assert_eq!(
+                fed.field(room, "muc#roomconfig_roomname").as_deref(),
+                Some("Heath"),
+                "{room}"
+            );
+            assert_eq!(fed.subject(room), "Split", "{room}");
+        }
+        fed.forget();
+        fed.say(FOO, "again");
+        fed.run();
+        for place in ["coven@rooms.macbeth.lit/hecate", FAUST_PLACE] {
+            assert_eq!(fed.heard(place), ["again"], "{place}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_shows_life_is_asked_at_once() {
+    let mut fed = coven();
+    set(&mut fed, Mode::Bounces);
+    // Long enough for a long pause between two attempts.
+    fed.say(FOO, "hello?");
+    fed.run_for(400_000);
+    set(&mut fed, Mode::Up);
+    fed.at(&bare(ROOMS), |host| host.timeout());
+    let started = fed.now_ms;
+    fed.update(WITCH_PLACE, "<show>chat</show>");
+    fed.run_for(2_000);
+    fed.forget();
+    fed.say(FOO, "again");
+    fed.run_for(1_000);
+    assert_eq!(
+        fed.heard(WITCH_PLACE),
+        ["again"],
+        "within {} ms",
+        fed.now_ms - started
+    );
+}
+
+#[test]
+fn messages_keep_their_ids_while_a_link_is_in_doubt() {
+    let mut fed = coven();
+    set(&mut fed, Mode::Bounces);
+    fed.say(FOO, "lost");
+    fed.run_for(100);
+    // The link is taken for dead, and works again.
+    set(&mut fed, Mode::Up);
+    let id = fed.say(FOO, "kept");
+    fed.run();
+    let seen = fed.messages(WITCH_PLACE);
+    assert_eq!(
+        seen.len(),
+        1,
+        "what was lost comes back with resynchronisation: {seen:?}"
+    );
+    assert_eq!(seen[0].stanza_id, Some(id));
+}
