@@ -241,7 +241,8 @@ impl Host {
         };
         let mut seen = archived.as_seen(false);
         seen.stanza_id = id;
-        if seen.stanza_id.is_some() {
+        if let Some(id) = &seen.stanza_id {
+            self.log(room, id);
             self.keep(room, archived);
         }
         self.show_all(room, &Seen::Message(seen));

@@ -5,7 +5,7 @@ use dmuc::address::BareJid;
 use dmuc::engine::Departure;
 use dmuc::wire::{Act, ActKind, Affiliation, Form, Role};
 
-use super::event::Seen;
+use super::event::{Seen, What};
 use super::host::Host;
 use super::people::Denied;
 use super::room::{Listed, Local};
@@ -46,6 +46,9 @@ impl Host {
             host_room.form.set(&field.var, field.values.clone());
         }
         let (form, is_distributed) = (host_room.form.clone(), host_room.is_distributed);
+        for field in &fields.fields {
+            self.decided(room, What::Field(field.var.clone()), field.values.join("\n"));
+        }
         self.show_all(room, &Seen::ConfigChanged);
         if is_distributed {
             self.tell(Input::Settings { room, form });

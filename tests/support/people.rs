@@ -7,7 +7,7 @@ use dmuc::engine::Departure;
 use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::{Input, Verdict};
 
-use super::event::{Event, Seen, SeenMessage, Turn};
+use super::event::{Cause, Event, Seen, SeenMessage, Turn, What};
 use super::host::Host;
 use super::room::{Archived, HostRoom, Listed, Local, Occupant};
 
@@ -129,6 +129,7 @@ impl Host {
                     room: room.clone(),
                     nick,
                     session: local.session,
+                    cause: Cause::Ended,
                 });
             }
         }
@@ -292,7 +293,8 @@ impl Host {
                 other => panic!("a local message got {other:?}"),
             }
         } else {
-            (format!("{room}-{}", self.room(room).archive.len()), keep)
+            self.next_token += 1;
+            (format!("{room}-{}", self.next_token), keep)
         };
         let message = Archived {
             stanza_id: stanza_id.clone(),
@@ -311,6 +313,9 @@ impl Host {
         });
         let mut seen = message.as_seen(false);
         if kept {
+            if is_distributed {
+                self.log(room, &stanza_id);
+            }
             self.keep(room, message);
         } else {
             seen = SeenMessage {
@@ -357,6 +362,7 @@ impl Host {
         if let Some(host_room) = self.rooms.get_mut(room) {
             host_room.subject = Some((nick.clone(), text.to_owned()));
         }
+        self.decided(room, What::Subject, text.to_owned());
         self.show_all(
             room,
             &Seen::Subject {

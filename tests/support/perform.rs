@@ -125,14 +125,7 @@ impl Host {
                 self.notices.push((room.clone(), peer.clone(), notice.clone()));
                 self.event(Event::Noticed { room, peer, notice });
             }
-            Action::Store { room } => match self.engine.snapshot(&room) {
-                Some(snapshot) => {
-                    self.stored.insert(room, snapshot.to_xml());
-                }
-                None => {
-                    self.stored.remove(&room);
-                }
-            },
+            Action::Store { room } => self.store(&room),
             Action::SendRequest { .. }
             | Action::SendAnswer { .. }
             | Action::SendPresence(_)
@@ -202,10 +195,11 @@ impl Host {
             payload: entry.payload.to_string(),
             wall_ms: entry.key.at.wall_ms,
         };
+        self.log(room, id);
+        self.keep(room, message.clone());
         if deliver {
             self.show_all(room, &Seen::Message(message.as_seen(true)));
         }
-        self.keep(room, message);
     }
 
     /// What a peer's occupant asks for, if it is entitled (XEP-0045 sections 8 to 10).

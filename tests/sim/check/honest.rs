@@ -33,8 +33,7 @@ impl Honest {
                 error,
                 stanza,
             } => {
-                let (_, to, _) = crossing(stanza);
-                let room = to.to_bare();
+                let room = crossing(stanza).to.to_bare();
                 let is_allowed = match group(&room) {
                     _ if stanza.contains("<act ") => {
                         matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
