@@ -20,6 +20,12 @@ pub enum Event {
         session: u64,
         cause: Cause,
     },
+    /// A local occupant has another nick now.
+    Renamed {
+        room: BareJid,
+        session: u64,
+        nick: String,
+    },
     /// A local occupant's presence, role, affiliation or nick changed, or it came or went.
     Changed { room: BareJid, nick: String },
     /// A local occupant sent a message that was taken.
@@ -37,6 +43,8 @@ pub enum Event {
         id: String,
         payload: String,
     },
+    /// The room is not distributed here any more, and its stored log is gone.
+    Forgotten { room: BareJid },
     /// A stanza was handed to the network.
     Crossed {
         from: Jid,
@@ -78,6 +86,8 @@ pub enum Event {
         room: BareJid,
         token: u64,
         is_done: bool,
+        /// The network has lost something on the way since, without a word.
+        may_be_lost: bool,
     },
     /// The engine told an owner or an administrator something.
     Noticed {

@@ -261,6 +261,11 @@ impl Host {
             ..Departure::default()
         };
         self.remove(room, how);
+        self.event(Event::Renamed {
+            room: room.clone(),
+            session: local.session,
+            nick: new_nick.to_owned(),
+        });
         if let Some(host_room) = self.rooms.get_mut(room) {
             host_room.occupants.entry(new_nick.to_owned()).or_default().local = Some(local);
         }

@@ -148,6 +148,7 @@ impl Host {
             None => {
                 self.stored.remove(room);
                 self.logs.remove(room);
+                self.event(Event::Forgotten { room: room.clone() });
             }
         }
     }

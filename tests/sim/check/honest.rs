@@ -17,6 +17,10 @@ pub struct Honest {
     loosened: BTreeSet<usize>,
     /// Messages that were refused where that is allowed.
     pub refused: Vec<String>,
+    /// Links fail.
+    pub has_faults: bool,
+    /// Something may be lost for good, or beyond what is kept.
+    pub may_have_gaps: bool,
 }
 
 impl Honest {
