@@ -309,13 +309,6 @@ impl Host {
             payload: payload.to_owned(),
             wall_ms: self.now.wall_ms,
         };
-        let (room_jid, session) = (room.clone(), local.session);
-        self.event(Event::Said {
-            room: room_jid,
-            session,
-            payload: payload.to_owned(),
-            kept,
-        });
         let mut seen = message.as_seen(false);
         if kept {
             if is_distributed {
@@ -328,6 +321,13 @@ impl Host {
                 ..seen
             };
         }
+        let (room_jid, session) = (room.clone(), local.session);
+        self.event(Event::Said {
+            room: room_jid,
+            session,
+            payload: payload.to_owned(),
+            kept,
+        });
         self.show_all(room, &Seen::Message(seen));
         self.drain();
         Ok(stanza_id)

@@ -28,6 +28,8 @@ pub struct Ledger {
     distributed: BTreeSet<usize>,
     /// Logs are so short that what is kept goes again.
     pub is_short: bool,
+    /// Services that speak the XEP's text only: they store what they like.
+    pub xep: BTreeSet<BareJid>,
 }
 
 impl Ledger {
@@ -59,7 +61,8 @@ impl Ledger {
                 payload,
                 kept: true,
             } => {
-                if group(room).is_none_or(|number| !self.distributed.contains(&number)) {
+                let is_xep = self.xep.contains(&service_of(room));
+                if is_xep || group(room).is_none_or(|number| !self.distributed.contains(&number)) {
                     return Ok(());
                 }
                 if !self.holds(room, payload) {

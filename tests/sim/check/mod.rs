@@ -59,6 +59,7 @@ impl Checkers {
     pub fn speaks_xep_only(&mut self, service: &BareJid) {
         self.xep.insert(service.clone());
         self.once.xep.insert(service.clone());
+        self.ledger.xep.insert(service.clone());
     }
 
     pub fn time(&mut self, now_ms: u64) {
