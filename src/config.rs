@@ -67,6 +67,10 @@ pub struct Config {
     pub link_timeout_ms: u64,
     /// `dmuc_split_presence`.
     pub split_presence: SplitPresence,
+    /// `dmuc_split_notice`: whether people are told in the room that a link went down, and that it is up again.
+    pub split_notice: bool,
+    /// `dmuc_occupant_timeout`, ms. Occupants of a service that has been out of reach for so long are not listed any more.
+    pub occupant_timeout_ms: u64,
     /// `dmuc_log_max_age`, ms.
     pub log_max_age_ms: u64,
     /// `dmuc_log_max_messages`, per room. The oldest go first.
@@ -142,6 +146,8 @@ impl Config {
             ping_interval_ms: 30_000,
             link_timeout_ms: 60_000,
             split_presence: SplitPresence::Away,
+            split_notice: true,
+            occupant_timeout_ms: DAY_MS,
             log_max_age_ms: 7 * DAY_MS,
             log_max_messages: 10_000,
             log_max_bytes: 67_108_864,
@@ -209,6 +215,13 @@ impl Config {
                 ("keep", SplitPresence::Keep),
                 ("leave", SplitPresence::Leave),
             ],
+        )?;
+        read.flag("dmuc_split_notice", &mut config.split_notice)?;
+        read.period(
+            "dmuc_occupant_timeout",
+            &mut config.occupant_timeout_ms,
+            60,
+            366 * 86_400,
         )?;
         read.count("dmuc_redirect_after", &mut config.redirect_after, 0, 1_000_000)?;
         read.period("dmuc_ping_interval", &mut config.ping_interval_ms, 1, 3_600)?;
@@ -364,6 +377,15 @@ impl Reader<'_> {
         }
         let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
         Err(bad(option, &value.to_string(), &names.join(" or ")))
+    }
+
+    fn flag(&self, option: &str, slot: &mut bool) -> Result<(), ConfigError> {
+        match self.0.get(option) {
+            None => {}
+            Some(OptionValue::Bool(value)) => *slot = *value,
+            Some(value) => return Err(bad(option, &value.to_string(), "true or false")),
+        }
+        Ok(())
     }
 
     fn number(&self, option: &str, min: u64, max: u64, unit: &str) -> Result<Option<u64>, ConfigError> {

@@ -6,6 +6,8 @@
 mod action;
 mod clash;
 mod clock;
+mod digest;
+mod ending;
 mod groupchat;
 mod history;
 mod host;
@@ -14,33 +16,46 @@ mod introduction;
 mod link;
 mod log;
 mod merge;
+mod offers;
 mod peer;
 mod presence;
+mod private;
 mod replication;
 mod request;
 mod room;
 mod roster;
 mod settings;
+mod split;
 mod stanza;
+mod sync;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::address::{BareJid, Jid};
 
-pub use action::{Action, Notice, RemoteOccupant, SendPresence, Verdict};
+pub use action::{Action, Change, Notice, RemoteOccupant, SendPresence, Verdict};
 pub use clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use input::{Departure, Input, Occupant, PeerPresence};
+pub use link::LinkState;
 pub use log::{Entry, EventKey};
 
 use crate::config::Config;
 use crate::error::{Error, RestoreError};
 use crate::ids::{IdSource, Seed};
 use crate::snapshot::Snapshot;
-use crate::wire::Condition;
+use crate::wire::{Condition, Listed};
 use clock::HybridClock;
+pub(crate) use ending::Ending;
 use link::Link;
+use offers::Actor;
+pub(crate) use offers::{Offer, OfferKey, Value};
+use private::Private;
 use request::Outstanding;
+pub(crate) use room::Remote;
 pub(crate) use room::{Instance, Room, Stage};
+
+/// How many numbers and versions one life of the engine may use while the wall clock stands still.
+const LIFE: u64 = 1 << 20;
 
 /// Every distributed room of one MUC service.
 #[derive(Debug)]
@@ -53,9 +68,16 @@ pub struct Engine {
     outstanding: BTreeMap<String, Outstanding>,
     /// Users that were redirected, and when (monotonic ms): who insists gets in.
     redirected: BTreeMap<(BareJid, BareJid), u64>,
+    /// Rooms that have ended here, while there is somebody who does not know.
+    endings: BTreeMap<BareJid, Ending>,
+    /// Private stanzas on their way to other instances, by the host's token, and how many there were.
+    privates: BTreeMap<u64, Private>,
+    private_mark: u64,
     actions: VecDeque<Action>,
     /// Rooms whose stored state is out of date.
     unsaved: BTreeSet<BareJid>,
+    /// Rooms whose stored log is to be cut down, and to how many entries.
+    trims: BTreeMap<BareJid, usize>,
 }
 
 /// What a host needs to know of a room.
@@ -83,8 +105,12 @@ impl Engine {
             links: BTreeMap::new(),
             outstanding: BTreeMap::new(),
             redirected: BTreeMap::new(),
+            endings: BTreeMap::new(),
+            privates: BTreeMap::new(),
+            private_mark: 0,
             actions: VecDeque::new(),
             unsaved: BTreeSet::new(),
+            trims: BTreeMap::new(),
         }
     }
 
@@ -108,23 +134,29 @@ impl Engine {
         self.queue_stores();
     }
 
-    /// Takes a stored room back after a restart. Its instances are brought up to date as they answer.
+    /// Takes a stored room back after a restart. [`Input::Logged`] for each entry of its stored log and
+    /// [`Input::Started`] follow; then its instances are brought up to date as they answer.
     ///
     /// # Errors
     /// [`RestoreError`] when the room is here already; nothing changes then.
     pub fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<(), RestoreError> {
-        let mut room = snapshot.to_room();
-        if self.rooms.contains_key(&room.jid) {
-            return Err(RestoreError(format!("{} is here already", room.jid)));
+        let jid = snapshot.room().clone();
+        if self.rooms.contains_key(&jid) {
+            return Err(RestoreError(format!("{jid} is here already")));
         }
-        // Numbers used after the snapshot was stored are not known any more.
-        room.incarnation += 1;
-        room.ready_at_ms = now.wall_ms;
-        let jid = room.jid.clone();
-        self.rooms.insert(jid.clone(), room);
-        self.unsaved.insert(jid.clone());
-        self.drop_foreign_instances(now);
-        self.begin(now, &jid);
+        if let Some(ending) = snapshot.ending() {
+            self.endings.insert(jid.clone(), ending.clone());
+            for service in ending.untold.iter().map(link::service_of) {
+                self.learn_caps(now, &service);
+            }
+        }
+        if let Some(mut room) = snapshot.to_room() {
+            // What was used after the snapshot was stored is not known any more: neither numbers of events nor versions.
+            room.live_anew((room.incarnation + LIFE).max(now.wall_ms));
+            self.rooms.insert(jid.clone(), room);
+            self.unsaved.insert(jid);
+            self.drop_foreign_instances(now);
+        }
         self.queue_stores();
         Ok(())
     }
@@ -152,9 +184,18 @@ impl Engine {
             }
             Input::Started { room } => {
                 self.room_mut(room)?.started = true;
+                self.trim(now, room);
                 self.begin(now, room);
                 Ok(Verdict::Done)
             }
+            Input::Logged {
+                room,
+                nick,
+                message_id,
+                occupant_id,
+                event,
+                payload,
+            } => self.logged(now, room, nick, message_id, occupant_id, event, payload),
             Input::Undistribute { room, reason } => self.undistribute(now, room, reason),
             Input::Destroyed {
                 room,
@@ -189,8 +230,24 @@ impl Engine {
                 payload,
                 keep,
             } => self.local_groupchat(now, room, nick, message_id, payload, keep),
-            Input::Subject { room, nick, text } => self.local_subject(now, room, nick, text),
-            Input::Settings { room, form } => self.local_settings(now, room, form),
+            Input::Subject {
+                room,
+                nick,
+                actor_jid,
+                text,
+            } => self.local_subject(now, room, Actor { nick, jid: actor_jid }, text),
+            Input::Settings {
+                room,
+                form,
+                actor_nick,
+                actor_jid,
+            } => {
+                let actor = Actor {
+                    nick: actor_nick,
+                    jid: actor_jid,
+                };
+                self.local_settings(now, room, form, actor)
+            }
             Input::Affiliation {
                 room,
                 jid,
@@ -198,7 +255,25 @@ impl Engine {
                 reserved_nick,
                 reason,
                 actor,
-            } => self.local_affiliation(now, room, jid, affiliation, reserved_nick, reason, actor),
+                actor_jid,
+            } => {
+                let entry = Listed {
+                    affiliation,
+                    nick: reserved_nick.map(str::to_owned),
+                };
+                let actor = Actor {
+                    nick: actor,
+                    jid: actor_jid,
+                };
+                self.local_affiliation(now, room, jid, entry, reason, actor)
+            }
+            Input::Private {
+                room,
+                nick,
+                token,
+                is_request,
+            } => self.private_sent(now, room, nick, token, is_request),
+            Input::PrivateAnswered { token } => Ok(self.private_answered(token)),
             Input::Act { room, token, act } => self.local_act(now, room, token, act),
             Input::JoinRequest { room, user } => Ok(self.join_request(now, room, user)),
             Input::PeerIq {
@@ -222,7 +297,12 @@ impl Engine {
                 payload,
                 keep,
             } => self.peer_groupchat(now, from, to, message_id, event, payload, keep),
-            Input::PeerSubject { from, room, text } => self.peer_subject(now, from, room, text),
+            Input::PeerSubject {
+                from,
+                room,
+                text,
+                version,
+            } => self.peer_subject(now, from, room, text, version),
             Input::PeerError { from, error } => Ok(self.peer_error(now, from, error)),
         }
     }
@@ -232,6 +312,8 @@ impl Engine {
         self.handle_request_timeouts(now);
         self.handle_link_timeouts(now);
         self.handle_instance_timeouts(now);
+        self.handle_resyncs(now);
+        self.handle_private_timeouts(now);
         self.queue_stores();
     }
 
@@ -246,6 +328,7 @@ impl Engine {
             self.requests_timeout(),
             self.links_timeout(),
             self.instances_timeout(),
+            self.privates_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -301,8 +384,13 @@ impl Engine {
         };
         let mut shown = Vec::new();
         for (home, instance) in &room.instances {
-            for (nick, remote) in instance.occupants.iter().filter(|(_, remote)| !remote.hidden) {
-                shown.push(presence::shown(room, home, nick, remote, Some(String::new())));
+            for (nick, remote) in instance
+                .occupants
+                .iter()
+                .filter(|(_, remote)| instance.shows(remote))
+            {
+                let payload = split::payload_of(instance, home, remote, self.config.split_presence);
+                shown.push(presence::shown(room, home, nick, remote, Some(payload)));
             }
         }
         shown
@@ -320,9 +408,26 @@ impl Engine {
         self.outstanding.len()
     }
 
+    /// Whether nothing is to be done but heartbeats: nothing is unanswered, nothing is missing as far as is known, and
+    /// every link is up or leads to nobody.
+    pub fn is_settled(&self) -> bool {
+        let waits = |instance: &Instance| {
+            instance.sync != room::SyncStage::Idle
+                || instance.resync_at.is_some()
+                || instance.retry_at.is_some()
+                || instance.is_cut
+        };
+        let is_beat = |outstanding: &Outstanding| matches!(outstanding.pending, request::Pending::Digest(_));
+        let mut instances = self.rooms.values().flat_map(|room| room.instances.values());
+        self.outstanding.values().all(is_beat)
+            && self.are_links_settled()
+            && !instances.any(waits)
+            && self.rooms.values().all(|room| room.offers.is_empty())
+    }
+
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.
     pub fn snapshot(&self, room: &BareJid) -> Option<Snapshot> {
-        self.rooms.get(room).map(Snapshot::of_room)
+        Snapshot::of(room, self.rooms.get(room), self.endings.get(room))
     }
 
     fn room_mut(&mut self, room: &BareJid) -> Result<&mut Room, Error> {
@@ -332,6 +437,10 @@ impl Engine {
     fn queue_stores(&mut self) {
         while let Some(room) = self.unsaved.pop_first() {
             self.actions.push_back(Action::Store { room });
+        }
+        // What must be remembered of what goes has been stored by then.
+        while let Some((room, keep)) = self.trims.pop_first() {
+            self.actions.push_back(Action::TrimLog { room, keep });
         }
     }
 }

@@ -68,7 +68,8 @@ pub fn derived_stanza_id(room_id: &str, home: &BareJid, nick: &str, message_id: 
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -96,6 +96,7 @@ impl Head {
                 kind: MessageKind::Error(error),
                 id: self.id.clone(),
                 event: None,
+                settings: None,
                 payload: String::new(),
             }),
         })
@@ -174,6 +175,7 @@ impl Inbound {
                         from: &message.from,
                         room: &self.to,
                         text,
+                        version: message.settings,
                     });
                 }
                 Some(Input::PeerGroupchat {
@@ -325,11 +327,12 @@ fn presence_input(presence: &Presence) -> Option<Input<'_>> {
         jid: item.and_then(|item| item.jid.as_ref()),
         occupant_id: stamp.and_then(|stamp| stamp.occupant_id.as_deref()),
         serial: stamp.map(|stamp| stamp.serial),
+        version: stamp.and_then(|stamp| stamp.version),
         codes: &presence.statuses,
         new_nick: item.and_then(|item| item.nick.as_deref()),
         actor: item.and_then(|item| item.actor.as_deref()),
         reason: item.and_then(|item| item.reason.as_deref()),
-        size: presence.payload.len(),
+        payload: &presence.payload,
     }))
 }
 

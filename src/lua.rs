@@ -17,9 +17,10 @@ use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine::{Engine, Entry, Input, Now, Verdict};
+use crate::engine::{Engine, Entry, Input, LinkState, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::Snapshot;
+use crate::wire::EventStamp;
 use convert::{bare, now, options, text};
 
 /// One engine per MUC host; outlives `module:reload()`, so that reloading keeps rooms, rosters and logs.
@@ -66,11 +67,17 @@ fn verdict_values(lua: &Lua, verdict: Result<Verdict, Error>) -> mlua::Result<Mu
     let values = match verdict {
         Ok(Verdict::Continue) | Err(Error::UnknownRoom) => vec![string("continue")?],
         Ok(Verdict::Done) => vec![string("done")?],
-        Ok(Verdict::Accepted { id, kept }) => {
-            vec![string("accepted")?, string(&id)?, Value::Boolean(kept)]
+        Ok(Verdict::Accepted { id, event }) => {
+            let mut values = vec![string("accepted")?, string(&id)?];
+            values.extend(event_values(lua, event.as_ref())?);
+            values
         }
-        Ok(Verdict::Deliver { id, occupant_id }) => {
-            vec![string("deliver")?, optional(&id)?, optional(&occupant_id)?]
+        Ok(Verdict::Deliver { event, occupant_id }) => {
+            let id = event.as_ref().map(|event| event.id.clone());
+            let mut values = vec![string("deliver")?, optional(&id)?];
+            values.extend(event_values(lua, event.as_ref())?);
+            values.push(optional(&occupant_id)?);
+            values
         }
         Ok(Verdict::Redirect { to }) => vec![string("redirect")?, string(to.as_str())?],
         Err(Error::Refused(error)) => {
@@ -84,6 +91,19 @@ fn verdict_values(lua: &Lua, verdict: Result<Verdict, Error>) -> mlua::Result<Mu
         Err(error @ Error::Poisoned) => return Err(mlua::Error::runtime(error.to_string())),
     };
     Ok(MultiValue::from_vec(values))
+}
+
+/// Incarnation, number and time of an event, `nil` without one.
+fn event_values(lua: &Lua, event: Option<&EventStamp>) -> mlua::Result<[Value; 3]> {
+    let Some(event) = event else {
+        return Ok([Value::Nil, Value::Nil, Value::Nil]);
+    };
+    let string = |text: String| lua.create_string(text).map(Value::String);
+    Ok([
+        string(event.incarnation.to_string())?,
+        string(event.seq.to_string())?,
+        string(event.at.to_string())?,
+    ])
 }
 
 impl UserData for Handle {
@@ -177,6 +197,26 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("shadow_room", |_, this, id: String| {
         let id = crate::wire::RoomId::new(&id).ok();
         this.with(|engine| id.map(|id| id.at(&engine.config().service).to_string()))
+    });
+    // Whether the settings of a room can be decided now: false at a shadow that does not reach its source.
+    methods.add_method("is_source_reachable", |_, this, room: String| {
+        let room = bare(&room)?;
+        this.with(|engine| engine.is_source_reachable(&room))
+    });
+    // "unknown", "up", "suspect", "down" or "syncing"
+    methods.add_method("link", |_, this, service: String| {
+        let service = bare(&service)?;
+        this.with(|engine| match engine.link_state(&service) {
+            LinkState::Unknown => "unknown",
+            LinkState::Up => "up",
+            LinkState::Suspect => "suspect",
+            LinkState::Down => "down",
+            LinkState::Syncing => "syncing",
+        })
+    });
+    // Whether people are told of splits (dmuc_split_notice).
+    methods.add_method("split_notice", |_, this, ()| {
+        this.with(|engine| engine.config().split_notice)
     });
     methods.add_method("message", |lua, this, (room, id): (String, String)| {
         let room = bare(&room)?;

@@ -1,12 +1,17 @@
-//! A room's distributed state as the host stores it: who the instances are and what the source decided. Messages
-//! and occupants are not in it.
+//! A room's distributed state as the host stores it: who the instances are, what the source decided, what has been seen
+//! of every origin, what waits for the source. Messages are in the stored log, occupants nowhere, except those who were
+//! out of reach: nobody else could tell of them after a restart.
 
-use crate::address::BareJid;
+mod offer;
+
+use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use crate::engine::{Instance, Room, Stage};
+use crate::engine::{Ending, Instance, Remote, Room, Stage};
 use crate::error::RestoreError;
-use crate::wire::{Config, IqKind, Request, RoomId, Roster, RosterExtra, RosterItem, SettingsExtra, escaped};
+use crate::wire::{
+    Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem, escaped,
+};
 
 /// Namespace of the stored form, with its version.
 const NS: &str = "urn:x-dmuc:0#snapshot";
@@ -14,87 +19,98 @@ const NS: &str = "urn:x-dmuc:0#snapshot";
 /// Everything that has to survive a restart besides the messages.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    room: Room,
+    jid: BareJid,
+    room: Option<Room>,
+    ending: Option<Ending>,
+}
+
+fn wrong(what: impl Into<String>) -> RestoreError {
+    RestoreError(what.into())
+}
+
+fn required<'a>(el: &'a Element, name: &'static str) -> Result<&'a str, RestoreError> {
+    el.attr(name).ok_or_else(|| wrong(format!("no attribute {name}")))
+}
+
+fn number(el: &Element, name: &'static str) -> Result<Option<u64>, RestoreError> {
+    let parse = |text: &str| text.parse().map_err(|_| wrong(format!("bad {name}")));
+    el.attr(name).map(parse).transpose()
+}
+
+fn bare(el: &Element, name: &'static str) -> Result<BareJid, RestoreError> {
+    BareJid::new(required(el, name)?).map_err(|_| wrong(format!("{name} is no JID")))
+}
+
+fn optional_bare(el: &Element, name: &'static str) -> Result<Option<BareJid>, RestoreError> {
+    el.attr(name).map(|_| bare(el, name)).transpose()
+}
+
+fn request(el: &Element) -> Result<Request, RestoreError> {
+    Request::parse(IqKind::Set, &String::from(el)).map_err(|_| wrong("an unknown part"))
+}
+
+fn push_attr(out: &mut String, name: &str, value: &str) {
+    out.push_str(&format!(" {name}='{}'", escaped(value)));
+}
+
+fn push_some(out: &mut String, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        push_attr(out, name, value);
+    }
 }
 
 impl Snapshot {
-    pub(crate) fn of_room(room: &Room) -> Snapshot {
-        let mut room = room.clone();
-        room.locals.clear();
-        for instance in room.instances.values_mut() {
-            *instance = Instance::new(instance.stage);
+    /// `None` if there is nothing to remember.
+    pub(crate) fn of(jid: &BareJid, room: Option<&Room>, ending: Option<&Ending>) -> Option<Snapshot> {
+        if room.is_none() && ending.is_none() {
+            return None;
         }
-        Snapshot { room }
+        let stripped = |room: &Room| {
+            let mut stripped = room.clone();
+            stripped.locals.clear();
+            for (peer, instance) in &mut stripped.instances {
+                *instance = of_instance(room.instances.get(peer).unwrap_or(instance));
+            }
+            stripped
+        };
+        Some(Snapshot {
+            jid: jid.clone(),
+            room: room.map(stripped),
+            ending: ending.cloned(),
+        })
     }
 
-    pub(crate) fn to_room(&self) -> Room {
-        let mut room = self.room.clone();
-        room.log = Default::default();
-        for instance in room.instances.values_mut() {
-            *instance = Instance::new(Stage::Wanted);
-        }
-        room
+    pub(crate) fn to_room(&self) -> Option<Room> {
+        let mut room = self.room.clone()?;
+        room.log.forget_entries();
+        Some(room)
+    }
+
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
     }
 
     /// The room this is the state of.
     pub fn room(&self) -> &BareJid {
-        &self.room.jid
+        &self.jid
+    }
+
+    /// Whether the room goes on; otherwise only its end has to be told to somebody.
+    pub fn is_alive(&self) -> bool {
+        self.room.is_some()
     }
 
     /// As one line of XML.
     pub fn to_xml(&self) -> String {
-        let room = &self.room;
-        let mut out = format!(
-            "<room xmlns='{NS}' jid='{}' id='{}' firsthost='{}'",
-            escaped(room.jid.as_str()),
-            escaped(room.id.as_str()),
-            escaped(room.firsthost.as_str()),
-        );
-        if let Some(source) = &room.source {
-            out.push_str(&format!(" source='{}'", escaped(source.as_str())));
+        let mut out = String::new();
+        match &self.room {
+            Some(room) => write_room(&mut out, room, self.ending.as_ref()),
+            None => {
+                if let Some(ending) = &self.ending {
+                    write_ending(&mut out, &self.jid, ending);
+                }
+            }
         }
-        out.push_str(&format!(
-            " ready='{}' incarnation='{}'>",
-            room.ready, room.incarnation
-        ));
-        let settings = SettingsExtra {
-            term: room.settings.term,
-            version: room.settings.version,
-            salt: room.settings.salt.clone(),
-            subject: room.settings.subject.clone(),
-        };
-        let config = Config {
-            form: room.settings.form.clone(),
-            settings: Some(settings),
-        };
-        out.push_str(&Request::Config(config).to_xml());
-        let items = room.settings.affiliations.iter().map(|(jid, entry)| RosterItem {
-            affiliation: entry.affiliation,
-            role: None,
-            jid: Some(jid.clone().into()),
-            nick: None,
-            reserved_nick: entry.reserved_nick.clone(),
-            reason: None,
-            actor: None,
-            occupant: None,
-        });
-        let extra = RosterExtra {
-            version: 0,
-            occupants: false,
-            affiliations: true,
-            more: false,
-            term: None,
-            settings: None,
-        };
-        let roster = Roster {
-            items: items.collect(),
-            extra: Some(extra),
-        };
-        out.push_str(&Request::Roster(roster).to_xml());
-        for jid in room.instances.keys() {
-            out.push_str(&format!("<instance jid='{}'/>", escaped(jid.as_str())));
-        }
-        out.push_str("</room>");
         out
     }
 
@@ -103,58 +119,247 @@ impl Snapshot {
     /// # Errors
     /// [`RestoreError`] says what is wrong with it.
     pub fn parse(xml: &str) -> Result<Snapshot, RestoreError> {
-        let wrong = |what: &str| RestoreError(what.to_owned());
         let el: Element = xml.parse().map_err(|_| wrong("not XML"))?;
+        if el.is("ended", NS) {
+            return Ok(Snapshot {
+                jid: bare(&el, "jid")?,
+                room: None,
+                ending: Some(read_ending(&el)?),
+            });
+        }
         if !el.is("room", NS) {
             return Err(wrong("not a snapshot of this version"));
         }
-        let attr = |name: &'static str| {
-            el.attr(name)
-                .ok_or_else(|| RestoreError(format!("no attribute {name}")))
-        };
-        let jid = |name: &str, text: &str| {
-            BareJid::new(text).map_err(|_| RestoreError(format!("{name} is no JID")))
-        };
-        let id = RoomId::new(attr("id")?).map_err(|_| wrong("bad room id"))?;
-        let source = el.attr("source").map(|text| jid("source", text)).transpose()?;
-        let mut room = Room::new(
-            jid("jid", attr("jid")?)?,
-            id,
-            jid("firsthost", attr("firsthost")?)?,
-            source,
-        );
-        room.ready = attr("ready")? == "true";
-        room.incarnation = attr("incarnation")?
-            .parse()
-            .map_err(|_| wrong("bad incarnation"))?;
+        let id = RoomId::new(required(&el, "id")?).map_err(|_| wrong("bad room id"))?;
+        let incarnation = number(&el, "incarnation")?.ok_or_else(|| wrong("no attribute incarnation"))?;
+        let (jid, firsthost) = (bare(&el, "jid")?, bare(&el, "firsthost")?);
+        let mut room = Room::new(jid, id, firsthost, optional_bare(&el, "source")?, incarnation);
+        room.ready = required(&el, "ready")? == "true";
+        room.ready_at_ms = number(&el, "ready-at")?.unwrap_or(0);
+        let mut ending = None;
         for child in el.children() {
             if child.is("instance", NS) {
-                let peer = child.attr("jid").ok_or_else(|| wrong("an instance has no jid"))?;
-                room.instances
-                    .insert(jid("instance", peer)?, Instance::new(Stage::Wanted));
-                continue;
-            }
-            match Request::parse(IqKind::Set, &String::from(child)) {
-                Ok(Request::Config(config)) => {
-                    room.settings.form = config.form;
-                    if let Some(settings) = config.settings {
-                        room.settings.term = settings.term;
-                        room.settings.version = settings.version;
-                        room.settings.salt = settings.salt;
-                        room.settings.subject = settings.subject;
-                    }
-                }
-                Ok(Request::Roster(roster)) => {
-                    for item in roster.items {
-                        if let Some(jid) = item.jid {
-                            let nick = item.reserved_nick.as_deref();
-                            room.set_affiliation(&jid.to_bare(), item.affiliation, nick);
-                        }
-                    }
-                }
-                _ => return Err(wrong("an unknown part")),
+                let instance = read_instance(child)?;
+                room.instances.insert(bare(child, "jid")?, instance);
+            } else if child.is("seen", NS) {
+                let numbers: Numbers = required(child, "numbers")?
+                    .parse()
+                    .map_err(|_| wrong("bad numbers"))?;
+                let incarnation = number(child, "inc")?.unwrap_or(0);
+                room.log.mark(&bare(child, "origin")?, incarnation, &numbers);
+            } else if child.is("offer", NS) {
+                let (key, offer) = offer::read(child)?;
+                room.offers.insert(key, offer);
+            } else if child.is("ended", NS) {
+                ending = Some(read_ending(child)?);
+            } else {
+                read_settings(&mut room, child)?;
             }
         }
-        Ok(Snapshot { room })
+        Ok(Snapshot {
+            jid: room.jid.clone(),
+            room: Some(room),
+            ending,
+        })
     }
+}
+
+/// What is worth remembering of another instance.
+fn of_instance(instance: &Instance) -> Instance {
+    let stage = match instance.stage {
+        Stage::Active => Stage::Active,
+        _ => Stage::Wanted,
+    };
+    let mut stored = Instance::new(stage);
+    if instance.is_cut {
+        stored.is_cut = true;
+        stored.is_out = instance.is_out;
+        stored.roster_version = instance.roster_version;
+        stored.occupants = instance.occupants.clone();
+        for remote in stored.occupants.values_mut() {
+            remote.rename_by = 0;
+        }
+    }
+    stored
+}
+
+fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
+    out.push_str(&format!("<room xmlns='{NS}'"));
+    push_attr(out, "jid", room.jid.as_str());
+    push_attr(out, "id", room.id.as_str());
+    push_attr(out, "firsthost", room.firsthost.as_str());
+    push_some(out, "source", room.source.as_ref().map(|source| source.as_str()));
+    push_attr(out, "ready", if room.ready { "true" } else { "false" });
+    push_attr(out, "ready-at", &room.ready_at_ms.to_string());
+    push_attr(out, "incarnation", &room.incarnation.to_string());
+    out.push('>');
+    let config = Config {
+        form: room.settings.form.clone(),
+        settings: Some(room.settings_extra()),
+    };
+    out.push_str(&Request::Config(config).to_xml());
+    let items = room.settings.affiliations.iter().map(|(jid, entry)| RosterItem {
+        affiliation: entry.affiliation,
+        jid: Some(jid.clone().into()),
+        reserved_nick: entry.reserved_nick.clone(),
+        ..RosterItem::default()
+    });
+    let extra = RosterExtra {
+        affiliations: true,
+        ..RosterExtra::default()
+    };
+    let roster = Roster {
+        items: items.collect(),
+        extra: Some(extra),
+    };
+    out.push_str(&Request::Roster(roster).to_xml());
+    for (jid, instance) in &room.instances {
+        write_instance(out, jid, instance);
+    }
+    for (origin, incarnation, numbers) in room.log.all_seen() {
+        out.push_str("<seen");
+        push_attr(out, "origin", origin.as_str());
+        push_attr(out, "inc", &incarnation.to_string());
+        push_attr(out, "numbers", &numbers.to_string());
+        out.push_str("/>");
+    }
+    for (key, offer) in &room.offers {
+        offer::write(out, key, offer);
+    }
+    if let Some(ending) = ending {
+        write_ending(out, &room.jid, ending);
+    }
+    out.push_str("</room>");
+}
+
+fn read_settings(room: &mut Room, child: &Element) -> Result<(), RestoreError> {
+    match request(child)? {
+        Request::Config(config) => {
+            room.settings.form = config.form;
+            if let Some(settings) = config.settings {
+                room.settings.term = settings.term;
+                room.settings.version = settings.version;
+                room.settings.form_version = settings.version;
+                room.settings.salt = settings.salt;
+                room.settings.subject = settings.subject;
+            }
+        }
+        Request::Roster(roster) => {
+            for item in roster.items {
+                if let Some(jid) = item.jid {
+                    let nick = item.reserved_nick.as_deref();
+                    room.set_affiliation(&jid.to_bare(), item.affiliation, nick);
+                }
+            }
+        }
+        _ => return Err(wrong("an unknown part")),
+    }
+    Ok(())
+}
+
+fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
+    out.push_str("<instance");
+    push_attr(out, "jid", jid.as_str());
+    if instance.stage == Stage::Active {
+        push_attr(out, "active", "true");
+    }
+    if !instance.is_cut {
+        out.push_str("/>");
+        return;
+    }
+    push_attr(out, "cut", if instance.is_out { "out" } else { "shown" });
+    out.push('>');
+    let items = instance.occupants.iter().map(|(nick, remote)| RosterItem {
+        affiliation: remote.affiliation,
+        role: Some(remote.role),
+        jid: remote.jid.clone(),
+        nick: Some(nick.clone()),
+        // A nick that was lost in a clash and not given up yet.
+        reason: remote.hidden.then(|| "hidden".to_owned()),
+        occupant: Some(OccupantExtra {
+            occupant_id: remote.occupant_id.clone(),
+            serial: remote.serial,
+            payload: remote.payload.to_string(),
+        }),
+        ..RosterItem::default()
+    });
+    let extra = RosterExtra {
+        version: instance.roster_version.unwrap_or(0),
+        occupants: true,
+        ..RosterExtra::default()
+    };
+    let roster = Roster {
+        items: items.collect(),
+        extra: Some(extra),
+    };
+    out.push_str(&Request::Roster(roster).to_xml());
+    out.push_str("</instance>");
+}
+
+fn read_instance(el: &Element) -> Result<Instance, RestoreError> {
+    let stage = match el.attr("active") {
+        Some("true") => Stage::Active,
+        _ => Stage::Wanted,
+    };
+    let mut instance = Instance::new(stage);
+    (instance.is_cut, instance.is_out) = (el.attr("cut").is_some(), el.attr("cut") == Some("out"));
+    for child in el.children() {
+        let Request::Roster(roster) = request(child)? else {
+            return Err(wrong("an instance has something unknown"));
+        };
+        let version = roster.extra.map_or(0, |extra| extra.version);
+        instance.roster_version = Some(version).filter(|version| *version > 0);
+        for item in roster.items {
+            let (Some(nick), Some(extra)) = (item.nick, item.occupant) else {
+                return Err(wrong("an occupant without a nick"));
+            };
+            let remote = Remote {
+                jid: item.jid.map(|jid: Jid| jid),
+                affiliation: item.affiliation,
+                claimed: item.affiliation,
+                role: item.role.unwrap_or(Role::Participant),
+                occupant_id: extra.occupant_id,
+                serial: extra.serial,
+                payload: extra.payload.into(),
+                hidden: item.reason.is_some(),
+                rename_by: 0,
+            };
+            instance.occupants.insert(nick, remote);
+        }
+    }
+    Ok(instance)
+}
+
+fn write_ending(out: &mut String, jid: &BareJid, ending: &Ending) {
+    out.push_str(&format!("<ended xmlns='{NS}'"));
+    push_attr(out, "jid", jid.as_str());
+    push_attr(out, "at", &ending.at_ms.to_string());
+    out.push('>');
+    out.push_str(&ending.request.to_xml());
+    for instance in &ending.untold {
+        out.push_str("<untold");
+        push_attr(out, "jid", instance.as_str());
+        out.push_str("/>");
+    }
+    out.push_str("</ended>");
+}
+
+fn read_ending(el: &Element) -> Result<Ending, RestoreError> {
+    let mut untold = std::collections::BTreeSet::new();
+    let mut how = None;
+    for child in el.children() {
+        if child.is("untold", NS) {
+            untold.insert(bare(child, "jid")?);
+        } else {
+            how = Some(request(child)?);
+        }
+    }
+    let request = how
+        .filter(|how| matches!(how, Request::Close(_) | Request::Destroy(_) | Request::Leave))
+        .ok_or_else(|| wrong("an end that is none"))?;
+    Ok(Ending {
+        request,
+        untold,
+        at_ms: number(el, "at")?.unwrap_or(0),
+    })
 }

@@ -13,18 +13,20 @@ pub enum Verdict {
     Continue,
     /// Taken. The host does no more than drain the actions.
     Done,
-    /// A local message was taken under this stanza-id. If `kept`, the host stamps it (G5) and stores it before
-    /// it is reflected (G3).
+    /// A local message was taken under this stanza-id. If it has an event, the host stamps it (G5) and appends it to
+    /// its stored log before it is reflected (G3).
     Accepted {
         /// The stanza-id; also names the message in [`Action::SendGroupchat`].
         id: String,
-        /// Whether it is in the log.
-        kept: bool,
+        /// Its place in the log; absent for a message that is not kept.
+        event: Option<EventStamp>,
     },
-    /// A peer's message is to be shown to local occupants, once.
+    /// A peer's message is to be shown to local occupants, once. If it has an event, the host first appends it to its
+    /// stored log.
     Deliver {
-        /// The stanza-id to stamp it with; absent for a message that is not kept.
-        id: Option<String>,
+        /// The stanza-id to stamp it with, and its place in the log; absent for a message that is not kept. Its origin is
+        /// the sender.
+        event: Option<EventStamp>,
         /// The occupant-id of its sender.
         occupant_id: Option<String>,
     },
@@ -89,6 +91,8 @@ pub enum Action {
         nick: Option<String>,
         /// The subject.
         text: String,
+        /// The version of the settings with it, from the source to peers that speak `urn:x-dmuc:0`.
+        version: Option<u64>,
     },
 
     /// Make the shadow's room if it does not exist, and give it this configuration.
@@ -154,8 +158,8 @@ pub enum Action {
         /// The nick it gets.
         new_nick: String,
     },
-    /// A message that was missed or is older than this instance: into the archive, and, if `deliver`, to the
-    /// occupants with a delay.
+    /// A message that was missed or is older than this instance: into the stored log, then into the archive, then, if
+    /// `deliver`, to the occupants with a delay.
     AddMessage {
         /// Our room.
         room: BareJid,
@@ -178,6 +182,20 @@ pub enum Action {
         from: Jid,
         /// The id of the request.
         id: String,
+    },
+    /// A private message or request of [`super::Input::Private`] reached its home (or was answered): what the host
+    /// keeps of it under this token can go.
+    PrivateDone {
+        /// The token of the input.
+        token: u64,
+    },
+    /// A private message or request of [`super::Input::Private`] did not reach its home, as far as can be known: its
+    /// sender gets this error.
+    PrivateFailed {
+        /// The token of the input.
+        token: u64,
+        /// `remote-server-timeout` or `remote-server-not-found`.
+        error: StanzaError,
     },
     /// The outcome of [`super::Input::Act`].
     ActAnswered {
@@ -209,6 +227,24 @@ pub enum Action {
         /// Why.
         reason: Option<String>,
     },
+    /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise (G7).
+    /// The room is back to the source's value already; who made the change is told by the room.
+    Overridden {
+        /// Our room.
+        room: BareJid,
+        /// The nick of who made the change, then.
+        actor_nick: Option<String>,
+        /// Its real JID.
+        actor_jid: Option<BareJid>,
+        /// What was changed.
+        change: Change,
+    },
+    /// Nothing that was sent to this service has been answered for too long: give up the connection to it, so that a new
+    /// one is tried (FAILURES: TCP itself takes a quarter of an hour).
+    ResetLink {
+        /// The peer service.
+        service: BareJid,
+    },
     /// Something an owner or administrator should know.
     Notice {
         /// The room.
@@ -222,6 +258,36 @@ pub enum Action {
     Store {
         /// The room.
         room: BareJid,
+    },
+    /// The stored log has grown well beyond what is kept: drop the entries that were appended first until `keep` are left.
+    /// The [`Action::Store`] before it has what must be remembered of them.
+    TrimLog {
+        /// The room.
+        room: BareJid,
+        /// How many entries stay.
+        keep: usize,
+    },
+}
+
+/// What somebody changed at a shadow while the source was out of reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An affiliation.
+    Affiliation {
+        /// Whose.
+        jid: BareJid,
+        /// The affiliation it was given.
+        affiliation: Affiliation,
+    },
+    /// The subject.
+    Subject {
+        /// What it was set to.
+        text: String,
+    },
+    /// A field of the configuration.
+    Field {
+        /// Its variable.
+        var: String,
     },
 }
 
@@ -237,8 +303,20 @@ pub enum Notice {
     Unsupported,
     /// The peer refused.
     Refused(StanzaError),
-    /// The peer cannot be reached; it is tried again.
+    /// The peer cannot be reached and holds no instance yet; it is tried again.
     Unreachable,
+    /// The link to a service that holds an instance is down: the people there cannot be reached.
+    SplitBegan {
+        /// How many occupants are out of reach.
+        occupants: usize,
+    },
+    /// The link is up again and both sides agree.
+    SplitEnded,
+    /// Messages of the peer's occupants are lost to this instance: nobody who may tell of them has kept them.
+    Gap {
+        /// How many.
+        messages: u64,
+    },
     /// The room has as many peerhosts as are allowed.
     TooManyPeerhosts,
 }
@@ -262,6 +340,8 @@ pub struct SendPresence {
     pub jid: Option<Jid>,
     /// Join serial, for peers that speak `urn:x-dmuc:0`.
     pub serial: Option<u64>,
+    /// The version of our roster with this change, for peers that speak `urn:x-dmuc:0`.
+    pub version: Option<u64>,
     /// Occupant-id.
     pub occupant_id: Option<String>,
     /// Status codes.

@@ -7,9 +7,9 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::merge::{Contender, free_nick, keeps_nick};
-use super::presence::shown;
+use super::presence::{hidden, shown};
 use super::room::{Instance, Remote, Room};
-use super::{Action, Engine};
+use super::{Action, Engine, split};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.
 const RENAME_MS: u64 = 60_000;
@@ -54,25 +54,13 @@ impl Engine {
                     }
                 }
                 for loser in &remotes {
-                    self.hide_quietly(jid, loser, nick);
+                    self.actions.push_back(hidden(jid, loser, nick));
                 }
                 if local {
                     self.rename_local(jid, nick);
                 }
             }
         }
-    }
-
-    pub(super) fn hide_quietly(&mut self, jid: &BareJid, home: &BareJid, nick: &str) {
-        self.actions.push_back(Action::HideOccupant {
-            room: jid.clone(),
-            home: home.clone(),
-            nick: nick.to_owned(),
-            codes: Vec::new(),
-            new_nick: None,
-            actor: None,
-            reason: None,
-        });
     }
 
     fn rename_local(&mut self, jid: &BareJid, nick: &str) {
@@ -88,11 +76,15 @@ impl Engine {
     /// Who has the nick has changed: whoever lost it in a clash, has not been renamed yet, and clashes with nobody any
     /// more is shown after all. The best claim comes first.
     pub(super) fn unhide(&mut self, jid: &BareJid, nick: &str) {
+        let how = self.config.split_presence;
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
         let hidden = |(home, instance): (&BareJid, &Instance)| {
-            let remote = instance.occupants.get(nick).filter(|remote| remote.hidden);
+            let remote = instance
+                .occupants
+                .get(nick)
+                .filter(|remote| remote.hidden && !instance.is_out);
             remote.map(|remote| (home.clone(), remote.clone()))
         };
         let mut waiting: Vec<(BareJid, Remote)> = room.instances.iter().filter_map(hidden).collect();
@@ -109,7 +101,11 @@ impl Engine {
                 continue;
             }
             (remote.hidden, remote.rename_by) = (false, 0);
-            let occupant = shown(room, &home, nick, &remote, Some(String::new()));
+            let Some(instance) = room.instances.get(&home) else {
+                continue;
+            };
+            let payload = split::payload_of(instance, &home, &remote, how);
+            let occupant = shown(room, &home, nick, &remote, Some(payload));
             self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
             if let Some(instance) = room.instances.get_mut(&home) {
                 instance.occupants.insert(nick.to_owned(), remote);
@@ -154,7 +150,11 @@ fn outcome(room: &Room, home: &BareJid, nick: &str, new: &Remote) -> Outcome {
     }
     let mut losers = Vec::new();
     for (other, instance) in room.instances.iter().filter(|(other, _)| *other != home) {
-        let Some(remote) = instance.occupants.get(nick).filter(|remote| !remote.hidden) else {
+        let Some(remote) = instance
+            .occupants
+            .get(nick)
+            .filter(|remote| instance.shows(remote))
+        else {
             continue;
         };
         if same_person(remote.jid.as_ref(), remote.occupant_id.as_ref()) {

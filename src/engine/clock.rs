@@ -12,7 +12,7 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// How far into our future a peer's clock may order its messages (DESIGN section 3).
+/// How far into our future a peer's clock may pull ours (DESIGN section 3).
 pub const MAX_CLOCK_LEAD_MS: u64 = 300_000;
 
 /// Hybrid logical clock: wall time where clocks agree, causal order where they don't.
@@ -35,20 +35,20 @@ impl HybridClock {
         self.last
     }
 
-    /// Takes note of a peer's event and returns the time it is ordered by: the peer's, unless that lies too
-    /// far in our future, in which case it is clamped.
-    pub(crate) fn observe(&mut self, now: Now, at: Hlc) -> Hlc {
+    /// Takes note of a peer's event: what is said here from now on comes after it. A time that lies too far in our
+    /// future pulls our clock only so far.
+    pub(crate) fn observe(&mut self, now: Now, at: Hlc) {
         let latest = now.wall_ms.saturating_add(MAX_CLOCK_LEAD_MS);
-        let ordered = if at.wall_ms > latest {
-            Hlc {
-                wall_ms: latest,
-                counter: at.counter,
-            }
-        } else {
-            at
+        let taken = Hlc {
+            wall_ms: at.wall_ms.min(latest),
+            counter: at.counter,
         };
-        self.last = self.last.max(ordered);
-        ordered
+        self.last = self.last.max(taken);
+    }
+
+    /// Takes note of an event of our own from before a restart.
+    pub(crate) fn resume(&mut self, at: Hlc) {
+        self.last = self.last.max(at);
     }
 }
 
@@ -97,21 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_too_far_in_the_future_is_clamped() {
+    fn a_clock_too_far_in_the_future_pulls_ours_only_so_far() {
         let mut clock = HybridClock::default();
-        let at = clock.observe(
+        clock.observe(
             now(1_000),
             Hlc {
                 wall_ms: 10_000_000,
                 counter: 3,
             },
-        );
-        assert_eq!(
-            at,
-            Hlc {
-                wall_ms: 1_000 + MAX_CLOCK_LEAD_MS,
-                counter: 3
-            }
         );
         assert!(clock.tick(now(1_001)).wall_ms <= 1_000 + MAX_CLOCK_LEAD_MS);
     }

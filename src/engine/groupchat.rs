@@ -5,15 +5,12 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
-use super::log::{Entry, EventKey, Retention};
+use super::log::{Entry, EventKey, Retention, UNSTAMPED};
 use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
 use crate::wire::{Condition, EventStamp, Hlc, Role, limits};
-
-/// Incarnation under which messages without our stamp are kept: numbers of our own giving.
-pub(super) const UNSTAMPED: u64 = 0;
 
 impl Engine {
     pub(super) fn local_groupchat(
@@ -53,9 +50,9 @@ impl Engine {
                 message_id: message_id.map(str::to_owned),
                 occupant_id: room.locals.get(nick).and_then(|local| local.occupant_id.clone()),
                 payload: payload.clone(),
+                received_ms: now.mono_ms,
             };
-            room.log.insert(entry);
-            room.log.trim(retention(&self.config, now));
+            self.insert_entry(now, jid, entry);
             Some(EventStamp {
                 id: id.clone(),
                 origin: None,
@@ -66,7 +63,10 @@ impl Engine {
         } else {
             None
         };
-        for peer in self.receivers(jid) {
+        let pulls = |peer: &BareJid| self.rooms.get(jid).is_some_and(|room| room.is_pulling(peer, now));
+        let mut receivers = self.receivers(jid);
+        receivers.retain(|peer| stamp.is_none() || !pulls(peer));
+        for peer in receivers {
             let event = stamp.clone().filter(|_| self.speaks_ours(&peer));
             self.actions.push_back(Action::SendGroupchat {
                 room: jid.clone(),
@@ -78,7 +78,7 @@ impl Engine {
                 payload: payload.clone(),
             });
         }
-        Ok(Verdict::Accepted { id, kept: keep })
+        Ok(Verdict::Accepted { id, event: stamp })
     }
 
     #[allow(clippy::too_many_arguments)] // one call site, which takes Input::Past apart
@@ -95,16 +95,16 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let fresh = self.ids.uuid();
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
-        let seq = room.log.next_seq(jid, UNSTAMPED);
+        let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let at = Hlc {
             wall_ms: wall_ms.min(now.wall_ms),
             counter: u32::try_from(seq).unwrap_or(u32::MAX),
         };
-        room.log.insert(Entry {
+        let entry = Entry {
             key: EventKey {
                 at,
                 origin: jid.clone(),
-                incarnation: UNSTAMPED,
+                incarnation,
                 seq,
             },
             id: stanza_id.map_or(fresh, str::to_owned),
@@ -112,6 +112,49 @@ impl Engine {
             message_id: message_id.map(str::to_owned),
             occupant_id: occupant_id.map(str::to_owned),
             payload: Arc::from(payload),
+            received_ms: now.mono_ms,
+        };
+        let event = entry.stamp();
+        self.insert_entry(now, jid, entry);
+        Ok(Verdict::Accepted {
+            id: event.id.clone(),
+            event: Some(event),
+        })
+    }
+
+    /// An entry of the stored log comes back after a restart.
+    #[allow(clippy::too_many_arguments)] // one call site, which takes Input::Logged apart
+    pub(super) fn logged(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+        occupant_id: Option<&str>,
+        event: EventStamp,
+        payload: &str,
+    ) -> Result<Verdict, Error> {
+        let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        let origin = event.origin.unwrap_or_else(|| jid.clone());
+        if origin == *jid {
+            // What is said from now on comes after what was said here before, whatever the clock says.
+            self.clock.resume(event.at);
+        } else {
+            self.clock.observe(now, event.at);
+        }
+        room.log.load(Entry {
+            key: EventKey {
+                at: event.at,
+                origin,
+                incarnation: event.incarnation,
+                seq: event.seq,
+            },
+            id: event.id,
+            nick: nick.to_owned(),
+            message_id: message_id.map(str::to_owned),
+            occupant_id: occupant_id.map(str::to_owned),
+            payload: Arc::from(payload),
+            received_ms: 0,
         });
         Ok(Verdict::Done)
     }
@@ -157,6 +200,23 @@ impl Engine {
                 "A peer speaks only for occupants whose home it is",
             ));
         }
+        // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
+        if let Some(event) = event.as_ref().filter(|_| keep) {
+            if room.log.has_seen(&home, event.incarnation, event.seq) || room.log.has_id(&event.id) {
+                return Ok(Verdict::Done);
+            }
+            if !instance.is_synced || !room.log.is_next(&home, event.incarnation, event.seq) {
+                if let Some(instance) = self
+                    .rooms
+                    .get_mut(&jid)
+                    .and_then(|room| room.instances.get_mut(&home))
+                {
+                    instance.is_synced = false;
+                }
+                self.want_sync(now, &jid, &home);
+                return Ok(Verdict::Done);
+            }
+        }
         let Some(remote) = instance.occupants.get(nick) else {
             return Err(refuse(
                 Condition::NotAcceptable,
@@ -179,25 +239,18 @@ impl Engine {
         let occupant_id = remote.occupant_id.clone();
         if !keep {
             return Ok(Verdict::Deliver {
-                id: None,
+                event: None,
                 occupant_id,
             });
         }
         let (id, key) = match event {
             Some(event) => {
-                let is_held = instance.held.iter().flatten().any(|entry| entry.id == event.id);
-                if is_held
-                    || room.log.has_seen(&home, event.incarnation, event.seq)
-                    || room.log.has_id(&event.id)
-                {
-                    return Ok(Verdict::Done);
-                }
-                let at = self.clock.observe(now, event.at);
+                self.clock.observe(now, event.at);
                 let (incarnation, seq) = (event.incarnation, event.seq);
                 (
                     event.id,
                     EventKey {
-                        at,
+                        at: event.at,
                         origin: home.clone(),
                         incarnation,
                         seq,
@@ -217,13 +270,21 @@ impl Engine {
             message_id: message_id.map(str::to_owned),
             occupant_id: occupant_id.clone(),
             payload: Arc::from(payload),
+            received_ms: now.mono_ms,
         };
         let Some(entry) = self.hold(now, &jid, &home, entry) else {
             return Ok(Verdict::Done);
         };
+        let event = EventStamp {
+            id,
+            origin: None,
+            incarnation: entry.key.incarnation,
+            seq: entry.key.seq,
+            at: entry.key.at,
+        };
         self.insert_entry(now, &jid, entry);
         Ok(Verdict::Deliver {
-            id: Some(id),
+            event: Some(event),
             occupant_id,
         })
     }
@@ -269,8 +330,21 @@ impl Engine {
             return false;
         };
         let is_new = room.log.insert(entry);
-        room.log.trim(retention(&self.config, now));
+        room.touch();
+        self.trim(now, jid);
         is_new
+    }
+
+    /// Drops what is beyond retention, from memory and now and then from the stored log.
+    pub(super) fn trim(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        room.log.trim(retention(&self.config, now));
+        if let Some(keep) = room.log.take_excess() {
+            self.trims.insert(jid.clone(), keep);
+            self.unsaved.insert(jid.clone());
+        }
     }
 }
 

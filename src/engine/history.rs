@@ -1,4 +1,5 @@
-//! The history of a room: asked for when an instance is brought up, answered, and merged without a gap or a double.
+//! The history of a room in the XEP's words: asked of a source that speaks only its text, answered to everybody, merged
+//! without a gap or a double. Instances that speak ours synchronise instead ([`super::sync`]).
 //!
 //! What a home sends while its history is on the way waits until that is there, so that each sender's messages stay in
 //! order (G4).
@@ -9,9 +10,8 @@ use std::sync::Arc;
 use crate::address::BareJid;
 
 use super::clock::{MAX_CLOCK_LEAD_MS, Now};
-use super::groupchat::UNSTAMPED;
 use super::link::service_of;
-use super::log::{Entry, EventKey};
+use super::log::{Entry, EventKey, UNSTAMPED};
 use super::request::Pending;
 use super::room::Room;
 use super::{Action, Engine};
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     /// Puts a message into the log and tells the host of it, if it is new.
-    fn add_entry(&mut self, now: Now, jid: &BareJid, entry: Entry, deliver: bool) {
+    pub(super) fn add_entry(&mut self, now: Now, jid: &BareJid, entry: Entry, deliver: bool) {
         let id = entry.id.clone();
         if self.insert_entry(now, jid, entry) {
             self.actions.push_back(Action::AddMessage {
@@ -155,7 +155,8 @@ impl Engine {
             }
             let (id, key) = match message.event {
                 Some(event) => {
-                    let at = self.clock.observe(now, event.at);
+                    self.clock.observe(now, event.at);
+                    let at = event.at;
                     let origin = event.origin.unwrap_or_else(|| from.clone());
                     if origin != *from && !may_relay {
                         continue;
@@ -192,6 +193,7 @@ impl Engine {
                 message_id: message.id,
                 occupant_id: message.occupant_id,
                 payload: Arc::from(message.payload),
+                received_ms: now.mono_ms,
             };
             self.add_entry(now, jid, entry, deliver);
         }

@@ -7,7 +7,8 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::{Departure, Occupant};
-use super::link::{Caps, service_of};
+use super::link::{Caps, LinkState, service_of};
+use super::presence::hidden;
 use super::request::Pending;
 use super::room::{Instance, Local, Room, Stage};
 use super::{Action, Engine, SendPresence, Verdict};
@@ -43,10 +44,17 @@ impl Engine {
             RoomIdScheme::Name => jid.node().unwrap_or_default().to_owned(),
         };
         let Ok(id) = RoomId::new(&id) else { return };
-        let mut room = Room::new(jid.clone(), id, self.config.service.clone(), Some(jid.clone()));
+        let source = Some(jid.clone());
+        let mut room = Room::new(
+            jid.clone(),
+            id,
+            self.config.service.clone(),
+            source,
+            now.wall_ms.max(1),
+        );
         room.ready = true;
         room.started = false;
-        room.settings.version = 1;
+        room.next_settings();
         room.settings.form = form;
         room.settings.salt = Some(salt.to_owned());
         room.settings.subject = subject.map(|(nick, text)| Subject {
@@ -117,34 +125,34 @@ impl Engine {
     /// Takes the room out of the engine and tells whom it concerns: the shadows, or the source.
     fn end_room(&mut self, now: Now, jid: &BareJid, request: Request) {
         self.tell_departures(jid);
-        let Some(room) = self.rooms.remove(jid) else {
+        let Some(mut room) = self.rooms.remove(jid) else {
             return;
         };
         // A room that is destroyed is emptied by the host; one that goes on loses those who are elsewhere.
         let goes_on = matches!(request, Request::Close(_));
-        for (home, instance) in &room.instances {
+        let is_source = room.is_source();
+        let mut untold = BTreeSet::new();
+        for (home, instance) in std::mem::take(&mut room.instances) {
             if goes_on {
-                self.hide_all(jid, home, instance);
+                self.hide_all(jid, &home, &instance);
             }
-            let is_told = room.is_source() || room.is_from_source(home);
-            if is_told && instance.stage > Stage::Wanted && self.speaks_ours(home) {
-                self.request(now, jid.clone(), home.clone(), request.clone(), Pending::Nothing);
+            let is_told = is_source || room.is_from_source(&home);
+            let may_have_it = instance.stage > Stage::Wanted || instance.is_cut;
+            if is_told && may_have_it && self.caps(&service_of(&home)) != Caps::Xep {
+                untold.insert(home);
             }
         }
         self.unsaved.insert(jid.clone());
+        self.tell_ending(now, jid, request, untold);
     }
 
     pub(super) fn hide_all(&mut self, room: &BareJid, home: &BareJid, instance: &Instance) {
-        for (nick, _) in instance.occupants.iter().filter(|(_, remote)| !remote.hidden) {
-            self.actions.push_back(Action::HideOccupant {
-                room: room.clone(),
-                home: home.clone(),
-                nick: nick.clone(),
-                codes: Vec::new(),
-                new_nick: None,
-                actor: None,
-                reason: None,
-            });
+        for (nick, _) in instance
+            .occupants
+            .iter()
+            .filter(|(_, remote)| instance.shows(remote))
+        {
+            self.actions.push_back(hidden(room, home, nick));
         }
     }
 
@@ -172,12 +180,17 @@ impl Engine {
             occupant_id: occupant.occupant_id.map(str::to_owned),
             serial,
             payload: Arc::from(payload),
+            version: known.map_or(0, |known| known.version),
         };
         if known == Some(&local) {
             return Ok(Verdict::Done);
         }
+        let local = Local {
+            version: room.next_roster(),
+            ..local
+        };
         room.last_serial = room.last_serial.max(serial);
-        room.roster_version += 1;
+        room.departed.remove(occupant.nick);
         room.locals.insert(occupant.nick.to_owned(), local);
         let (is_source, is_started) = (room.is_source(), room.started);
         self.send_presence_to_all(occupant.room, occupant.nick);
@@ -199,7 +212,7 @@ impl Engine {
         let Some(local) = room.locals.remove(departure.nick) else {
             return Ok(Verdict::Done);
         };
-        room.roster_version += 1;
+        room.note_departure(departure.nick);
         self.send_departure_to_all(jid, departure, &local);
         self.unhide(jid, departure.nick);
         Ok(Verdict::Done)
@@ -223,6 +236,7 @@ impl Engine {
         };
         let error = match target {
             None => Some(Condition::ItemNotFound),
+            Some(target) if !self.is_link_open(&service_of(&target)) => Some(Condition::RemoteServerNotFound),
             Some(target) if !self.speaks_ours(&target) => match &act.kind {
                 ActKind::Role {
                     nick,
@@ -272,6 +286,7 @@ impl Engine {
                 role: Role::None,
                 jid: None,
                 serial: None,
+                version: None,
                 occupant_id: None,
                 codes: vec![KICKED],
                 new_nick: None,
@@ -306,7 +321,9 @@ impl Engine {
             return Verdict::Continue;
         };
         let shadow = room.instances.iter().find(|(shadow, instance)| {
-            service_of(shadow) == *service && instance.stage == Stage::Active && self.is_link_up(service)
+            service_of(shadow) == *service
+                && instance.stage == Stage::Active
+                && self.link_state(service) == LinkState::Up
         });
         let Some(shadow) = shadow.map(|(shadow, _)| shadow.clone()) else {
             return Verdict::Continue;

@@ -22,10 +22,26 @@ pub enum Input<'a> {
         /// Its subject and the nick that set it.
         subject: Option<(&'a str, &'a str)>,
     },
-    /// The state of a room that was just made distributed is complete: replication may begin.
+    /// The state of a room that was just made distributed, or restored, is complete: peers may be contacted.
     Started {
-        /// The source.
+        /// The room.
         room: &'a BareJid,
+    },
+    /// An entry of the host's stored log, read back after [`Engine::restore`](super::Engine::restore) and before
+    /// [`Input::Started`]. In any order; one that is known is passed over.
+    Logged {
+        /// The room.
+        room: &'a BareJid,
+        /// Who sent it.
+        nick: &'a str,
+        /// `id` attribute.
+        message_id: Option<&'a str>,
+        /// Occupant-id.
+        occupant_id: Option<&'a str>,
+        /// Its place in the log, with its origin.
+        event: EventStamp,
+        /// The message's children.
+        payload: &'a str,
     },
     /// An owner made the room ordinary again.
     Undistribute {
@@ -80,25 +96,33 @@ pub enum Input<'a> {
         /// Worth keeping: logged, numbered, in the history. Otherwise sent once and forgotten (chat states).
         keep: bool,
     },
-    /// The subject was changed: at the source by anybody entitled, at a shadow only wished for.
+    /// The subject was changed by somebody entitled. At a shadow it is only wished for: the source decides, and while it
+    /// is out of reach the change holds here until then. Shown by [`Action::ApplySubject`](super::Action).
     Subject {
         /// The room.
         room: &'a BareJid,
         /// Who changed it; absent for the room itself.
         nick: Option<&'a str>,
+        /// Its real JID.
+        actor_jid: Option<&'a BareJid>,
         /// The new subject, empty to remove it.
         text: &'a str,
     },
-    /// The room's configuration as it is now (source only; unchanged is recognised).
+    /// The room's configuration as it is now; unchanged is recognised. At a shadow only while
+    /// [`Engine::is_source_reachable`](super::Engine::is_source_reachable) is false: it holds here until the source decides.
     Settings {
-        /// The source.
+        /// The room.
         room: &'a BareJid,
         /// All `muc#roomconfig` fields.
         form: Form,
+        /// The nick of who changed it (a shadow needs it).
+        actor_nick: Option<&'a str>,
+        /// Its real JID.
+        actor_jid: Option<&'a BareJid>,
     },
-    /// An affiliation was set (source only).
+    /// An affiliation was set. At a shadow as for [`Input::Settings`].
     Affiliation {
-        /// The source.
+        /// The room.
         room: &'a BareJid,
         /// Whose: a user or a domain.
         jid: &'a BareJid,
@@ -110,6 +134,26 @@ pub enum Input<'a> {
         reason: Option<&'a str>,
         /// The nick of who did it.
         actor: Option<&'a str>,
+        /// The real JID of who did it (a shadow needs it).
+        actor_jid: Option<&'a BareJid>,
+    },
+    /// Somebody here sends a private message or an IQ to an occupant of another instance. Refused while its home is out of
+    /// reach, [`Verdict::Continue`](super::Verdict) if the nick is no remote occupant's; else the host sends it, and
+    /// [`Action::PrivateDone`](super::Action) or [`Action::PrivateFailed`](super::Action) follows with the same token.
+    Private {
+        /// The room.
+        room: &'a BareJid,
+        /// The addressee.
+        nick: &'a str,
+        /// Names this stanza to the host.
+        token: u64,
+        /// Whether it is an IQ that has to be answered.
+        is_request: bool,
+    },
+    /// The IQ with this token was answered.
+    PrivateAnswered {
+        /// The token.
+        token: u64,
     },
     /// Somebody here wants something done elsewhere: at the source, or at the home of an occupant. Answered
     /// later by [`Action::ActAnswered`](super::Action) with the same token.
@@ -179,6 +223,8 @@ pub enum Input<'a> {
         room: &'a BareJid,
         /// The subject.
         text: &'a str,
+        /// The version of the settings with it, if the source said (`<settings version=''/>`).
+        version: Option<u64>,
     },
     /// A stanza of type error came back from a peer instance. Moves link state, never occupants (G8).
     PeerError {
@@ -248,6 +294,8 @@ pub struct PeerPresence<'a> {
     pub occupant_id: Option<&'a str>,
     /// Our join serial, if present.
     pub serial: Option<u64>,
+    /// The version of its home's roster with this change, if present.
+    pub version: Option<u64>,
     /// XEP-0045 status codes.
     pub codes: &'a [u16],
     /// The `nick` of the item, with 303.
@@ -256,6 +304,6 @@ pub struct PeerPresence<'a> {
     pub actor: Option<&'a str>,
     /// The item's reason.
     pub reason: Option<&'a str>,
-    /// How large the presence, or its payload, is in bytes.
-    pub size: usize,
+    /// The presence's children without those of XEP-0045, ours and the occupant-id.
+    pub payload: &'a str,
 }

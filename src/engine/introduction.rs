@@ -100,6 +100,7 @@ impl Engine {
                     instance.stage = Stage::Wanted;
                     instance.was_asked = false;
                     instance.is_introduced = true;
+                    instance.is_synced = false;
                 }
             }
             self.showed_life(now, &service);
@@ -121,6 +122,7 @@ impl Engine {
         }
         (instance.stage, instance.is_introduced) = (Stage::Active, false);
         self.send_roster(now, jid, peer);
+        self.want_sync(now, jid, peer);
     }
 
     /// A shadow sent us its roster, so it knows us: if we waited for that, ours follows.

@@ -1,4 +1,8 @@
 //! Links: one per peer service, whatever the number of rooms. What the peer speaks, and whether it answers.
+//!
+//! Only an answer to something of ours proves that both directions work, so every peer is asked something in every
+//! ping interval: a digest ([`super::digest`]), or what it supports. Errors and silence move link state and never
+//! occupants (G8).
 
 use crate::address::BareJid;
 
@@ -12,6 +16,10 @@ use crate::wire::{DiscoInfo, Request, StanzaError};
 const RETRY_FIRST_MS: u64 = 2_000;
 /// The longest such delay.
 const RETRY_MOST_MS: u64 = 60_000;
+/// How long the answer to a probe of a link that is down is awaited: two handshakes on a slow link take 8 s.
+const PROBE_MS: u64 = 20_000;
+/// A link that is in doubt is asked again after this, and taken for down if that fails, too.
+const DOUBT_MS: u64 = 2_000;
 
 /// What a peer service speaks, as it said last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,26 +34,55 @@ pub(crate) enum Caps {
     Full,
 }
 
+/// Whether a peer service can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// It has not answered anything yet.
+    Unknown,
+    /// It answers, and both sides agree.
+    Up,
+    /// Something bounced: it is asked at once.
+    Suspect,
+    /// It does not answer, and is probed with growing delay.
+    Down,
+    /// It answers again: both sides find out what they have missed.
+    Syncing,
+}
+
 /// The path to one peer service.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     /// A failure does not change it: a peer that was silent for a while is no other peer.
     pub(crate) caps: Caps,
-    pub(crate) is_up: bool,
-    /// Whether a query is on its way.
+    pub(crate) state: LinkState,
+    /// When it last answered something of ours (monotonic ms).
+    acked_at: u64,
+    /// Whether it is being asked what it speaks.
     is_asking: bool,
+    /// Failed probes since it was last up.
     attempts: u32,
-    retry_at: Option<u64>,
+    /// When it is asked again: after a failure, or as a heartbeat.
+    due_at: Option<u64>,
+    /// Whether the heartbeat has been sent and is not answered yet.
+    is_pinged: bool,
+    /// Since when it is down (monotonic ms).
+    down_since: u64,
+    /// Whether its occupants have been given up since.
+    has_expired: bool,
 }
 
 impl Default for Link {
     fn default() -> Self {
         Link {
             caps: Caps::Unknown,
-            is_up: true,
+            state: LinkState::Unknown,
+            acked_at: 0,
             is_asking: false,
             attempts: 0,
-            retry_at: None,
+            due_at: None,
+            is_pinged: false,
+            down_since: 0,
+            has_expired: false,
         }
     }
 }
@@ -60,40 +97,56 @@ impl Engine {
         self.caps(&service_of(instance)) == Caps::Full
     }
 
-    pub(super) fn is_link_up(&self, service: &BareJid) -> bool {
-        self.links.get(service).is_none_or(|link| link.is_up)
+    /// Whether a peer service can be reached.
+    pub fn link_state(&self, service: &BareJid) -> LinkState {
+        self.links
+            .get(service)
+            .map_or(LinkState::Unknown, |link| link.state)
+    }
+
+    /// Whether stanzas are sent to a service: unless its link is known to be down.
+    pub(super) fn is_link_open(&self, service: &BareJid) -> bool {
+        self.link_state(service) != LinkState::Down
     }
 
     /// Whether requests to a service have to wait until it answers what it speaks.
     pub(super) fn is_link_waiting(&self, service: &BareJid) -> bool {
-        self.links
-            .get(service)
-            .is_some_and(|link| link.is_asking || !link.is_up)
+        let waits =
+            |link: &Link| link.is_asking || matches!(link.state, LinkState::Suspect | LinkState::Down);
+        self.links.get(service).is_some_and(waits)
     }
 
     /// Asks what a service speaks, unless that is known or asked already. One without XEP-0281 may have it by now.
     pub(super) fn learn_caps(&mut self, now: Now, service: &BareJid) {
         let link = self.links.entry(service.clone()).or_default();
-        let is_known = link.is_up && matches!(link.caps, Caps::Xep | Caps::Full);
-        if is_known || link.is_asking || link.retry_at.is_some() {
+        let is_known = matches!(link.state, LinkState::Up | LinkState::Syncing)
+            && matches!(link.caps, Caps::Xep | Caps::Full);
+        let waits = matches!(link.state, LinkState::Suspect | LinkState::Down) && link.due_at.is_some();
+        if is_known || link.is_asking || waits {
             return;
         }
-        link.is_asking = true;
+        self.probe(now, service);
+    }
+
+    /// Asks what a service speaks, whatever is known: who answers can be reached.
+    fn probe(&mut self, now: Now, service: &BareJid) {
+        let link = self.links.entry(service.clone()).or_default();
+        (link.is_asking, link.due_at) = (true, None);
+        let wait = match link.state {
+            LinkState::Down | LinkState::Suspect => PROBE_MS.min(self.config.link_timeout_ms),
+            _ => self.config.link_timeout_ms,
+        };
         let from = self.config.service.clone();
-        self.request(
-            now,
-            from,
-            service.clone(),
-            Request::DiscoInfo,
-            Pending::Disco(service.clone()),
-        );
+        let pending = Pending::Disco(service.clone());
+        self.request_within(now, wait, from, service.clone(), Request::DiscoInfo, pending);
     }
 
     /// The peer has shown by what it sent that it speaks our namespace.
     pub(super) fn saw_ours(&mut self, now: Now, service: &BareJid) {
-        if self.caps(service) != Caps::Full || !self.is_link_up(service) {
+        if !matches!(self.caps(service), Caps::Full | Caps::Unknown) {
             self.set_caps(now, service, Caps::Full);
         }
+        self.showed_life(now, service);
     }
 
     pub(super) fn disco_answered(&mut self, now: Now, service: &BareJid, info: &DiscoInfo) {
@@ -105,71 +158,132 @@ impl Engine {
         self.set_caps(now, service, caps);
     }
 
-    fn set_caps(&mut self, now: Now, service: &BareJid, caps: Caps) {
-        if !self.config.peers.contains_key(service) {
-            return;
-        }
-        let link = self.links.entry(service.clone()).or_default();
-        let gained = link.caps == Caps::Nothing;
-        let changed = gained || !link.is_up;
-        *link = Link {
-            caps,
-            ..Link::default()
-        };
-        for room in self.rooms_with(service) {
-            if caps == Caps::Nothing {
-                self.refuse_instance(&room, service, Notice::Unsupported);
-            } else {
-                if changed {
-                    self.want_again(&room, service, gained);
-                }
-                self.advance(now, &room, service);
-            }
-        }
-    }
-
-    /// The service has shown that it is alive: it is asked at once, not when its time comes.
-    pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
-        if let Some(link) = self.links.get_mut(service).filter(|link| !link.is_up) {
-            link.retry_at = None;
-            self.learn_caps(now, service);
-        }
-    }
-
     /// A definite answer that the service has no DMUC.
     pub(super) fn disco_refused(&mut self, now: Now, service: &BareJid) {
         self.set_caps(now, service, Caps::Nothing);
     }
 
-    /// The service cannot be reached. Occupants stay (G8); it is asked again with a growing, jittered delay.
-    pub(super) fn link_failed(&mut self, now: Now, service: &BareJid) {
+    fn set_caps(&mut self, now: Now, service: &BareJid, caps: Caps) {
         if !self.config.peers.contains_key(service) {
             return;
         }
-        let jitter = self.ids.below(RETRY_FIRST_MS / 2);
         let link = self.links.entry(service.clone()).or_default();
-        if link.retry_at.is_some() {
+        let gained = link.caps == Caps::Nothing && caps != Caps::Nothing;
+        let was_out = !matches!(link.state, LinkState::Up | LinkState::Syncing) || gained;
+        let was_known = link.state != LinkState::Unknown;
+        *link = Link {
+            caps,
+            state: if was_out { LinkState::Up } else { link.state },
+            acked_at: now.mono_ms,
+            ..Link::default()
+        };
+        self.schedule_ping(now, service);
+        for room in self.rooms_with(service) {
+            match caps {
+                Caps::Nothing => self.refuse_instance(&room, service, Notice::Unsupported),
+                _ => {
+                    if was_out && (gained || was_known && caps == Caps::Xep) {
+                        self.want_again(&room, service, gained);
+                    }
+                    self.advance(now, &room, service);
+                }
+            }
+        }
+        if was_out && caps == Caps::Xep {
+            self.mend_all(now, service);
+        }
+        if was_out && caps == Caps::Full {
+            self.start_syncing(now, service);
+        }
+    }
+
+    /// The service answered something: both directions work.
+    pub(super) fn acked(&mut self, now: Now, service: &BareJid) {
+        let Some(link) = self.links.get_mut(service) else {
+            return;
+        };
+        link.acked_at = link.acked_at.max(now.mono_ms);
+        match link.state {
+            LinkState::Up | LinkState::Syncing => self.schedule_ping(now, service),
+            LinkState::Suspect => {
+                (link.state, link.attempts, link.is_asking) = (LinkState::Up, 0, false);
+                self.schedule_ping(now, service);
+                if self.caps(service) == Caps::Full {
+                    self.start_syncing(now, service);
+                }
+            }
+            // What it speaks by now is asked first.
+            LinkState::Down => self.showed_life(now, service),
+            LinkState::Unknown => {}
+        }
+    }
+
+    /// The service has shown that it is alive: it is asked at once, not when its time comes.
+    pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
+        let Some(link) = self.links.get(service) else {
+            if self.config.peers.contains_key(service) {
+                self.learn_caps(now, service);
+            }
+            return;
+        };
+        let is_out = matches!(link.state, LinkState::Down) || link.caps == Caps::Unknown;
+        if is_out && !link.is_asking {
+            self.probe(now, service);
+        }
+    }
+
+    /// Something bounced, or a request was not answered though nothing else was either.
+    pub(super) fn link_failed(&mut self, now: Now, service: &BareJid, is_probe: bool) {
+        if !self.config.peers.contains_key(service) {
             return;
         }
+        let link = self.links.entry(service.clone()).or_default();
+        match link.state {
+            LinkState::Up | LinkState::Syncing => {
+                (link.state, link.attempts, link.due_at) = (LinkState::Suspect, 0, None);
+                self.probe(now, service);
+            }
+            LinkState::Suspect if is_probe && link.attempts == 0 => {
+                (link.attempts, link.is_asking) = (1, false);
+                link.due_at = Some(now.mono_ms + DOUBT_MS);
+            }
+            LinkState::Suspect if !is_probe => {}
+            LinkState::Suspect | LinkState::Unknown => self.link_down(now, service, false),
+            LinkState::Down if is_probe => self.retry_later(now, service),
+            LinkState::Down => {}
+        }
+    }
+
+    /// Asked again with a growing, jittered delay.
+    fn retry_later(&mut self, now: Now, service: &BareJid) {
+        let jitter = self.ids.below(RETRY_FIRST_MS / 2);
+        let Some(link) = self.links.get_mut(service) else {
+            return;
+        };
         let delay = RETRY_FIRST_MS
             .saturating_mul(1 << link.attempts.min(8))
             .min(RETRY_MOST_MS);
-        let was_up = link.is_up;
-        *link = Link {
-            caps: link.caps,
-            is_up: false,
-            is_asking: false,
-            attempts: link.attempts.saturating_add(1),
-            retry_at: Some(now.mono_ms + delay + jitter),
+        (link.is_asking, link.attempts) = (false, link.attempts.saturating_add(1));
+        link.due_at = Some(now.mono_ms + delay + jitter);
+    }
+
+    /// The service cannot be reached. Occupants stay (G8).
+    fn link_down(&mut self, now: Now, service: &BareJid, is_silent: bool) {
+        let Some(link) = self.links.get_mut(service) else {
+            return;
         };
-        if was_up {
-            for room in self.rooms_with(service) {
-                self.actions.push_back(Action::Notice {
-                    room,
-                    peer: service.clone(),
-                    notice: Notice::Unreachable,
-                });
-            }
+        (link.state, link.attempts, link.is_pinged) = (LinkState::Down, 0, false);
+        (link.down_since, link.has_expired) = (now.mono_ms, false);
+        self.retry_later(now, service);
+        if is_silent {
+            self.actions.push_back(Action::ResetLink {
+                service: service.clone(),
+            });
+        }
+        self.give_up_requests(now, service);
+        self.give_up_privates(service);
+        for room in self.rooms_with(service) {
+            self.cut_instance(&room, service);
         }
     }
 
@@ -183,24 +297,151 @@ impl Engine {
         )
     }
 
+    /// How long a link may be without an answer before it is asked for one.
+    fn ping_after(&self) -> u64 {
+        self.config.ping_interval_ms.min(self.config.link_timeout_ms / 2)
+    }
+
+    /// The next heartbeat, an interval after the last answer.
+    fn schedule_ping(&mut self, now: Now, service: &BareJid) {
+        let interval = self.ping_after();
+        let jitter = self.ids.below(interval / 10);
+        let is_shared = self.is_shared(service);
+        if let Some(link) = self.links.get_mut(service) {
+            link.is_pinged = false;
+            let is_peer = matches!(link.caps, Caps::Xep | Caps::Full);
+            link.due_at = (is_shared && is_peer).then_some(now.mono_ms + interval - jitter);
+        }
+    }
+
+    /// There is something to share with the service: it is asked from now on whether it is there.
+    pub(super) fn keep_in_touch(&mut self, now: Now, service: &BareJid) {
+        let is_idle =
+            |link: &Link| link.due_at.is_none() && matches!(link.state, LinkState::Up | LinkState::Syncing);
+        if self.links.get(service).is_some_and(is_idle) {
+            self.schedule_ping(now, service);
+        }
+    }
+
+    fn is_shared(&self, service: &BareJid) -> bool {
+        let has = |instance: &BareJid| service_of(instance) == *service;
+        self.rooms.values().any(|room| room.instances.keys().any(has))
+    }
+
     pub(super) fn links_timeout(&self) -> Option<u64> {
-        self.links.values().filter_map(|link| link.retry_at).min()
+        let expiry = self.config.occupant_timeout_ms;
+        let times = self.links.values().flat_map(|link| {
+            let waits = link.state == LinkState::Down && !link.has_expired;
+            [link.due_at, waits.then_some(link.down_since + expiry)]
+        });
+        times.flatten().min()
     }
 
     pub(super) fn handle_link_timeouts(&mut self, now: Now) {
-        let due = |link: &Link| link.retry_at.is_some_and(|at| at <= now.mono_ms);
+        let is_due = |link: &Link| link.due_at.is_some_and(|at| at <= now.mono_ms);
+        let due: Vec<BareJid> = self
+            .links
+            .iter()
+            .filter(|(_, link)| is_due(link))
+            .map(|(service, _)| service.clone())
+            .collect();
+        for service in due {
+            match self.link_state(&service) {
+                LinkState::Up | LinkState::Syncing => self.ping(now, &service),
+                _ => self.probe(now, &service),
+            }
+        }
+        self.expire_occupants(now);
+    }
+
+    /// The heartbeat. Unanswered it is repeated halfway to the timeout, so that one lost stanza is no dead link.
+    fn ping(&mut self, now: Now, service: &BareJid) {
+        let timeout = self.config.link_timeout_ms;
+        let Some(link) = self.links.get_mut(service) else {
+            return;
+        };
+        let deadline = (link.acked_at + timeout).max(now.mono_ms + timeout / 10);
+        let left = deadline - now.mono_ms;
+        link.due_at = (!link.is_pinged).then_some(now.mono_ms + left / 2);
+        link.is_pinged = true;
+        if link.caps == Caps::Full {
+            self.send_digest(now, service, left);
+        } else {
+            let from = self.config.service.clone();
+            let pending = Pending::Disco(service.clone());
+            self.request_within(now, left, from, service.clone(), Request::DiscoInfo, pending);
+        }
+    }
+
+    /// A request was not answered in its time. If nothing else was since it was sent, the link is dead.
+    pub(super) fn was_silent(&mut self, now: Now, service: &BareJid, sent_at: u64, is_probe: bool) {
+        let Some(link) = self.links.get(service) else {
+            return;
+        };
+        match link.state {
+            LinkState::Up | LinkState::Syncing | LinkState::Suspect | LinkState::Unknown
+                if link.acked_at <= sent_at =>
+            {
+                self.link_down(now, service, true);
+            }
+            LinkState::Down if is_probe => self.retry_later(now, service),
+            _ => {}
+        }
+    }
+
+    /// Who never returns is not listed for ever.
+    fn expire_occupants(&mut self, now: Now) {
+        let limit = self.config.occupant_timeout_ms;
+        let gone = |link: &Link| {
+            link.state == LinkState::Down && !link.has_expired && now.mono_ms >= link.down_since + limit
+        };
         let services: Vec<BareJid> = self
             .links
             .iter()
-            .filter(|(_, link)| due(link))
+            .filter(|(_, link)| gone(link))
             .map(|(service, _)| service.clone())
             .collect();
         for service in services {
             if let Some(link) = self.links.get_mut(&service) {
-                link.retry_at = None;
+                link.has_expired = true;
             }
-            self.learn_caps(now, &service);
+            for room in self.rooms_with(&service) {
+                self.forget_occupants(&room, &service);
+            }
         }
+    }
+
+    /// All instances of the service agree with ours: the link is as good as new.
+    pub(super) fn settle_link(&mut self, service: &BareJid) {
+        let is_open = self.rooms.values().any(|room| {
+            let mut here = room
+                .instances
+                .iter()
+                .filter(|(jid, _)| service_of(jid) == *service);
+            here.any(|(_, instance)| {
+                instance.stage == Stage::Active && (instance.is_cut || !instance.is_synced)
+            })
+        });
+        if let Some(link) = self.links.get_mut(service)
+            && link.state == LinkState::Syncing
+            && !is_open
+        {
+            link.state = LinkState::Up;
+        }
+    }
+
+    pub(super) fn set_syncing(&mut self, service: &BareJid) {
+        if let Some(link) = self.links.get_mut(service) {
+            link.state = LinkState::Syncing;
+        }
+    }
+
+    /// Whether every link is either fine or leads to nobody.
+    pub(super) fn are_links_settled(&self) -> bool {
+        self.links.iter().all(|(service, link)| {
+            !link.is_asking && (link.state == LinkState::Up || link.caps == Caps::Nothing)
+                || !self.is_shared(service)
+        })
     }
 
     /// Our rooms that have an instance at this service.

@@ -1,16 +1,18 @@
 //! The log of a room's messages: grow-only, merged by union, ordered by (hybrid logical clock, origin).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::address::BareJid;
 
-use crate::wire::Hlc;
+use crate::wire::{EventStamp, Hlc, Numbers, SeenNumbers, SyncEvent};
 
 /// What names an event in the whole federation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventKey {
-    /// When it happened, for ordering.
+    /// When it happened, for ordering: as its origin said, so that the order is the same everywhere (G6).
     pub at: Hlc,
     /// The instance whose occupant sent it.
     pub origin: BareJid,
@@ -35,45 +37,39 @@ pub struct Entry {
     pub occupant_id: Option<String>,
     /// The message's children as XML in the context of `jabber:client`: opaque.
     pub payload: Arc<str>,
+    /// When it came here (monotonic ms); 0 for one that was read back.
+    pub received_ms: u64,
 }
 
-/// Which numbers of one (origin, incarnation) are known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Seen {
-    /// Everything from 1 to here.
-    contiguous: u64,
-    /// Known beyond a hole.
-    ahead: BTreeSet<u64>,
+impl Entry {
+    /// Its place in the log, as it is stored and sent.
+    pub fn stamp(&self) -> EventStamp {
+        EventStamp {
+            id: self.id.clone(),
+            origin: Some(self.key.origin.clone()),
+            incarnation: self.key.incarnation,
+            seq: self.key.seq,
+            at: self.key.at,
+        }
+    }
 }
 
-/// How many numbers beyond a hole are remembered per origin; more are taken as seen up to the lowest (G13).
-const MAX_AHEAD: usize = 4_096;
+/// Incarnation of messages without our stamp (from peers that speak only the XEP's text): numbered by each instance for
+/// itself, known by their stanza-id alone, never synchronised.
+pub(crate) const UNSTAMPED: u64 = 0;
 /// How many messages stay whatever their age: what clients usually ask for when they join.
 const KEPT_HOWEVER_OLD: usize = 100;
-/// How many incarnations of one origin are remembered; the oldest go first (G13).
-const MAX_INCARNATIONS: usize = 8;
+/// How many incarnations of one origin are remembered; what was missed of older ones is given up (G13).
+const MAX_INCARNATIONS: usize = 64;
+/// How many holes in the numbers of one incarnation are remembered; the lowest are given up first (G13).
+const MAX_HOLES: usize = 32;
 
-impl Seen {
-    fn contains(&self, seq: u64) -> bool {
-        seq <= self.contiguous || self.ahead.contains(&seq)
-    }
-
-    fn insert(&mut self, seq: u64) {
-        if seq > self.contiguous {
-            self.ahead.insert(seq);
-        }
-        while self.ahead.remove(&(self.contiguous + 1)) {
-            self.contiguous += 1;
-        }
-        if self.ahead.len() > MAX_AHEAD
-            && let Some(lowest) = self.ahead.first().copied()
-        {
-            self.contiguous = lowest - 1;
-            while self.ahead.remove(&(self.contiguous + 1)) {
-                self.contiguous += 1;
-            }
-        }
-    }
+/// What is known of one origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Origin {
+    lives: BTreeMap<u64, Numbers>,
+    /// Incarnations before this one are done with.
+    since: u64,
 }
 
 /// The messages of one room and what has been seen of every origin.
@@ -81,9 +77,11 @@ impl Seen {
 pub(crate) struct Log {
     entries: BTreeMap<EventKey, Entry>,
     by_id: BTreeMap<String, EventKey>,
-    seen: BTreeMap<BareJid, BTreeMap<u64, Seen>>,
+    seen: BTreeMap<BareJid, Origin>,
     /// Characters of payload held.
     bytes: usize,
+    /// How many entries the host's stored log has.
+    stored: usize,
 }
 
 /// What a log may hold.
@@ -95,24 +93,52 @@ pub(crate) struct Retention {
     pub(crate) max_bytes: usize,
 }
 
+/// What one page of an answer may hold, and which events it is about.
+pub(crate) struct Page<'a> {
+    /// Whether events of this origin are told, received at this time.
+    pub(crate) is_told: &'a dyn Fn(&BareJid, u64) -> bool,
+    pub(crate) max_events: usize,
+    pub(crate) max_bytes: usize,
+    /// About what an event costs besides its payload.
+    pub(crate) overhead: usize,
+}
+
 impl Log {
-    /// Whether this event was taken before (G4).
+    /// Whether this event was taken before, or given up (G4).
     pub(crate) fn has_seen(&self, origin: &BareJid, incarnation: u64, seq: u64) -> bool {
-        self.seen
-            .get(origin)
-            .and_then(|incarnations| incarnations.get(&incarnation))
-            .is_some_and(|seen| seen.contains(seq))
+        self.seen.get(origin).is_some_and(|origin| {
+            incarnation != UNSTAMPED && incarnation < origin.since
+                || origin
+                    .lives
+                    .get(&incarnation)
+                    .is_some_and(|numbers| numbers.contains(seq))
+        })
+    }
+
+    /// Whether it follows what was taken before without a hole (G4: each sender's messages in order).
+    pub(crate) fn is_next(&self, origin: &BareJid, incarnation: u64, seq: u64) -> bool {
+        seq == 1 || self.has_seen(origin, incarnation, seq - 1)
     }
 
     /// The next unused number of `origin` in `incarnation`.
     pub(crate) fn next_seq(&self, origin: &BareJid, incarnation: u64) -> u64 {
-        let seen = self
-            .seen
-            .get(origin)
-            .and_then(|incarnations| incarnations.get(&incarnation));
-        seen.map_or(1, |seen| {
-            seen.ahead.last().copied().unwrap_or(0).max(seen.contiguous) + 1
-        })
+        let origin = self.seen.get(origin);
+        let numbers = origin.and_then(|origin| origin.lives.get(&incarnation));
+        numbers.and_then(Numbers::last).unwrap_or(0) + 1
+    }
+
+    /// The latest event of `origin`: its last incarnation that has any, and the number.
+    pub(crate) fn latest(&self, origin: &BareJid) -> Option<(u64, u64)> {
+        let lives = &self.seen.get(origin)?.lives;
+        let stamped = |(incarnation, numbers): (&u64, &Numbers)| {
+            Some((*incarnation, numbers.last()?)).filter(|(incarnation, _)| *incarnation != UNSTAMPED)
+        };
+        lives.iter().rev().find_map(stamped)
+    }
+
+    /// Whether anything of this origin has ever been seen.
+    pub(crate) fn knows(&self, origin: &BareJid) -> bool {
+        self.seen.contains_key(origin)
     }
 
     /// Whether a message with this stanza-id is held.
@@ -125,26 +151,81 @@ impl Log {
         self.by_id.get(id).and_then(|key| self.entries.get(key))
     }
 
-    /// Adds an entry. Returns `false`, and changes nothing, for an event or a stanza-id that is known.
+    /// Adds an entry. Returns `false` for an event or a stanza-id that is known.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
-        let EventKey {
-            origin,
-            incarnation,
-            seq,
-            ..
-        } = &entry.key;
-        if self.has_seen(origin, *incarnation, *seq) || self.by_id.contains_key(&entry.id) {
+        let key = &entry.key;
+        if self.has_seen(&key.origin, key.incarnation, key.seq) {
             return false;
         }
-        let incarnations = self.seen.entry(origin.clone()).or_default();
-        incarnations.entry(*incarnation).or_default().insert(*seq);
-        if incarnations.len() > MAX_INCARNATIONS {
-            incarnations.pop_first();
+        self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
+        if self.by_id.contains_key(&entry.id) {
+            return false;
         }
+        self.stored += 1;
+        self.hold(entry);
+        true
+    }
+
+    /// Takes back an entry of the stored log after a restart.
+    pub(crate) fn load(&mut self, entry: Entry) {
+        let key = &entry.key;
+        self.stored += 1;
+        self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
+        if !self.entries.contains_key(key) && !self.by_id.contains_key(&entry.id) {
+            self.hold(entry);
+        }
+    }
+
+    /// Only what has been seen stays: the entries are in the stored log.
+    pub(crate) fn forget_entries(&mut self) {
+        self.entries.clear();
+        self.by_id.clear();
+        (self.bytes, self.stored) = (0, 0);
+    }
+
+    fn hold(&mut self, entry: Entry) {
         self.bytes += entry.payload.len();
         self.by_id.insert(entry.id.clone(), entry.key.clone());
         self.entries.insert(entry.key.clone(), entry);
-        true
+    }
+
+    /// Counts these numbers as seen. Returns how many of them were not.
+    pub(crate) fn mark(&mut self, origin: &BareJid, incarnation: u64, numbers: &Numbers) -> u64 {
+        let known = self.seen.entry(origin.clone()).or_default();
+        if numbers.ranges().is_empty() || incarnation != UNSTAMPED && incarnation < known.since {
+            return 0;
+        }
+        let held = known.lives.entry(incarnation).or_default();
+        let before = held.count();
+        held.merge(numbers);
+        let added = held.count() - before + held.limit(MAX_HOLES);
+        while known.lives.len() > MAX_INCARNATIONS {
+            let oldest = known
+                .lives
+                .keys()
+                .copied()
+                .find(|incarnation| *incarnation != UNSTAMPED);
+            let Some(oldest) = oldest else { break };
+            known.lives.remove(&oldest);
+            known.since = known.since.max(oldest + 1);
+        }
+        added
+    }
+
+    /// How many of these numbers have not been seen.
+    pub(crate) fn missing(&self, origin: &BareJid, incarnation: u64, numbers: &Numbers) -> u64 {
+        let Some(known) = self.seen.get(origin) else {
+            return numbers.count();
+        };
+        if incarnation < known.since {
+            return 0;
+        }
+        let Some(held) = known.lives.get(&incarnation) else {
+            return numbers.count();
+        };
+        let mut all = held.clone();
+        all.merge(numbers);
+        all.count() - held.count()
     }
 
     /// Drops what exceeds the retention limits, oldest first. What was seen stays known. A room in which little is
@@ -162,9 +243,104 @@ impl Log {
         }
     }
 
+    /// How many entries the stored log should be cut down to, if it has grown well beyond what is held. The answer counts
+    /// as done.
+    pub(crate) fn take_excess(&mut self) -> Option<usize> {
+        let held = self.entries.len();
+        if self.stored <= held + held / 10 + KEPT_HOWEVER_OLD {
+            return None;
+        }
+        self.stored = held;
+        Some(held)
+    }
+
     /// Every message held, oldest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// What has been seen of every origin that passes, with the lowest number still held if `is_answer`.
+    pub(crate) fn vector(&self, passes: impl Fn(&BareJid) -> bool, is_answer: bool) -> Vec<SeenNumbers> {
+        let mut first: BTreeMap<(&BareJid, u64), u64> = BTreeMap::new();
+        for key in self.entries.keys().filter(|_| is_answer) {
+            let lowest = first.entry((&key.origin, key.incarnation)).or_insert(key.seq);
+            *lowest = (*lowest).min(key.seq);
+        }
+        let mut seen = Vec::new();
+        for (origin, known) in self.seen.iter().filter(|(origin, _)| passes(origin)) {
+            for (incarnation, numbers) in known.lives.iter().filter(|(life, _)| **life != UNSTAMPED) {
+                seen.push(SeenNumbers {
+                    origin: origin.clone(),
+                    incarnation: *incarnation,
+                    numbers: numbers.clone(),
+                    first: first.get(&(origin, *incarnation)).copied(),
+                });
+            }
+        }
+        seen
+    }
+
+    /// Everything that has been seen, for the snapshot.
+    pub(crate) fn all_seen(&self) -> impl Iterator<Item = (&BareJid, u64, &Numbers)> {
+        self.seen.iter().flat_map(|(origin, known)| {
+            let lives = known.lives.iter();
+            lives.map(move |(incarnation, numbers)| (origin, *incarnation, numbers))
+        })
+    }
+
+    /// A hash over what has been seen of third origins: the same on two instances that have the same of them.
+    pub(crate) fn hash_but(&self, a: &BareJid, b: &BareJid) -> Option<String> {
+        let third = self.vector(|origin| origin != a && origin != b, false);
+        if third.is_empty() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        for seen in third {
+            hash.update(format!("{} {} {}\n", seen.origin, seen.incarnation, seen.numbers));
+        }
+        let digest = hash.finalize();
+        Some(crate::ids::hex(digest.get(..8).unwrap_or_default()))
+    }
+
+    /// Events held here that somebody who has seen `seen` lacks, in the order of the log, and whether there are more.
+    pub(crate) fn lacking(&self, seen: &[SeenNumbers], page: &Page<'_>) -> (Vec<SyncEvent>, bool) {
+        let mut known: BTreeMap<&BareJid, BTreeMap<u64, &Numbers>> = BTreeMap::new();
+        for entry in seen {
+            known
+                .entry(&entry.origin)
+                .or_default()
+                .insert(entry.incarnation, &entry.numbers);
+        }
+        let has = |key: &EventKey| {
+            known.get(&key.origin).is_some_and(|lives| {
+                // Who remembers as many lives as it may is done with those before.
+                let is_done = lives.len() >= MAX_INCARNATIONS
+                    && lives
+                        .keys()
+                        .next()
+                        .is_some_and(|oldest| key.incarnation < *oldest);
+                let numbers = lives.get(&key.incarnation);
+                is_done || numbers.is_some_and(|numbers| numbers.contains(key.seq))
+            })
+        };
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        for (key, entry) in &self.entries {
+            if key.incarnation == UNSTAMPED || !(page.is_told)(&key.origin, entry.received_ms) || has(key) {
+                continue;
+            }
+            bytes += entry.payload.len() + page.overhead;
+            if events.len() >= page.max_events || !events.is_empty() && bytes > page.max_bytes {
+                return (events, true);
+            }
+            events.push(SyncEvent {
+                event: entry.stamp(),
+                nick: entry.nick.clone(),
+                message_id: entry.message_id.clone(),
+                occupant_id: entry.occupant_id.clone(),
+                payload: entry.payload.to_string(),
+            });
+        }
+        (events, false)
     }
 
     /// The newest messages that a history request of XEP-0045 section 7.2.13 asks for, oldest first.
@@ -214,6 +390,7 @@ mod tests {
             message_id: None,
             occupant_id: None,
             payload: "<body>x</body>".into(),
+            received_ms: 0,
         }
     }
 
@@ -304,12 +481,101 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_a_hole_are_bounded() {
-        let mut seen = Seen::default();
-        for seq in (2..).step_by(2).take(2 * MAX_AHEAD) {
-            seen.insert(seq);
+    fn holes_are_bounded_and_the_lowest_are_given_up() {
+        let mut log = Log::default();
+        for seq in (2..).step_by(2).take(2 * MAX_HOLES) {
+            log.insert(entry("a@x", 1, seq, seq));
         }
-        assert!(seen.ahead.len() <= MAX_AHEAD);
-        assert!(seen.contains(2) && seen.contains(4));
+        let jid = BareJid::new("a@x").unwrap();
+        assert!(log.vector(|_| true, false)[0].numbers.ranges().len() <= MAX_HOLES);
+        assert!(log.has_seen(&jid, 1, 1) && !log.has_seen(&jid, 1, 4 * MAX_HOLES as u64 - 1));
+    }
+
+    #[test]
+    fn lives_are_bounded_and_the_oldest_are_done_with() {
+        let mut log = Log::default();
+        let jid = BareJid::new("a@x").unwrap();
+        for life in 1..=2 * MAX_INCARNATIONS as u64 {
+            assert!(log.insert(entry("a@x", life, 1, life)));
+        }
+        assert_eq!(log.vector(|_| true, false).len(), MAX_INCARNATIONS);
+        assert!(
+            log.has_seen(&jid, 1, 77),
+            "a number of a life long ago is nothing new"
+        );
+        assert!(!log.insert(entry("a@x", 1, 2, 1)));
+        let nothing_missing = log.lacking(&log.vector(|_| true, false), &page()).0;
+        assert!(nothing_missing.is_empty());
+    }
+
+    fn page() -> Page<'static> {
+        Page {
+            is_told: &|_, _| true,
+            max_events: 4,
+            max_bytes: usize::MAX,
+            overhead: 0,
+        }
+    }
+
+    #[test]
+    fn what_somebody_lacks_comes_in_pages_in_the_order_of_the_log() {
+        let (mut all, mut some) = (Log::default(), Log::default());
+        for seq in 1..=5 {
+            all.insert(entry("a@x", 1, seq, seq * 10));
+            all.insert(entry("b@x", 7, seq, seq * 10 + 5));
+        }
+        some.insert(entry("b@x", 7, 1, 15));
+        some.insert(entry("b@x", 7, 3, 35));
+        let mut walls = Vec::new();
+        loop {
+            let (events, more) = all.lacking(&some.vector(|_| true, false), &page());
+            assert!(events.len() <= 4);
+            for event in events {
+                walls.push(event.event.at.wall_ms);
+                let origin = event.event.origin.unwrap();
+                assert!(some.insert(entry(
+                    origin.as_str(),
+                    event.event.incarnation,
+                    event.event.seq,
+                    event.event.at.wall_ms
+                )));
+            }
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(walls, [10, 20, 25, 30, 40, 45, 50, 55]);
+        assert!(
+            all.iter()
+                .map(|entry| &entry.key)
+                .eq(some.iter().map(|entry| &entry.key))
+        );
+    }
+
+    #[test]
+    fn the_hash_of_third_origins_is_the_same_for_the_same_numbers() {
+        let (a, b) = (BareJid::new("a@x").unwrap(), BareJid::new("b@x").unwrap());
+        let (mut one, mut two) = (Log::default(), Log::default());
+        one.insert(entry("a@x", 1, 1, 1));
+        assert_eq!(one.hash_but(&a, &b), None);
+        one.insert(entry("c@x", 1, 1, 2));
+        two.insert(entry("c@x", 1, 1, 2));
+        assert_eq!(one.hash_but(&a, &b), two.hash_but(&b, &a));
+        two.insert(entry("c@x", 1, 2, 3));
+        assert_ne!(one.hash_but(&a, &b), two.hash_but(&b, &a));
+    }
+
+    #[test]
+    fn the_stored_log_is_cut_down_when_it_has_grown_well_beyond_what_is_held() {
+        let mut log = Log::default();
+        let mut cut = None;
+        for seq in 1..=500 {
+            log.insert(entry("a@x", 1, seq, seq));
+            log.trim(limit(0, 200, usize::MAX));
+            if let Some(keep) = log.take_excess() {
+                cut.get_or_insert((seq, keep));
+            }
+        }
+        assert_eq!(cut, Some((321, 200)));
     }
 }

@@ -49,6 +49,11 @@ impl Engine {
                 self.peerhost_told(now, asker, peerhost)?;
                 Response::Empty
             }
+            Request::Digest(digest) => {
+                self.between_services(asker, target)?;
+                self.saw_ours(now, &service);
+                Response::Digest(self.digest_told(now, &service, &digest))
+            }
             request => match self.room_request(now, asker, target, request, from, to, id)? {
                 Some(response) => response,
                 None => return Ok(Verdict::Done), // the host answers
@@ -113,7 +118,7 @@ impl Engine {
         match request {
             Request::Config(config) => {
                 source_only(is_source)?;
-                self.apply_config(now, target, asker, config);
+                self.config_pushed(now, target, asker, config);
             }
             Request::Roster(roster) => {
                 if !room.ready {
@@ -123,7 +128,7 @@ impl Engine {
                     ));
                 }
                 if let Some(roster) = self.collect_roster(target, asker, roster)? {
-                    self.apply_roster(now, target, asker, &roster);
+                    self.roster_pushed(now, target, asker, &roster);
                 }
             }
             Request::RosterQuery => {
@@ -135,6 +140,15 @@ impl Engine {
                     self.history_asked(now, target, asker, &history),
                 )));
             }
+            Request::Sync(sync) => {
+                if !room.ready {
+                    return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
+                }
+                self.saw_ours(now, &service_of(asker));
+                self.stop_waiting(target, asker);
+                let answer = self.sync_asked(now, target, asker, &sync);
+                return Ok(Some(Response::Sync(Box::new(answer))));
+            }
             Request::Act(act) => {
                 if !room.is_source() && !matches!(act.kind, ActKind::Role { .. }) {
                     return Err(refuse(
@@ -143,6 +157,13 @@ impl Engine {
                     ));
                 }
                 let actor = self.actor_of(target, asker, &act)?;
+                if !self.is_wanted(target, &act.kind)? {
+                    return Ok(Some(Response::Empty));
+                }
+                if let ActKind::Subject { text, .. } = &act.kind {
+                    self.subject_offered(target, asker, &act, text)?;
+                    return Ok(Some(Response::Empty));
+                }
                 self.learn_actor(target, asker, &act);
                 self.actions.push_back(Action::PerformAct {
                     room: target.clone(),
@@ -176,11 +197,34 @@ impl Engine {
                 }
                 self.shadow_left(now, target, asker);
             }
-            Request::Replicate(_) | Request::Peerhost(_) | Request::DiscoInfo => {
+            Request::Replicate(_) | Request::Peerhost(_) | Request::Digest(_) | Request::DiscoInfo => {
                 return Err(refuse(Condition::BadRequest, "This is asked of the service"));
             }
         }
         Ok(Some(Response::Empty))
+    }
+
+    /// Somebody at a shadow set the subject while we could not be reached.
+    fn subject_offered(
+        &mut self,
+        jid: &BareJid,
+        asker: &BareJid,
+        act: &Act,
+        text: &str,
+    ) -> Result<(), Error> {
+        let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
+        if !self.may_set_subject(room, asker, act.actor_nick.as_deref(), act.actor_jid.as_ref()) {
+            return Err(refuse(
+                Condition::Forbidden,
+                "This occupant may not change the subject",
+            ));
+        }
+        self.actions.push_back(Action::ApplySubject {
+            room: jid.clone(),
+            nick: act.actor_nick.clone(),
+            text: text.to_owned(),
+        });
+        Ok(())
     }
 
     /// The source took this shadow away: it is no longer ours to keep. If the room goes on as an ordinary one,

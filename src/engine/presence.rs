@@ -1,16 +1,18 @@
 //! Occupants of other instances: what their homes tell us, who keeps a nick, who is shown.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::address::{BareJid, Jid, resourcepart};
 
 use super::clock::Now;
 use super::input::PeerPresence;
-use super::link::service_of;
+use super::link::{Caps, service_of};
+use super::offers::{OfferKey, Value};
 use super::room::{Remote, Room, Stage};
-use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse};
+use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
-use crate::wire::{Affiliation, Condition, Role, Roster, limits};
+use crate::wire::{Affiliation, Condition, Listed, Role, Roster, limits};
 
 /// Status code of a change of nick (XEP-0045 section 7.6).
 const NICK_CHANGED: u16 = 303;
@@ -25,8 +27,10 @@ struct Announced<'a> {
     role: Role,
     occupant_id: Option<&'a str>,
     serial: Option<u64>,
-    /// The presence's children; absent: the host has them at hand.
-    payload: Option<String>,
+    /// The presence's children.
+    payload: &'a str,
+    /// Whether the host has just handed them in.
+    is_at_hand: bool,
 }
 
 impl Engine {
@@ -45,7 +49,7 @@ impl Engine {
         {
             return Err(refuse(Condition::BadRequest, "The reason is too long"));
         }
-        if presence.size > self.config.max_stanza_size.min(limits::MAX_PRESENCE_BYTES) {
+        if presence.payload.len() > self.config.max_stanza_size.min(limits::MAX_PRESENCE_BYTES) {
             return Err(refuse(
                 Condition::PolicyViolation,
                 "The presence is larger than this room takes",
@@ -57,6 +61,9 @@ impl Engine {
         if presence.serial.is_some() {
             self.saw_ours(now, &service_of(&home));
         }
+        if !self.is_next_presence(now, &jid, &home, presence.version) {
+            return Ok(Verdict::Done);
+        }
         if presence.available {
             let announced = Announced {
                 nick,
@@ -65,14 +72,45 @@ impl Engine {
                 role: presence.role,
                 occupant_id: presence.occupant_id,
                 serial: presence.serial,
-                payload: None,
+                payload: presence.payload,
+                is_at_hand: true,
             };
             self.announce(now, &jid, &home, announced)?;
             self.reveal_jids(now, &jid);
         } else {
             self.depart(&jid, &home, nick, Some(presence));
         }
+        let instance = self
+            .rooms
+            .get_mut(&jid)
+            .and_then(|room| room.instances.get_mut(&home));
+        if let Some(instance) = instance
+            && presence.version.is_some()
+        {
+            instance.roster_version = presence.version;
+        }
         Ok(Verdict::Done)
+    }
+
+    /// Whether a presence is the next change of its home's roster. One that is old is no news; if some are missing, they
+    /// are pulled, and this one with them.
+    fn is_next_presence(&mut self, now: Now, jid: &BareJid, home: &BareJid, version: Option<u64>) -> bool {
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(home));
+        let (Some(instance), Some(version)) = (instance, version) else {
+            return true;
+        };
+        match instance.roster_version {
+            Some(held) if version <= held => false,
+            Some(held) if version == held + 1 => true,
+            _ => {
+                instance.is_synced = false;
+                self.want_sync(now, jid, home);
+                false
+            }
+        }
     }
 
     /// A stanza for a distributed room from somebody who is no instance of it: services we peer with are refused,
@@ -117,7 +155,53 @@ impl Engine {
         Ok(Some(Roster { items, ..roster }))
     }
 
-    /// Takes in a roster: changes only what differs (G6).
+    /// A roster that its home sent by itself. An old one is no news, and if something is missing before it, that is pulled.
+    pub(super) fn roster_pushed(&mut self, now: Now, jid: &BareJid, home: &BareJid, roster: &Roster) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let (from_source, held) = (room.is_from_source(home), room.settings.version);
+        let Some(instance) = room.instances.get_mut(home) else {
+            return;
+        };
+        if let Some(extra) = &roster.extra {
+            if extra.occupants && instance.roster_version.is_some_and(|held| extra.version < held) {
+                return;
+            }
+            if let Some(version) = extra
+                .settings
+                .filter(|_| from_source && !extra.occupants && !extra.affiliations)
+            {
+                if version <= held {
+                    return;
+                }
+                if version > held + 1 {
+                    self.want_sync(now, jid, home);
+                    return;
+                }
+            }
+        }
+        self.apply_roster(now, jid, home, roster);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        if let Some(extra) = &roster.extra {
+            let is_whole = extra.affiliations && extra.settings == Some(room.settings.form_version);
+            let is_part = !extra.affiliations && !extra.occupants;
+            if from_source && (is_whole || is_part) {
+                room.settings.version = extra.settings.unwrap_or(room.settings.version);
+                self.unsaved.insert(jid.clone());
+            }
+            if extra.occupants
+                && let Some(instance) = room.instances.get_mut(home)
+            {
+                instance.roster_version = Some(extra.version);
+            }
+        }
+        self.after_roster(now, jid, home);
+    }
+
+    /// Takes in a roster, or what is different in it: changes only what differs (G6).
     pub(super) fn apply_roster(&mut self, now: Now, jid: &BareJid, home: &BareJid, roster: &Roster) {
         let Some(room) = self
             .rooms
@@ -136,6 +220,10 @@ impl Engine {
         let mut present = BTreeSet::new();
         for item in &roster.items {
             let Some(nick) = &item.nick else { continue };
+            if item.role == Some(Role::None) {
+                self.depart(jid, home, nick, None);
+                continue;
+            }
             present.insert(nick.clone());
             let extra = item.occupant.as_ref();
             let announced = Announced {
@@ -145,7 +233,8 @@ impl Engine {
                 role: item.role.unwrap_or(default_role(item.affiliation)),
                 occupant_id: extra.and_then(|extra| extra.occupant_id.as_deref()),
                 serial: extra.map(|extra| extra.serial),
-                payload: Some(extra.map_or_else(String::new, |extra| extra.payload.clone())),
+                payload: extra.map_or("", |extra| extra.payload.as_str()),
+                is_at_hand: false,
             };
             // One occupant that cannot be taken (a limit) does not spoil the rest.
             let _ = self.announce(now, jid, home, announced);
@@ -165,7 +254,6 @@ impl Engine {
             }
         }
         self.reveal_jids(now, jid);
-        self.after_roster(now, jid, home);
     }
 
     fn apply_affiliations(&mut self, jid: &BareJid, roster: &Roster) {
@@ -182,37 +270,52 @@ impl Engine {
                 continue;
             };
             listed.insert(user.clone());
-            if room.set_affiliation(&user, item.affiliation, item.reserved_nick.as_deref()) {
-                changed.push((user, item.affiliation, Some(item)));
-            }
+            let entry = Listed {
+                affiliation: item.affiliation,
+                nick: item.reserved_nick.clone(),
+            };
+            changed.push((user, entry, Some(item)));
         }
         if roster.affiliations_complete() {
-            let gone: Vec<BareJid> = room
-                .settings
-                .affiliations
-                .keys()
-                .filter(|user| !listed.contains(*user))
-                .cloned()
-                .collect();
-            for user in gone {
-                room.settings.affiliations.remove(&user);
-                changed.push((user, Affiliation::None, None));
+            let offered = room.offers.keys().filter_map(|key| match key {
+                OfferKey::Affiliation(user) => Some(user),
+                _ => None,
+            });
+            let known = room.settings.affiliations.keys().chain(offered);
+            let gone = known.filter(|user| !listed.contains(*user));
+            changed.extend(gone.map(|user| (user.clone(), Listed::default(), None)));
+        }
+        for (user, entry, item) in changed {
+            let key = OfferKey::Affiliation(user.clone());
+            let was = self.rooms.get(jid).map(|room| room.listed(&user));
+            let is_new = was.as_ref() != Some(&entry);
+            if self.source_says(jid, &key, &Value::Listed(entry.clone())) && is_new {
+                let reason = item.and_then(|item| item.reason.clone());
+                let actor = item.and_then(|item| item.actor.clone());
+                self.show_affiliation(jid, &user, &entry, reason, actor);
+                self.unsaved.insert(jid.clone());
             }
         }
-        if !changed.is_empty() {
-            self.unsaved.insert(jid.clone());
-        }
-        for (user, affiliation, item) in changed {
-            self.actions.push_back(Action::ApplyAffiliation {
-                room: jid.clone(),
-                jid: user.clone(),
-                affiliation,
-                reserved_nick: item.and_then(|item| item.reserved_nick.clone()),
-                reason: item.and_then(|item| item.reason.clone()),
-                actor: item.and_then(|item| item.actor.clone()),
-            });
-            self.follow_affiliation(jid, &user);
-        }
+    }
+
+    /// An entry of the list is in force: the host shows it, and the occupants it is about have it.
+    pub(super) fn show_affiliation(
+        &mut self,
+        jid: &BareJid,
+        user: &BareJid,
+        entry: &Listed,
+        reason: Option<String>,
+        actor: Option<String>,
+    ) {
+        self.actions.push_back(Action::ApplyAffiliation {
+            room: jid.clone(),
+            jid: user.clone(),
+            affiliation: entry.affiliation,
+            reserved_nick: entry.nick.clone(),
+            reason,
+            actor,
+        });
+        self.follow_affiliation(jid, user);
     }
 
     /// Occupants of other instances whose real JID is known here have the affiliation of the list at once, as mod_muc
@@ -232,7 +335,7 @@ impl Engine {
                 let is_it = remote.jid.as_ref().is_some_and(|named| named.to_bare() == *user);
                 if is_it && remote.affiliation != affiliation {
                     remote.affiliation = affiliation;
-                    if !remote.hidden && remote.claimed == affiliation {
+                    if !remote.hidden && !instance.is_out && remote.claimed == affiliation {
                         changed.push((home.clone(), nick.clone(), remote.clone()));
                     }
                 }
@@ -251,13 +354,16 @@ impl Engine {
         let Some(instance) = room.instances.get(home) else {
             return;
         };
-        let has_history = room.is_from_source(home) || self.speaks_ours(home);
-        let asks_history = has_history && !room.is_source() && !instance.was_asked;
+        let is_plain = self.caps(&service_of(home)) == Caps::Xep;
+        let asks_history = is_plain && room.is_from_source(home) && !instance.was_asked;
+        let is_behind = !instance.is_synced;
         if instance.needs_roster {
             self.send_roster(now, jid, home);
         }
         if asks_history {
             self.ask_history(now, jid, home);
+        } else if is_behind {
+            self.want_sync(now, jid, home);
         }
     }
 
@@ -307,10 +413,15 @@ impl Engine {
                 .map(str::to_owned),
             // Who knows only the XEP's text cannot rename anybody: its occupants come first, everywhere.
             serial: new.serial.unwrap_or(0),
+            payload: Arc::from(new.payload),
             hidden: false,
             rename_by: old.map_or(0, |old| old.rename_by),
         };
-        self.settle_clash(now, jid, home, new.nick, &mut remote);
+        // Who is not shown while the link is down takes no nick from anybody.
+        if !instance.is_out {
+            self.settle_clash(now, jid, home, new.nick, &mut remote);
+        }
+        let how = self.config.split_presence;
         let Some(room) = self.rooms.get_mut(jid) else {
             return Err(Error::UnknownRoom);
         };
@@ -318,11 +429,14 @@ impl Engine {
             return Err(Error::UnknownRoom);
         };
         let was = instance.occupants.insert(new.nick.to_owned(), remote.clone());
-        let is_unchanged = was.as_ref() == Some(&remote) && new.payload.as_deref() == Some("");
-        if remote.hidden && was.is_some_and(|was| !was.hidden) {
-            self.hide_quietly(jid, home, new.nick);
-        } else if !remote.hidden && !is_unchanged {
-            let occupant = shown(room, home, new.nick, &remote, new.payload);
+        let was_shown = was.as_ref().is_some_and(|was| instance.shows(was));
+        let is_shown = instance.shows(&remote);
+        if was_shown && !is_shown {
+            self.actions.push_back(hidden(jid, home, new.nick));
+        } else if is_shown && was.as_ref() != Some(&remote) {
+            let is_at_hand = new.is_at_hand && !instance.is_cut;
+            let payload = (!is_at_hand).then(|| split::payload_of(instance, home, &remote, how));
+            let occupant = shown(room, home, new.nick, &remote, payload);
             self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
         }
         self.unhide(jid, new.nick);
@@ -340,7 +454,7 @@ impl Engine {
         let Some(remote) = instance.occupants.remove(nick) else {
             return;
         };
-        if remote.hidden {
+        if remote.hidden || instance.is_out {
             return;
         }
         // A change of nick names the new one; a code that is not about leaving would mislead clients.
@@ -363,18 +477,18 @@ impl Engine {
 
     /// A stanza bounced. That says something of the link, nothing of occupants (G8).
     pub(super) fn peer_error(&mut self, now: Now, from: &Jid, error: &crate::wire::StanzaError) -> Verdict {
-        let instance = from.to_bare();
-        let service = service_of(&instance);
+        let peer = from.to_bare();
+        let service = service_of(&peer);
         let rooms = self
             .rooms
             .values()
-            .filter(|room| room.instances.contains_key(&instance));
+            .filter(|room| room.instances.contains_key(&peer));
         let jids: Vec<BareJid> = rooms.map(|room| room.jid.clone()).collect();
         if jids.is_empty() {
             return Verdict::Continue;
         }
         if Self::is_link_error(error) {
-            self.link_failed(now, &service);
+            self.link_failed(now, &service, false);
         } else if matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden) {
             // It does not know what we think it knows: bring it up again.
             for jid in jids {
@@ -382,13 +496,12 @@ impl Engine {
                     continue;
                 };
                 let is_source = room.is_source();
-                let Some(instance) = room.instances.get_mut(&instance) else {
+                let Some(instance) = room.instances.get_mut(&peer) else {
                     continue;
                 };
                 if instance.stage == Stage::Active && instance.retry_at.is_none() {
                     if is_source && error.condition == Condition::ItemNotFound {
-                        instance.stage = Stage::Wanted;
-                        self.advance(now, &jid, &service);
+                        self.lost_there(now, &jid, &peer);
                     } else {
                         instance.retry_at = Some(now.mono_ms + super::replication::ROSTER_RETRY_MS);
                     }
@@ -396,6 +509,19 @@ impl Engine {
             }
         }
         Verdict::Done
+    }
+}
+
+/// Takes an occupant out of sight, without a word about why.
+pub(super) fn hidden(jid: &BareJid, home: &BareJid, nick: &str) -> Action {
+    Action::HideOccupant {
+        room: jid.clone(),
+        home: home.clone(),
+        nick: nick.to_owned(),
+        codes: Vec::new(),
+        new_nick: None,
+        actor: None,
+        reason: None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::request::Pending;
 use super::room::{Instance, Room, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, SettingsExtra, StanzaError};
+use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, StanzaError};
 
 /// Delay before a roster that could not be taken is sent again; doubled each time.
 pub(super) const ROSTER_RETRY_MS: u64 = 1_000;
@@ -42,6 +42,7 @@ impl Engine {
             room.instances.insert(instance, wanted);
             self.unsaved.insert(jid.clone());
         }
+        self.keep_in_touch(now, service);
         match self.caps(service) {
             _ if self.is_link_waiting(service) => {}
             Caps::Unknown => self.learn_caps(now, service),
@@ -66,6 +67,11 @@ impl Engine {
         };
         let peer = peer.clone();
         if is_source {
+            // An earlier room of this name has to end there first.
+            let is_ending = |ending: &super::Ending| ending.untold.contains(&peer);
+            if self.endings.get(jid).is_some_and(is_ending) {
+                return;
+            }
             instance.stage = Stage::Replicating;
             let request = Request::Replicate(Replicate { id, source });
             let pending = Pending::Replicate {
@@ -80,16 +86,11 @@ impl Engine {
                 return;
             }
             instance.stage = Stage::Active;
-            self.send_roster(now, jid, &peer);
             if speaks_ours {
-                self.request(
-                    now,
-                    jid.clone(),
-                    peer.clone(),
-                    Request::RosterQuery,
-                    Pending::Nothing,
-                );
+                self.want_sync(now, jid, &peer);
+                return;
             }
+            self.send_roster(now, jid, &peer);
             if source.as_ref() == Some(&peer) && self.rooms.get(jid).is_some_and(|room| room.ready) {
                 self.ask_history(now, jid, &peer);
             }
@@ -166,6 +167,13 @@ impl Engine {
         if is_source && instance.stage < Stage::Rostering {
             return;
         }
+        if error.as_ref().is_some_and(Self::is_link_error) {
+            // Its version is compared when the link is up.
+            if is_source && instance.stage == Stage::Rostering {
+                instance.stage = Stage::Wanted;
+            }
+            return;
+        }
         if error.is_some() {
             // The peer may not know us yet, as it is told of us by the source: try again shortly.
             if instance.retries < ROSTER_RETRIES {
@@ -178,6 +186,7 @@ impl Engine {
         if is_source && instance.stage == Stage::Rostering {
             instance.stage = Stage::Active;
             self.replicated(now, jid, peer);
+            self.want_sync(now, jid, peer);
         }
     }
 
@@ -185,12 +194,7 @@ impl Engine {
     pub(super) fn send_config(&mut self, now: Now, jid: &BareJid, peer: &BareJid, first: bool) {
         let is_full = self.speaks_ours(peer);
         let Some(room) = self.rooms.get(jid) else { return };
-        let settings = is_full.then(|| SettingsExtra {
-            term: room.settings.term,
-            version: room.settings.version,
-            salt: room.settings.salt.clone(),
-            subject: room.settings.subject.clone(),
-        });
+        let settings = is_full.then(|| room.settings_extra());
         let request = Request::Config(ConfigPush {
             form: room.settings.form.clone(),
             settings,
@@ -217,6 +221,7 @@ impl Engine {
                 to,
                 nick: subject.nick,
                 text: subject.text,
+                version: None,
             });
         }
     }
@@ -266,7 +271,8 @@ impl Engine {
                 "This service holds as many shadows as it may",
             ));
         }
-        let mut room = Room::new(jid.clone(), replicate.id, firsthost.clone(), None);
+        let incarnation = now.wall_ms.max(1);
+        let mut room = Room::new(jid.clone(), replicate.id, firsthost.clone(), None, incarnation);
         if let Some(source) = replicate.source {
             room.instances
                 .insert(source.clone(), Instance::new(Stage::Active));
@@ -275,6 +281,7 @@ impl Engine {
         self.rooms.insert(jid.clone(), room);
         self.unsaved.insert(jid);
         self.learn_caps(now, firsthost);
+        self.keep_in_touch(now, firsthost);
         Ok(())
     }
 

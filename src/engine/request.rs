@@ -4,6 +4,7 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::link::service_of;
+use super::offers::OfferKey;
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError};
 
@@ -30,6 +31,14 @@ pub(crate) enum Pending {
     History { room: BareJid, instance: BareJid },
     /// Something a user of ours wants done elsewhere.
     Act { room: BareJid, token: u64 },
+    /// What is missing here.
+    Sync { room: BareJid, instance: BareJid },
+    /// A heartbeat.
+    Digest(BareJid),
+    /// A change made here while the source was out of reach.
+    Offer { room: BareJid, key: OfferKey },
+    /// A shadow is told that its room has ended, or the source that its shadow has.
+    Ending { room: BareJid, instance: BareJid },
     /// Nothing depends on the answer.
     Nothing,
 }
@@ -39,7 +48,10 @@ pub(crate) enum Pending {
 pub(crate) struct Outstanding {
     pub(crate) to: BareJid,
     pub(crate) pending: Pending,
+    sent_at: u64,
     deadline: u64,
+    /// The private stanzas before this one have arrived if it is answered.
+    private_mark: u64,
 }
 
 impl Engine {
@@ -51,14 +63,29 @@ impl Engine {
         request: Request,
         pending: Pending,
     ) {
+        self.request_within(now, self.config.link_timeout_ms, from, to, request, pending);
+    }
+
+    /// A request that counts as unanswered after `wait_ms`.
+    pub(super) fn request_within(
+        &mut self,
+        now: Now,
+        wait_ms: u64,
+        from: BareJid,
+        to: BareJid,
+        request: Request,
+        pending: Pending,
+    ) {
         let id = format!("dmuc-{}", self.ids.uuid());
-        let deadline = now.mono_ms + self.config.link_timeout_ms;
+        let deadline = now.mono_ms + wait_ms;
         self.outstanding.insert(
             id.clone(),
             Outstanding {
                 to: to.clone(),
                 pending,
+                sent_at: now.mono_ms,
                 deadline,
+                private_mark: self.private_mark,
             },
         );
         self.actions.push_back(Action::SendRequest {
@@ -69,7 +96,8 @@ impl Engine {
         });
     }
 
-    /// An answer came. One to nothing, or from somebody else than was asked, is ignored (G11).
+    /// An answer came. One to nothing, or from somebody else than was asked, is ignored (G11), except that it shows that
+    /// its sender is alive.
     pub(super) fn peer_answer(
         &mut self,
         now: Now,
@@ -82,21 +110,37 @@ impl Engine {
             .get(id)
             .is_none_or(|outstanding| *from != outstanding.to)
         {
+            if !answer.is_err_and(|error| Self::is_link_error(&error)) {
+                self.showed_life(now, &from.service());
+            }
             return false;
         }
-        if let Some(Outstanding { to, pending, .. }) = self.outstanding.remove(id) {
-            self.answered(now, &to, pending, answer);
+        let Some(Outstanding {
+            to,
+            pending,
+            private_mark,
+            ..
+        }) = self.outstanding.remove(id)
+        else {
+            return false;
+        };
+        let service = service_of(&to);
+        let is_probe = matches!(pending, Pending::Disco(_));
+        match &answer {
+            Err(error) if Self::is_link_error(error) => self.link_failed(now, &service, is_probe),
+            _ => {
+                self.private_arrived(&service, private_mark);
+                // What it speaks by now comes before everything else.
+                if !is_probe {
+                    self.acked(now, &service);
+                }
+            }
         }
+        self.answered(now, pending, answer);
         true
     }
 
-    fn answered(&mut self, now: Now, to: &BareJid, pending: Pending, answer: Result<&str, StanzaError>) {
-        let service = service_of(to);
-        if let Err(error) = &answer
-            && Self::is_link_error(error)
-        {
-            self.link_failed(now, &service);
-        }
+    fn answered(&mut self, now: Now, pending: Pending, answer: Result<&str, StanzaError>) {
         let response = answer.and_then(|xml| Response::parse(Some(xml)).map_err(StanzaError::from));
         match (pending, response) {
             (Pending::Disco(service), Ok(Response::DiscoInfo(info))) => {
@@ -123,6 +167,19 @@ impl Engine {
                 self.merge_history(now, &room, &instance, history);
             }
             (Pending::History { room, instance }, _) => self.release(now, &room, &instance),
+            (Pending::Sync { room, instance }, response) => {
+                self.sync_answered(now, &room, &instance, response);
+            }
+            (Pending::Digest(service), Ok(Response::Digest(digest))) => {
+                self.digest_answered(now, &service, &digest);
+            }
+            (Pending::Digest(service), _) => self.digest_failed(&service),
+            (Pending::Offer { room, key }, response) => {
+                self.offer_answered(&room, &key, response.err().as_ref());
+            }
+            (Pending::Ending { room, instance }, response) => {
+                self.ending_answered(now, &room, &instance, response.err().as_ref());
+            }
             (Pending::Act { room, token }, response) => {
                 self.actions.push_back(Action::ActAnswered {
                     room,
@@ -149,11 +206,33 @@ impl Engine {
             .map(|(id, _)| id.clone())
             .collect();
         for id in due {
-            if let Some(Outstanding { to, pending, .. }) = self.outstanding.remove(&id) {
-                let silence =
-                    StanzaError::with_text(Condition::RemoteServerTimeout, "The peer did not answer");
-                self.answered(now, &to, pending, Err(silence));
+            if let Some(outstanding) = self.outstanding.remove(&id) {
+                let service = service_of(&outstanding.to);
+                let is_probe = matches!(outstanding.pending, Pending::Disco(_));
+                self.answered(now, outstanding.pending, Err(silence()));
+                self.was_silent(now, &service, outstanding.sent_at, is_probe);
             }
         }
     }
+
+    /// The link to a service is down: nothing that was asked of it is awaited any longer.
+    pub(super) fn give_up_requests(&mut self, now: Now, service: &BareJid) {
+        let given_up: Vec<String> = self
+            .outstanding
+            .iter()
+            .filter(|(_, outstanding)| {
+                service_of(&outstanding.to) == *service && !matches!(outstanding.pending, Pending::Disco(_))
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in given_up {
+            if let Some(Outstanding { pending, .. }) = self.outstanding.remove(&id) {
+                self.answered(now, pending, Err(silence()));
+            }
+        }
+    }
+}
+
+fn silence() -> StanzaError {
+    StanzaError::with_text(Condition::RemoteServerTimeout, "The peer did not answer")
 }

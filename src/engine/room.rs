@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::log::{Entry, Log};
-use crate::wire::{Affiliation, Form, Role, RoomId, RosterItem, Subject};
+use super::offers::{Offer, OfferKey};
+use crate::wire::{Affiliation, Form, Listed, Role, RoomId, RosterItem, SettingsExtra, Subject};
 
 /// A room that is distributed and has its source or a shadow here.
 #[derive(Debug, Clone)]
@@ -29,16 +30,24 @@ pub(crate) struct Room {
     pub(crate) instances: BTreeMap<BareJid, Instance>,
     /// Our own occupants, by nick: we are their only writer.
     pub(crate) locals: BTreeMap<String, Local>,
-    /// Counts changes of `locals`.
+    /// Counts changes of `locals`, from the incarnation on.
     pub(crate) roster_version: u64,
+    /// Who left at which version, so that a peer can be told what is different. The oldest are forgotten (G13).
+    pub(crate) departed: BTreeMap<String, u64>,
+    /// Peers that know less than this version are told the whole roster.
+    pub(crate) departed_since: u64,
     /// The latest join serial given out.
     pub(crate) last_serial: u64,
     /// The messages.
     pub(crate) log: Log,
     /// Grows whenever numbers used before may not be known any more.
     pub(crate) incarnation: u64,
-    /// When the configuration arrived, or the room was restored (Unix ms): from then on people may have missed something.
+    /// When the configuration arrived for the first time (Unix ms): from then on people may have missed something.
     pub(crate) ready_at_ms: u64,
+    /// What was changed here while the source was out of reach, until the source has decided (G7).
+    pub(crate) offers: BTreeMap<OfferKey, Offer>,
+    /// Grows with everything that a digest tells of.
+    pub(crate) revision: u64,
 }
 
 /// Configuration, affiliations and subject: one writer, the source (G7).
@@ -48,9 +57,17 @@ pub(crate) struct Settings {
     pub(crate) salt: Option<String>,
     /// Counts changes made by the source.
     pub(crate) version: u64,
+    /// The version of the form and the subject, while entries of the list are on their way (at a shadow).
+    pub(crate) form_version: u64,
+    /// The version when this life of the engine began: what came between is not known any more.
+    pub(crate) restored_version: u64,
     /// Counts hand-overs of the source role.
     pub(crate) term: u64,
     pub(crate) affiliations: BTreeMap<BareJid, Affiliated>,
+    /// Who was taken off the list at which version. The oldest are forgotten (G13).
+    pub(crate) removed: BTreeMap<BareJid, u64>,
+    /// Peers that know less than this version are told the whole list.
+    pub(crate) removed_since: u64,
     pub(crate) subject: Option<Subject>,
 }
 
@@ -59,6 +76,8 @@ pub(crate) struct Settings {
 pub(crate) struct Affiliated {
     pub(crate) affiliation: Affiliation,
     pub(crate) reserved_nick: Option<String>,
+    /// The version of the settings that brought it, if that was in this life of the engine (at the source).
+    pub(crate) version: u64,
 }
 
 /// How far we are with another instance.
@@ -78,14 +97,47 @@ pub(crate) enum Stage {
     Active,
 }
 
+/// How far the question for what is missing here is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyncStage {
+    /// Nothing is missing, as far as is known.
+    Idle,
+    /// To be asked as soon as the link allows.
+    Wanted,
+    /// On its way.
+    Asked {
+        /// Something else was found missing meanwhile.
+        again: bool,
+    },
+}
+
 /// Another instance of the room.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     pub(crate) stage: Stage,
     /// Its occupants as it told us, by nick.
     pub(crate) occupants: BTreeMap<String, Remote>,
+    /// The version of its roster that we have; absent for none.
+    pub(crate) roster_version: Option<u64>,
     /// Parts of its roster, of which more are to come.
     pub(crate) roster_parts: Vec<RosterItem>,
+    /// Whether everything it sent until now is here, so that its next event is taken as it comes.
+    pub(crate) is_synced: bool,
+    /// Whether its link went down since both sides agreed: its occupants are shown as out of reach.
+    pub(crate) is_cut: bool,
+    /// Whether they are not shown at all since then (`dmuc_split_presence = "leave"`).
+    pub(crate) is_out: bool,
+    /// How far the question for what is missing here is.
+    pub(crate) sync: SyncStage,
+    /// When that is asked again (monotonic ms), and how often it was in vain.
+    pub(crate) resync_at: Option<u64>,
+    pub(crate) resyncs: u32,
+    /// While it pulls pages of our log they have our new messages, too (until then, monotonic ms).
+    pub(crate) pulls_until: Option<u64>,
+    /// The revision of the room that it was told of in a digest.
+    pub(crate) told: Option<u64>,
+    /// Its hash over third instances' events which brought nothing that we lack.
+    pub(crate) settled_rest: Option<String>,
     /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
@@ -106,7 +158,17 @@ impl Instance {
         Instance {
             stage,
             occupants: BTreeMap::new(),
+            roster_version: None,
             roster_parts: Vec::new(),
+            is_synced: false,
+            is_cut: false,
+            is_out: false,
+            sync: SyncStage::Idle,
+            resync_at: None,
+            resyncs: 0,
+            pulls_until: None,
+            told: None,
+            settled_rest: None,
             lacks_jids: false,
             needs_roster: false,
             is_introduced: false,
@@ -133,6 +195,8 @@ pub(crate) struct Local {
     /// When it joined, Unix ms; unique here, so that a stale act misses.
     pub(crate) serial: u64,
     pub(crate) payload: Arc<str>,
+    /// The version of the roster that brought it as it is.
+    pub(crate) version: u64,
 }
 
 /// An occupant of another instance.
@@ -146,6 +210,8 @@ pub(crate) struct Remote {
     pub(crate) role: Role,
     pub(crate) occupant_id: Option<String>,
     pub(crate) serial: u64,
+    /// The children of its presence.
+    pub(crate) payload: Arc<str>,
     /// It lost a nick clash and is not shown until its home renames it.
     pub(crate) hidden: bool,
     /// Until when that is to be expected (monotonic ms).
@@ -153,7 +219,14 @@ pub(crate) struct Remote {
 }
 
 impl Room {
-    pub(crate) fn new(jid: BareJid, id: RoomId, firsthost: BareJid, source: Option<BareJid>) -> Room {
+    /// `incarnation` is at least the wall clock in ms, so that no numbers of an earlier life are used again.
+    pub(crate) fn new(
+        jid: BareJid,
+        id: RoomId,
+        firsthost: BareJid,
+        source: Option<BareJid>,
+        incarnation: u64,
+    ) -> Room {
         Room {
             jid,
             id,
@@ -164,11 +237,33 @@ impl Room {
             settings: Settings::default(),
             instances: BTreeMap::new(),
             locals: BTreeMap::new(),
-            roster_version: 0,
+            roster_version: incarnation,
+            departed: BTreeMap::new(),
+            departed_since: incarnation,
             last_serial: 0,
             log: Log::default(),
-            incarnation: 1,
+            incarnation,
             ready_at_ms: 0,
+            offers: BTreeMap::new(),
+            revision: 1,
+        }
+    }
+
+    /// A new life of the engine: numbers and versions begin anew, above all that were used before.
+    pub(crate) fn live_anew(&mut self, incarnation: u64) {
+        self.incarnation = incarnation;
+        (self.roster_version, self.departed_since) = (incarnation, incarnation);
+        self.settings.restored_version = self.settings.version;
+        self.started = false;
+    }
+
+    /// What goes with the configuration form.
+    pub(crate) fn settings_extra(&self) -> SettingsExtra {
+        SettingsExtra {
+            term: self.settings.term,
+            version: self.settings.version,
+            salt: self.settings.salt.clone(),
+            subject: self.settings.subject.clone(),
         }
     }
 
@@ -209,11 +304,82 @@ impl Room {
         if affiliation == Affiliation::None && reserved_nick.is_none() {
             return self.settings.affiliations.remove(jid).is_some();
         }
+        let is_same = |entry: &Affiliated| {
+            entry.affiliation == affiliation && entry.reserved_nick.as_deref() == reserved_nick
+        };
+        if self.settings.affiliations.get(jid).is_some_and(is_same) {
+            return false;
+        }
         let entry = Affiliated {
             affiliation,
             reserved_nick: reserved_nick.map(str::to_owned),
+            version: 0,
         };
-        self.settings.affiliations.insert(jid.clone(), entry.clone()) != Some(entry)
+        self.settings.affiliations.insert(jid.clone(), entry);
+        true
+    }
+
+    /// The entry of the list for a JID, as it is exchanged.
+    pub(crate) fn listed(&self, jid: &BareJid) -> Listed {
+        let entry = self.settings.affiliations.get(jid);
+        Listed {
+            affiliation: entry.map_or(Affiliation::None, |entry| entry.affiliation),
+            nick: entry.and_then(|entry| entry.reserved_nick.clone()),
+        }
+    }
+
+    /// A change of the settings at the source: the next version.
+    pub(crate) fn next_settings(&mut self) -> u64 {
+        self.settings.version = (self.settings.version + 1).max(self.incarnation);
+        self.revision += 1;
+        self.settings.version
+    }
+
+    /// Notes at which version an entry of the list changed (at the source).
+    pub(crate) fn note_affiliation(&mut self, jid: &BareJid) {
+        let version = self.settings.version;
+        match self.settings.affiliations.get_mut(jid) {
+            Some(entry) => {
+                entry.version = version;
+                self.settings.removed.remove(jid);
+            }
+            None => {
+                self.settings.removed.insert(jid.clone(), version);
+                let floor = forget_oldest(&mut self.settings.removed);
+                self.settings.removed_since = self.settings.removed_since.max(floor);
+            }
+        }
+    }
+
+    /// Whether what changed after this version of the settings can be told.
+    pub(crate) fn knows_settings_since(&self, version: u64) -> bool {
+        let is_ours = version >= self.incarnation && version <= self.settings.version;
+        (is_ours || version == self.settings.restored_version) && version >= self.settings.removed_since
+    }
+
+    /// A change of our occupants: the next version of the roster.
+    pub(crate) fn next_roster(&mut self) -> u64 {
+        self.roster_version += 1;
+        self.revision += 1;
+        self.roster_version
+    }
+
+    /// Notes that an occupant of ours left.
+    pub(crate) fn note_departure(&mut self, nick: &str) {
+        let version = self.next_roster();
+        self.departed.insert(nick.to_owned(), version);
+        let floor = forget_oldest(&mut self.departed);
+        self.departed_since = self.departed_since.max(floor);
+    }
+
+    /// Whether what changed after this version of our roster can be told.
+    pub(crate) fn knows_roster_since(&self, version: u64) -> bool {
+        version >= self.departed_since && version <= self.roster_version
+    }
+
+    /// What is new here is told to peers in the next digest.
+    pub(crate) fn touch(&mut self) {
+        self.revision += 1;
     }
 
     /// The visible occupant of another instance with this nick.
@@ -222,7 +388,7 @@ impl Room {
             instance
                 .occupants
                 .get(nick)
-                .filter(|remote| !remote.hidden)
+                .filter(|remote| instance.shows(remote))
                 .map(|remote| (home, remote))
         })
     }
@@ -243,4 +409,20 @@ impl Room {
             .map(|instance| instance.occupants.len())
             .sum()
     }
+}
+
+/// How many removals are remembered so that only they are told (G13).
+const MAX_REMOVALS: usize = 1_000;
+
+/// Forgets the oldest removal if there are too many. Returns its version, 0 for none.
+fn forget_oldest<K: Ord + Clone>(removals: &mut BTreeMap<K, u64>) -> u64 {
+    if removals.len() <= MAX_REMOVALS {
+        return 0;
+    }
+    let oldest = removals.iter().min_by_key(|(_, version)| **version);
+    let Some((key, version)) = oldest.map(|(key, version)| (key.clone(), *version)) else {
+        return 0;
+    };
+    removals.remove(&key);
+    version
 }

@@ -13,9 +13,9 @@ use super::{Action, Engine, SendPresence};
 use crate::wire::{Affiliation, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
 
 /// About how large one roster stanza gets; Prosody takes 512 KiB between servers.
-const PART_BYTES: usize = 262_144;
+pub(super) const PART_BYTES: usize = 262_144;
 /// About what an item costs besides its payload.
-const ITEM_BYTES: usize = 300;
+pub(super) const ITEM_BYTES: usize = 300;
 
 impl Engine {
     /// Whether `instance` may learn real JIDs: everybody in a non-anonymous room; else the source, which
@@ -103,16 +103,11 @@ impl Engine {
             .map(|(nick, local)| item(nick, local, sees_jids, is_full))
             .collect();
         if is_source {
-            items.extend(room.settings.affiliations.iter().map(|(user, entry)| RosterItem {
-                affiliation: entry.affiliation,
-                role: None,
-                jid: Some(Jid::from(user.clone())),
-                nick: None,
-                reserved_nick: entry.reserved_nick.clone(),
-                reason: None,
-                actor: None,
-                occupant: None,
-            }));
+            let entries = room.settings.affiliations.iter();
+            items
+                .extend(entries.map(|(user, entry)| {
+                    entry_item(user, entry.affiliation, entry.reserved_nick.as_deref())
+                }));
         }
         let extra = is_full.then_some(RosterExtra {
             version: room.roster_version,
@@ -120,7 +115,7 @@ impl Engine {
             affiliations: is_source,
             more: false,
             term: Some(room.settings.term),
-            settings: Some(room.settings.version),
+            settings: is_source.then_some(room.settings.version),
         });
         if let Some(instance) = self
             .rooms
@@ -157,12 +152,16 @@ impl Engine {
         }
     }
 
-    /// The instances that presences and messages go to.
+    /// The instances that presences and messages go to: not those behind a link that is down, which pull what they have
+    /// missed when it is up again.
     pub(super) fn receivers(&self, jid: &BareJid) -> Vec<BareJid> {
         let Some(room) = self.rooms.get(jid) else {
             return Vec::new();
         };
-        let takes = |(_, instance): &(&BareJid, &super::room::Instance)| instance.takes_events();
+        let takes = |(peer, instance): &(&BareJid, &super::room::Instance)| {
+            let is_reached = self.is_link_open(&service_of(peer)) || !self.speaks_ours(peer);
+            instance.takes_events() && is_reached
+        };
         room.instances
             .iter()
             .filter(takes)
@@ -193,6 +192,7 @@ impl Engine {
                 role: local.role,
                 jid: (sees_jids || shows_itself(local)).then(|| local.jid.clone()),
                 serial: is_full.then_some(local.serial),
+                version: is_full.then_some(local.version),
                 occupant_id: local.occupant_id.clone(),
                 codes: Vec::new(),
                 new_nick: None,
@@ -219,6 +219,7 @@ impl Engine {
 
     fn send_departure(&mut self, jid: &BareJid, peer: BareJid, departure: &Departure<'_>, local: &Local) {
         let is_full = self.speaks_ours(&peer);
+        let version = self.rooms.get(jid).map(|room| room.roster_version);
         self.actions
             .push_back(Action::SendPresence(Box::new(SendPresence {
                 room: jid.clone(),
@@ -233,6 +234,7 @@ impl Engine {
                 },
                 jid: None,
                 serial: is_full.then_some(local.serial),
+                version: version.filter(|_| is_full),
                 occupant_id: local.occupant_id.clone(),
                 codes: departure.codes.to_vec(),
                 new_nick: departure.new_nick.map(str::to_owned),
@@ -300,7 +302,17 @@ fn split(roster: Roster) -> Vec<Roster> {
     parts
 }
 
-fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem {
+/// An entry of the list of affiliations.
+pub(super) fn entry_item(user: &BareJid, affiliation: Affiliation, nick: Option<&str>) -> RosterItem {
+    RosterItem {
+        affiliation,
+        jid: Some(Jid::from(user.clone())),
+        reserved_nick: nick.map(str::to_owned),
+        ..RosterItem::default()
+    }
+}
+
+pub(super) fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem {
     RosterItem {
         affiliation: local.affiliation,
         role: Some(local.role),
@@ -330,6 +342,7 @@ mod tests {
             occupant_id: None,
             serial: 1,
             payload: "x".repeat(1_000).into(),
+            version: 1,
         };
         let items: Vec<RosterItem> = (0..1_000)
             .map(|n| item(&format!("n{n}"), &local, true, true))

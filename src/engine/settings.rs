@@ -4,26 +4,39 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::link::service_of;
+use super::offers::{Actor, OfferKey, Value};
 use super::room::{Instance, Stage};
+use super::roster::entry_item;
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
-use crate::wire::{Affiliation, Config as ConfigPush, Form, Role, RosterItem, Subject, limits};
+use crate::wire::{Config as ConfigPush, Form, Listed, RosterItem, Subject, limits};
 
 impl Engine {
-    pub(super) fn local_settings(&mut self, now: Now, jid: &BareJid, form: Form) -> Result<Verdict, Error> {
+    pub(super) fn local_settings(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        form: Form,
+        actor: Actor<'_>,
+    ) -> Result<Verdict, Error> {
         let room = self.room_mut(jid)?;
-        if !room.is_source() || room.settings.form == form {
+        if room.settings.form == form {
+            return Ok(Verdict::Done);
+        }
+        if !room.is_source() {
+            self.offer_form(jid, &form, actor);
             return Ok(Verdict::Done);
         }
         room.settings.form = form;
-        room.settings.version += 1;
+        room.next_settings();
         let informed = |(_, instance): &(&BareJid, &Instance)| instance.stage >= Stage::Configuring;
-        let peers: Vec<BareJid> = room
+        let mut peers: Vec<BareJid> = room
             .instances
             .iter()
             .filter(informed)
             .map(|(peer, _)| peer.clone())
             .collect();
+        peers.retain(|peer| self.is_link_open(&service_of(peer)) || !self.speaks_ours(peer));
         for peer in peers {
             self.send_config(now, jid, &peer, false);
         }
@@ -32,31 +45,49 @@ impl Engine {
         Ok(Verdict::Done)
     }
 
-    #[allow(clippy::too_many_arguments)] // one call site, which takes Input::Affiliation apart
+    /// A form submitted at a shadow whose source is out of reach: every field is a change of its own.
+    fn offer_form(&mut self, jid: &BareJid, form: &Form, actor: Actor<'_>) {
+        if self.is_source_reachable(jid) {
+            return;
+        }
+        for field in &form.fields {
+            let key = OfferKey::Field(field.var.clone());
+            self.offer(jid, key, Value::Field(field.values.clone()), actor);
+        }
+    }
+
     pub(super) fn local_affiliation(
         &mut self,
         now: Now,
         jid: &BareJid,
         user: &BareJid,
-        affiliation: Affiliation,
-        reserved_nick: Option<&str>,
+        entry: Listed,
         reason: Option<&str>,
-        actor: Option<&str>,
+        actor: Actor<'_>,
     ) -> Result<Verdict, Error> {
+        let is_reachable = self.is_source_reachable(jid);
         let room = self.room_mut(jid)?;
-        if !room.is_source() || !room.set_affiliation(user, affiliation, reserved_nick) {
+        if !room.is_source() {
+            if !is_reachable {
+                self.offer(
+                    jid,
+                    OfferKey::Affiliation(user.clone()),
+                    Value::Listed(entry),
+                    actor,
+                );
+                self.follow_affiliation(jid, user);
+            }
             return Ok(Verdict::Done);
         }
-        room.settings.version += 1;
+        if !room.set_affiliation(user, entry.affiliation, entry.nick.as_deref()) {
+            return Ok(Verdict::Done);
+        }
+        room.next_settings();
+        room.note_affiliation(user);
         let item = RosterItem {
-            affiliation,
-            role: None,
-            jid: Some(Jid::from(user.clone())),
-            nick: None,
-            reserved_nick: reserved_nick.map(str::to_owned),
             reason: reason.map(str::to_owned),
-            actor: actor.map(str::to_owned),
-            occupant: None,
+            actor: actor.nick.map(str::to_owned),
+            ..entry_item(user, entry.affiliation, entry.nick.as_deref())
         };
         self.send_affiliation(now, jid, &item);
         self.follow_affiliation(jid, user);
@@ -65,36 +96,73 @@ impl Engine {
         Ok(Verdict::Done)
     }
 
-    /// A subject set here. The source tells everybody; a shadow asks the source, which tells everybody.
+    /// A subject set here. The source tells everybody; a shadow asks the source, which tells everybody. If it can't be
+    /// reached, the subject holds here until it can.
     pub(super) fn local_subject(
         &mut self,
         now: Now,
         jid: &BareJid,
-        nick: Option<&str>,
+        actor: Actor<'_>,
         text: &str,
     ) -> Result<Verdict, Error> {
+        let is_reachable = self.is_source_reachable(jid);
         let room = self.room_mut(jid)?;
+        let subject = Subject {
+            nick: actor.nick.map(str::to_owned),
+            stamp: now.wall_ms as i64,
+            text: text.to_owned(),
+        };
+        if !room.is_source() && !is_reachable {
+            self.offer(
+                jid,
+                OfferKey::Subject,
+                Value::Subject(Some(subject.clone())),
+                actor,
+            );
+            self.show_subject(jid, Some(subject));
+            return Ok(Verdict::Done);
+        }
+        let mut version = None;
         let to = if room.is_source() {
-            room.settings.version += 1;
-            room.settings.subject = Some(Subject {
-                nick: nick.map(str::to_owned),
-                stamp: now.wall_ms as i64,
-                text: text.to_owned(),
-            });
+            version = Some(room.next_settings());
+            room.settings.subject = Some(subject);
             self.unsaved.insert(jid.clone());
-            self.subject_receivers(jid, nick)
+            self.subject_receivers(jid, actor.nick)
         } else {
             room.source.clone().into_iter().collect()
         };
         for to in to {
+            let version = version.filter(|_| self.speaks_ours(&to));
             self.actions.push_back(Action::SendSubject {
                 room: jid.clone(),
                 to,
-                nick: nick.map(str::to_owned),
+                nick: actor.nick.map(str::to_owned),
                 text: text.to_owned(),
+                version,
             });
         }
         Ok(Verdict::Done)
+    }
+
+    pub(super) fn show_subject(&mut self, jid: &BareJid, subject: Option<Subject>) {
+        let (nick, text) = subject.map_or((None, String::new()), |subject| (subject.nick, subject.text));
+        self.actions.push_back(Action::ApplySubject {
+            room: jid.clone(),
+            nick,
+            text,
+        });
+    }
+
+    /// The configuration in force is given to the host.
+    pub(super) fn show_settings(&mut self, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(source) = room.source.clone() else { return };
+        self.actions.push_back(Action::ApplySettings {
+            room: jid.clone(),
+            source,
+            form: room.settings.form.clone(),
+            salt: room.settings.salt.clone(),
+        });
     }
 
     /// Everybody but a home that speaks only the XEP's text and has shown the change already.
@@ -115,53 +183,88 @@ impl Engine {
         from: &Jid,
         jid: &BareJid,
         text: &str,
+        version: Option<u64>,
     ) -> Result<Verdict, Error> {
         let home = from.to_bare();
-        let Some(room) = self.rooms.get_mut(jid) else {
+        let Some(room) = self.rooms.get(jid) else {
             return Ok(Verdict::Continue);
         };
-        let Some(instance) = room.instances.get(&home) else {
+        if !room.instances.contains_key(&home) {
             return self.stranger(&home);
-        };
+        }
         if text.len() > limits::MAX_TEXT_BYTES {
             let text = "The subject is longer than this room takes";
             return Err(super::refuse(crate::wire::Condition::PolicyViolation, text));
         }
         let nick = from.resource().map(str::to_owned);
+        let subject = Subject {
+            nick,
+            stamp: now.wall_ms as i64,
+            text: text.to_owned(),
+        };
         if room.is_source() {
-            let role = nick
-                .as_ref()
-                .and_then(|nick| instance.occupants.get(nick))
-                .filter(|remote| !remote.hidden)
-                .map(|remote| remote.role);
-            let least = match room.settings.form.flag("muc#roomconfig_changesubject") {
-                Some(true) => Role::Participant,
-                _ => Role::Moderator,
-            };
-            if role < Some(least) {
+            if !self.may_set_subject(room, &home, subject.nick.as_deref(), None) {
                 let text = "This occupant may not change the subject";
                 return Err(super::refuse(crate::wire::Condition::Forbidden, text));
             }
+            self.show_subject(jid, Some(subject));
         } else if room.is_from_source(&home) {
-            room.settings.subject = Some(Subject {
-                nick: nick.clone(),
-                stamp: now.wall_ms as i64,
-                text: text.to_owned(),
-            });
-            self.unsaved.insert(jid.clone());
-        } else {
-            // A shadow that speaks only the XEP's text tells everybody; the source decides and tells us.
-            return Ok(Verdict::Done);
+            self.subject_pushed(now, jid, &home, subject, version);
         }
-        self.actions.push_back(Action::ApplySubject {
-            room: jid.clone(),
-            nick,
-            text: text.to_owned(),
-        });
+        // A shadow that speaks only the XEP's text tells everybody; the source decides and tells us.
         Ok(Verdict::Done)
     }
 
-    /// A configuration came from the source. The first one makes the shadow joinable.
+    /// The source has changed the subject. An old one is no news; if something before it is missing, that is pulled.
+    fn subject_pushed(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        source: &BareJid,
+        subject: Subject,
+        version: Option<u64>,
+    ) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let held = room.settings.version;
+        match version {
+            Some(version) if version <= held => return,
+            Some(version) if version == held + 1 => room.settings.version = version,
+            Some(_) => self.want_sync(now, jid, source),
+            None => {}
+        }
+        let value = Value::Subject(Some(subject.clone()));
+        if self.source_says(jid, &OfferKey::Subject, &value) {
+            self.show_subject(jid, Some(subject));
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    /// A configuration that the source sent by itself. An old one is no news; if something before it is missing, that is
+    /// pulled.
+    pub(super) fn config_pushed(&mut self, now: Now, jid: &BareJid, source: &BareJid, config: ConfigPush) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let (is_first, held) = (!room.ready, room.settings.version);
+        let version = config.settings.as_ref().map(|settings| settings.version);
+        if let Some(instance) = room.instances.get_mut(source) {
+            instance.stage = Stage::Active;
+        }
+        match version {
+            Some(version) if !is_first && version <= held => {
+                room.settings.form_version = version;
+                return;
+            }
+            Some(version) if !is_first && version > held + 1 => self.want_sync(now, jid, source),
+            Some(version) => room.settings.version = version,
+            None => {}
+        }
+        self.apply_config(now, jid, source, config);
+    }
+
+    /// Takes in a configuration of the source's. The first one makes the shadow joinable.
     pub(super) fn apply_config(&mut self, now: Now, jid: &BareJid, source: &BareJid, config: ConfigPush) {
         if config.settings.is_some() {
             self.saw_ours(now, &service_of(source));
@@ -175,42 +278,38 @@ impl Engine {
             room.instances
                 .insert(source.clone(), Instance::new(Stage::Active));
         }
-        if let Some(instance) = room.instances.get_mut(source) {
-            instance.stage = Stage::Active;
-        }
         if is_first {
             room.ready_at_ms = now.wall_ms;
         }
-        let is_changed = is_first || room.settings.form != config.form;
         room.ready = true;
-        room.settings.form = config.form;
+        // What waits for the source's decision stays as it is here.
+        let mut form = config.form;
+        for (key, offer) in &mut room.offers {
+            if let (OfferKey::Field(var), Value::Field(ours)) = (key, &offer.now) {
+                offer.base = Value::Field(form.values(var).unwrap_or_default().to_vec());
+                form.set(var, ours.clone());
+            }
+        }
+        let is_changed = is_first || room.settings.form != form;
+        room.settings.form = form;
         let mut subject = None;
         if let Some(settings) = config.settings {
             room.settings.term = settings.term;
-            room.settings.version = settings.version;
+            room.settings.form_version = settings.version;
             room.settings.salt = settings.salt.or(room.settings.salt.take());
             let said = |subject: &Option<Subject>| subject.clone().map(|said| (said.nick, said.text));
             // What was shown as a message when it changed is not shown again.
-            if said(&room.settings.subject) != said(&settings.subject) {
-                subject = settings.subject.clone();
+            let is_new = said(&room.settings.subject) != said(&settings.subject);
+            let value = Value::Subject(settings.subject.clone());
+            if self.source_says(jid, &OfferKey::Subject, &value) && is_new {
+                subject = settings.subject;
             }
-            room.settings.subject = settings.subject;
         }
         if is_changed {
-            self.actions.push_back(Action::ApplySettings {
-                room: jid.clone(),
-                source: source.clone(),
-                form: room.settings.form.clone(),
-                salt: room.settings.salt.clone(),
-            });
+            self.show_settings(jid);
         }
         if let Some(subject) = subject {
-            let (nick, text) = (subject.nick, subject.text);
-            self.actions.push_back(Action::ApplySubject {
-                room: jid.clone(),
-                nick,
-                text,
-            });
+            self.show_subject(jid, Some(subject));
         }
         self.unsaved.insert(jid.clone());
     }

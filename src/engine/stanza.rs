@@ -4,8 +4,8 @@ use crate::address::{BareJid, Jid};
 
 use super::action::{Action, SendPresence};
 use crate::wire::{
-    Iq, IqBody, IqKind, MucItem, OccupantStamp, Presence, PresenceKind, escaped, write_groupchat, write_iq,
-    write_presence,
+    Iq, IqBody, IqKind, Message, MessageKind, MucItem, OccupantStamp, Presence, PresenceKind, escaped,
+    write_groupchat, write_iq, write_message, write_presence,
 };
 
 /// The stanza an action sends; `None` if it sends none.
@@ -59,11 +59,21 @@ pub(super) fn write(action: &Action) -> Option<String> {
                 event.as_ref(),
             ))
         }
-        Action::SendSubject { room, to, nick, text } => {
-            let (from, to) = (in_room(room, nick.as_deref())?, in_room(to, nick.as_deref())?);
-            let payload = format!("<subject>{}</subject>", escaped(text));
-            Some(write_groupchat(&from, &to, None, &payload, None))
-        }
+        Action::SendSubject {
+            room,
+            to,
+            nick,
+            text,
+            version,
+        } => Some(write_message(&Message {
+            from: in_room(room, nick.as_deref())?,
+            to: in_room(to, nick.as_deref())?,
+            kind: MessageKind::Groupchat,
+            id: None,
+            event: None,
+            settings: *version,
+            payload: format!("<subject>{}</subject>", escaped(text)),
+        })),
         _ => None,
     }
 }
@@ -89,6 +99,7 @@ fn presence_stanza(presence: &SendPresence) -> Option<String> {
         stamp: presence.serial.map(|serial| OccupantStamp {
             occupant_id: presence.occupant_id.clone(),
             serial,
+            version: presence.version,
         }),
         payload: presence.payload.to_string(),
     }))

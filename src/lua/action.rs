@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
-use crate::engine::{Action, Entry, Notice, RemoteOccupant, SendPresence};
+use crate::engine::{Action, Change, Entry, Notice, RemoteOccupant, SendPresence};
 use crate::wire::{Act, ActKind, IqKind, StanzaError};
 
 /// A table under construction.
@@ -95,11 +95,18 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
                     .set("event_at", event.at.to_string())?,
             }
         }
-        Action::SendSubject { room, to, nick, text } => Fields::new(lua, "send_subject")?
+        Action::SendSubject {
+            room,
+            to,
+            nick,
+            text,
+            version,
+        } => Fields::new(lua, "send_subject")?
             .jid("room", &room)?
             .jid("to", &to)?
             .some("nick", nick)?
-            .set("text", text)?,
+            .set("text", text)?
+            .some("version", version.map(|version| version.to_string()))?,
         Action::ApplySettings {
             room,
             source,
@@ -189,6 +196,23 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             &notice,
         )?,
         Action::Store { room } => Fields::new(lua, "store")?.jid("room", &room)?,
+        Action::TrimLog { room, keep } => Fields::new(lua, "trim_log")?
+            .jid("room", &room)?
+            .set("keep", keep)?,
+        Action::PrivateDone { token } => Fields::new(lua, "private_done")?.set("token", token)?,
+        Action::PrivateFailed { token, error } => Fields::new(lua, "private_failed")?
+            .set("token", token)?
+            .error(Some(&error))?,
+        Action::Overridden {
+            room,
+            actor_nick,
+            actor_jid,
+            change,
+        } => overridden(lua, &change)?
+            .jid("room", &room)?
+            .some("actor_nick", actor_nick)?
+            .some("actor_jid", actor_jid.as_ref().map(|jid| jid.as_str()))?,
+        Action::ResetLink { service } => Fields::new(lua, "reset_link")?.jid("service", &service)?,
     };
     Ok(fields.0)
 }
@@ -205,6 +229,7 @@ fn send_presence(lua: &Lua, presence: &SendPresence) -> mlua::Result<Fields> {
         .set("role", presence.role.as_str())?
         .some("jid", presence.jid.as_ref().map(Jid::as_str))?
         .some("serial", presence.serial.map(|serial| serial.to_string()))?
+        .some("version", presence.version.map(|version| version.to_string()))?
         .some("occupant_id", presence.occupant_id.as_deref())?
         .set("codes", presence.codes.clone())?
         .some("new_nick", presence.new_nick.as_deref())?
@@ -227,16 +252,31 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
             jid,
             affiliation,
             nick,
+            ..
         } => fields
             .set("act", "affiliation")?
             .jid("jid", jid)?
             .set("affiliation", affiliation.as_str())?
             .some("nick", nick.as_deref()),
-        ActKind::Config { form } => fields.set("act", "config")?.set("form", form.to_xml()),
+        ActKind::Config { form, .. } => fields.set("act", "config")?.set("form", form.to_xml()),
+        // The engine decides it and has it shown.
+        ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),
         ActKind::Destroy { venue, password } => fields
             .set("act", "destroy")?
             .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
             .some("password", password.as_deref()),
+    }
+}
+
+fn overridden(lua: &Lua, change: &Change) -> mlua::Result<Fields> {
+    let fields = Fields::new(lua, "overridden")?;
+    match change {
+        Change::Affiliation { jid, affiliation } => fields
+            .set("change", "affiliation")?
+            .jid("jid", jid)?
+            .set("affiliation", affiliation.as_str()),
+        Change::Subject { text } => fields.set("change", "subject")?.set("text", text.as_str()),
+        Change::Field { var } => fields.set("change", "field")?.set("var", var.as_str()),
     }
 }
 
@@ -246,6 +286,9 @@ fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
         Notice::Unsupported => fields.set("notice", "unsupported"),
         Notice::Refused(error) => fields.set("notice", "refused")?.error(Some(error)),
         Notice::Unreachable => fields.set("notice", "unreachable"),
+        Notice::SplitBegan { occupants } => fields.set("notice", "split_began")?.set("occupants", *occupants),
+        Notice::SplitEnded => fields.set("notice", "split_ended"),
+        Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
         Notice::TooManyPeerhosts => fields.set("notice", "too_many_peerhosts"),
     }
 }
@@ -270,6 +313,10 @@ pub(super) fn entry_table(lua: &Lua, entry: &Entry) -> mlua::Result<Table> {
         .some("id", entry.message_id.as_deref())?
         .some("occupant_id", entry.occupant_id.as_deref())?
         .set("time", entry.key.at.wall_ms as f64 / 1_000.0)?
+        .set("origin", entry.key.origin.as_str())?
+        .set("inc", entry.key.incarnation.to_string())?
+        .set("seq", entry.key.seq.to_string())?
+        .set("at", entry.key.at.to_string())?
         .set("payload", &*entry.payload)?;
     Ok(fields.0)
 }

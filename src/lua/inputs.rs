@@ -111,33 +111,104 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
+    // subject(mono, wall, room, nick, actor_jid, text)
     methods.add_method(
         "subject",
-        |lua, this, (mono, wall, room, nick, text): (f64, f64, String, Option<String>, String)| {
+        |lua,
+         this,
+         (mono, wall, room, nick, actor, text): (
+            f64,
+            f64,
+            String,
+            Option<String>,
+            Option<String>,
+            String,
+        )| {
             let room = bare(&room)?;
+            let actor = actor.map(|actor| bare(&actor)).transpose()?;
             let input = Input::Subject {
                 room: &room,
                 nick: nick.as_deref(),
+                actor_jid: actor.as_ref(),
                 text: &text,
             };
             this.input(lua, now(mono, wall), input)
         },
     );
+    // settings(mono, wall, room, form_xml, actor_nick, actor_jid)
     methods.add_method(
         "settings",
-        |lua, this, (mono, wall, room, xml): (f64, f64, String, String)| {
+        |lua,
+         this,
+         (mono, wall, room, xml, nick, actor): (
+            f64,
+            f64,
+            String,
+            String,
+            Option<String>,
+            Option<String>,
+        )| {
             let room = bare(&room)?;
-            this.input(
-                lua,
-                now(mono, wall),
-                Input::Settings {
-                    room: &room,
-                    form: form(&xml)?,
-                },
-            )
+            let actor = actor.map(|actor| bare(&actor)).transpose()?;
+            let input = Input::Settings {
+                room: &room,
+                form: form(&xml)?,
+                actor_nick: nick.as_deref(),
+                actor_jid: actor.as_ref(),
+            };
+            this.input(lua, now(mono, wall), input)
         },
     );
-    // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor })
+    // logged(mono, wall, room, entry): a table with nick, id, occupant_id, stanza_id, origin, inc, seq, at, payload
+    methods.add_method(
+        "logged",
+        |lua, this, (mono, wall, room, entry): (f64, f64, String, Table)| {
+            let room = bare(&room)?;
+            let text = |key: &str| entry.get::<Option<String>>(key);
+            let (nick, id, occupant_id) = (text("nick")?, text("id")?, text("occupant_id")?);
+            let (stanza_id, origin) = (text("stanza_id")?, text("origin")?);
+            let (incarnation, seq, at) = (text("inc")?, text("seq")?, text("at")?);
+            let event = EventStamp::from_attrs(
+                stanza_id.as_deref(),
+                origin.as_deref(),
+                incarnation.as_deref(),
+                seq.as_deref(),
+                at.as_deref(),
+            );
+            let event = event.map_err(|error| mlua::Error::runtime(error.to_string()))?;
+            let payload: LuaString = entry.get("payload")?;
+            let input = Input::Logged {
+                room: &room,
+                nick: nick.as_deref().unwrap_or_default(),
+                message_id: id.as_deref(),
+                occupant_id: occupant_id.as_deref(),
+                event,
+                payload: &str_of(&payload)?,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // private(mono, wall, room, nick, token, is_request)
+    methods.add_method(
+        "private",
+        |lua, this, (mono, wall, room, nick, token, is_request): (f64, f64, String, String, u64, bool)| {
+            let room = bare(&room)?;
+            let input = Input::Private {
+                room: &room,
+                nick: &nick,
+                token,
+                is_request,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    methods.add_method(
+        "private_answered",
+        |lua, this, (mono, wall, token): (f64, f64, u64)| {
+            this.input(lua, now(mono, wall), Input::PrivateAnswered { token })
+        },
+    );
+    // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor, actor_jid })
     methods.add_method(
         "affiliation",
         |lua, this, (mono, wall, room, jid, entry): (f64, f64, String, String, Table)| {
@@ -145,6 +216,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             let text = |key: &str| entry.get::<Option<String>>(key);
             let (name, nick) = (text("affiliation")?, text("nick")?);
             let (reason, actor) = (text("reason")?, text("actor")?);
+            let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
             let input = Input::Affiliation {
                 room: &room,
                 jid: &jid,
@@ -152,6 +224,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 reserved_nick: nick.as_deref(),
                 reason: reason.as_deref(),
                 actor: actor.as_deref(),
+                actor_jid: actor_jid.as_ref(),
             };
             this.input(lua, now(mono, wall), input)
         },
@@ -213,9 +286,13 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
             jid,
             affiliation: known(&name)?,
             nick: text("nick")?,
+            was: None,
         }
     } else if let Some(xml) = text("form")? {
-        ActKind::Config { form: form(&xml)? }
+        ActKind::Config {
+            form: form(&xml)?,
+            was: None,
+        }
     } else {
         ActKind::Destroy {
             venue: jid("venue")?,
@@ -270,7 +347,7 @@ fn add_occupant_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    // groupchat(mono, wall, room, nick, id, payload, keep) -> "accepted", id, kept
+    // groupchat(mono, wall, room, nick, id, payload, keep) -> "accepted", id, inc, seq, at
     methods.add_method(
         "groupchat",
         |lua,
@@ -364,7 +441,7 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         )
     });
     // peer_presence(mono, wall, from, to, available, item): item has affiliation, role, jid, occupant_id, serial,
-    // codes, new_nick, actor, reason, size
+    // version, codes, new_nick, actor, reason, payload
     methods.add_method(
         "peer_presence",
         |lua, this, (mono, wall, from, to, available, item): (f64, f64, String, String, bool, Table)| {
@@ -374,6 +451,7 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             let (occupant_id, new_nick) = (text("occupant_id")?, text("new_nick")?);
             let (actor, reason) = (text("actor")?, text("reason")?);
             let codes: Option<Vec<u16>> = item.get("codes")?;
+            let payload: LuaString = item.get("payload")?;
             let jid = jid.and_then(|jid| any(&jid).ok());
             let input = Input::PeerPresence(PeerPresence {
                 from: &from,
@@ -384,11 +462,12 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 jid: jid.as_ref(),
                 occupant_id: occupant_id.as_deref(),
                 serial: text("serial")?.and_then(|serial| serial.parse().ok()),
+                version: text("version")?.and_then(|version| version.parse().ok()),
                 codes: codes.as_deref().unwrap_or_default(),
                 new_nick: new_nick.as_deref(),
                 actor: actor.as_deref(),
                 reason: reason.as_deref(),
-                size: item.get("size")?,
+                payload: &str_of(&payload)?,
             });
             this.input(lua, now(mono, wall), input)
         },
@@ -397,12 +476,15 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("peer_groupchat", peer_groupchat);
     methods.add_method(
         "peer_subject",
-        |lua, this, (mono, wall, from, room, text): (f64, f64, String, String, String)| {
+        |lua,
+         this,
+         (mono, wall, from, room, text, version): (f64, f64, String, String, String, Option<String>)| {
             let (from, room) = (any(&from)?, bare(&room)?);
             let input = Input::PeerSubject {
                 from: &from,
                 room: &room,
                 text: &text,
+                version: version.and_then(|version| version.parse().ok()),
             };
             this.input(lua, now(mono, wall), input)
         },

@@ -3,7 +3,7 @@
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, bare_jid, child_text, nick, number, required, to_bare, to_nick};
+use super::dom::{bad, bare_jid, child_text, nick, number, only, required, to_bare, to_nick};
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Form, Role, WireError, ns};
 
@@ -40,11 +40,22 @@ pub enum ActKind {
         affiliation: Affiliation,
         /// The nick to register with it.
         nick: Option<String>,
+        /// Only if the entry is still this one (G7).
+        was: Option<Listed>,
     },
     /// Change the configuration; sent to the source.
     Config {
         /// The fields to change.
         form: Form,
+        /// Only if the fields still have these values (G7).
+        was: Option<Form>,
+    },
+    /// Change the subject; sent to the source by an instance that could not reach it when that was done.
+    Subject {
+        /// The new subject.
+        text: String,
+        /// Only if the subject is still this one (G7).
+        was: Option<String>,
     },
     /// Destroy the room; sent to the source. The reason is the act's.
     Destroy {
@@ -53,6 +64,15 @@ pub enum ActKind {
         /// The password there.
         password: Option<String>,
     },
+}
+
+/// An entry of the list of affiliations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// The affiliation.
+    pub affiliation: Affiliation,
+    /// The nick registered with it.
+    pub nick: Option<String>,
 }
 
 impl Act {
@@ -95,9 +115,15 @@ impl ActKind {
                 jid: to_bare("jid", required(el, "jid")?)?,
                 affiliation: required(el, "affiliation")?.parse()?,
                 nick: nick(el, "nick")?,
+                was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
             },
             "config" => ActKind::Config {
                 form: Form::read_child(el)?,
+                was: only(el, "was", ns::OURS)?.map(Form::read_child).transpose()?,
+            },
+            "subject" => ActKind::Subject {
+                text: child_text(el, "text", ns::OURS)?.unwrap_or_default(),
+                was: child_text(el, "was", ns::OURS)?,
             },
             "destroy" => ActKind::Destroy {
                 venue: bare_jid(el, "jid")?,
@@ -118,15 +144,45 @@ impl ActKind {
                 jid,
                 affiliation,
                 nick,
+                was,
             } => Tag::new(out, "affiliation")
                 .attr("jid", jid.as_str())
                 .attr("affiliation", affiliation.as_str())
                 .opt("nick", nick.as_deref())
-                .empty(),
-            ActKind::Config { form } => Tag::new(out, "config").body(|out| form.write(out)),
+                .body(|out| {
+                    if let Some(was) = was {
+                        was.write(out);
+                    }
+                }),
+            ActKind::Config { form, was } => Tag::new(out, "config").body(|out| {
+                form.write(out);
+                if let Some(was) = was {
+                    Tag::within(out, "was", ns::OURS).body(|out| was.write(out));
+                }
+            }),
+            ActKind::Subject { text, was } => Tag::new(out, "subject").body(|out| {
+                opt_text(out, "text", Some(text));
+                opt_text(out, "was", was.as_deref());
+            }),
             ActKind::Destroy { venue, password } => Tag::new(out, "destroy")
                 .opt("jid", venue.as_ref().map(|venue| venue.as_str()))
                 .body(|out| opt_text(out, "password", password.as_deref())),
         }
+    }
+}
+
+impl Listed {
+    fn read(el: &Element) -> Result<Listed, WireError> {
+        Ok(Listed {
+            affiliation: required(el, "affiliation")?.parse()?,
+            nick: nick(el, "nick")?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::new(out, "was")
+            .attr("affiliation", self.affiliation.as_str())
+            .opt("nick", self.nick.as_deref())
+            .empty();
     }
 }

@@ -18,6 +18,12 @@ pub const MAX_FORM_VALUE_BYTES: usize = 4096;
 pub const MAX_ROSTER_ITEMS: usize = 10_000;
 /// Most messages in one `<history/>`.
 pub const MAX_HISTORY_MESSAGES: usize = 1_000;
+/// Most ranges of numbers of one (origin, incarnation).
+pub const MAX_RANGES: usize = 64;
+/// Most (origin, incarnation) pairs in one `<sync/>`.
+pub const MAX_SEEN: usize = 4_096;
+/// Most rooms in one `<digest/>`.
+pub const MAX_DIGEST_ROOMS: usize = 500;
 /// Largest payload of one presence or message (its children as XML), in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 512 * 1024;
 /// Largest payload of a presence, in bytes: every roster carries one for each occupant.

@@ -5,7 +5,7 @@
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{only, over, required, stanza_id, text_attr, to_bare, to_jid};
+use super::dom::{number, only, over, required, stanza_id, text_attr, to_bare, to_jid};
 use super::limits::MAX_PART_BYTES;
 use super::payload::collect;
 use super::presence::read_error;
@@ -25,6 +25,8 @@ pub struct Message {
     pub id: Option<String>,
     /// The mark of the event; only between peers that speak `urn:x-dmuc:0`.
     pub event: Option<EventStamp>,
+    /// The version of the settings with the subject that it sets (`<settings version=''/>` of ours).
+    pub settings: Option<u64>,
     /// The other children as XML, unchanged.
     pub payload: String,
 }
@@ -100,6 +102,11 @@ pub fn write_message(message: &Message) -> String {
             if let Some(event) = &message.event {
                 event.write(out);
             }
+            if let Some(version) = message.settings {
+                Tag::within(out, "settings", ns::OURS)
+                    .number("version", version)
+                    .empty();
+            }
             if let MessageKind::Error(error) = &message.kind {
                 error.write(out);
             }
@@ -139,6 +146,10 @@ impl Message {
             kind,
             id: stanza_id(el)?,
             event: only(el, "event", ns::OURS)?.map(EventStamp::read).transpose()?,
+            settings: match only(el, "settings", ns::OURS)? {
+                Some(settings) => number(settings, "version")?,
+                None => None,
+            },
             payload: collect(el, |child| {
                 let refusal = is_error && child.is("error", ns::CLIENT);
                 !(refusal || child.has_ns(ns::OURS) || child.has_ns(ns::DMUC))

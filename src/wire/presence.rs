@@ -6,7 +6,8 @@ use crate::address::{BareJid, FullJid, Jid};
 use minidom::Element;
 
 use super::dom::{
-    bad, child_text, decimal, id, jid, nick, only, over, required, required_number, text_attr, to_id, to_jid,
+    bad, child_text, decimal, id, jid, nick, number, only, over, required, required_number, text_attr, to_id,
+    to_jid,
 };
 use super::limits::MAX_STATUS_CODES;
 use super::payload::collect;
@@ -68,6 +69,8 @@ pub struct OccupantStamp {
     pub occupant_id: Option<String>,
     /// Counts the joins at the home, so that a stale act misses (DESIGN section 3.4).
     pub serial: u64,
+    /// The version of the home's roster with this change (DESIGN section 3.2).
+    pub version: Option<u64>,
 }
 
 /// A complete presence; the payload is copied.
@@ -212,11 +215,16 @@ impl MucItem {
 
 impl OccupantStamp {
     /// From the attributes of `<occupant/>`, as the Lua shim hands them over on the hot path.
-    pub fn from_attrs(occupant_id: Option<&str>, serial: Option<&str>) -> Result<OccupantStamp, WireError> {
+    pub fn from_attrs(
+        occupant_id: Option<&str>,
+        serial: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<OccupantStamp, WireError> {
         let serial = serial.ok_or_else(|| bad("<occupant/> lacks the attribute 'serial'"))?;
         Ok(OccupantStamp {
             occupant_id: occupant_id.map(|id| to_id("id", id)).transpose()?,
             serial: decimal("serial", serial)?,
+            version: version.map(|version| decimal("version", version)).transpose()?,
         })
     }
 
@@ -231,6 +239,7 @@ impl OccupantStamp {
         Ok(OccupantStamp {
             occupant_id: id(el, "id")?,
             serial: required_number(el, "serial")?,
+            version: number(el, "version")?,
         })
     }
 
@@ -238,6 +247,7 @@ impl OccupantStamp {
         Tag::within(out, "occupant", ns::OURS)
             .opt("id", self.occupant_id.as_deref())
             .number("serial", self.serial)
+            .opt_number("version", self.version)
             .empty();
     }
 }

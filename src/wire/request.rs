@@ -3,7 +3,10 @@
 use super::dom::{bad, parse};
 use super::limits::MAX_CONTROL_BYTES;
 use super::text::Tag;
-use super::{Act, Close, Condition, Config, Destroy, History, Peerhost, Replicate, Roster, WireError, ns};
+use super::{
+    Act, Close, Condition, Config, Destroy, Digest, History, Peerhost, Replicate, Roster, SyncRequest,
+    WireError, ns,
+};
 
 /// The type of an IQ that asks (RFC 6120 section 8.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,11 @@ pub enum Request {
     Destroy(Destroy),
     /// Set, shadow to source: this shadow is no more.
     Leave,
+    /// Get, instance to instance: what is missing here (ours)?
+    Sync(SyncRequest),
+    /// Set, service to service: heartbeat, and what the rooms here have to offer (ours). Answered with the same of the
+    /// rooms that were named.
+    Digest(Digest),
     /// Get: what do you support (XEP-0030)?
     DiscoInfo,
 }
@@ -45,7 +53,7 @@ impl Request {
     /// The type of IQ it travels in.
     pub fn iq_kind(&self) -> IqKind {
         match self {
-            Request::RosterQuery | Request::History(_) | Request::DiscoInfo => IqKind::Get,
+            Request::RosterQuery | Request::History(_) | Request::Sync(_) | Request::DiscoInfo => IqKind::Get,
             _ => IqKind::Set,
         }
     }
@@ -72,6 +80,8 @@ impl Request {
             (ns::OURS, "close") => Request::Close(Close::read(&el)?),
             (ns::OURS, "destroy") => Request::Destroy(Destroy::read(&el)?),
             (ns::OURS, "leave") => Request::Leave,
+            (ns::OURS, "sync") => Request::Sync(SyncRequest::read(&el)?),
+            (ns::OURS, "digest") => Request::Digest(Digest::read(&el)?),
             (ns::DISCO_INFO, "query") => Request::DiscoInfo,
             (ns::DMUC | ns::OURS, name) => {
                 let text = format!("<{name}/> is not known here");
@@ -103,6 +113,8 @@ impl Request {
             Request::Act(act) => act.write(&mut out),
             Request::Close(close) => close.write(&mut out),
             Request::Destroy(destroy) => destroy.write(&mut out),
+            Request::Sync(sync) => sync.write(&mut out),
+            Request::Digest(digest) => digest.write(&mut out),
             Request::Leave => Tag::within(&mut out, "leave", ns::OURS).empty(),
             Request::DiscoInfo => Tag::within(&mut out, "query", ns::DISCO_INFO).empty(),
         }

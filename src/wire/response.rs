@@ -2,7 +2,7 @@
 
 use super::dom::{bad, parse};
 use super::limits::MAX_CONTROL_BYTES;
-use super::{DiscoInfo, HistoryResult, WireError, ns};
+use super::{Digest, DiscoInfo, HistoryResult, SyncAnswer, WireError, ns};
 
 /// The payload of an IQ result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub enum Response {
     Empty,
     /// A room's history.
     History(HistoryResult),
+    /// What was missing, or a page of it (ours).
+    Sync(Box<SyncAnswer>),
+    /// What the rooms there have to offer (ours).
+    Digest(Digest),
     /// What the peer supports.
     DiscoInfo(DiscoInfo),
 }
@@ -28,6 +32,8 @@ impl Response {
         let namespace = el.ns();
         match (namespace.as_str(), el.name()) {
             (ns::MUC, "history") => Ok(Response::History(HistoryResult::read(&el)?)),
+            (ns::OURS, "sync") => Ok(Response::Sync(Box::new(SyncAnswer::read(&el)?))),
+            (ns::OURS, "digest") => Ok(Response::Digest(Digest::read(&el)?)),
             (ns::DISCO_INFO, "query") => Ok(Response::DiscoInfo(DiscoInfo::read(&el)?)),
             (_, name) => Err(bad(format!("<{name}/> is no answer to anything asked"))),
         }
@@ -39,6 +45,8 @@ impl Response {
         match self {
             Response::Empty => return None,
             Response::History(history) => history.write(&mut out),
+            Response::Sync(sync) => sync.write(&mut out),
+            Response::Digest(digest) => digest.write(&mut out),
             Response::DiscoInfo(info) => info.write(&mut out),
         }
         Some(out)

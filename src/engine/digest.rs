@@ -1,0 +1,166 @@
+//! Digests: heartbeat, detection of lost tails and anti-entropy in one. Each side tells, one line per room, what it has to
+//! offer; what the other lacks it pulls ([`super::sync`]).
+
+use crate::address::BareJid;
+
+use super::Engine;
+use super::clock::Now;
+use super::link::service_of;
+use super::request::Pending;
+use super::room::{Room, Stage, SyncStage};
+use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
+
+impl Engine {
+    /// Tells a service of the rooms that have changed since it was told; without any, it is a mere heartbeat.
+    pub(super) fn send_digest(&mut self, now: Now, service: &BareJid, wait_ms: u64) {
+        let mut rooms = Vec::new();
+        for room in self.rooms.values_mut() {
+            if rooms.len() == MAX_DIGEST_ROOMS {
+                break;
+            }
+            let revision = room.revision;
+            let here = room
+                .instances
+                .iter_mut()
+                .find(|(jid, _)| service_of(jid) == *service);
+            let Some((peer, instance)) = here else { continue };
+            if instance.stage != Stage::Active || instance.told == Some(revision) || !room.ready {
+                continue;
+            }
+            instance.told = Some(revision);
+            let peer = peer.clone();
+            rooms.push(line(room, &peer));
+        }
+        let from = self.config.service.clone();
+        let request = Request::Digest(Digest { rooms });
+        let pending = Pending::Digest(service.clone());
+        self.request_within(now, wait_ms, from, service.clone(), request, pending);
+    }
+
+    /// Both sides find out what they have missed: every room they share is told of again.
+    pub(super) fn start_syncing(&mut self, now: Now, service: &BareJid) {
+        self.set_syncing(service);
+        self.forget_told(service);
+        self.tell_endings(now, service);
+        self.send_digest(now, service, self.config.link_timeout_ms);
+    }
+
+    /// Nothing that was told is sure to have arrived.
+    pub(super) fn digest_failed(&mut self, service: &BareJid) {
+        self.forget_told(service);
+    }
+
+    fn forget_told(&mut self, service: &BareJid) {
+        for room in self.rooms.values_mut() {
+            for (jid, instance) in &mut room.instances {
+                if service_of(jid) == *service {
+                    instance.told = None;
+                }
+            }
+        }
+    }
+
+    /// A peer told what its rooms have to offer: ours of the same rooms are the answer.
+    pub(super) fn digest_told(&mut self, now: Now, service: &BareJid, digest: &Digest) -> Digest {
+        let mut rooms = Vec::new();
+        for theirs in &digest.rooms {
+            let found = self.find_instance(service, theirs);
+            let Some((jid, peer)) = found else {
+                if !theirs.gone {
+                    rooms.push(RoomDigest::gone(theirs.id.clone()));
+                }
+                continue;
+            };
+            if let Some(room) = self.rooms.get_mut(&jid) {
+                rooms.push(line(room, &peer));
+                let revision = room.revision;
+                if let Some(instance) = room.instances.get_mut(&peer) {
+                    instance.told = Some(revision);
+                }
+            }
+            self.compare(now, &jid, &peer, theirs);
+        }
+        Digest { rooms }
+    }
+
+    /// The peer's side of the rooms that we told of.
+    pub(super) fn digest_answered(&mut self, now: Now, service: &BareJid, digest: &Digest) {
+        for theirs in &digest.rooms {
+            if let Some((jid, peer)) = self.find_instance(service, theirs) {
+                self.compare(now, &jid, &peer, theirs);
+            }
+        }
+        // More rooms than fit into one.
+        let more = self.rooms.values().any(|room| {
+            let mut here = room
+                .instances
+                .iter()
+                .filter(|(jid, _)| service_of(jid) == *service);
+            room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
+        });
+        if more {
+            self.send_digest(now, service, self.config.link_timeout_ms);
+        }
+        self.settle_link(service);
+    }
+
+    fn find_instance(&self, service: &BareJid, theirs: &RoomDigest) -> Option<(BareJid, BareJid)> {
+        self.rooms
+            .values()
+            .filter(|room| room.id == theirs.id && room.ready)
+            .find_map(|room| {
+                let mut peers = room.instances.iter();
+                let (peer, _) = peers
+                    .find(|(jid, instance)| service_of(jid) == *service && instance.stage == Stage::Active)?;
+                Some((room.jid.clone(), peer.clone()))
+            })
+    }
+
+    /// Pulls what a peer's line says is missing here. If nothing is, both sides agree as far as we are concerned.
+    fn compare(&mut self, now: Now, jid: &BareJid, peer: &BareJid, theirs: &RoomDigest) {
+        if theirs.gone {
+            self.lost_there(now, jid, peer);
+            return;
+        }
+        let takes_rest = self.takes_relayed(jid, peer);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let from_source = room.is_from_source(peer);
+        let lacks_settings = from_source && theirs.settings != Some(room.settings.version);
+        let lacks_log = theirs
+            .log
+            .is_some_and(|(incarnation, seq)| !room.log.has_seen(peer, incarnation, seq));
+        let rest = takes_rest
+            .then(|| room.log.hash_but(jid, peer))
+            .filter(|ours| *ours != theirs.rest && theirs.rest.is_some());
+        let Some(instance) = room.instances.get_mut(peer) else {
+            return;
+        };
+        let lacks_roster = instance.roster_version != Some(theirs.roster);
+        let lacks_rest = rest.is_some() && instance.settled_rest != theirs.rest;
+        if lacks_rest {
+            instance.settled_rest = theirs.rest.clone();
+        }
+        if lacks_log || lacks_roster || lacks_settings {
+            instance.is_synced = false;
+        }
+        if lacks_log || lacks_roster || lacks_settings || lacks_rest {
+            self.want_sync(now, jid, peer);
+        } else if instance.sync == SyncStage::Idle {
+            self.agreed(now, jid, peer);
+        }
+    }
+}
+
+/// What we have to offer to a peer instance.
+fn line(room: &Room, peer: &BareJid) -> RoomDigest {
+    RoomDigest {
+        id: room.id.clone(),
+        log: room.log.latest(&room.jid),
+        roster: room.roster_version,
+        settings: room.is_source().then_some(room.settings.version),
+        rest: room.log.hash_but(&room.jid, peer),
+        gone: false,
+    }
+}

@@ -1,0 +1,402 @@
+//! What was changed at a shadow while it could not reach the source: it holds here, and is offered on reconnect as
+//! compare-and-set (G7). Taken if the source's value is still the one it was based on and the actor is still entitled;
+//! otherwise the source's value comes back, and who made the change is told.
+
+use crate::address::BareJid;
+
+use super::action::Change;
+use super::clock::Now;
+use super::link::service_of;
+use super::request::Pending;
+use super::room::Room;
+use super::{Action, Engine, refuse};
+use crate::error::Error;
+use crate::wire::{
+    Act, ActKind, Affiliation, Condition, Field, Form, Listed, Request, Role, StanzaError, Subject,
+};
+
+/// How many changes may wait for the source; more are refused by taking them back at once (G13).
+const MAX_OFFERS: usize = 500;
+
+/// What was changed: one value of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OfferKey {
+    Affiliation(BareJid),
+    Subject,
+    Field(String),
+}
+
+/// The value of a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Listed(Listed),
+    /// Subject and the nick that set it.
+    Subject(Option<Subject>),
+    Field(Vec<String>),
+}
+
+/// A change that waits for the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) actor_nick: Option<String>,
+    pub(crate) actor_jid: Option<BareJid>,
+    /// What the source had when it was made.
+    pub(crate) was: Value,
+    /// What the source has now, as far as is known here: what comes back if it is not taken.
+    pub(crate) base: Value,
+    /// What it was set to.
+    pub(crate) now: Value,
+    /// Whether the source has been asked.
+    pub(crate) is_asked: bool,
+}
+
+/// Who changes something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Actor<'a> {
+    pub(super) nick: Option<&'a str>,
+    pub(super) jid: Option<&'a BareJid>,
+}
+
+impl Room {
+    /// The value in force here.
+    pub(crate) fn value(&self, key: &OfferKey) -> Value {
+        match key {
+            OfferKey::Affiliation(jid) => Value::Listed(self.listed(jid)),
+            OfferKey::Subject => Value::Subject(self.settings.subject.clone()),
+            OfferKey::Field(var) => Value::Field(self.settings.form.values(var).unwrap_or_default().to_vec()),
+        }
+    }
+
+    fn set_value(&mut self, key: &OfferKey, value: &Value) {
+        match (key, value) {
+            (OfferKey::Affiliation(jid), Value::Listed(entry)) => {
+                self.set_affiliation(jid, entry.affiliation, entry.nick.as_deref());
+            }
+            (OfferKey::Subject, Value::Subject(subject)) => self.settings.subject = subject.clone(),
+            (OfferKey::Field(var), Value::Field(values)) => self.settings.form.set(var, values.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// Subjects are the same if they say the same.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let said = |subject: &Option<Subject>| {
+        let subject = subject.as_ref();
+        subject.map_or(String::new(), |subject| subject.text.clone())
+    };
+    match (a, b) {
+        (Value::Subject(a), Value::Subject(b)) => said(a) == said(b),
+        (a, b) => a == b,
+    }
+}
+
+impl Engine {
+    /// Whether changes of the settings of `room` can be decided now: always at the source; at a shadow while the link to
+    /// the source is not down. Otherwise the host takes them itself, and tells with who made them.
+    pub fn is_source_reachable(&self, room: &BareJid) -> bool {
+        let Some(room) = self.rooms.get(room) else {
+            return true;
+        };
+        room.is_source()
+            || room
+                .source
+                .as_ref()
+                .is_none_or(|source| self.is_link_open(&service_of(source)))
+    }
+
+    /// Takes a change at a shadow that cannot reach its source.
+    pub(super) fn offer(&mut self, jid: &BareJid, key: OfferKey, now: Value, actor: Actor<'_>) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let was = room.value(&key);
+        if is_same(&was, &now) {
+            return;
+        }
+        if room.offers.len() >= MAX_OFFERS && !room.offers.contains_key(&key) {
+            let offer = Offer::of(actor, was, now);
+            self.overridden(jid, &key, &offer);
+            self.apply_value(jid, &key, &offer.was);
+            return;
+        }
+        room.set_value(&key, &now);
+        match room.offers.get_mut(&key) {
+            // Back to what it was: nothing to offer any more.
+            Some(offer) if is_same(&offer.base, &now) && !offer.is_asked => {
+                room.offers.remove(&key);
+            }
+            Some(offer) => {
+                offer.now = now;
+                offer.actor_nick = actor.nick.map(str::to_owned);
+                offer.actor_jid = actor.jid.cloned();
+            }
+            None => {
+                room.offers.insert(key, Offer::of(actor, was, now));
+            }
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    /// The link to the source is up and its settings are here: what was changed meanwhile is offered.
+    pub(super) fn make_offers(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(source) = room.source.clone().filter(|source| source != jid) else {
+            return;
+        };
+        for (key, offer) in room.offers.clone() {
+            if offer.is_asked {
+                continue;
+            }
+            if is_same(&offer.base, &offer.now) {
+                // The source has come to the same.
+                self.forget_offer(jid, &key);
+                continue;
+            }
+            if !is_same(&offer.base, &offer.was) {
+                self.resolve_offer(jid, &key, false);
+                continue;
+            }
+            if let Some(offer) = self.rooms.get_mut(jid).and_then(|room| room.offers.get_mut(&key)) {
+                offer.is_asked = true;
+            }
+            let pending = Pending::Offer {
+                room: jid.clone(),
+                key: key.clone(),
+            };
+            let request = Request::Act(offer.as_act(&key));
+            self.request(now, jid.clone(), source.clone(), request, pending);
+        }
+    }
+
+    /// The source has decided on an offer, or could not be asked.
+    pub(super) fn offer_answered(&mut self, jid: &BareJid, key: &OfferKey, error: Option<&StanzaError>) {
+        if error.is_some_and(Self::is_link_error) {
+            let room = self.rooms.get_mut(jid);
+            if let Some(offer) = room.and_then(|room| room.offers.get_mut(key)) {
+                offer.is_asked = false;
+            }
+            return;
+        }
+        self.resolve_offer(jid, key, error.is_none());
+    }
+
+    fn forget_offer(&mut self, jid: &BareJid, key: &OfferKey) -> Option<Offer> {
+        self.unsaved.insert(jid.clone());
+        self.rooms.get_mut(jid)?.offers.remove(key)
+    }
+
+    fn resolve_offer(&mut self, jid: &BareJid, key: &OfferKey, is_taken: bool) {
+        let Some(offer) = self.forget_offer(jid, key) else {
+            return;
+        };
+        if is_taken {
+            return;
+        }
+        self.apply_value(jid, key, &offer.base);
+        self.overridden(jid, key, &offer);
+    }
+
+    fn overridden(&mut self, jid: &BareJid, key: &OfferKey, offer: &Offer) {
+        let change = match (key, &offer.now) {
+            (OfferKey::Affiliation(user), Value::Listed(entry)) => Change::Affiliation {
+                jid: user.clone(),
+                affiliation: entry.affiliation,
+            },
+            (OfferKey::Field(var), _) => Change::Field { var: var.clone() },
+            (_, Value::Subject(Some(subject))) => Change::Subject {
+                text: subject.text.clone(),
+            },
+            _ => Change::Subject { text: String::new() },
+        };
+        self.actions.push_back(Action::Overridden {
+            room: jid.clone(),
+            actor_nick: offer.actor_nick.clone(),
+            actor_jid: offer.actor_jid.clone(),
+            change,
+        });
+    }
+
+    /// Sets a value as the source has it, and has it shown.
+    fn apply_value(&mut self, jid: &BareJid, key: &OfferKey, value: &Value) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        room.set_value(key, value);
+        match (key, value) {
+            (OfferKey::Affiliation(user), Value::Listed(entry)) => {
+                self.show_affiliation(jid, user, entry, None, None);
+            }
+            (OfferKey::Subject, Value::Subject(subject)) => self.show_subject(jid, subject.clone()),
+            (OfferKey::Field(_), _) => self.show_settings(jid),
+            _ => {}
+        }
+    }
+
+    /// The source's value of something: it is in force here unless a change of it waits for the source's decision.
+    /// Returns whether it is in force now.
+    pub(super) fn source_says(&mut self, jid: &BareJid, key: &OfferKey, value: &Value) -> bool {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return false;
+        };
+        match room.offers.get_mut(key) {
+            Some(offer) => {
+                offer.base = value.clone();
+                false
+            }
+            None => {
+                room.set_value(key, value);
+                true
+            }
+        }
+    }
+
+    /// What the source does with a conditional act (G7): `true` if it is to be performed, `false` if that is so already.
+    pub(super) fn is_wanted(&self, jid: &BareJid, kind: &ActKind) -> Result<bool, Error> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Err(Error::UnknownRoom);
+        };
+        let pairs: Vec<(OfferKey, Value, Value)> = match kind {
+            ActKind::Affiliation {
+                jid,
+                affiliation,
+                nick,
+                was: Some(was),
+            } => {
+                let now = Listed {
+                    affiliation: *affiliation,
+                    nick: nick.clone(),
+                };
+                vec![(
+                    OfferKey::Affiliation(jid.clone()),
+                    Value::Listed(was.clone()),
+                    Value::Listed(now),
+                )]
+            }
+            ActKind::Config { form, was: Some(was) } => {
+                let pair = |field: &Field| {
+                    let before = was.values(&field.var).unwrap_or_default().to_vec();
+                    let key = OfferKey::Field(field.var.clone());
+                    (key, Value::Field(before), Value::Field(field.values.clone()))
+                };
+                form.fields.iter().map(pair).collect()
+            }
+            ActKind::Subject { text, was: Some(was) } => {
+                vec![(OfferKey::Subject, subject_of(was), subject_of(text))]
+            }
+            _ => return Ok(true),
+        };
+        let mut is_so = true;
+        for (key, was, now) in pairs {
+            let current = room.value(&key);
+            if is_same(&current, &now) {
+                continue;
+            }
+            is_so = false;
+            if !is_same(&current, &was) {
+                return Err(refuse(
+                    Condition::Conflict,
+                    "The source has changed this meanwhile",
+                ));
+            }
+        }
+        Ok(!is_so)
+    }
+
+    /// Whether somebody at another instance may set the subject: as an occupant there, or by rank.
+    pub(super) fn may_set_subject(
+        &self,
+        room: &Room,
+        home: &BareJid,
+        nick: Option<&str>,
+        jid: Option<&BareJid>,
+    ) -> bool {
+        let anybody = room.settings.form.flag("muc#roomconfig_changesubject") == Some(true);
+        let least = if anybody {
+            Role::Participant
+        } else {
+            Role::Moderator
+        };
+        let occupants = room.instances.get(home).map(|instance| &instance.occupants);
+        let remote = occupants
+            .zip(nick)
+            .and_then(|(occupants, nick)| occupants.get(nick));
+        if let Some(remote) = remote.filter(|remote| !remote.hidden) {
+            return remote.role >= least;
+        }
+        // Gone since: by what the list says, if the instance may name it.
+        let Some(jid) = jid.filter(|jid| self.config.is_authoritative(&service_of(home), jid.domain()))
+        else {
+            return false;
+        };
+        let affiliation = room.affiliation_of(&jid.clone().into());
+        let is_moderated = room.settings.form.flag("muc#roomconfig_moderatedroom") == Some(true);
+        affiliation >= Affiliation::Admin
+            || anybody
+                && (affiliation >= Affiliation::Member || affiliation == Affiliation::None && !is_moderated)
+    }
+}
+
+fn subject_of(text: &str) -> Value {
+    Value::Subject(Some(Subject {
+        nick: None,
+        stamp: 0,
+        text: text.to_owned(),
+    }))
+}
+
+impl Offer {
+    fn of(actor: Actor<'_>, was: Value, now: Value) -> Offer {
+        Offer {
+            actor_nick: actor.nick.map(str::to_owned),
+            actor_jid: actor.jid.cloned(),
+            base: was.clone(),
+            was,
+            now,
+            is_asked: false,
+        }
+    }
+
+    fn as_act(&self, key: &OfferKey) -> Act {
+        let text = |value: &Value| match value {
+            Value::Subject(Some(subject)) => subject.text.clone(),
+            _ => String::new(),
+        };
+        let form = |var: &str, value: &Value| {
+            let mut form = Form::default();
+            if let Value::Field(values) = value {
+                form.set(var, values.clone());
+            }
+            form
+        };
+        let listed = |value: &Value| match value {
+            Value::Listed(entry) => entry.clone(),
+            _ => Listed::default(),
+        };
+        let kind = match key {
+            OfferKey::Affiliation(jid) => {
+                let entry = listed(&self.now);
+                ActKind::Affiliation {
+                    jid: jid.clone(),
+                    affiliation: entry.affiliation,
+                    nick: entry.nick,
+                    was: Some(listed(&self.was)),
+                }
+            }
+            OfferKey::Subject => ActKind::Subject {
+                text: text(&self.now),
+                was: Some(text(&self.was)),
+            },
+            OfferKey::Field(var) => ActKind::Config {
+                form: form(var, &self.now),
+                was: Some(form(var, &self.was)),
+            },
+        };
+        Act {
+            actor_nick: self.actor_nick.clone(),
+            actor_jid: self.actor_jid.clone(),
+            kind,
+            reason: None,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What people see of a split: occupants behind a link that is down stay, shown as out of reach, until both sides agree
+//! again (G8).
+
+use std::sync::Arc;
+
+use crate::address::BareJid;
+
+use super::clock::Now;
+use super::link::service_of;
+use super::presence;
+use super::room::{Instance, Remote, Stage, SyncStage};
+use super::{Action, Engine, Notice};
+use crate::config::SplitPresence;
+use crate::wire::{escaped, split_payload};
+
+impl Instance {
+    /// Whether local occupants see this occupant of it.
+    pub(crate) fn shows(&self, remote: &Remote) -> bool {
+        !remote.hidden && !self.is_out
+    }
+}
+
+impl Engine {
+    /// The link to the service of an instance is down.
+    pub(super) fn cut_instance(&mut self, jid: &BareJid, service: &BareJid) {
+        let how = self.config.split_presence;
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let found = room
+            .instances
+            .iter_mut()
+            .find(|(peer, _)| service_of(peer) == *service);
+        let Some((peer, instance)) = found else { return };
+        let peer = peer.clone();
+        (instance.is_synced, instance.sync, instance.resync_at) = (false, SyncStage::Idle, None);
+        (instance.retry_at, instance.pulls_until) = (None, None);
+        if instance.stage != Stage::Active {
+            self.note(jid, service, Notice::Unreachable);
+            return;
+        }
+        if instance.is_cut {
+            return;
+        }
+        let seen: Vec<(String, Remote)> = instance
+            .occupants
+            .iter()
+            .filter(|(_, remote)| !remote.hidden)
+            .map(|(nick, remote)| (nick.clone(), remote.clone()))
+            .collect();
+        (instance.is_cut, instance.is_out) = (true, how == SplitPresence::Leave);
+        for (nick, remote) in &seen {
+            match how {
+                SplitPresence::Keep => {}
+                SplitPresence::Away => {
+                    let shown = presence::shown(room, &peer, nick, remote, Some(decorated(remote, service)));
+                    self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
+                }
+                SplitPresence::Leave => self.actions.push_back(presence::hidden(jid, &peer, nick)),
+            }
+        }
+        self.unsaved.insert(jid.clone());
+        self.note(
+            jid,
+            service,
+            Notice::SplitBegan {
+                occupants: seen.len(),
+            },
+        );
+    }
+
+    /// Both sides agree again: the occupants there are shown as they are.
+    pub(super) fn mend_instance(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let how = self.config.split_presence;
+        let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        else {
+            return;
+        };
+        (instance.is_cut, instance.is_out) = (false, false);
+        let nicks: Vec<String> = instance.occupants.keys().cloned().collect();
+        for nick in nicks {
+            if how != SplitPresence::Keep {
+                self.show_again(now, jid, peer, &nick);
+            }
+        }
+        self.unsaved.insert(jid.clone());
+        self.note(jid, &service_of(peer), Notice::SplitEnded);
+    }
+
+    /// Services that know only the XEP's text tell their occupants anew.
+    pub(super) fn mend_all(&mut self, now: Now, service: &BareJid) {
+        for jid in self.rooms_with(service) {
+            let peers = self
+                .rooms
+                .get(&jid)
+                .into_iter()
+                .flat_map(|room| room.instances.iter());
+            let cut: Vec<BareJid> = peers
+                .filter(|(peer, instance)| service_of(peer) == *service && instance.is_cut)
+                .map(|(peer, _)| peer.clone())
+                .collect();
+            for peer in cut {
+                self.mend_instance(now, &jid, &peer);
+            }
+        }
+    }
+
+    fn show_again(&mut self, now: Now, jid: &BareJid, peer: &BareJid, nick: &str) {
+        let Some(instance) = self.rooms.get(jid).and_then(|room| room.instances.get(peer)) else {
+            return;
+        };
+        let Some(mut remote) = instance
+            .occupants
+            .get(nick)
+            .filter(|remote| !remote.hidden)
+            .cloned()
+        else {
+            return;
+        };
+        if self.config.split_presence == SplitPresence::Leave {
+            // Somebody may have taken the nick meanwhile.
+            self.settle_clash(now, jid, peer, nick, &mut remote);
+        }
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        if !remote.hidden {
+            let payload = Some(remote.payload.to_string());
+            let shown = presence::shown(room, peer, nick, &remote, payload);
+            self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
+        }
+        if let Some(instance) = room.instances.get_mut(peer) {
+            instance.occupants.insert(nick.to_owned(), remote);
+        }
+    }
+
+    /// A peer that never returns: its occupants are no longer listed.
+    pub(super) fn forget_occupants(&mut self, jid: &BareJid, service: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let found = room
+            .instances
+            .iter_mut()
+            .find(|(peer, _)| service_of(peer) == *service);
+        let Some((peer, instance)) = found else { return };
+        let peer = peer.clone();
+        let visible: Vec<String> = instance
+            .occupants
+            .iter()
+            .filter(|(_, remote)| instance.shows(remote))
+            .map(|(nick, _)| nick.clone())
+            .collect();
+        let all: Vec<String> = std::mem::take(&mut instance.occupants).into_keys().collect();
+        instance.roster_version = None;
+        for nick in visible {
+            self.actions.push_back(presence::hidden(jid, &peer, &nick));
+        }
+        for nick in all {
+            self.unhide(jid, &nick);
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    pub(super) fn note(&mut self, jid: &BareJid, service: &BareJid, notice: Notice) {
+        self.actions.push_back(Action::Notice {
+            room: jid.clone(),
+            peer: service.clone(),
+            notice,
+        });
+    }
+}
+
+/// What is shown of an occupant: as it is, or as out of reach.
+pub(super) fn payload_of(instance: &Instance, home: &BareJid, remote: &Remote, how: SplitPresence) -> String {
+    match instance.is_cut && how == SplitPresence::Away {
+        true => decorated(remote, &service_of(home)),
+        false => remote.payload.to_string(),
+    }
+}
+
+/// The presence of somebody out of reach: extended away, with a status that says why.
+fn decorated(remote: &Remote, service: &BareJid) -> String {
+    let is_mood = |element: &&str| {
+        let name = element.trim_start_matches('<');
+        let name = name.split([' ', '>', '/']).next().unwrap_or_default();
+        name == "show" || name == "status"
+    };
+    let payload: Arc<str> = remote.payload.clone();
+    let others = split_payload(&payload).unwrap_or_default();
+    let mut shown: String = others.into_iter().filter(|element| !is_mood(element)).collect();
+    shown.push_str("<show>xa</show><status>");
+    shown.push_str(&escaped(&format!(
+        "Out of reach: the connection to {service} is interrupted"
+    )));
+    shown.push_str("</status>");
+    shown
+}

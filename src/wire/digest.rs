@@ -1,0 +1,94 @@
+//! `<digest/>` (ours): heartbeat of a pair of services, and in one line per room what each side has to offer (DESIGN 3).
+
+use minidom::Element;
+
+use super::dom::{bad, decimal, flag, id, number, over, required};
+use super::limits::MAX_DIGEST_ROOMS;
+use super::text::Tag;
+use super::{RoomId, WireError, ns};
+
+/// What a service says of the rooms it shares with another: those that have changed since it last said so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Digest {
+    /// One line per room; none is a mere heartbeat.
+    pub rooms: Vec<RoomDigest>,
+}
+
+/// What one instance has to offer to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomDigest {
+    /// The room.
+    pub id: RoomId,
+    /// Its own latest event: incarnation and number. Absent while it has none.
+    pub log: Option<(u64, u64)>,
+    /// The version of its roster.
+    pub roster: u64,
+    /// The version of the settings, from the source.
+    pub settings: Option<u64>,
+    /// A hash over what it holds of third instances' events.
+    pub rest: Option<String>,
+    /// There is no such room here.
+    pub gone: bool,
+}
+
+impl RoomDigest {
+    /// The line of a service that does not have the room.
+    pub fn gone(id: RoomId) -> RoomDigest {
+        RoomDigest {
+            id,
+            log: None,
+            roster: 0,
+            settings: None,
+            rest: None,
+            gone: true,
+        }
+    }
+}
+
+impl Digest {
+    pub(super) fn read(el: &Element) -> Result<Digest, WireError> {
+        let mut rooms = Vec::new();
+        for child in el.children().filter(|child| child.is("room", ns::OURS)) {
+            if rooms.len() == MAX_DIGEST_ROOMS {
+                return Err(over(format!("a digest has more than {MAX_DIGEST_ROOMS} rooms")));
+            }
+            rooms.push(RoomDigest::read(child)?);
+        }
+        Ok(Digest { rooms })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "digest", ns::OURS).body(|out| self.rooms.iter().for_each(|room| room.write(out)));
+    }
+}
+
+impl RoomDigest {
+    fn read(el: &Element) -> Result<RoomDigest, WireError> {
+        let log = |text: &str| {
+            let (incarnation, seq) = text
+                .split_once('.')
+                .ok_or_else(|| bad("the attribute 'log' is not an event's number"))?;
+            Ok::<_, WireError>((decimal("log", incarnation)?, decimal("log", seq)?))
+        };
+        Ok(RoomDigest {
+            id: RoomId::new(required(el, "id")?)?,
+            log: el.attr("log").map(log).transpose()?,
+            roster: number(el, "roster")?.unwrap_or(0),
+            settings: number(el, "settings")?,
+            rest: id(el, "rest")?,
+            gone: flag(el, "gone")?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        let log = self.log.map(|(incarnation, seq)| format!("{incarnation}.{seq}"));
+        Tag::new(out, "room")
+            .attr("id", self.id.as_str())
+            .opt("log", log.as_deref())
+            .opt_number("roster", Some(self.roster).filter(|version| *version > 0))
+            .opt_number("settings", self.settings)
+            .opt("rest", self.rest.as_deref())
+            .flag("gone", self.gone)
+            .empty();
+    }
+}

@@ -1,0 +1,199 @@
+//! `<sync/>` (ours): one instance tells what it has, the other answers with what is missing (DESIGN 3, G6, G10).
+
+use crate::address::BareJid;
+use minidom::Element;
+
+use super::dom::{
+    bad, flag, id, nick, number, only, over, required, required_number, stanza_id, to_bare, to_id,
+};
+use super::limits::{MAX_HISTORY_MESSAGES, MAX_SEEN};
+use super::payload::collect;
+use super::text::Tag;
+use super::{Config, EventStamp, Numbers, Roster, WireError, ns};
+
+/// What an instance has of one (origin, incarnation).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenNumbers {
+    /// The origin.
+    pub origin: BareJid,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// The numbers it has, or has given up.
+    pub numbers: Numbers,
+    /// In an answer: the lowest number that it can still tell of; absent if there is none.
+    pub first: Option<u64>,
+}
+
+/// The question: what is missing of this?
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncRequest {
+    /// What the asker has of every origin it knows.
+    pub seen: Vec<SeenNumbers>,
+    /// The version of the addressee's roster that it has; absent for none.
+    pub roster: Option<u64>,
+    /// The version of the settings that it has; absent for none, and if the addressee is not the source.
+    pub settings: Option<u64>,
+    /// Whether it takes third instances' events from the addressee (DESIGN 5).
+    pub relay: bool,
+}
+
+/// The answer, or a page of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncAnswer {
+    /// There is more: ask again.
+    pub more: bool,
+    /// What the answering instance has.
+    pub seen: Vec<SeenNumbers>,
+    /// The configuration and subject, if they differ (from the source).
+    pub config: Option<Config>,
+    /// What is different in its roster and, from the source, in the list of affiliations. Its snapshot says whether it is
+    /// complete; in one that is not, an occupant with role `none` has left.
+    pub roster: Option<Roster>,
+    /// Events that are missing, in the order of the log.
+    pub events: Vec<SyncEvent>,
+}
+
+/// A message that was missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncEvent {
+    /// Its stamp, with the origin.
+    pub event: EventStamp,
+    /// Who said it.
+    pub nick: String,
+    /// The `id` its sender gave it.
+    pub message_id: Option<String>,
+    /// The occupant-id (XEP-0421) of its sender.
+    pub occupant_id: Option<String>,
+    /// Its children as XML.
+    pub payload: String,
+}
+
+fn read_seen(el: &Element) -> Result<Vec<SeenNumbers>, WireError> {
+    let mut seen = Vec::new();
+    for child in el.children().filter(|child| child.is("seen", ns::OURS)) {
+        if seen.len() == MAX_SEEN {
+            return Err(over(format!("more than {MAX_SEEN} incarnations")));
+        }
+        seen.push(SeenNumbers {
+            origin: to_bare("origin", required(child, "origin")?)?,
+            incarnation: required_number(child, "inc")?,
+            numbers: child.attr("numbers").unwrap_or_default().parse()?,
+            first: number(child, "first")?,
+        });
+    }
+    Ok(seen)
+}
+
+fn write_seen(out: &mut String, seen: &[SeenNumbers]) {
+    for entry in seen {
+        Tag::new(out, "seen")
+            .attr("origin", entry.origin.as_str())
+            .number("inc", entry.incarnation)
+            .attr("numbers", &entry.numbers.to_string())
+            .opt_number("first", entry.first)
+            .empty();
+    }
+}
+
+impl SyncRequest {
+    pub(super) fn read(el: &Element) -> Result<SyncRequest, WireError> {
+        Ok(SyncRequest {
+            seen: read_seen(el)?,
+            roster: number(el, "roster")?,
+            settings: number(el, "settings")?,
+            relay: flag(el, "relay")?,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "sync", ns::OURS)
+            .opt_number("roster", self.roster)
+            .opt_number("settings", self.settings)
+            .flag("relay", self.relay)
+            .body(|out| write_seen(out, &self.seen));
+    }
+}
+
+impl SyncAnswer {
+    pub(super) fn read(el: &Element) -> Result<SyncAnswer, WireError> {
+        let mut events = Vec::new();
+        for run in el.children().filter(|child| child.is("events", ns::OURS)) {
+            let origin = to_bare("origin", required(run, "origin")?)?;
+            let incarnation = required_number(run, "inc")?;
+            for event in run.children().filter(|child| child.is("message", ns::CLIENT)) {
+                if events.len() == MAX_HISTORY_MESSAGES {
+                    return Err(over(format!("more than {MAX_HISTORY_MESSAGES} events")));
+                }
+                events.push(SyncEvent::read(event, &origin, incarnation)?);
+            }
+        }
+        Ok(SyncAnswer {
+            more: flag(el, "more")?,
+            seen: read_seen(el)?,
+            config: only(el, "config", ns::DMUC)?.map(Config::read).transpose()?,
+            roster: only(el, "roster", ns::DMUC)?.map(Roster::read).transpose()?,
+            events,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        Tag::within(out, "sync", ns::OURS)
+            .flag("more", self.more)
+            .body(|out| {
+                write_seen(out, &self.seen);
+                if let Some(config) = &self.config {
+                    config.write(out);
+                }
+                if let Some(roster) = &self.roster {
+                    roster.write(out);
+                }
+                let same = |a: &SyncEvent, b: &SyncEvent| {
+                    (&a.event.origin, a.event.incarnation) == (&b.event.origin, b.event.incarnation)
+                };
+                for run in self.events.chunk_by(same) {
+                    let Some(first) = run.first() else { continue };
+                    Tag::new(out, "events")
+                        .opt(
+                            "origin",
+                            first.event.origin.as_ref().map(|origin| origin.as_str()),
+                        )
+                        .number("inc", first.event.incarnation)
+                        .body(|out| run.iter().for_each(|event| event.write(out)));
+                }
+            });
+    }
+}
+
+impl SyncEvent {
+    fn read(el: &Element, origin: &BareJid, incarnation: u64) -> Result<SyncEvent, WireError> {
+        let seq = required_number(el, "seq")?;
+        if seq == 0 || i64::try_from(seq.max(incarnation)).is_err() {
+            return Err(bad("events are numbered from 1"));
+        }
+        Ok(SyncEvent {
+            event: EventStamp {
+                id: to_id("event", required(el, "event")?)?,
+                origin: Some(origin.clone()),
+                incarnation,
+                seq,
+                at: required(el, "at")?.parse()?,
+            },
+            nick: nick(el, "nick")?.ok_or_else(|| bad("an event says not whose it is"))?,
+            message_id: stanza_id(el)?,
+            occupant_id: id(el, "occupant")?,
+            payload: collect(el, |child| !(child.has_ns(ns::OURS) || child.has_ns(ns::DMUC)))?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        // Its children are written for the context of jabber:client.
+        Tag::within(out, "message", ns::CLIENT)
+            .attr("event", &self.event.id)
+            .number("seq", self.event.seq)
+            .attr("at", &self.event.at.to_string())
+            .attr("nick", &self.nick)
+            .opt("id", self.message_id.as_deref())
+            .opt("occupant", self.occupant_id.as_deref())
+            .body(|out| out.push_str(&self.payload));
+    }
+}
