@@ -302,6 +302,11 @@ impl World {
                 let payload = format!("<hum xmlns='urn:example:hum'>{name} says {count}</hum>");
                 drop(host.say(&room, &nick, None, &payload));
             }
+            Deed::Private => {
+                if let Some(target) = target {
+                    drop(host.whisper(&room, &nick, &target, dice.chance(40)));
+                }
+            }
             Deed::Subject => drop(host.set_subject(&room, &nick, &format!("subject {count}"))),
             Deed::Configure => {
                 let count = count.to_string();

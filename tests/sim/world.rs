@@ -263,7 +263,7 @@ impl World {
             }
             self.restarted_with_xep |= !self.fed.xep.is_empty();
             self.checkers.unsettle();
-            self.fed.net.sender_died(&service);
+            self.fed.net.died(&service);
             self.later(ms, Due::Start(service));
         }
         Ok(())

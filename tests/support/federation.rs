@@ -38,6 +38,8 @@ pub struct Federation {
     pub is_traced: bool,
     /// How far each service's wall clock is ahead.
     pub skew_ms: BTreeMap<BareJid, i64>,
+    /// Private stanzas on their way, by room and token: between which services, and since when.
+    privates: BTreeMap<(BareJid, u64), (BareJid, BareJid, u64)>,
 }
 
 impl Federation {
@@ -54,6 +56,7 @@ impl Federation {
             trace: Vec::new(),
             is_traced: false,
             skew_ms: BTreeMap::new(),
+            privates: BTreeMap::new(),
         }
     }
 
@@ -143,14 +146,38 @@ impl Federation {
                     .push(format!("{:>8} {service}: {event:?}", self.now_ms));
             }
         }
-        self.events.extend(events);
         self.net.tick(self.now_ms);
+        for mut event in events {
+            self.watch_private(&mut event);
+            self.events.push(event);
+        }
         for xml in outbox {
             self.send(service, xml);
         }
         for peer in resets {
             let how = if self.dice.chance(50) { Reset::Loses } else { Reset::Bounces };
             self.net.reset(service, &peer, how);
+        }
+    }
+
+    /// What a private message's end means depends on what the network has done since it was sent.
+    fn watch_private(&mut self, event: &mut Event) {
+        match event {
+            Event::Private { room, to, token, .. } => {
+                let sent = (room.service(), to.service(), self.now_ms);
+                self.privates.insert((room.clone(), *token), sent);
+            }
+            Event::PrivateEnded {
+                room,
+                token,
+                may_be_lost,
+                ..
+            } => {
+                if let Some((from, to, at)) = self.privates.remove(&(room.clone(), *token)) {
+                    *may_be_lost |= self.net.last_loss_at(&from, &to).is_some_and(|lost| lost >= at);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -284,7 +311,7 @@ impl Federation {
     /// The process is killed; with `lose_tail` the machine loses power, and what was not flushed is lost.
     pub fn crash(&mut self, service: &BareJid, lose_tail: bool) {
         self.at(service, |host| host.crash(lose_tail));
-        self.net.sender_died(service);
+        self.net.died(service);
     }
 
     pub fn start(&mut self, service: &BareJid) {

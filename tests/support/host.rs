@@ -10,6 +10,7 @@ use dmuc::{Config, Engine, Error, Input, Now, Verdict};
 
 use super::dice::Dice;
 use super::event::{Cause, Event, Seen, SeenMessage, What};
+use super::private::Whisper;
 use super::room::{Archived, HostRoom, Listed, Local};
 use super::storage::{Disk, LogEntry, Remains};
 
@@ -40,8 +41,8 @@ pub struct Host {
     pub(super) dice: Dice,
     /// Connections that the engine has given up, by the peer's service.
     pub resets: Vec<BareJid>,
-    /// Private requests that are not answered, by the id of their stanza.
-    pub(super) private: BTreeMap<String, u64>,
+    /// Private stanzas that are on their way, by their token.
+    pub(super) private: BTreeMap<u64, Whisper>,
     /// Stanzas to send, in order.
     pub outbox: Vec<String>,
     pub events: Vec<Event>,
@@ -130,7 +131,7 @@ impl Host {
 
     /// Nothing is outstanding: only heartbeats are left.
     pub fn is_settled(&self) -> bool {
-        self.is_down || self.engine.pending_requests() == 0 && self.engine.poll_timeout().is_none()
+        self.is_down || self.engine.is_settled()
     }
 
     pub(super) fn event(&mut self, event: Event) {

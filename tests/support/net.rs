@@ -236,12 +236,14 @@ impl Network {
         }
     }
 
-    /// What waits in the sender's buffers is lost with its process.
-    pub fn sender_died(&mut self, service: &BareJid) {
+    /// A process is no more: what waits in its buffers, to be sent or to be read, is lost.
+    pub fn died(&mut self, service: &BareJid) {
         let now = self.now_ms;
-        for ((from, _), direction) in &mut self.directions {
-            if from == service && !direction.stalled.is_empty() {
-                direction.stalled.clear();
+        for ((from, to), direction) in &mut self.directions {
+            if from == service || to == service {
+                if from == service {
+                    direction.stalled.clear();
+                }
                 (direction.last_loss_at, direction.last_fault_at) = (Some(now), Some(now));
             }
         }

@@ -10,6 +10,7 @@ use dmuc::{Input, Verdict};
 use super::event::{Cause, Event, Seen, SeenMessage, Turn, What};
 use super::host::Host;
 use super::room::{Archived, HostRoom, Listed, Local, Occupant};
+use super::storage::LogEntry;
 
 /// Why something a local user wanted was not done at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +54,13 @@ impl Host {
             subject,
         });
         for (user, entry) in &host_room.affiliations {
-            self.tell_affiliation(room, user, entry, None, None);
+            self.tell_affiliation(room, user, entry, None, (None, None));
         }
         for (nick, local) in host_room.locals() {
             self.tell_occupant(room, nick, local);
         }
         for past in &host_room.archive {
-            self.tell(Input::Past {
+            let verdict = self.tell(Input::Past {
                 room,
                 nick: &past.nick,
                 message_id: past.message_id.as_deref(),
@@ -68,6 +69,10 @@ impl Host {
                 wall_ms: past.wall_ms,
                 payload: &past.payload,
             });
+            match verdict {
+                Verdict::Accepted { event: Some(event), .. } => self.log(room, LogEntry::new(room, past, event)),
+                other => panic!("a message of the past got {other:?}"),
+            }
         }
         self.tell(Input::Started { room });
         self.event(Event::Turned {
@@ -286,7 +291,7 @@ impl Host {
         }
         let is_distributed = self.room(room).is_distributed;
         let keep = payload.contains("<body");
-        let (stanza_id, kept) = if is_distributed {
+        let (stanza_id, event) = if is_distributed {
             match self.tell(Input::Groupchat {
                 room,
                 nick,
@@ -294,13 +299,14 @@ impl Host {
                 payload,
                 keep,
             }) {
-                Verdict::Accepted { id, kept } => (id, kept),
+                Verdict::Accepted { id, event } => (id, event),
                 other => panic!("a local message got {other:?}"),
             }
         } else {
             self.next_token += 1;
-            (format!("{room}-{}", self.next_token), keep)
+            (format!("{room}-{}", self.next_token), None)
         };
+        let kept = event.is_some() || keep && !is_distributed;
         let message = Archived {
             stanza_id: stanza_id.clone(),
             nick: nick.to_owned(),
@@ -311,8 +317,8 @@ impl Host {
         };
         let mut seen = message.as_seen(false);
         if kept {
-            if is_distributed {
-                self.log(room, &stanza_id);
+            if let Some(event) = event {
+                self.log(room, LogEntry::new(room, &message, event));
             }
             self.keep(room, message);
         } else {
@@ -335,7 +341,8 @@ impl Host {
 
     /// The subject: shown at once at the source, wished for at a shadow.
     pub fn set_subject(&mut self, room: &BareJid, nick: &str, text: &str) -> Result<(), Denied> {
-        let role = self.expect_local(room, nick)?.role;
+        let local = self.expect_local(room, nick)?;
+        let (role, user) = (local.role, local.jid.to_bare());
         let host_room = self.room(room);
         let anybody = host_room.form.flag("muc#roomconfig_changesubject") == Some(true);
         if role
@@ -350,11 +357,14 @@ impl Host {
         let (is_shadow, is_distributed) = (host_room.is_shadow(), host_room.is_distributed);
         if !is_shadow {
             self.show_subject(room, Some(nick), text);
+        } else if !self.engine.is_source_reachable(room) {
+            self.tried(room, &user, What::Subject, text.to_owned());
         }
         if is_distributed {
             self.tell(Input::Subject {
                 room,
                 nick: Some(nick),
+                actor_jid: Some(&user),
                 text,
             });
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dmuc::address::BareJid;
 use dmuc::engine::Entry;
 use dmuc::wire::EventStamp;
-use dmuc::{Engine, Snapshot};
+use dmuc::{Engine, Input, Snapshot};
 
 use super::event::{Cause, Event, Turn};
 use super::host::Host;
@@ -45,6 +45,20 @@ pub struct Disk {
 }
 
 impl LogEntry {
+    /// A message with the place that the engine has given it; `home` is its origin unless that is said.
+    pub fn new(home: &BareJid, message: &Archived, event: EventStamp) -> LogEntry {
+        LogEntry {
+            nick: message.nick.clone(),
+            message_id: message.message_id.clone(),
+            occupant_id: message.occupant_id.clone(),
+            event: EventStamp {
+                origin: event.origin.or_else(|| Some(home.clone())),
+                ..event
+            },
+            payload: message.payload.as_str().into(),
+        }
+    }
+
     pub fn of(entry: &Entry) -> LogEntry {
         LogEntry {
             nick: entry.nick.clone(),
@@ -114,11 +128,9 @@ impl Host {
         }
     }
 
-    /// Appends a message of the engine's to the stored log.
-    pub(super) fn log(&mut self, room: &BareJid, id: &str) {
+    /// Appends to the stored log.
+    pub(super) fn log(&mut self, room: &BareJid, entry: LogEntry) {
         self.tick();
-        let entry = self.engine.message(room, id).map(LogEntry::of);
-        let entry = entry.unwrap_or_else(|| panic!("{room} has no message {id}"));
         self.event(Event::Kept {
             room: room.clone(),
             id: entry.event.id.clone(),
@@ -147,9 +159,11 @@ impl Host {
             }
             None => {
                 self.stored.remove(room);
-                self.logs.remove(room);
-                self.event(Event::Forgotten { room: room.clone() });
             }
+        }
+        // A room that has ended is remembered as long as somebody has to be told, without its messages.
+        if self.engine.room_info(room).is_none() && self.logs.remove(room).is_some() {
+            self.event(Event::Forgotten { room: room.clone() });
         }
     }
 
@@ -292,7 +306,9 @@ impl Host {
             self.engine
                 .restore(self.now, &snapshot)
                 .unwrap_or_else(|error| panic!("{error}"));
-            self.feed_stored(&room);
+            if self.engine.room_info(&room).is_some() {
+                self.feed_stored(&room);
+            }
         }
         self.drain();
     }
@@ -306,8 +322,34 @@ impl Host {
                 id: entry.event.id.clone(),
                 payload: entry.payload.to_string(),
             });
+            self.tell(Input::Logged {
+                room,
+                nick: &entry.nick,
+                message_id: entry.message_id.as_deref(),
+                occupant_id: entry.occupant_id.as_deref(),
+                event: entry.event.clone(),
+                payload: &entry.payload,
+            });
             // The archive lacks what was logged in the last moment.
             self.keep(room, entry.archived());
+        }
+        self.tell_settings(room);
+        self.tell(Input::Started { room });
+    }
+
+    /// A source tells what its room says, in case the engine had not heard yet.
+    fn tell_settings(&mut self, room: &BareJid) {
+        let Some(host_room) = self.rooms.get(room).filter(|room| !room.is_shadow()).cloned() else {
+            return;
+        };
+        self.tell(Input::Settings {
+            room,
+            form: host_room.form.clone(),
+            actor_nick: None,
+            actor_jid: None,
+        });
+        for (user, entry) in &host_room.affiliations {
+            self.tell_affiliation(room, user, entry, None, (None, None));
         }
     }
 

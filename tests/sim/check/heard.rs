@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
+use dmuc::engine::Notice;
 
 use crate::support::event::{Event, Seen, SeenMessage, Turn};
 use crate::support::names::service_of;
@@ -81,6 +82,11 @@ impl Heard {
                     (said.is_due, said.between_ours) = (false, false);
                 }
             }
+            Event::Noticed {
+                room,
+                notice: Notice::Gap { .. },
+                ..
+            } => drop(self.gaps.insert(room.clone())),
             Event::Said {
                 room,
                 session,

@@ -63,6 +63,8 @@ impl Honest {
             }
             Event::Noticed { room, peer, notice } => match notice {
                 Notice::Replicated { .. } | Notice::Unreachable => {}
+                Notice::SplitBegan { .. } | Notice::SplitEnded if self.has_faults => {}
+                Notice::Gap { .. } if self.may_have_gaps => {}
                 other => return Err(format!("{room} is told of {peer}: {other:?}")),
             },
             _ => {}
