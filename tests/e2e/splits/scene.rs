@@ -3,14 +3,17 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Element, Federation, body, to_string};
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::evidence::{Line, saying};
 use super::patience;
-use crate::stage::{CLIENT, DELAY, Person, gathered, quiet, stanza_id};
+use crate::stage::{CLIENT, DELAY, Person, quiet, stanza_id};
+use crate::support::nicks;
 
 pub const USERS: [&str; 3] = ["crone1", "somewitch", "drfaust"];
 pub const NICKS: [&str; 3] = ["firstcrone", "firstwitch", "faust"];
@@ -255,9 +258,21 @@ impl<'a> Scene<'a> {
 
     /// Waits until every instance has exactly these people.
     pub async fn all_here(&self) -> Result<()> {
-        let mut nicks: Vec<&str> = self.people.iter().map(|w| &*w.nick).collect();
-        nicks.sort_unstable();
-        gathered(self.fed, &self.name, &nicks).await
+        let mut expected: Vec<&str> = self.people.iter().map(|w| &*w.nick).collect();
+        expected.sort_unstable();
+        let end = Instant::now() + patience();
+        for (server, host) in self.fed.servers().iter().enumerate() {
+            let room = host.room(&self.name);
+            loop {
+                let found = nicks(self.fed, server, &room).await?;
+                if found == expected {
+                    break;
+                }
+                ensure!(Instant::now() < end, "{room} has {found:?}, not {expected:?}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
     }
 
     /// A service's name.
