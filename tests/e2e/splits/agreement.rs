@@ -1,7 +1,8 @@
 //! How a test of a split ends: everybody has seen and can find the same messages once, and every instance and client has
 //! the same people and settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -69,15 +70,14 @@ fn entry(presence: &Element) -> Option<Entry> {
     Some((item.affiliation, item.role, text("show"), text("status")))
 }
 
-/// The roster as somebody's client has it, from the presences it got.
-pub fn client_roster(witness: &Witness) -> BTreeMap<String, Entry> {
+/// The roster of a room as a client has it that got these stanzas.
+fn roster<'a>(stanzas: impl IntoIterator<Item = &'a Element>, of: &str) -> BTreeMap<String, Entry> {
     let mut roster = BTreeMap::new();
-    let mut apply = |presence: &Element| {
+    for presence in stanzas {
         let from = presence.attr("from").and_then(|from| from.split_once('/'));
-        let Some((room, nick)) = from else { return };
-        if !presence.is("presence", CLIENT) || room != witness.room || presence.attr("type") == Some("error")
-        {
-            return;
+        let Some((room, nick)) = from else { continue };
+        if !presence.is("presence", CLIENT) || room != of || presence.attr("type") == Some("error") {
+            continue;
         }
         match entry(presence) {
             Some(entry) if presence.attr("type").is_none() => {
@@ -87,10 +87,26 @@ pub fn client_roster(witness: &Witness) -> BTreeMap<String, Entry> {
                 roster.remove(nick);
             }
         }
-    };
-    witness.joined.all.iter().for_each(&mut apply);
-    witness.with_transcript(|all| all.iter().for_each(&mut apply));
+    }
     roster
+}
+
+/// The roster as somebody's client has it.
+pub fn client_roster(witness: &Witness) -> BTreeMap<String, Entry> {
+    witness.with_transcript(|all| roster(witness.joined.all.iter().chain(all), &witness.room))
+}
+
+/// All are the same as the first.
+fn all_equal<T: PartialEq + Debug>(found: &[(String, T)]) -> Result<(), Trouble> {
+    let Some((first, expected)) = found.first() else {
+        return Ok(());
+    };
+    match found.iter().find(|(_, other)| other != expected) {
+        Some((whose, other)) => Err(Trouble::Missing(format!(
+            "at {first} there is {expected:#?}\nat {whose} {other:#?}"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What an instance has: people (nick, affiliation, role, show, status), settings, affiliations, subject.
@@ -119,45 +135,30 @@ async fn state(fed: &Federation, server: usize, room: &str) -> Result<Value> {
 }
 
 async fn rosters_and_settings(scene: &Scene<'_>) -> Result<Result<(), Trouble>> {
-    let mut first: Option<(String, Value)> = None;
+    let mut states = Vec::new();
+    let mut nicks = Vec::new();
     for (server, host) in scene.fed.servers().iter().enumerate() {
         let room = host.room(&scene.name);
-        let state = state(scene.fed, server, &room).await?;
-        match &first {
-            Some((other, expected)) if *expected != state => {
-                return Ok(Err(Trouble::Missing(format!(
-                    "{other} is {expected:#}\n{room} is {state:#}"
-                ))));
-            }
-            Some(_) => {}
-            None => first = Some((room, state)),
-        }
+        nicks = crate::support::nicks(scene.fed, server, &room).await?;
+        states.push((room.clone(), state(scene.fed, server, &room).await?));
     }
-    let mut first: Option<(&str, BTreeMap<String, Entry>)> = None;
-    for witness in &scene.people {
-        let roster = client_roster(witness);
-        match &first {
-            Some((other, expected)) if *expected != roster => {
-                return Ok(Err(Trouble::Missing(format!(
-                    "to the client of {other} the people are {expected:#?}\nto that of {} {roster:#?}",
-                    witness.nick
-                ))));
-            }
-            Some(_) => {}
-            None => first = Some((&witness.nick, roster)),
-        }
+    let clients = scene.people.iter().map(|witness| {
+        let whose = format!("the client of {}", witness.nick);
+        (whose, client_roster(witness))
+    });
+    let clients: Vec<_> = clients.collect();
+    if let Err(trouble) = all_equal(&states).and_then(|()| all_equal(&clients)) {
+        return Ok(Err(trouble));
     }
     // And what clients have is what is there.
-    if let (Some((whose, roster)), Some(witness)) = (first, scene.people.first()) {
-        let nicks = crate::support::nicks(scene.fed, witness.server, &witness.room).await?;
-        if !roster.keys().eq(nicks.iter()) {
-            let clients: Vec<&String> = roster.keys().collect();
-            return Ok(Err(Trouble::Missing(format!(
-                "{whose} sees {clients:?}, there are {nicks:?}"
-            ))));
-        }
-    }
-    Ok(Ok(()))
+    let shown = clients.into_iter().next();
+    let shown = shown.map(|(whose, roster)| (whose, roster.into_keys().collect()));
+    Ok(all_equal(
+        &[("the instances".to_owned(), nicks)]
+            .into_iter()
+            .chain(shown)
+            .collect::<Vec<_>>(),
+    ))
 }
 
 async fn examine(scene: &Scene<'_>) -> Result<Result<(), Trouble>> {
@@ -192,24 +193,22 @@ pub async fn agree(scene: &Scene<'_>) -> Result<()> {
 
 /// No error, no leave of their own, nothing of the servers' dealings ever came to this person.
 pub fn unharmed(witness: &Witness) -> Result<()> {
-    witness.with_transcript(|all| {
-        for stanza in all {
-            clean(stanza)?;
-            ensure!(
-                stanza.attr("type") != Some("error") || stanza.name() == "iq",
-                "{} got {}",
-                witness.nick,
-                to_string(stanza)
-            );
-            ensure!(
-                !is_own_exit(stanza),
-                "{} was put out: {}",
-                witness.nick,
-                to_string(stanza)
-            );
-        }
-        Ok(())
-    })
+    witness
+        .with_transcript(|all| harm(all, &witness.fallible()))
+        .with_context(|| format!("to {}", witness.nick))
+}
+
+/// The harm that was done to who got these stanzas, as an error; what was sent with some ids may have failed.
+fn harm(stanzas: &[Element], may_fail: &BTreeSet<String>) -> Result<()> {
+    for stanza in stanzas {
+        clean(stanza)?;
+        let is_error = stanza.attr("type") == Some("error")
+            && stanza.name() != "iq"
+            && stanza.attr("id").is_none_or(|id| !may_fail.contains(id));
+        ensure!(!is_error, "an error: {}", to_string(stanza));
+        ensure!(!is_own_exit(stanza), "put out: {}", to_string(stanza));
+    }
+    Ok(())
 }
 
 fn is_own_exit(stanza: &Element) -> bool {
@@ -270,4 +269,68 @@ pub async fn begin_again(scene: &mut Scene<'_>) -> Result<()> {
         witness.begin_again(last);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use dmuc_testbed::stanza;
+
+    use super::*;
+
+    const ROOM: &str = "coven@chat.shakespeare.lit";
+
+    fn presence(nick: &str, content: &str, kind: &str) -> Element {
+        let item = "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x>";
+        let xml = format!("<presence from='{ROOM}/{nick}' {kind}>{item}{content}</presence>");
+        stanza(&xml).expect("a presence")
+    }
+
+    fn parsed(xml: &str) -> Element {
+        stanza(xml).expect("a stanza")
+    }
+
+    #[test]
+    fn a_roster_is_what_the_last_presences_say() {
+        let gone = presence("ross", "", "type='unavailable'");
+        let stanzas = [presence("ross", "", ""), presence("angus", "", ""), gone];
+        assert_eq!(roster(&stanzas, ROOM).into_keys().collect::<Vec<_>>(), ["angus"]);
+        assert_eq!(roster(&stanzas, "heath@chat.shakespeare.lit").len(), 0);
+        let before = roster(&stanzas, ROOM);
+        let away = presence("angus", "<show>xa</show>", "");
+        let after = roster(stanzas.iter().chain([&away]), ROOM);
+        assert_ne!(before, after);
+    }
+
+    #[test]
+    fn one_that_differs_is_missing_something() {
+        let of =
+            |values: &[u8]| -> Vec<(String, u8)> { values.iter().map(|v| (v.to_string(), *v)).collect() };
+        assert_eq!(all_equal(&of(&[])), Ok(()));
+        assert_eq!(all_equal(&of(&[1, 1, 1])), Ok(()));
+        for values in [[1, 1, 2], [2, 1, 1], [1, 2, 1]] {
+            assert!(matches!(all_equal(&of(&values)), Err(Trouble::Missing(_))));
+        }
+    }
+
+    #[test]
+    fn an_error_or_an_exit_is_harm_and_a_new_nick_is_not() {
+        let own = |codes: &[u16]| {
+            let codes: String = codes.iter().map(|c| format!("<status code='{c}'/>")).collect();
+            let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{codes}</x>");
+            parsed(&format!(
+                "<presence from='{ROOM}/ross' type='unavailable'>{x}</presence>"
+            ))
+        };
+        let nothing = BTreeSet::new();
+        let harm = |stanzas: &[Element]| super::harm(stanzas, &nothing);
+        let renamed = [own(&[303, 110]), presence("ross", "", "")];
+        assert!(harm(&renamed).is_ok());
+        assert!(harm(&[presence("angus", "", "type='unavailable'")]).is_ok());
+        assert!(harm(&[own(&[110, 333])]).is_err());
+        let error = parsed(&format!("<message from='{ROOM}' type='error' id='m'/>"));
+        assert!(harm(std::slice::from_ref(&error)).is_err());
+        assert!(super::harm(&[error], &BTreeSet::from(["m".to_owned()])).is_ok());
+        assert!(harm(&[presence("ross", "", "type='error'")]).is_err());
+        assert!(harm(&[presence("ross", "<occupant xmlns='urn:x-dmuc:0'/>", "")]).is_err());
+    }
 }

@@ -1,6 +1,6 @@
 //! A room with one person at each of three servers, of whom everything is recorded that they see.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct Witness {
     history: Vec<Line>,
     earlier: Vec<Line>,
     sessions: u32,
+    /// Ids of stanzas that may fail.
+    may_fail: RefCell<BTreeSet<String>>,
 }
 
 impl Deref for Witness {
@@ -56,6 +58,7 @@ impl Witness {
             history,
             earlier: Vec::new(),
             sessions: 0,
+            may_fail: RefCell::default(),
         })
     }
 
@@ -68,6 +71,16 @@ impl Witness {
     /// The history on joining this session, and what earlier sessions saw.
     pub fn before(&self) -> (Vec<Line>, Vec<Line>) {
         (self.history.clone(), self.earlier.clone())
+    }
+
+    /// An error in answer to this is none of the network kicking anybody.
+    pub fn may_fail(&self, id: &str) {
+        self.may_fail.borrow_mut().insert(id.to_owned());
+    }
+
+    /// The ids of what may fail.
+    pub fn fallible(&self) -> BTreeSet<String> {
+        self.may_fail.borrow().clone()
     }
 
     /// What this person's own messages were reflected as.
@@ -375,5 +388,79 @@ impl<'a> Scene<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dmuc_testbed::stanza;
+
+    use super::*;
+
+    const ROOM: &str = "coven@rooms.macbeth.lit";
+    const SERVICE: &str = "chat.shakespeare.lit";
+
+    fn message(from: &str, kind: &str, content: &str) -> Element {
+        let xml = format!(
+            "<message from='{from}' type='{kind}' id='m'>{content}<stanza-id xmlns='urn:xmpp:sid:0' by='{ROOM}' id='s'/></message>"
+        );
+        stanza(&xml).expect("a message")
+    }
+
+    #[test]
+    fn lines_are_what_occupants_said_in_this_room_with_the_rooms_delay() {
+        let ross = format!("{ROOM}/ross");
+        let late = format!(
+            "<body>b</body><delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2026-07-30T10:20:30Z'/>"
+        );
+        let all = [
+            message(
+                &ross,
+                "groupchat",
+                "<body>a</body><delay xmlns='urn:xmpp:delay' from='other' stamp='x'/>",
+            ),
+            message(&ross, "groupchat", &late),
+            message(&ross, "chat", "<body>whispered</body>"),
+            message(ROOM, "groupchat", "<body>by the room</body>"),
+            message(
+                "heath@rooms.macbeth.lit/ross",
+                "groupchat",
+                "<body>elsewhere</body>",
+            ),
+            message(&ross, "groupchat", "<subject>no body</subject>"),
+        ];
+        let found = lines(&all, ROOM).expect("lines");
+        let found: Vec<_> = found
+            .iter()
+            .map(|line| (&*line.body, line.delay.as_deref()))
+            .collect();
+        assert_eq!(found, [("a", None), ("b", Some("2026-07-30T10:20:30Z"))]);
+        let bare = stanza(&format!(
+            "<message from='{ross}' type='groupchat' id='m'><body>a</body></message>"
+        ));
+        assert!(
+            lines(&[bare.expect("a message")], ROOM).is_err(),
+            "without a stanza-id"
+        );
+        assert!(lines(&[message(&ross, "groupchat", &late.repeat(2))], ROOM).is_err());
+    }
+
+    #[test]
+    fn the_lines_of_a_split_are_recognised_and_no_others() {
+        let begins = format!(
+            "The connection to {SERVICE} is interrupted: 2 occupants there cannot be reached until it is back."
+        );
+        let ends = format!("The connection to {SERVICE} is back.");
+        assert!(is_beginning(&begins, SERVICE) && !is_end(&begins, SERVICE));
+        assert!(is_end(&ends, SERVICE) && !is_beginning(&ends, SERVICE));
+        assert!(!is_beginning(&begins, "shakespeare.lit") && !is_end(&ends, "shakespeare.lit"));
+        let said = message(ROOM, "groupchat", &format!("<body>{ends}</body>"));
+        assert_eq!(room_line(&said, ROOM), Some(ends.clone()));
+        let forged = message(
+            &format!("{ROOM}/ross"),
+            "groupchat",
+            &format!("<body>{ends}</body>"),
+        );
+        assert_eq!(room_line(&forged, ROOM), None);
     }
 }

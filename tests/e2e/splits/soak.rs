@@ -54,7 +54,7 @@ enum Step {
 
 fn step(dice: &mut Dice) -> Step {
     let (a, b) = dice.link();
-    match dice.roll(20) {
+    match dice.roll(23) {
         0 | 1 => Step::Cut(a, b),
         2 => Step::CutOneWay(a, b),
         3 | 4 => Step::Stall(a, b),
@@ -70,7 +70,7 @@ fn step(dice: &mut Dice) -> Step {
         15 => Step::Subject(a % 2),
         16 => Step::Name(a % 2),
         17 => Step::Affiliation(a % 2),
-        _ => Step::Pass(200 + dice.roll(3500) as u64),
+        _ => Step::Pass(200 + dice.roll(5000) as u64),
     }
 }
 
@@ -150,9 +150,10 @@ async fn take(scene: &mut Scene<'_>, step: Step, unique: &str) -> Result<()> {
         }
         Step::Subject(who) => {
             let witness = &scene.people[who];
-            witness
-                .set_subject(&witness.room, &format!("Subject {unique}"))
-                .await?;
+            // On a link that has died and is not known to be dead, the wish may fail.
+            let subject = format!("Subject {unique}");
+            let id = witness.set_subject(&witness.room, &subject).await?;
+            witness.may_fail(&id);
         }
         Step::Name(who) => {
             let witness = &scene.people[who];

@@ -42,6 +42,7 @@ async fn all_fail(from: &Witness, to: &Witness, within: Duration, accepted: &[&s
     let jid = from.sees(&to.nick);
     let message = async {
         let id = from.say_privately(&from.room, &to.nick, "Are you there?").await?;
+        from.may_fail(&id);
         let what = format!("the error of a private message to {}", to.nick);
         let is_it = |s: &Element| s.is("message", CLIENT) && s.attr("id") == Some(&*id);
         let error = from.expect_within(&what, within, is_it).await?;
