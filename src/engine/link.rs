@@ -221,9 +221,6 @@ impl Engine {
     /// The service has shown that it is alive: it is asked at once, not when its time comes.
     pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
         let Some(link) = self.links.get(service) else {
-            if self.config.peers.contains_key(service) {
-                self.learn_caps(now, service);
-            }
             return;
         };
         let is_out = matches!(link.state, LinkState::Down) || link.caps == Caps::Unknown;
@@ -357,9 +354,14 @@ impl Engine {
     /// The heartbeat. Unanswered it is repeated halfway to the timeout, so that one lost stanza is no dead link.
     fn ping(&mut self, now: Now, service: &BareJid) {
         let timeout = self.config.link_timeout_ms;
+        let is_shared = self.is_shared(service);
         let Some(link) = self.links.get_mut(service) else {
             return;
         };
+        if !is_shared {
+            link.due_at = None;
+            return;
+        }
         let deadline = (link.acked_at + timeout).max(now.mono_ms + timeout / 10);
         let left = deadline - now.mono_ms;
         link.due_at = (!link.is_pinged).then_some(now.mono_ms + left / 2);

@@ -104,11 +104,8 @@ pub(crate) enum SyncStage {
     Idle,
     /// To be asked as soon as the link allows.
     Wanted,
-    /// On its way.
-    Asked {
-        /// Something else was found missing meanwhile.
-        again: bool,
-    },
+    /// On its way: the answer has everything that its sender had told of before.
+    Asked,
 }
 
 /// Another instance of the room.

@@ -155,7 +155,11 @@ impl Federation {
             self.send(service, xml);
         }
         for peer in resets {
-            let how = if self.dice.chance(50) { Reset::Loses } else { Reset::Bounces };
+            let how = if self.dice.chance(50) {
+                Reset::Loses
+            } else {
+                Reset::Bounces
+            };
             self.net.reset(service, &peer, how);
         }
     }
@@ -220,7 +224,8 @@ impl Federation {
             }
             return true;
         }
-        let due = |host: &Host| !host.is_down && host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
+        let due =
+            |host: &Host| !host.is_down && host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
         let service = self
             .hosts
             .iter()
@@ -271,7 +276,11 @@ impl Federation {
     pub fn run(&mut self) {
         let until = self.now_ms + 600_000;
         while !self.is_settled() && self.step(until) {}
-        assert!(self.is_settled(), "it does not come to rest:\n{}", self.who_waits());
+        assert!(
+            self.is_settled(),
+            "it does not come to rest:\n{}",
+            self.who_waits()
+        );
     }
 
     pub fn is_settled(&self) -> bool {
@@ -433,7 +442,9 @@ pub fn crossing(xml: &str) -> Crossed {
         Stanza::Iq(iq) => {
             let what = match &iq.body {
                 IqBody::Get(payload) | IqBody::Set(payload) => Crossing::Request(element_name(payload)),
-                IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => Crossing::Synced(synced(payload)),
+                IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => {
+                    Crossing::Synced(synced(payload))
+                }
                 IqBody::Result(Some(payload)) if payload.starts_with("<digest ") => Crossing::Digest,
                 IqBody::Result(_) => Crossing::Answer,
                 IqBody::Error(_) => Crossing::Error,
