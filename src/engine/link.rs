@@ -438,12 +438,16 @@ impl Engine {
         }
     }
 
-    /// Whether every link is either fine or leads to nobody.
-    pub(super) fn are_links_settled(&self) -> bool {
-        self.links.iter().all(|(service, link)| {
-            !link.is_asking && (link.state == LinkState::Up || link.caps == Caps::Nothing)
-                || !self.is_shared(service)
-        })
+    /// The links to services with something to share that are not up.
+    pub(super) fn unsettled_links(&self) -> impl Iterator<Item = (&BareJid, LinkState)> {
+        let is_open = |(service, link): &(&BareJid, &Link)| {
+            let is_fine = !link.is_asking && (link.state == LinkState::Up || link.caps == Caps::Nothing);
+            !is_fine && self.is_shared(service)
+        };
+        self.links
+            .iter()
+            .filter(is_open)
+            .map(|(service, link)| (service, link.state))
     }
 
     /// Our rooms that have an instance at this service.

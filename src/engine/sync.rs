@@ -103,8 +103,10 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };
+        // Who has nothing yet gets nothing from third instances either.
+        let is_late = |received_ms: u64| request.seen.is_empty() || received_ms + GRACE_MS <= now.mono_ms;
         let is_told = |origin: &BareJid, received_ms: u64| {
-            origin == jid || request.relay && (origin == asker || received_ms + GRACE_MS <= now.mono_ms)
+            origin == jid || request.relay && (origin == asker || is_late(received_ms))
         };
         let page = Page {
             is_told: &is_told,

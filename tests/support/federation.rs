@@ -292,9 +292,8 @@ impl Federation {
         let waiting = self.hosts.values().filter(|host| !host.is_settled());
         let mut lines: Vec<String> = waiting
             .map(|host| {
-                let engine = &host.engine;
-                let (requests, timer) = (engine.pending_requests(), engine.poll_timeout());
-                format!("  {}: {requests} requests, next timer at {timer:?}", host.service)
+                let waits: Vec<String> = host.engine.waits().collect();
+                format!("  {}: {waits:?}", host.service)
             })
             .collect();
         let flights = self.net.flights().take(10);
