@@ -6,9 +6,12 @@ use std::str::FromStr;
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, decimal, to_bare, to_id};
+use super::dom::{bad, countable, decimal, to_bare, to_id};
 use super::text::Tag;
 use super::{WireError, ns};
+
+/// The latest time that is taken: what a double holds exactly, 285,000 years from now.
+const MAX_WALL_MS: u64 = (1 << 53) - 1;
 
 /// A hybrid logical clock: wall time, and a counter that orders what happened in the same millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -49,10 +52,12 @@ impl FromStr for Hlc {
             .ok_or_else(|| bad("the attribute 'at' is not a logical time"))?;
         let counter = u32::try_from(decimal("at", counter)?)
             .map_err(|_| bad("the counter in the attribute 'at' is too large"))?;
-        Ok(Hlc {
-            wall_ms: decimal("at", wall)?,
-            counter,
-        })
+        let wall_ms = decimal("at", wall)?;
+        // Counting on from any time that is taken never overflows.
+        if wall_ms > MAX_WALL_MS {
+            return Err(bad("the time in the attribute 'at' is absurd"));
+        }
+        Ok(Hlc { wall_ms, counter })
     }
 }
 
@@ -68,19 +73,11 @@ impl EventStamp {
         fn there<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, WireError> {
             value.ok_or_else(|| bad(format!("<event/> lacks the attribute '{name}'")))
         }
-        // Room is left above every number that is taken, so that counting on never overflows.
-        let countable = |name: &str, value: Option<&str>| {
-            let number = decimal(name, there(name, value)?)?;
-            match i64::try_from(number) {
-                Ok(_) => Ok(number),
-                Err(_) => Err(bad(format!("the attribute '{name}' is absurd"))),
-            }
-        };
         Ok(EventStamp {
             id: to_id("id", there("id", id)?)?,
             origin: origin.map(|origin| to_bare("origin", origin)).transpose()?,
-            incarnation: countable("inc", incarnation)?,
-            seq: countable("seq", seq)?,
+            incarnation: countable("inc", there("inc", incarnation)?)?,
+            seq: countable("seq", there("seq", seq)?)?,
             at: there("at", at)?.parse()?,
         })
     }
