@@ -139,8 +139,12 @@ impl Engine {
         let is_large = roster
             .as_ref()
             .is_some_and(|roster| roster.items.iter().map(size).sum::<usize>() > PART_BYTES);
+        let mut config = config;
         if is_large {
             // More than fits: in parts, before the answer.
+            if config.take().is_some() {
+                self.send_config(now, jid, asker, false);
+            }
             self.send_roster(now, jid, asker);
         }
         SyncAnswer {
