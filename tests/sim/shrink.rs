@@ -1,10 +1,13 @@
 //! Leaves steps out of a schedule that fails, as long as it still fails in the same way.
 
+use std::time::{Duration, Instant};
+
 use crate::plan::Plan;
 use crate::runner::{Failure, simulate};
 
 /// Most runs spent on one schedule.
 const MOST_RUNS: usize = 400;
+const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// Which checker, as far as the text tells: `G4`, `panic`.
 fn kind(error: &str) -> &str {
@@ -23,16 +26,18 @@ pub fn shrink(plan: Plan, error: &str) -> (Plan, Failure) {
     })
 }
 
+#[allow(clippy::disallowed_methods, reason = "patience is no part of a run")]
 fn shrink_with(plan: Plan, fails: impl Fn(Plan) -> Option<Failure>) -> (Plan, Failure) {
     let mut kept = plan.numbers();
     let mut last = fails(plan.clone()).unwrap_or_else(|| Failure {
         error: "it does not fail again: the run depends on more than its seed".to_owned(),
         story: Vec::new(),
     });
+    let started = Instant::now();
     let (mut runs, mut size) = (0, kept.len().div_ceil(2).max(1));
     loop {
         let (mut at, mut is_smaller) = (0, false);
-        while at < kept.len() && runs < MOST_RUNS {
+        while at < kept.len() && runs < MOST_RUNS && started.elapsed() < MOST_TIME {
             let end = (at + size).min(kept.len());
             let mut fewer = kept.clone();
             fewer.drain(at..end);
@@ -42,7 +47,7 @@ fn shrink_with(plan: Plan, fails: impl Fn(Plan) -> Option<Failure>) -> (Plan, Fa
                 None => at = end,
             }
         }
-        if runs >= MOST_RUNS || size == 1 && !is_smaller {
+        if runs >= MOST_RUNS || started.elapsed() >= MOST_TIME || size == 1 && !is_smaller {
             return (plan.keeping(&kept), last);
         }
         size = (size / 2).max(1);

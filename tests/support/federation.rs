@@ -285,7 +285,19 @@ impl Federation {
             .map(|host| {
                 let engine = &host.engine;
                 let (requests, timer) = (engine.pending_requests(), engine.poll_timeout());
-                format!("  {}: {requests} requests, next timer at {timer:?}", host.service)
+                let peers = engine.config().peers.keys();
+                let links: Vec<String> = peers
+                    .map(|peer| format!("{peer} {:?}", engine.link_state(peer)))
+                    .collect();
+                // What it holds of its instances is not to be seen from outside but like this.
+                let inside = format!("{engine:?}");
+                let open: Vec<String> = ["is_cut: true", "sync: Wanted", "sync: Asked", "resync_at: Some", "retry_at: Some", "is_asked: "]
+                    .into_iter()
+                    .map(|mark| format!("{mark} {} times", inside.matches(mark).count()))
+                    .filter(|line| !line.ends_with(" 0 times"))
+                    .collect();
+                let service = &host.service;
+                format!("  {service}: {requests} requests, next timer at {timer:?}, links {links:?}, {open:?}")
             })
             .collect();
         let flights = self.net.flights().take(10);
@@ -434,7 +446,7 @@ pub fn crossing(xml: &str) -> Crossed {
             let what = match &iq.body {
                 IqBody::Get(payload) | IqBody::Set(payload) => Crossing::Request(element_name(payload)),
                 IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => Crossing::Synced(synced(payload)),
-                IqBody::Result(Some(payload)) if payload.starts_with("<digest ") => Crossing::Digest,
+                IqBody::Result(Some(payload)) if is_heartbeat(payload) => Crossing::Heartbeat,
                 IqBody::Result(_) => Crossing::Answer,
                 IqBody::Error(_) => Crossing::Error,
             };
@@ -463,6 +475,10 @@ pub fn crossing(xml: &str) -> Crossed {
         }
     };
     Crossed { from, to, id, what }
+}
+
+fn is_heartbeat(payload: &str) -> bool {
+    payload.starts_with("<digest ") || payload.contains("http://jabber.org/protocol/disco#info")
 }
 
 /// The ids of the events in the answer to a `<sync/>`.
