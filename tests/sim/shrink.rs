@@ -10,7 +10,12 @@ const MOST_RUNS: usize = 400;
 const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// Which checker, as far as the text tells: `G4`, `panic`.
-fn kind(error: &str) -> &str {
+pub fn kind(error: &str) -> &str {
+    for (words, kind) in [(" refuses with ", "refusal"), (" is told of ", "notice"), ("not converge", "G6 in time")] {
+        if error.contains(words) {
+            return kind;
+        }
+    }
     // "room 0 (…): G6: …" names the room first.
     let start = error.find("): G").map_or(0, |at| at + 3);
     let end = error[start..].find(':').map_or(error.len(), |at| start + at);
@@ -75,5 +80,6 @@ fn only_the_steps_that_matter_are_left() {
 fn failures_are_told_apart_by_their_checker() {
     assert_eq!(kind("G4: stay 3 has not seen it"), "G4");
     assert_eq!(kind("room 0 (room0@rooms.s0.example): G6: message 3"), "G6");
+    assert_eq!(kind("rooms.s0.example refuses with StanzaError"), "refusal");
     assert_eq!(kind("panic: index out of bounds"), "panic");
 }
