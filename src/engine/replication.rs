@@ -58,7 +58,7 @@ impl Engine {
             return;
         };
         let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
-            service_of(peer) == *service && instance.stage == Stage::Wanted
+            service_of(peer) == *service && instance.stage == Stage::Wanted && !instance.is_expected()
         };
         let is_source = room.is_source();
         let (id, source) = (room.id.clone(), room.source.clone());
@@ -389,7 +389,9 @@ impl Engine {
             }
         }
         for (room, peer) in due {
-            self.stop_waiting(&room, &peer);
+            if self.stop_waiting(&room, &peer) {
+                self.want_sync(now, &room, &peer);
+            }
             self.send_roster(now, &room, &peer);
         }
     }
