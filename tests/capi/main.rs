@@ -229,6 +229,22 @@ fn replicating_a_room_is_clean_under_address_and_undefined_behaviour_sanitizers(
     )));
 }
 
+/// Everything is checked in the program.
+fn check_done(transcript: &str) {
+    let last = transcript.lines().last().unwrap_or_default();
+    assert!(last.starts_with("done"), "{transcript}");
+}
+
+#[test]
+fn a_split_heals_and_a_restart_goes_on_with_what_was_stored() {
+    check_done(&transcript(&compile_static("split", "plain", &["-O2"])));
+}
+
+#[test]
+fn splits_and_restarts_are_clean_under_address_and_undefined_behaviour_sanitizers() {
+    check_done(&transcript(&compile_static("split", "sanitized", &SANITIZERS)));
+}
+
 #[test]
 fn a_program_can_link_the_shared_library() {
     let shared = &library().shared;
