@@ -33,6 +33,11 @@ return function (dmuc)
 		destroy = on_room(function (room, action) lifecycle.destroy(room, action.venue, action.reason, action.password); end);
 		close = on_room(function (room, action) lifecycle.close(room, action.source, action.reason); end);
 		store = function (action) lifecycle.store(action.room); end;
+		trim_log = dmuc.log.trim;
+		private_done = dmuc.private.done;
+		private_failed = dmuc.private.failed;
+		overridden = on_room(dmuc.links.overridden);
+		reset_link = function (action) dmuc.links.reset(action.service); end;
 	};
 
 	function actions.apply_settings(action)
@@ -76,10 +81,15 @@ return function (dmuc)
 		refused = { "warn", "%s refused an instance of this room: %s" };
 		unreachable = { "warn", "%s cannot be reached; it is tried again until it answers" };
 		too_many_peerhosts = { "warn", "%s gets no instance of this room: it has as many as it may" };
+		gap = { "warn", "%s has forgotten messages that were said there meanwhile: %s of them are not known here" };
 	};
 	function actions.notice(action)
+		if action.notice == "split_began" or action.notice == "split_ended" then
+			return dmuc.links.notice(room_of(action), action);
+		end
+		if action.notice == "gap" then dmuc.links.measure_gap(action.messages); end
 		local level, text = notices[action.notice][1], notices[action.notice][2];
-		local detail = action.shadow or action.error_text or action.error_condition;
+		local detail = action.shadow or action.messages or action.error_text or action.error_condition;
 		text = text:format(action.peer, detail);
 		module:log(level, "%s: %s", action.room, text);
 		local room = room_of(action);

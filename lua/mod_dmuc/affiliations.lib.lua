@@ -5,13 +5,17 @@ local jid_resource = require "util.jid".resource;
 
 return function (dmuc)
 	local function changed(room, jid, affiliation, reason, actor)
-		if not room._dmuc or not room._dmuc.is_source then return; end
+		if not room._dmuc then return; end
+		-- A shadow decides only while its source is out of reach, and then for the time being.
+		local provisional = room._dmuc.provisional;
+		if not room._dmuc.is_source and not provisional then return; end
 		local actor_nick = actor and room:get_occupant_jid(dmuc.rooms.acting_session(room, actor));
 		dmuc.feed("affiliation", room.jid, jid, {
 			affiliation = affiliation or "none";
 			nick = room:get_affiliation_data(jid, "reserved_nickname");
 			reason = reason;
-			actor = actor_nick and jid_resource(actor_nick);
+			actor = provisional and provisional.nick or actor_nick and jid_resource(actor_nick);
+			actor_jid = provisional and provisional.jid;
 		});
 	end
 

@@ -54,6 +54,16 @@ return function (dmuc)
 		return ok, err;
 	end
 
+	-- The ids of the newest archived messages, as a set; nil if the room is not archived.
+	function archiving.newest_ids(room, max)
+		if not is_enabled(room) then return; end
+		local ids = {};
+		local items = store:find(jid_node(room.jid), { reverse = true; limit = max });
+		if not items then return; end
+		for id in items do ids[id] = true; end
+		return ids;
+	end
+
 	-- Stores a message before it is reflected (G3).
 	function archiving.append(room, id, stanza)
 		if not is_enabled(room) then return; end

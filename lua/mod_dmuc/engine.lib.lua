@@ -28,8 +28,8 @@ return function (dmuc)
 	end
 
 	local function call(method, ...)
-		local ok, a, b, c, d = pcall(engine[method], engine, ...);
-		if ok then return a, b, c, d; end
+		local ok, a, b, c, d, e, f = pcall(engine[method], engine, ...);
+		if ok then return a, b, c, d, e, f; end
 		if engine:is_poisoned() then
 			rebuild(tostring(a));
 			return nil, "wait", "internal-server-error", "The room service failed and starts again";
@@ -69,9 +69,9 @@ return function (dmuc)
 
 	-- One input. Returns the verdict: its name and values, or nil, error type, condition, text.
 	function dmuc.feed(method, ...)
-		local a, b, c, d = call(method, monotonic(), now(), ...);
+		local a, b, c, d, e, f = call(method, monotonic(), now(), ...);
 		drain();
-		return a, b, c, d;
+		return a, b, c, d, e, f;
 	end
 
 	-- A stored room. Returns true, or nil and what is wrong with it.

@@ -36,6 +36,32 @@ return function (dmuc)
 		return tostring(form);
 	end
 
+	local function fields_of(form)
+		local fields = {};
+		for field in dmuc.stanzas.parse(form):childtags("field") do
+			local values = {};
+			for value in field:childtags("value") do values[#values + 1] = value:get_text() or ""; end
+			fields[field.attr.var] = table.concat(values, "\n");
+		end
+		return fields;
+	end
+
+	-- Runs work that changes the configuration of a shadow whose source is out of reach, and tells the engine what it
+	-- changed: only that is offered to the source later.
+	function forms.provisionally(room, actor, work)
+		local before = fields_of(forms.get(room));
+		local result = work();
+		local form = dmuc.stanzas.parse(forms.get(room));
+		local after = fields_of(forms.get(room));
+		form:maptags(function (tag)
+			local var = tag.name == "field" and tag.attr.var;
+			if var and var ~= "FORM_TYPE" and after[var] == before[var] then return nil; end
+			return tag;
+		end);
+		dmuc.feed("settings", room.jid, tostring(form), actor.nick, actor.jid);
+		return result;
+	end
+
 	-- The room was saved: tell the engine, once for any number of changes.
 	function forms.changed(room)
 		if room._dmuc.is_settings_due then return; end

@@ -4,6 +4,10 @@ local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
+local time_now = require "util.time".now;
+
+-- How many of the newest messages are looked for in the archive after a restart.
+local repaired = 50;
 
 return function (dmuc)
 	local groupchat = {};
@@ -14,7 +18,7 @@ return function (dmuc)
 
 	-- Local messages whose copies for the peers have not been sent yet: [id] = stanza.
 	local at_hand = {};
-	-- The peer's message that is being broadcast: { id, is_kept }.
+	-- The peer's message that is being broadcast: { id, is_historic, event }.
 	local incoming = nil;
 
 	-- What is sent once and forgotten when nothing else is in the message.
@@ -42,13 +46,15 @@ return function (dmuc)
 		return stanza:get_child("subject") and not stanza:get_child("body") and not stanza:get_child("thread");
 	end
 
-	local function stamp(room, stanza, id, is_historic)
+	-- Stores a message before anybody sees it (G3), and gives it its stanza-id.
+	local function stamp(room, stanza, id, is_historic, event)
 		-- Whatever claims to be from us is not (XEP-0359 section 3).
 		stanza:maptags(function (tag)
 			if tag.name == "stanza-id" and tag.attr.xmlns == xmlns_stanza_id and tag.attr.by == room.jid then return nil; end
 			return tag;
 		end);
 		if not id then return; end
+		if event then dmuc.log.append(room.jid, stanza, event); end
 		if is_historic then dmuc.archiving.append(room, id, stanza); end
 		stanza:add_direct_child(stanzas.stanza_id(room.jid, id));
 	end
@@ -76,23 +82,24 @@ return function (dmuc)
 		local room, stanza = event.room, event.stanza;
 		if not room._dmuc or stanza.attr.type ~= "groupchat" then return; end
 		if incoming then
-			return stamp(room, stanza, incoming.id, incoming.is_historic);
+			return stamp(room, stanza, incoming.id, incoming.is_historic, incoming.event);
 		end
 		local nick = jid_resource(stanza.attr.from);
 		if is_subject_change(stanza) then
 			if room._dmuc.is_source then
-				dmuc.feed("subject", room.jid, nick, stanza:get_child_text("subject") or "");
+				dmuc.feed("subject", room.jid, nick, nil, stanza:get_child_text("subject") or "");
 			end
 			return;
 		end
 		if not nick or not room._dmuc.locals[stanza.attr.from] then return; end
 		local is_kept, is_historic = is_worth_keeping(room, stanza);
-		local verdict, id, condition, text = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id,
+		local verdict, id, inc, seq, at = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id,
 			stanzas.payload(stanza, room.jid), is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.
-		if not verdict then return told(stanza, room, id, condition, text); end
+		if not verdict then return told(stanza, room, id, inc, seq); end
 		if verdict ~= "accepted" then return; end
-		stamp(room, stanza, is_kept and id or nil, is_historic);
+		local stored = is_kept and { id = id; origin = room.jid; inc = inc; seq = seq; at = at } or nil;
+		stamp(room, stanza, is_kept and id or nil, is_historic, stored);
 		at_hand[id] = stanza;
 	end, 0.5);
 
@@ -133,8 +140,10 @@ return function (dmuc)
 
 	function groupchat.send_subject(action)
 		local suffix = action.nick and "/"..action.nick or "";
-		module:send(st.message({ type = "groupchat"; from = action.room..suffix; to = action.to..suffix })
-			:text_tag("subject", action.text));
+		local message = st.message({ type = "groupchat"; from = action.room..suffix; to = action.to..suffix })
+			:text_tag("subject", action.text);
+		if action.version then message:tag("settings", { xmlns = dmuc.xmlns_ours; version = action.version }):up(); end
+		module:send(message);
 	end
 
 	-- A subject wished for here is decided by the source, which tells everybody. After the check of roles (50) and
@@ -145,7 +154,8 @@ return function (dmuc)
 		if occupant.role ~= "moderator" and not (occupant.role == "participant" and room:get_changesubject()) then
 			return; -- mod_muc says no
 		end
-		dmuc.feed("subject", room.jid, jid_resource(occupant.nick), stanza:get_child_text("subject") or "");
+		dmuc.feed("subject", room.jid, jid_resource(occupant.nick), jid_bare(stanza.attr.from),
+			stanza:get_child_text("subject") or "");
 		return true;
 	end, 30);
 
@@ -160,7 +170,9 @@ return function (dmuc)
 
 	local function take_subject(origin, stanza, room_jid)
 		local text = stanza:get_child_text("subject") or "";
-		local verdict, err_type, condition, why = dmuc.feed("peer_subject", stanza.attr.from, room_jid, text);
+		local settings = stanza:get_child("settings", dmuc.xmlns_ours);
+		local verdict, err_type, condition, why = dmuc.feed("peer_subject", stanza.attr.from, room_jid, text,
+			settings and settings.attr.version);
 		if not verdict then return refuse(origin, stanza, room_jid, err_type, condition, why); end
 		return verdict ~= "continue" or nil;
 	end
@@ -180,14 +192,17 @@ return function (dmuc)
 			return tag;
 		end);
 		local is_kept, is_historic = is_worth_keeping(room, message);
-		local verdict, id, occupant_id, why = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
+		local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
 			stanzas.payload(message, room_jid), is_kept, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
-		if not verdict then return refuse(origin, stanza, room_jid, id, occupant_id, why); end
+		if not verdict then return refuse(origin, stanza, room_jid, id, inc, seq); end
 		if verdict == "continue" then return; end
 		if verdict == "deliver" then
 			message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), nil;
 			if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
-			incoming = { id = id; is_historic = is_historic };
+			incoming = {
+				id = id; is_historic = is_historic;
+				event = id and { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at };
+			};
 			local ok, err = pcall(room.broadcast_message, room, message);
 			incoming = nil;
 			if not ok then error(err, 0); end
@@ -230,6 +245,7 @@ return function (dmuc)
 		local room = dmuc.get_room(room_jid);
 		local nick = jid_resource(stanza.attr.from);
 		if not room or not room._dmuc or not nick or nick == jid_resource(stanza.attr.to) then return; end
+		dmuc.private.bounced(stanza, room_jid);
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant then return; end
 		local sender = room:get_occupant_by_nick(room_jid.."/"..nick);
@@ -248,6 +264,11 @@ return function (dmuc)
 		end
 	end
 
+	-- When it was said; a clock that is ahead is no reason to show the future.
+	local function time_of(entry)
+		return math.min(entry.time, time_now());
+	end
+
 	-- A message of the log as the room shows it.
 	local function shown(room, entry)
 		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id });
@@ -258,7 +279,7 @@ return function (dmuc)
 
 	local function delayed(room, entry)
 		return shown(room, entry)
-			:add_child(stanzas.delay(room.jid, entry.time))
+			:add_child(stanzas.delay(room.jid, time_of(entry)))
 			:add_child(stanzas.stanza_id(room.jid, entry.stanza_id));
 	end
 
@@ -300,15 +321,42 @@ return function (dmuc)
 		return true;
 	end, 2);
 
+	local function log_entry(room, entry, message)
+		dmuc.log.append(room.jid, message, {
+			id = entry.stanza_id; origin = entry.origin; inc = entry.inc; seq = entry.seq; at = entry.at;
+		});
+	end
+
+	local function archive_entry(room, entry, message)
+		local _, is_historic = is_worth_keeping(room, message);
+		if is_historic then
+			dmuc.archiving.append(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, time_of(entry))));
+		end
+	end
+
+	-- A message from before the room was distributed has its place in the log now.
+	function groupchat.log_past(room, stanza_id)
+		local entry = dmuc.ask("message", room.jid, stanza_id);
+		if entry then log_entry(room, entry, shown(room, entry)); end
+	end
+
+	-- What a crash left between the stored log and the archive: the newest messages that are in the one only.
+	function groupchat.repair_archive(room, entries)
+		local archived = dmuc.archiving.newest_ids(room, 2 * repaired);
+		if not archived then return; end
+		for i = math.max(1, #entries - repaired + 1), #entries do
+			local entry = not archived[entries[i].stanza_id] and dmuc.ask("message", room.jid, entries[i].stanza_id);
+			if entry then archive_entry(room, entry, shown(room, entry)); end
+		end
+	end
+
 	-- A message that was missed, or is older than this instance.
 	function groupchat.add(room, action)
 		local entry = dmuc.ask("message", room.jid, action.id);
 		if not entry then return; end
 		local message = shown(room, entry);
-		local _, is_historic = is_worth_keeping(room, message);
-		if is_historic then
-			dmuc.archiving.append(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, entry.time)));
-		end
+		log_entry(room, entry, message);
+		archive_entry(room, entry, message);
 		if action.deliver then
 			room:broadcast(delayed(room, entry));
 		end
@@ -320,7 +368,7 @@ return function (dmuc)
 		for _, entry in ipairs(dmuc.ask("newest", room.jid, 0, room:get_historylength())) do
 			local message = delayed(room, entry);
 			message.attr.to = "";
-			table.insert(history, 1, { stanza = message; timestamp = entry.time });
+			table.insert(history, 1, { stanza = message; timestamp = time_of(entry) });
 		end
 		room._history = history[1] and history or nil;
 	end

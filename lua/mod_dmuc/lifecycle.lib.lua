@@ -53,12 +53,6 @@ return function (dmuc)
 		return past;
 	end
 
-	local function feed_past(room)
-		for _, message in ipairs(past_of(room)) do
-			dmuc.feed("past", room.jid, message);
-		end
-	end
-
 	local function distribute(room)
 		if dmuc.role(room.jid) then return; end
 		-- It has to outlive the moment in which nobody happens to be here: there may be people elsewhere.
@@ -72,7 +66,8 @@ return function (dmuc)
 			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
 		end
 		for _, message in ipairs(past) do
-			dmuc.feed("past", room.jid, message);
+			local verdict, stanza_id = dmuc.feed("past", room.jid, message);
+			if verdict == "accepted" then dmuc.groupchat.log_past(room, stanza_id); end
 		end
 		dmuc.feed("started", room.jid);
 		room:save(true);
@@ -216,6 +211,17 @@ return function (dmuc)
 		if not ok then
 			module:log("error", "The distributed state of %s could not be stored: %s", room_jid, err);
 		end
+		if not dmuc.role(room_jid) then dmuc.log.forget(room_jid); end
+	end
+
+	-- The messages of a restored room; from then on its peers may be contacted.
+	local function take_back(room_jid)
+		local entries = dmuc.log.read(room_jid);
+		for _, entry in ipairs(entries) do
+			dmuc.feed("logged", room_jid, entry);
+		end
+		dmuc.feed("started", room_jid);
+		return entries;
 	end
 
 	function lifecycle.restore_all()
@@ -230,18 +236,21 @@ return function (dmuc)
 				else
 					err = ("version %s of the stored form is not known"):format(tostring(stored.version));
 				end
-				if ok then
-					restored[#restored + 1] = room_jid;
+				if ok and dmuc.role(room_jid) then
+					restored[#restored + 1] = { jid = room_jid; entries = take_back(room_jid) };
+				elseif ok then -- luacheck: ignore 542
+					-- Only its end has to be told to somebody.
 				else
 					module:log("error", "%s stays an ordinary room: %s", room_jid, err);
 				end
 			end
 		end
-		for _, room_jid in ipairs(restored) do
+		for _, stored in ipairs(restored) do
+			local room_jid = stored.jid;
 			local room = dmuc.get_room(room_jid);
 			if room then
 				dmuc.rooms.attach(room);
-				feed_past(room);
+				dmuc.groupchat.repair_archive(room, stored.entries);
 			elseif dmuc.role(room_jid) == "source" then
 				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
 				dmuc.feed("destroyed", room_jid);

@@ -19,7 +19,7 @@ local default_distributed = module:get_option("dmuc_default_distributed", false)
 local engine_options = {};
 for _, name in ipairs {
 	"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_redirect", "dmuc_redirect_after",
-	"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence",
+	"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence", "dmuc_split_notice", "dmuc_occupant_timeout",
 	"dmuc_log_max_age", "dmuc_log_max_messages", "dmuc_log_max_bytes",
 	"dmuc_max_shadows", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
 } do
@@ -64,6 +64,7 @@ local dmuc = {
 for _, name in ipairs {
 	"stanzas"; -- pieces of stanzas
 	"engine"; -- calls into the engine, its timer, draining its actions
+	"log"; -- messages into the stored log, and back
 	"archive"; -- messages into mod_muc_mam's archive
 	"fanout"; -- one text for many recipients
 	"rooms"; -- what is different about a room that is distributed
@@ -72,7 +73,9 @@ for _, name in ipairs {
 	"presence"; -- occupants, here and elsewhere
 	"affiliations"; -- the source's list of affiliations
 	"groupchat"; -- messages and history
+	"private"; -- what people here send to occupants elsewhere
 	"requests"; -- IQs from peers, and what users here want done elsewhere
+	"links"; -- what people are told of splits, and connections that swallow everything
 	"discovery"; -- disco, redirects
 	"actions"; -- does what the engine says
 } do

@@ -212,7 +212,7 @@ return function (dmuc)
 		end
 		pr:up();
 		if action.serial then
-			pr:tag("occupant", { xmlns = dmuc.xmlns_ours; id = action.occupant_id; serial = action.serial }):up();
+			pr:tag("occupant", { xmlns = dmuc.xmlns_ours; id = action.occupant_id; serial = action.serial; version = action.version }):up();
 		end
 		module:send(pr);
 	end
@@ -233,7 +233,8 @@ return function (dmuc)
 			codes = x and stanzas.codes(x);
 			occupant_id = stamp and stamp.attr.id or occupant_id and occupant_id.attr.id;
 			serial = stamp and stamp.attr.serial;
-			size = #tostring(stanza);
+			version = stamp and stamp.attr.version;
+			payload = stanzas.payload(stanza);
 		};
 	end
 

@@ -173,6 +173,14 @@ return function (dmuc)
 			return true;
 		end
 		local actor_nick, actor_jid = actor_of(room, stanza);
+		if not dmuc.ask("is_source_reachable", room.jid) then
+			-- mod_muc decides for now, and the source when it is back (G7).
+			room._dmuc.provisional = { nick = actor_nick; jid = actor_jid };
+			local ok, result = pcall(room.handle_admin_query_set_command, room, event.origin, stanza);
+			room._dmuc.provisional = nil;
+			if not ok then error(result, 0); end
+			return result;
+		end
 		requests.act(room, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
 			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.jid and item.attr.nick;
@@ -188,6 +196,11 @@ return function (dmuc)
 		local actor_nick, actor_jid = actor_of(room, stanza);
 		local act = { actor_nick = actor_nick; actor_jid = actor_jid };
 		if child and child.name == "x" and child.attr.xmlns == "jabber:x:data" and child.attr.type == "submit" and child.tags[1] then
+			if not dmuc.ask("is_source_reachable", room.jid) then
+				return dmuc.forms.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
+					return room:handle_owner_query_set_to_room(event.origin, stanza);
+				end);
+			end
 			act.form = tostring(child);
 		elseif child and child.name == "destroy" then
 			act.venue, act.reason, act.password = child.attr.jid, child:get_child_text("reason"), child:get_child_text("password");

@@ -295,8 +295,8 @@ return function (dmuc)
 		for _, remote in ipairs(gone) do
 			dmuc.presence.hide(room, remote, true);
 		end
-		for jid, remote in pairs(current) do
-			if not room._jid_nick[jid] then dmuc.presence.show(room, remote, true); end
+		for _, remote in pairs(current) do
+			dmuc.presence.show(room, remote, true);
 		end
 		-- And ours: what the engine has missed while nobody told it.
 		for _, occupant in pairs(state.locals) do

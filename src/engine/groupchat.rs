@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::link::{Caps, service_of};
 use super::log::{Entry, EventKey, Retention, UNSTAMPED};
 use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
@@ -178,6 +179,8 @@ impl Engine {
             return self.stranger(&home);
         };
         let nick = nick_of(from, to)?;
+        // Numbers are for those who can tell of them again.
+        let event = event.filter(|_| matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown));
         let size = payload.len() + message_id.map_or(0, str::len);
         if size > self.config.max_stanza_size {
             return Err(refuse(

@@ -6,8 +6,9 @@ use dmuc::wire::{Affiliation, Form, Role};
 use crate::plan::Deed;
 use crate::support::dice::Dice;
 use crate::support::names::{bare, full, service_of};
+use crate::support::net::Mode;
 use crate::support::people::Denied;
-use crate::world::{Group, World};
+use crate::world::{Due, Group, World};
 
 const NICKS: [&str; 14] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj",
@@ -35,6 +36,18 @@ impl World {
             }
             Deed::Undistribute | Deed::Destroy => self.end(deed, dice),
             Deed::Rest => {}
+            Deed::Duel => self.duel(dice),
+            Deed::Cut
+            | Deed::Isolate
+            | Deed::Wedge
+            | Deed::Reset
+            | Deed::Weather
+            | Deed::Heal
+            | Deed::Crash
+            | Deed::Restart
+            | Deed::Backup
+            | Deed::RestoreBackup
+            | Deed::ClockJump => self.fail(deed, dice),
             _ => self.act(deed, dice),
         }
     }
@@ -44,7 +57,10 @@ impl World {
             .running
             .iter()
             .copied()
-            .filter(|number| !self.plan.setup.services[*number].is_xep)
+            .filter(|number| {
+                let service = &self.plan.setup.services[*number];
+                !service.is_xep && self.fed.runs(&bare(&service.name))
+            })
             .collect();
         if self.groups.iter().filter(|group| !group.has_ended).count() >= ROOMS {
             return;
@@ -63,11 +79,14 @@ impl World {
         ] {
             form.set(var, vec![if dice.chance(chance) { "1" } else { "0" }.to_owned()]);
         }
+        self.checkers.map(&room, self.groups.len());
+        // Rooms begin and end for good: that is not what may be lost.
         self.fed.at(&service_of(&room), |host| {
+            host.fuse = None;
             host.create(&room, &owner, form);
             let _ = host.join(&room, "owner", &full(&format!("{owner}/home")), "");
+            host.flush();
         });
-        self.checkers.map(&room, self.groups.len());
         self.groups.push(Group {
             source: room,
             is_distributed: false,
@@ -76,10 +95,17 @@ impl World {
     }
 
     fn distribute(&mut self, dice: &mut Dice) {
-        let ready: Vec<usize> = self.groups_where(|group| !group.is_distributed && !group.has_ended);
+        let ready: Vec<usize> = self.groups_where(|group| {
+            !group.is_distributed && !group.has_ended && self.fed.runs(&service_of(&group.source))
+        });
         let Some(number) = dice.pick(&ready) else { return };
         let room = self.groups[*number].source.clone();
-        self.fed.at(&service_of(&room), |host| host.distribute(&room));
+        self.checkers.distributed(*number);
+        self.fed.at(&service_of(&room), |host| {
+            host.fuse = None;
+            host.distribute(&room);
+            host.flush();
+        });
         self.groups[*number].is_distributed = true;
         self.checkers.unsettle();
     }
@@ -236,6 +262,10 @@ impl World {
         let count = self.count;
         if needs_rank {
             self.checkers.loosen(number);
+            match deed {
+                Deed::Role => self.checkers.kick(number),
+                _ => self.checkers.govern(number),
+            }
         }
         if self.is_xep(&room) {
             self.act_xep(deed, &room, &nick, count);
@@ -271,6 +301,11 @@ impl World {
             Deed::Hum => {
                 let payload = format!("<hum xmlns='urn:example:hum'>{name} says {count}</hum>");
                 drop(host.say(&room, &nick, None, &payload));
+            }
+            Deed::Private => {
+                if let Some(target) = target {
+                    drop(host.whisper(&room, &nick, &target, dice.chance(40)));
+                }
             }
             Deed::Subject => drop(host.set_subject(&room, &nick, &format!("subject {count}"))),
             Deed::Configure => {
@@ -318,6 +353,110 @@ impl World {
         });
     }
 
+    /// Two entitled people are to change the same at the source and at a shadow that cannot reach it.
+    fn duel(&mut self, dice: &mut Dice) {
+        let distributed = self.groups_where(|group| group.is_distributed && !group.has_ended);
+        let Some(number) = dice.pick(&distributed).copied() else {
+            return;
+        };
+        let source = self.groups[number].source.clone();
+        let mut shadows = self.instances(&self.groups[number]);
+        shadows.retain(|room| *room != source && !self.is_xep(room));
+        let Some(shadow) = dice.pick(&shadows).cloned() else {
+            return;
+        };
+        self.checkers.govern(number);
+        self.checkers.loosen(number);
+        let (ours, theirs) = (self.ranked(&source), self.ranked(&shadow));
+        let is_ready = theirs
+            .iter()
+            .any(|(_, affiliation)| *affiliation >= Affiliation::Admin);
+        let Some((owner, _)) = ours
+            .iter()
+            .find(|(_, affiliation)| *affiliation == Affiliation::Owner)
+        else {
+            return;
+        };
+        if !is_ready {
+            // Somebody there has to be entitled first; another time, then.
+            let Some((nick, _)) = dice.pick(&theirs) else {
+                return;
+            };
+            let local = self.host(&shadow).room(&shadow).local(nick);
+            let Some(user) = local.map(|local| local.jid.to_bare()) else {
+                return;
+            };
+            let rank = if dice.chance(50) {
+                Affiliation::Owner
+            } else {
+                Affiliation::Admin
+            };
+            self.fed.at(&service_of(&source), |host| {
+                drop(host.affiliate(&source, owner, &user, rank, None));
+            });
+            return;
+        }
+        if !self.plan.setup.has_faults {
+            return self.fight(number, &shadow, dice);
+        }
+        self.checkers.unsettle();
+        let timeout = self.plan.setup.link_timeout_ms;
+        let ms = Some(3 * timeout + dice.below(2 * timeout));
+        let (a, b) = (service_of(&source), service_of(&shadow));
+        self.set(&a, &b, Mode::Swallows, ms);
+        self.set(&b, &a, Mode::Swallows, ms);
+        self.later(
+            timeout + dice.below(2 * timeout),
+            Due::Duel(number, shadow, dice.roll()),
+        );
+    }
+
+    /// Who is here of our own, with their affiliations.
+    fn ranked(&self, room: &BareJid) -> Vec<(String, Affiliation)> {
+        let Some(host_room) = self.host(room).rooms.get(room) else {
+            return Vec::new();
+        };
+        let locals = host_room.locals();
+        locals
+            .map(|(nick, local)| (nick.clone(), local.affiliation))
+            .collect()
+    }
+
+    pub fn fight(&mut self, number: usize, shadow: &BareJid, dice: &mut Dice) {
+        if self.groups[number].has_ended {
+            return;
+        }
+        let source = self.groups[number].source.clone();
+        let victim = bare(&format!(
+            "user{}@s{}.example",
+            dice.below(USERS),
+            dice.below(self.plan.setup.services.len() as u64)
+        ));
+        let what = dice.below(3);
+        self.checkers.loosen(number);
+        for room in [source, shadow.clone()] {
+            self.count += 1;
+            let text = format!("duel {}", self.count);
+            let entitled = self.ranked(&room);
+            let entitled = entitled
+                .iter()
+                .filter(|(_, affiliation)| *affiliation >= Affiliation::Admin);
+            let Some((nick, _)) = entitled.max_by_key(|(_, affiliation)| *affiliation) else {
+                continue;
+            };
+            let rank =
+                [Affiliation::Outcast, Affiliation::Member, Affiliation::None][(self.count % 3) as usize];
+            self.tell(format!(
+                "{nick} at {room} fights: {what} {victim} {rank:?} {text}"
+            ));
+            self.fed.at(&service_of(&room), |host| match what {
+                0 => drop(host.affiliate(&room, nick, &victim, rank, None)),
+                1 => drop(host.set_subject(&room, nick, &text)),
+                _ => drop(host.configure(&room, nick, &[("muc#roomconfig_roomname", &text)])),
+            });
+        }
+    }
+
     fn act_xep(&mut self, deed: Deed, room: &BareJid, nick: &str, count: u64) {
         let service = service_of(room);
         let session = self.fed.xep[&service].rooms[room].locals[nick].session;
@@ -332,16 +471,20 @@ impl World {
     }
 
     fn end(&mut self, deed: Deed, dice: &mut Dice) {
-        let alive = self.groups_where(|group| !group.has_ended);
+        let alive = self.groups_where(|group| !group.has_ended && self.fed.runs(&service_of(&group.source)));
         let Some(number) = dice.pick(&alive).copied() else {
             return;
         };
         let group = self.groups[number].clone();
         let room = &group.source;
         self.checkers.end(number);
-        self.fed.at(&service_of(room), |host| match deed {
-            Deed::Undistribute if group.is_distributed => host.undistribute(room, Some("enough")),
-            _ => host.destroy(room, Some("enough"), None),
+        self.fed.at(&service_of(room), |host| {
+            host.fuse = None;
+            match deed {
+                Deed::Undistribute if group.is_distributed => host.undistribute(room, Some("enough")),
+                _ => host.destroy(room, Some("enough"), None),
+            }
+            host.flush();
         });
         self.groups[number].has_ended = true;
     }

@@ -1,8 +1,9 @@
 //! The simulator: random schedules on modelled federations, in virtual time, with checkers for the guarantees of
 //! DESIGN section 1.
 //!
-//! `cargo test --test sim` runs a few hundred seeds. `DMUC_SIM_SEEDS=N` runs N, in as many threads as there are
-//! processors; `DMUC_SIM_SEED=K` replays one with everything that happened. A failure prints that command.
+//! `cargo test --test sim` runs 2,000 seeds. `DMUC_SIM_SEEDS=N` runs N, in as many threads as there are processors,
+//! from `DMUC_SIM_FIRST` on. `DMUC_SIM_SEED=K` replays one with everything that happened, `DMUC_SIM_KEEP=0-3,7` only
+//! these of its steps. A failure prints the smallest schedule found that fails so, and that command.
 
 // In tests a panic is the verdict; clippy's exception covers only the #[test] functions themselves, not their helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -12,6 +13,10 @@ mod support;
 
 mod check;
 mod deeds;
+mod faults;
 mod plan;
+mod rest;
 mod runner;
+mod shrink;
+mod views;
 mod world;

@@ -1,6 +1,8 @@
 //! A schedule, made from a seed before anything runs: steps can be left out and the rest still makes sense.
 
-use dmuc::config::{Replicate, RoomIdScheme};
+use std::fmt;
+
+use dmuc::config::{Replicate, RoomIdScheme, SplitPresence};
 
 use crate::support::dice::Dice;
 
@@ -20,6 +22,15 @@ pub struct Setup {
     /// Everybody believes everybody about real JIDs; people join wherever they like.
     pub is_trusting: bool,
     pub jitter_ms: u64,
+    /// Without faults the strictest rules hold.
+    pub has_faults: bool,
+    /// Faults touch the links of services that speak the XEP's text only, too.
+    pub touches_xep: bool,
+    pub ping_interval_ms: u64,
+    pub link_timeout_ms: u64,
+    pub split_presence: SplitPresence,
+    /// A log so short that what was missed may be beyond it.
+    pub log_max_messages: Option<usize>,
     /// Latency of each direction, by sender and receiver.
     pub latency_ms: Vec<Vec<u64>>,
 }
@@ -37,6 +48,8 @@ pub struct ServicePlan {
 /// One thing that somebody does, after a while. What exactly is rolled with its own dice against what there is then.
 #[derive(Debug, Clone)]
 pub struct Step {
+    /// Its place in the whole schedule; it keeps it when others are left out.
+    pub number: usize,
     pub wait_ms: u64,
     pub deed: Deed,
     pub roll: u64,
@@ -65,11 +78,34 @@ pub enum Deed {
     Undistribute,
     Destroy,
     StartLate,
+    /// A private message or request to somebody elsewhere.
+    Private,
+    /// Two entitled people, at the source and at a shadow that cannot reach it, change the same thing.
+    Duel,
+    /// A link fails, one way or both, for a while or until healed.
+    Cut,
+    /// All links of a service fail.
+    Isolate,
+    /// A connection swallows everything until it is given up.
+    Wedge,
+    /// A connection dies, with what was in flight.
+    Reset,
+    /// Loss, duplicates and reordering on a link for a while.
+    Weather,
+    /// All links work again.
+    Heal,
+    /// A process is killed, or a machine loses power, now or in the middle of what it does next.
+    Crash,
+    /// A service is stopped and started again.
+    Restart,
+    Backup,
+    RestoreBackup,
+    ClockJump,
     /// Nothing, until everything has arrived; then the instances must agree.
     Rest,
 }
 
-const WEIGHTS: [(Deed, u64); 18] = [
+const WEIGHTS: [(Deed, u64); 20] = [
     (Deed::Create, 4),
     (Deed::Distribute, 8),
     (Deed::Join, 26),
@@ -87,7 +123,23 @@ const WEIGHTS: [(Deed, u64); 18] = [
     (Deed::Undistribute, 1),
     (Deed::Destroy, 1),
     (Deed::StartLate, 2),
+    (Deed::Private, 4),
     (Deed::Rest, 3),
+    (Deed::Duel, 2),
+];
+
+const FAULTS: [(Deed, u64); 11] = [
+    (Deed::Cut, 14),
+    (Deed::Isolate, 5),
+    (Deed::Wedge, 4),
+    (Deed::Reset, 5),
+    (Deed::Weather, 4),
+    (Deed::Heal, 6),
+    (Deed::Crash, 6),
+    (Deed::Restart, 3),
+    (Deed::Backup, 2),
+    (Deed::RestoreBackup, 2),
+    (Deed::ClockJump, 2),
 ];
 
 impl Plan {
@@ -97,25 +149,35 @@ impl Plan {
         let count = dice.between(20, 90);
         let mut steps = vec![
             Step {
+                number: 0,
                 wait_ms: 0,
                 deed: Deed::Create,
                 roll: dice.roll(),
             },
             Step {
+                number: 1,
                 wait_ms: 0,
                 deed: Deed::Distribute,
                 roll: dice.roll(),
             },
         ];
+        // Fewer steps where each sets off more.
+        let count = count * 3 / (setup.services.len() as u64).max(3);
         for _ in 0..count {
-            let deed = deed(&mut dice);
-            // Mostly in the middle of what the last step set off, sometimes long after.
-            let wait_ms = if dice.chance(80) {
-                dice.below(120)
+            let deed = if setup.has_faults && dice.chance(22) {
+                weighted(&mut dice, &FAULTS)
             } else {
-                dice.below(3_000)
+                weighted(&mut dice, &WEIGHTS)
+            };
+            // Mostly in the middle of what the last step set off, sometimes long after.
+            let wait_ms = match dice.below(100) {
+                0..75 => dice.below(120),
+                75..90 => dice.below(3_000),
+                _ if setup.has_faults => dice.below(2 * setup.link_timeout_ms),
+                _ => dice.below(3_000),
             };
             steps.push(Step {
+                number: steps.len(),
                 wait_ms,
                 deed,
                 roll: dice.roll(),
@@ -123,14 +185,27 @@ impl Plan {
         }
         Plan { seed, setup, steps }
     }
+
+    /// The same without the steps whose numbers are not among these.
+    pub fn keeping(&self, numbers: &[usize]) -> Plan {
+        let kept = self.steps.iter().filter(|step| numbers.contains(&step.number));
+        Plan {
+            steps: kept.cloned().collect(),
+            ..self.clone()
+        }
+    }
+
+    pub fn numbers(&self) -> Vec<usize> {
+        self.steps.iter().map(|step| step.number).collect()
+    }
 }
 
-fn deed(dice: &mut Dice) -> Deed {
-    let total: u64 = WEIGHTS.iter().map(|(_, weight)| weight).sum();
+fn weighted(dice: &mut Dice, weights: &[(Deed, u64)]) -> Deed {
+    let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
     let mut left = dice.below(total);
-    for (deed, weight) in WEIGHTS {
-        if left < weight {
-            return deed;
+    for (deed, weight) in weights {
+        if left < *weight {
+            return *deed;
         }
         left -= weight;
     }
@@ -139,7 +214,8 @@ fn deed(dice: &mut Dice) -> Deed {
 
 impl Setup {
     fn of(dice: &mut Dice) -> Setup {
-        let count = dice.between(2, 5);
+        let count = *dice.pick(&[2, 2, 3, 3, 3, 4, 4, 5, 6, 7]).unwrap();
+        let has_faults = dice.chance(80);
         let has_xep = dice.chance(25);
         let is_skewed = dice.chance(30);
         let services = (0..count)
@@ -149,7 +225,7 @@ impl Setup {
                 is_xep: has_xep && number + 1 == count,
                 starts_late: number > 0 && dice.chance(15),
                 skew_ms: if is_skewed {
-                    dice.between(0, 240_000) as i64 - 120_000
+                    dice.between(0, 600_000) as i64 - 300_000
                 } else {
                     0
                 },
@@ -166,8 +242,22 @@ impl Setup {
         let latency_ms = (0..count)
             .map(|_| (0..count).map(|_| latency(dice)).collect())
             .collect();
+        let link_timeout_ms = *dice.pick(&[6_000, 15_000, 30_000, 60_000]).unwrap();
+        let ping_interval_ms = link_timeout_ms / dice.between(2, 4);
+        let splits = [
+            SplitPresence::Away,
+            SplitPresence::Away,
+            SplitPresence::Keep,
+            SplitPresence::Leave,
+        ];
         Setup {
             services,
+            has_faults,
+            touches_xep: has_xep && dice.chance(50),
+            ping_interval_ms,
+            link_timeout_ms,
+            split_presence: *dice.pick(&splits).unwrap(),
+            log_max_messages: dice.chance(6).then(|| dice.between(20, 30) as usize),
             room_id: *dice
                 .pick(&[RoomIdScheme::Uuid, RoomIdScheme::Sha256, RoomIdScheme::Name])
                 .unwrap(),
@@ -181,5 +271,48 @@ impl Setup {
             jitter_ms: *dice.pick(&[0, 5, 50]).unwrap(),
             latency_ms,
         }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setup = &self.setup;
+        for service in &setup.services {
+            write!(f, "  {}", service.name)?;
+            for (is_so, what) in [(service.is_xep, "XEP only"), (service.starts_late, "starts late")] {
+                if is_so {
+                    write!(f, ", {what}")?;
+                }
+            }
+            if service.skew_ms != 0 {
+                write!(f, ", clock {:+} ms", service.skew_ms)?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "  ids {:?}, replicate {:?}, redirect {}, trusting {}, ping {} ms, timeout {} ms, split presence {:?}, log {:?}",
+            setup.room_id,
+            setup.replicate,
+            setup.redirect,
+            setup.is_trusting,
+            setup.ping_interval_ms,
+            setup.link_timeout_ms,
+            setup.split_presence,
+            setup.log_max_messages,
+        )?;
+        writeln!(
+            f,
+            "  latency {:?} ms, jitter {} ms",
+            setup.latency_ms, setup.jitter_ms
+        )?;
+        for step in &self.steps {
+            writeln!(
+                f,
+                "  step {:>3} after {:>6} ms: {:?}",
+                step.number, step.wait_ms, step.deed
+            )?;
+        }
+        Ok(())
     }
 }

@@ -1,49 +1,127 @@
-//! Runs seeds, in parallel, and says how to run a failed one again.
+//! Runs seeds, in parallel, shrinks what fails, and says how to run it again.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::plan::Plan;
+use crate::shrink::shrink;
 use crate::world::World;
 
 /// Seeds of a plain `cargo test`.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2_000;
+/// How many failures are shrunk: the others are likely to be the same.
+const SHRUNK: usize = 3;
+
+/// What went wrong, and what had been done until then.
+pub struct Failure {
+    pub error: String,
+    pub story: Vec<String>,
+}
 
 /// Runs one plan; the error names the guarantee that does not hold, or is a panic's message.
-pub fn simulate(plan: Plan, is_traced: bool) -> Result<(), String> {
+pub fn simulate(plan: Plan, is_traced: bool) -> Result<(), Failure> {
     let mut world = World::new(plan);
     world.fed.is_traced = is_traced;
+    QUIET.set(!is_traced);
     let result = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("panic: {}", text.unwrap_or_default()))
     });
+    QUIET.set(false);
     if is_traced {
         for line in &world.fed.trace {
             println!("{line}");
         }
     }
-    result
+    let story = world.story;
+    result.map_err(|error| Failure { error, story })
+}
+
+thread_local! {
+    /// A schedule that panics is reported later, in the order of the seeds.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+fn hush() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !QUIET.get() {
+            hook(info);
+        }
+    }));
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
+/// One seed with everything that happens, or with the steps of `DMUC_SIM_KEEP` only.
+fn replay(seed: u64) {
+    let mut plan = Plan::of(seed);
+    if let Ok(kept) = std::env::var("DMUC_SIM_KEEP") {
+        plan = plan.keeping(&numbers(&kept));
+    }
+    println!("seed {seed}\n{plan}");
+    if let Err(failure) = simulate(plan, true) {
+        panic!("seed {seed}: {}", failure.error);
+    }
+}
+
+/// `0-3,7` as 0, 1, 2, 3, 7.
+fn numbers(text: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (from, to) = (from.trim().parse(), to.trim().parse());
+        let (Ok(from), Ok(to)) = (from, to) else {
+            panic!("DMUC_SIM_KEEP: {part:?} is no range of steps")
+        };
+        from..=to
+    };
+    text.split(',').flat_map(range).collect()
+}
+
+/// The other way round.
+fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let run = |run: &[usize]| match run {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}-{last}"),
+        [] => String::new(),
+    };
+    runs.map(run).collect::<Vec<_>>().join(",")
+}
+
+fn report(seed: u64, error: &str, is_shrunk: bool) {
+    let replay = "cargo test --test sim every -- --nocapture";
+    if !is_shrunk {
+        println!("seed {seed}: {error}\n  replay: DMUC_SIM_SEED={seed} {replay}");
+        return;
+    }
+    let (plan, failure) = shrink(Plan::of(seed), error);
+    println!("seed {seed}: {}", failure.error);
+    println!("the smallest schedule found that fails so:\n{plan}what happens then:");
+    for line in &failure.story {
+        println!("  {line}");
+    }
+    let kept = ranges(&plan.numbers());
+    println!("  replay: DMUC_SIM_SEED={seed} DMUC_SIM_KEEP={kept} {replay}\n");
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "it measures itself")]
 fn every_schedule_keeps_the_guarantees() {
     if let Some(seed) = number("DMUC_SIM_SEED") {
-        println!("{:#?}", Plan::of(seed).setup);
-        simulate(Plan::of(seed), true).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        return;
+        return replay(seed);
     }
     let seeds = number("DMUC_SIM_SEEDS").or(number("SEEDS")).unwrap_or(SEEDS);
     let first = number("DMUC_SIM_FIRST").unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
     let started = Instant::now();
+    hush();
     let work = || {
         let mut failures = Vec::new();
         loop {
@@ -51,8 +129,8 @@ fn every_schedule_keeps_the_guarantees() {
             if seed >= seeds {
                 return failures;
             }
-            if let Err(error) = simulate(Plan::of(first + seed), false) {
-                failures.push((first + seed, error));
+            if let Err(failure) = simulate(Plan::of(first + seed), false) {
+                failures.push((first + seed, failure.error));
             }
         }
     };
@@ -69,13 +147,19 @@ fn every_schedule_keeps_the_guarantees() {
         seeds as f64 / seconds
     );
     failures.sort();
-    for (seed, error) in failures.iter().take(10) {
-        println!("seed {seed}: {error}");
-        println!("  replay: DMUC_SIM_SEED={seed} cargo test --test sim every -- --nocapture");
+    for (count, (seed, error)) in failures.iter().take(20).enumerate() {
+        report(*seed, error, count < SHRUNK);
     }
     assert!(
         failures.is_empty(),
         "{} of {seeds} schedules failed",
         failures.len()
     );
+}
+
+#[test]
+fn steps_to_keep_are_written_as_ranges() {
+    for text in ["0", "0-3,7", "2,4,6-9"] {
+        assert_eq!(ranges(&numbers(text)), text);
+    }
 }

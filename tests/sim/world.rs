@@ -6,13 +6,14 @@ use dmuc::Config;
 use dmuc::address::BareJid;
 use dmuc::wire::Affiliation;
 
-use crate::check::{Checkers, View, compare};
+use crate::check::Checkers;
 use crate::plan::{Deed, Plan, Step};
 use crate::support::dice::Dice;
-use crate::support::event::{Event, SeenMessage};
+use crate::support::event::Event;
 use crate::support::federation::Federation;
 use crate::support::host::Host;
 use crate::support::names::{bare, service_of};
+use crate::support::net::{Mode, Weather};
 
 pub struct World {
     pub fed: Federation,
@@ -22,6 +23,24 @@ pub struct World {
     pub running: BTreeSet<usize>,
     /// Numbers what is said and everything else that must be told apart.
     pub count: u64,
+    /// What was done, in words.
+    pub story: Vec<String>,
+    /// What is to happen at some time: a fault passes.
+    due: BTreeMap<(u64, u64), Due>,
+    /// A service that has instances beside one that speaks the XEP's text only was down.
+    pub restarted_with_xep: bool,
+    /// For what nobody plans, as how long it takes until a service is back.
+    pub dice: Dice,
+}
+
+/// What happens by itself after a while.
+#[derive(Debug, Clone)]
+pub enum Due {
+    Mode(BareJid, BareJid, Mode),
+    Clear(BareJid, BareJid),
+    Start(BareJid),
+    /// Two people change the same, at the source and at this shadow.
+    Duel(usize, BareJid, u64),
 }
 
 /// One room and all its instances.
@@ -41,8 +60,14 @@ impl World {
             checkers: Checkers::default(),
             running: BTreeSet::new(),
             count: 0,
+            story: Vec::new(),
+            due: BTreeMap::new(),
+            restarted_with_xep: false,
+            dice: Dice::new(plan.seed ^ 0xD1CE),
             plan,
         };
+        world.fed.net.seed(world.plan.seed);
+        world.checkers.set_up(&world.plan.setup);
         world.fed.jitter_ms = world.plan.setup.jitter_ms;
         let setup = world.plan.setup.clone();
         for (a, from) in setup.services.iter().enumerate() {
@@ -90,6 +115,11 @@ impl World {
         }
         (config.room_id, config.replicate, config.redirect) =
             (setup.room_id, setup.replicate, setup.redirect);
+        (config.ping_interval_ms, config.link_timeout_ms) = (setup.ping_interval_ms, setup.link_timeout_ms);
+        config.split_presence = setup.split_presence;
+        if let Some(most) = setup.log_max_messages {
+            config.log_max_messages = most;
+        }
         config
     }
 
@@ -98,22 +128,12 @@ impl World {
         for step in self.plan.steps.clone() {
             self.step(&step)?;
         }
-        for number in 0..self.plan.setup.services.len() {
-            self.start(number);
-        }
         self.rest()
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
-        let until = self.fed.now_ms + step.wait_ms;
-        while self.fed.step(until) {
-            self.check()?;
-        }
-        self.fed.now_ms = until;
-        if self.fed.is_traced {
-            let line = format!("{:>8} -- {:?}", self.fed.now_ms, step.deed);
-            self.fed.trace.push(line);
-        }
+        self.advance(step.wait_ms)?;
+        self.tell(format!("step {}: {:?}", step.number, step.deed));
         if step.deed == Deed::Rest {
             return self.rest();
         }
@@ -121,58 +141,135 @@ impl World {
         self.check()
     }
 
-    /// What has happened since, for the checkers.
-    fn check(&mut self) -> Result<(), String> {
-        let events = std::mem::take(&mut self.fed.events);
-        if events.iter().any(|event| matches!(event, Event::Refused { .. })) {
-            self.map_instances();
+    /// Something for whoever reads what happened.
+    pub fn tell(&mut self, what: String) {
+        let line = format!("{:>8} -- {what}", self.fed.now_ms);
+        if self.fed.is_traced {
+            self.fed.trace.push(line.clone());
         }
-        for event in &events {
-            self.checkers.event(event)?;
+        self.story.push(line);
+    }
+
+    /// Time passes, and what is due happens.
+    pub fn advance(&mut self, ms: u64) -> Result<(), String> {
+        let until = self.fed.now_ms + ms;
+        loop {
+            let next = self.due.first_key_value().map(|((at, _), _)| *at);
+            let stop = next.filter(|at| *at <= until).unwrap_or(until);
+            while self.fed.step(stop) {
+                self.check()?;
+            }
+            self.fed.now_ms = self.fed.now_ms.max(stop);
+            self.fed.net.tick(self.fed.now_ms);
+            match self.due.first_entry() {
+                Some(due) if due.key().0 <= until => {
+                    let due = due.remove();
+                    self.happen(due)?;
+                }
+                _ => return Ok(()),
+            }
         }
-        for host in self.fed.hosts.values() {
-            self.checkers
-                .bounds(&host.service, host.engine.pending_requests())?;
+    }
+
+    /// Lets something happen after a while.
+    pub fn later(&mut self, ms: u64, what: Due) {
+        self.count += 1;
+        self.due.insert((self.fed.now_ms + ms, self.count), what);
+    }
+
+    /// What is due of links.
+    pub fn due_links(&self) -> Vec<(u64, u64)> {
+        let is_link = |due: &Due| matches!(due, Due::Mode(..) | Due::Clear(..));
+        let due = self.due.iter().filter(|(_, due)| is_link(due));
+        due.map(|(key, _)| *key).collect()
+    }
+
+    pub fn forget_due(&mut self, keys: &[(u64, u64)]) {
+        self.due.retain(|key, _| !keys.contains(key));
+    }
+
+    fn happen(&mut self, due: Due) -> Result<(), String> {
+        match due {
+            Due::Mode(from, to, mode) => {
+                self.tell(format!("{from} → {to}: {mode:?}"));
+                self.fed.net.set_direction(&from, &to, mode);
+            }
+            Due::Clear(from, to) => self.fed.net.set_weather(&from, &to, Weather::default()),
+            Due::Duel(number, shadow, roll) => self.fight(number, &shadow, &mut Dice::new(roll)),
+            Due::Start(service) => self.bring_up(&service)?,
+        }
+        self.check()
+    }
+
+    /// A service that is down starts again.
+    pub fn bring_up(&mut self, service: &BareJid) -> Result<(), String> {
+        if self.fed.hosts.get(service).is_none_or(|host| !host.is_down) {
+            return Ok(());
+        }
+        self.tell(format!("{service} starts"));
+        self.fed.start(service);
+        self.check()?;
+        self.checkers.started(service)
+    }
+
+    /// All at once: links work, services run.
+    pub fn heal(&mut self) -> Result<(), String> {
+        self.due.clear();
+        self.fed.net.tick(self.fed.now_ms);
+        self.fed.net.heal();
+        for number in 0..self.plan.setup.services.len() {
+            self.start(number);
+        }
+        let down: Vec<BareJid> = self.fed.hosts.keys().cloned().collect();
+        for service in down {
+            if let Some(host) = self.fed.hosts.get_mut(&service) {
+                host.fuse = None;
+            }
+            self.bring_up(&service)?;
         }
         Ok(())
     }
 
-    /// Everything arrives; then all instances of a room must agree, and everybody have heard everything.
-    pub fn rest(&mut self) -> Result<(), String> {
-        // A service that has not started is asked again and again: it is quiet when nothing else is left.
-        let all_run = self.running.len() == self.plan.setup.services.len();
-        let until = self.fed.now_ms + 900_000;
-        while (all_run || !self.is_quiet()) && self.fed.step(until) {
-            self.check()?;
+    /// What has happened since, for the checkers.
+    pub fn check(&mut self) -> Result<(), String> {
+        let events = std::mem::take(&mut self.fed.events);
+        if events.iter().any(|event| matches!(event, Event::Refused { .. })) {
+            self.map_instances();
         }
-        self.check()?;
-        if all_run
-            && (self.fed.net.in_flight() > 0
-                || self
-                    .fed
-                    .hosts
-                    .values()
-                    .any(|host| host.engine.poll_timeout().is_some()))
-        {
-            return Err("it does not come to rest".to_owned());
+        self.checkers.time(self.fed.now_ms);
+        for event in &events {
+            self.checkers.event(event)?;
         }
-        for (number, group) in self
-            .groups
-            .iter()
-            .enumerate()
-            .filter(|(_, group)| group.is_distributed && !group.has_ended)
-        {
-            let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
-            compare(&views, self.checkers.refused())
-                .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
+        self.checkers.moment()?;
+        let mut fallen = Vec::new();
+        for host in self.fed.hosts.values() {
+            self.checkers
+                .bounds(&host.service, host.engine.pending_requests())?;
+            let is_due = |due: &Due| matches!(due, Due::Start(service) if *service == host.service);
+            if host.is_down && !self.due.values().any(is_due) {
+                fallen.push((host.service.clone(), host.loses_tail));
+            }
         }
-        self.checkers.rested()
-    }
-
-    /// Nothing is on its way and nobody waits for an answer.
-    fn is_quiet(&self) -> bool {
-        let waits = |host: &Host| host.engine.pending_requests() > 0;
-        self.fed.net.in_flight() == 0 && !self.fed.hosts.values().any(waits)
+        for (service, loses_tail) in fallen {
+            let ms = match self.dice.below(4) {
+                0 => self.dice.below(500),
+                _ => self.dice.below(2 * self.plan.setup.link_timeout_ms),
+            };
+            let how = if loses_tail {
+                "without its unflushed tail"
+            } else {
+                ""
+            };
+            self.tell(format!("{service} is down {how} for {ms} ms"));
+            if loses_tail {
+                self.checkers.lossy(&service);
+            }
+            self.restarted_with_xep |= !self.fed.xep.is_empty();
+            self.checkers.unsettle();
+            self.fed.net.died(&service);
+            self.later(ms, Due::Start(service));
+        }
+        Ok(())
     }
 
     /// The checkers learn which instance belongs to which room.
@@ -194,7 +291,12 @@ impl World {
     pub fn instances(&self, group: &Group) -> Vec<BareJid> {
         let mut instances = vec![group.source.clone()];
         if !group.is_distributed {
+            instances.retain(|room| self.fed.runs(&service_of(room)));
             return instances;
+        }
+        let source = service_of(&group.source);
+        if !self.fed.runs(&source) {
+            instances.clear();
         }
         for host in self.fed.hosts.values() {
             let is_ours = |room: &&BareJid| {
@@ -218,107 +320,8 @@ impl World {
         self.fed.xep.contains_key(&service_of(room))
     }
 
-    fn host(&self, room: &BareJid) -> &Host {
+    pub fn host(&self, room: &BareJid) -> &Host {
         &self.fed.hosts[&service_of(room)]
-    }
-
-    fn view(&self, room: &BareJid) -> View {
-        if self.is_xep(room) {
-            let entry = &self.fed.xep[&service_of(room)].rooms[room];
-            let mut roster: BTreeMap<String, String> = BTreeMap::new();
-            let remotes = entry.remotes.keys().map(|(nick, _)| nick);
-            for nick in entry.locals.keys().chain(remotes) {
-                roster.insert(nick.clone(), String::new());
-            }
-            return View {
-                instance: room.to_string(),
-                is_xep: true,
-                roster,
-                ..View::default()
-            };
-        }
-        let (host, host_room) = (self.host(room), self.host(room).room(room));
-        let mut roster = BTreeMap::new();
-        for (nick, occupant) in &host_room.occupants {
-            let local = occupant.local.iter().map(|local| {
-                (
-                    room.clone(),
-                    (
-                        local.affiliation,
-                        local.role,
-                        Some(local.occupant_id.clone()),
-                        local.payload.clone(),
-                    ),
-                )
-            });
-            let remote = occupant.remote.iter().map(|(home, remote)| {
-                (
-                    home.clone(),
-                    (
-                        remote.affiliation,
-                        remote.role,
-                        remote.occupant_id.clone(),
-                        remote.payload.clone(),
-                    ),
-                )
-            });
-            let homes: BTreeMap<_, _> = local.chain(remote).collect();
-            roster.insert(nick.clone(), format!("{homes:?}"));
-        }
-        let as_seen = |entry: &dmuc::engine::Entry| SeenMessage {
-            nick: entry.nick.clone(),
-            payload: entry.payload.to_string(),
-            message_id: entry.message_id.clone(),
-            stanza_id: Some(entry.id.clone()),
-            occupant_id: entry.occupant_id.clone(),
-            delayed: true,
-        };
-        let mut shown = Vec::new();
-        for occupant in host.engine.remote_occupants(room) {
-            let remote = host_room
-                .occupants
-                .get(&occupant.nick)
-                .and_then(|here| here.remote.get(&occupant.home));
-            let same = remote.is_some_and(|remote| {
-                (remote.affiliation, remote.role, &remote.occupant_id)
-                    == (occupant.affiliation, occupant.role, &occupant.occupant_id)
-            });
-            if !same {
-                shown.push(format!(
-                    "the engine holds {occupant:?}, the room shows {remote:?}"
-                ));
-            }
-        }
-        let remotes: usize = host_room
-            .occupants
-            .values()
-            .map(|occupant| occupant.remote.len())
-            .sum();
-        if remotes != host.engine.remote_occupants(room).len() {
-            shown.push(format!(
-                "the room shows {remotes} remote occupants, the engine holds others"
-            ));
-        }
-        let affiliations = host_room
-            .affiliations
-            .iter()
-            .map(|(user, entry)| (user.clone(), format!("{entry:?}")));
-        let mut form = host_room.form.fields.clone();
-        form.sort();
-        View {
-            instance: room.to_string(),
-            is_xep: false,
-            history: host.engine.messages(room).map(as_seen).collect(),
-            archive: host_room
-                .archive
-                .iter()
-                .map(|message| message.stanza_id.clone())
-                .collect(),
-            roster,
-            settings: format!("{form:?} {:?}", host_room.subject.as_ref().map(|(_, text)| text)),
-            affiliations: affiliations.collect(),
-            disagreements: shown,
-        }
     }
 
     /// Who is somewhere in the room, as (instance, nick, affiliation).

@@ -18,6 +18,13 @@ pub enum Event {
         room: BareJid,
         nick: String,
         session: u64,
+        cause: Cause,
+    },
+    /// A local occupant has another nick now.
+    Renamed {
+        room: BareJid,
+        session: u64,
+        nick: String,
     },
     /// A local occupant's presence, role, affiliation or nick changed, or it came or went.
     Changed { room: BareJid, nick: String },
@@ -30,8 +37,58 @@ pub enum Event {
     },
     /// A local occupant was shown something.
     Saw { room: BareJid, session: u64, seen: Seen },
+    /// A message is in the stored log of an instance, after it was appended or after a restart.
+    Kept {
+        room: BareJid,
+        id: String,
+        payload: String,
+    },
+    /// The room is not distributed here any more, and its stored log is gone.
+    Forgotten { room: BareJid },
     /// A stanza was handed to the network.
-    Crossed { from: Jid, to: Jid, what: Crossing },
+    Crossed {
+        from: Jid,
+        to: Jid,
+        /// Of an IQ.
+        id: Option<String>,
+        what: Crossing,
+    },
+    /// The source decided, or an ordinary room's owner did: what now has this value.
+    Decided {
+        room: BareJid,
+        what: What,
+        value: String,
+    },
+    /// Somebody changed something at a shadow that cannot reach its source.
+    Tried {
+        room: BareJid,
+        actor: BareJid,
+        what: What,
+        value: String,
+    },
+    /// The room told somebody that its change does not hold.
+    Overridden {
+        room: BareJid,
+        actor: Option<BareJid>,
+        what: What,
+    },
+    /// Somebody sends a private message or request to an occupant of another instance.
+    Private {
+        room: BareJid,
+        to: BareJid,
+        token: u64,
+        is_request: bool,
+    },
+    /// It arrived at its addressee's home.
+    PrivateArrived { room: BareJid, token: u64 },
+    /// The engine says that it arrived, or that it did not as far as can be known.
+    PrivateEnded {
+        room: BareJid,
+        token: u64,
+        is_done: bool,
+        /// The network has lost something on the way since, without a word.
+        may_be_lost: bool,
+    },
     /// The engine told an owner or an administrator something.
     Noticed {
         room: BareJid,
@@ -55,7 +112,31 @@ pub enum Turn {
     Undistributed,
     Destroyed,
     Closed,
+    /// Its service ends, in good order or not: nobody is in it any more.
+    Down,
+    /// Its service has started again.
     Restarted,
+}
+
+/// Why somebody ceased to be an occupant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// It wanted to.
+    Own,
+    /// It was removed, with these status codes.
+    Removed(Vec<u16>),
+    /// The room is no more, or closed.
+    Ended,
+    /// Its service is down.
+    Down,
+}
+
+/// What settings consist of: each part changes on its own (G7).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    Affiliation(BareJid),
+    Field(String),
+    Subject,
 }
 
 /// What an occupant's client is shown.
@@ -120,5 +201,11 @@ pub enum Crossing {
     /// An IQ that asks, by the name of its element.
     Request(String),
     Answer,
+    /// A message from one occupant to another.
+    Private,
+    /// The answer to a `<sync/>`, with the ids of its events.
+    Synced(Vec<String>),
+    /// The answer to a `<digest/>`.
+    Digest,
     Error,
 }

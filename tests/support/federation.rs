@@ -16,7 +16,7 @@ use super::host::Host;
 use super::incoming::subject_of;
 use super::moderate::Wish;
 use super::names::{bare, full, seat, service_of};
-use super::net::{Flight, Network};
+use super::net::{Flight, Network, Reset};
 use super::people::Denied;
 use super::xep::XepService;
 
@@ -38,6 +38,8 @@ pub struct Federation {
     pub is_traced: bool,
     /// How far each service's wall clock is ahead.
     pub skew_ms: BTreeMap<BareJid, i64>,
+    /// Private stanzas on their way, by room and token: between which services, and since when.
+    privates: BTreeMap<(BareJid, u64), (BareJid, BareJid, u64)>,
 }
 
 impl Federation {
@@ -54,6 +56,7 @@ impl Federation {
             trace: Vec::new(),
             is_traced: false,
             skew_ms: BTreeMap::new(),
+            privates: BTreeMap::new(),
         }
     }
 
@@ -124,7 +127,13 @@ impl Federation {
 
     /// Takes events and stanzas from a service.
     fn collect(&mut self, service: &BareJid) {
+        let mut resets = Vec::new();
         let (events, outbox) = if let Some(host) = self.hosts.get_mut(service) {
+            if host.is_dead() {
+                let lose_tail = host.loses_tail;
+                host.crash(lose_tail);
+            }
+            resets = std::mem::take(&mut host.resets);
             (std::mem::take(&mut host.events), std::mem::take(&mut host.outbox))
         } else if let Some(peer) = self.xep.get_mut(service) {
             (std::mem::take(&mut peer.events), std::mem::take(&mut peer.outbox))
@@ -137,15 +146,48 @@ impl Federation {
                     .push(format!("{:>8} {service}: {event:?}", self.now_ms));
             }
         }
-        self.events.extend(events);
+        self.net.tick(self.now_ms);
+        for mut event in events {
+            self.watch_private(&mut event);
+            self.events.push(event);
+        }
         for xml in outbox {
             self.send(service, xml);
+        }
+        for peer in resets {
+            let how = if self.dice.chance(50) {
+                Reset::Loses
+            } else {
+                Reset::Bounces
+            };
+            self.net.reset(service, &peer, how);
+        }
+    }
+
+    /// What a private message's end means depends on what the network has done since it was sent.
+    fn watch_private(&mut self, event: &mut Event) {
+        match event {
+            Event::Private { room, to, token, .. } => {
+                let sent = (room.service(), to.service(), self.now_ms);
+                self.privates.insert((room.clone(), *token), sent);
+            }
+            Event::PrivateEnded {
+                room,
+                token,
+                may_be_lost,
+                ..
+            } => {
+                if let Some((from, to, at)) = self.privates.remove(&(room.clone(), *token)) {
+                    *may_be_lost |= self.net.last_loss_at(&from, &to).is_some_and(|lost| lost >= at);
+                }
+            }
+            _ => {}
         }
     }
 
     /// Hands a stanza to the network.
     pub fn send(&mut self, service: &BareJid, xml: String) {
-        let (from, to, what) = crossing(&xml);
+        let Crossed { from, to, id, what } = crossing(&xml);
         let peer = to.service();
         assert_eq!(
             from.service(),
@@ -156,14 +198,15 @@ impl Federation {
             self.trace
                 .push(format!("{:>8} {service} sends {xml}", self.now_ms));
         }
-        self.events.push(Event::Crossed { from, to, what });
+        self.events.push(Event::Crossed { from, to, id, what });
         let jitter = self.dice.below(self.jitter_ms + 1);
         self.net.send(self.now_ms, jitter, service.clone(), peer, xml);
     }
 
     /// The next thing that is due before or at `until_ms` happens; false if there is none.
     pub fn step(&mut self, until_ms: u64) -> bool {
-        let timers = self.hosts.values().filter_map(|host| host.engine.poll_timeout());
+        let running = self.hosts.values().filter(|host| !host.is_down);
+        let timers = running.filter_map(|host| host.engine.poll_timeout());
         let (timer, flight) = (timers.min(), self.net.next_at());
         let Some(next) = timer
             .into_iter()
@@ -174,13 +217,15 @@ impl Federation {
             return false;
         };
         self.now_ms = self.now_ms.max(next);
+        self.net.tick(self.now_ms);
         if flight == Some(next) {
             if let Some(flight) = self.net.arrive() {
                 self.deliver(flight);
             }
             return true;
         }
-        let due = |host: &Host| host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
+        let due =
+            |host: &Host| !host.is_down && host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
         let service = self
             .hosts
             .iter()
@@ -193,13 +238,23 @@ impl Federation {
     }
 
     fn deliver(&mut self, flight: Flight) {
-        if flight.bounces || !(self.hosts.contains_key(&flight.to) || self.xep.contains_key(&flight.to)) {
-            if let Some(xml) = bounce(&flight.xml) {
+        let bounce_of = |condition| bounce(&flight.xml, condition);
+        if let Some(condition) = flight.bounce {
+            if let Some(xml) = bounce_of(condition) {
                 self.hand_in(&flight.from, &xml);
             }
-            return;
+        } else if self.runs(&flight.to) {
+            self.hand_in(&flight.to, &flight.xml);
+        } else if self.hosts.contains_key(&flight.to) && self.dice.chance(50) {
+            // It was in the buffers of a process that is no more.
+            self.net.lost(&flight.from, &flight.to);
+        } else if let Some(xml) = bounce_of(Condition::RemoteServerNotFound) {
+            self.hand_in(&flight.from, &xml);
         }
-        self.hand_in(&flight.to, &flight.xml);
+    }
+
+    pub fn runs(&self, service: &BareJid) -> bool {
+        self.xep.contains_key(service) || self.hosts.get(service).is_some_and(|host| !host.is_down)
     }
 
     /// A stanza arrives at a service.
@@ -209,21 +264,41 @@ impl Federation {
                 .push(format!("{:>8} {service} gets {xml}", self.now_ms));
         }
         if self.hosts.contains_key(service) {
-            self.at(service, |host| host.receive(xml));
+            if self.runs(service) {
+                self.at(service, |host| host.receive(xml));
+            }
         } else if self.xep.contains_key(service) {
             self.at_xep(service.as_str(), |peer| peer.receive(xml));
         }
     }
 
-    /// Runs until nothing is on its way and no timer is set, for at most ten minutes.
+    /// Runs until nothing is on its way and every engine is settled, for at most ten minutes.
     pub fn run(&mut self) {
         let until = self.now_ms + 600_000;
-        while self.step(until) {}
-        let timers = self
-            .hosts
-            .values()
-            .any(|host| host.engine.poll_timeout().is_some());
-        assert!(self.net.in_flight() == 0 && !timers, "it does not come to rest");
+        while !self.is_settled() && self.step(until) {}
+        assert!(
+            self.is_settled(),
+            "it does not come to rest:\n{}",
+            self.who_waits()
+        );
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.net.in_flight() == 0 && self.hosts.values().all(Host::is_settled)
+    }
+
+    /// Who waits for what, for whoever has to find out why nothing comes to rest.
+    pub fn who_waits(&self) -> String {
+        let waiting = self.hosts.values().filter(|host| !host.is_settled());
+        let mut lines: Vec<String> = waiting
+            .map(|host| {
+                let waits: Vec<String> = host.engine.waits().collect();
+                format!("  {}: {waits:?}", host.service)
+            })
+            .collect();
+        let flights = self.net.flights().take(10);
+        lines.extend(flights.map(|flight| format!("  on its way: {}", flight.xml)));
+        lines.join("\n")
     }
 
     /// Runs for some time, whatever is still going on then.
@@ -234,11 +309,22 @@ impl Federation {
     }
 
     pub fn restart(&mut self, service: &str) {
+        let seed = self.dice.seed();
         self.at(&bare(service), |host| {
             let config = host.engine.config().clone();
-            let seed = [7; 32];
             host.restart(config, seed);
         });
+    }
+
+    /// The process is killed; with `lose_tail` the machine loses power, and what was not flushed is lost.
+    pub fn crash(&mut self, service: &BareJid, lose_tail: bool) {
+        self.at(service, |host| host.crash(lose_tail));
+        self.net.died(service);
+    }
+
+    pub fn start(&mut self, service: &BareJid) {
+        let seed = self.dice.seed();
+        self.at(service, |host| host.start(seed));
     }
 
     // What people do; a place is `room@service/nick`.
@@ -340,15 +426,29 @@ pub fn config_of(service: &str, services: &[&str]) -> Config {
 }
 
 /// Where a stanza goes and what it is about.
-pub fn crossing(xml: &str) -> (Jid, Jid, Crossing) {
+pub struct Crossed {
+    pub from: Jid,
+    pub to: Jid,
+    /// Of an IQ.
+    pub id: Option<String>,
+    pub what: Crossing,
+}
+
+pub fn crossing(xml: &str) -> Crossed {
     let stanza = Stanza::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
-    match stanza {
+    let mut id = None;
+    let (from, to, what) = match stanza {
         Stanza::Iq(iq) => {
             let what = match &iq.body {
                 IqBody::Get(payload) | IqBody::Set(payload) => Crossing::Request(element_name(payload)),
+                IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => {
+                    Crossing::Synced(synced(payload))
+                }
+                IqBody::Result(Some(payload)) if payload.starts_with("<digest ") => Crossing::Digest,
                 IqBody::Result(_) => Crossing::Answer,
                 IqBody::Error(_) => Crossing::Error,
             };
+            id = Some(iq.id);
             (iq.from, iq.to, what)
         }
         Stanza::Presence(presence) => {
@@ -363,14 +463,27 @@ pub fn crossing(xml: &str) -> (Jid, Jid, Crossing) {
         Stanza::Message(message) => {
             let what = match (&message.kind, subject_of(&message)) {
                 (MessageKind::Error(_), _) => Crossing::Error,
-                (_, Some(text)) => Crossing::Subject { text },
-                (_, None) => Crossing::Message {
+                (MessageKind::Groupchat, Some(text)) => Crossing::Subject { text },
+                (MessageKind::Groupchat, None) => Crossing::Message {
                     payload: message.payload,
                 },
+                _ => Crossing::Private,
             };
             (message.from, message.to, what)
         }
-    }
+    };
+    Crossed { from, to, id, what }
+}
+
+/// The ids of the events in the answer to a `<sync/>`.
+fn synced(payload: &str) -> Vec<String> {
+    let Ok(answer) = payload.parse::<minidom::Element>() else {
+        return Vec::new();
+    };
+    let runs = answer.children().filter(|child| child.name() == "events");
+    runs.flat_map(|run| run.children())
+        .filter_map(|message| message.attr("event").map(str::to_owned))
+        .collect()
 }
 
 fn element_name(payload: &str) -> String {
@@ -379,8 +492,8 @@ fn element_name(payload: &str) -> String {
 }
 
 /// What a server says of a stanza that it could not send; errors and answers are never bounced.
-fn bounce(xml: &str) -> Option<String> {
-    let error = StanzaError::new(Condition::RemoteServerNotFound);
+fn bounce(xml: &str, condition: Condition) -> Option<String> {
+    let error = StanzaError::new(condition);
     Some(match Stanza::parse(xml).ok()? {
         Stanza::Iq(Iq {
             from,

@@ -1,14 +1,18 @@
 //! A modelled MUC service around a real engine: what Prosody and the Lua shim are in production.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::{Departure, Notice, Occupant as EngineOccupant};
 use dmuc::wire::{Affiliation, Role, StanzaError};
-use dmuc::{Config, Engine, Error, Input, Now, Snapshot, Verdict};
+use dmuc::{Config, Engine, Error, Input, Now, Verdict};
 
-use super::event::{Event, Seen, SeenMessage, Turn};
+use super::dice::Dice;
+use super::event::{Cause, Event, Seen, SeenMessage, What};
+use super::private::Whisper;
 use super::room::{Archived, HostRoom, Listed, Local};
+use super::storage::{Disk, LogEntry, Remains};
 
 /// How many messages a join gets.
 pub const HISTORY: usize = 20;
@@ -19,8 +23,26 @@ pub struct Host {
     pub service: BareJid,
     pub now: Now,
     pub rooms: BTreeMap<BareJid, HostRoom>,
-    /// What survives a restart.
+    /// What the engine wants stored (store `dmuc`).
     pub stored: BTreeMap<BareJid, String>,
+    /// The stored logs (store `dmuc_log`).
+    pub logs: BTreeMap<BareJid, Vec<Arc<LogEntry>>>,
+    /// What of all this would survive a loss of power.
+    pub(super) disk: Disk,
+    pub(super) backup: Option<Box<Remains>>,
+    /// It does not run.
+    pub is_down: bool,
+    /// It dies after so many more things that it does.
+    pub fuse: Option<u64>,
+    /// When it dies it takes with it what was not flushed.
+    pub loses_tail: bool,
+    /// Since then it is dead: what it left, and how many events and stanzas were out.
+    pub(super) at_death: Option<Box<(Remains, usize, usize)>>,
+    pub(super) dice: Dice,
+    /// Connections that the engine has given up, by the peer's service.
+    pub resets: Vec<BareJid>,
+    /// Private stanzas that are on their way, by their token.
+    pub(super) private: BTreeMap<u64, Whisper>,
     /// Stanzas to send, in order.
     pub outbox: Vec<String>,
     pub events: Vec<Event>,
@@ -44,6 +66,18 @@ impl Host {
             now,
             rooms: BTreeMap::new(),
             stored: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            disk: Disk::default(),
+            backup: None,
+            is_down: false,
+            fuse: None,
+            loses_tail: false,
+            at_death: None,
+            dice: Dice::new(u64::from_be_bytes([
+                seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
+            ])),
+            resets: Vec::new(),
+            private: BTreeMap::new(),
             outbox: Vec::new(),
             events: Vec::new(),
             acts: BTreeMap::new(),
@@ -77,8 +111,10 @@ impl Host {
     /// Performs what the engine wants, in order, until it wants nothing more.
     pub fn drain(&mut self) {
         while let Some(action) = self.engine.poll_action() {
+            self.tick();
             self.perform(action);
         }
+        self.flush_some();
     }
 
     pub fn timeout(&mut self) {
@@ -86,36 +122,28 @@ impl Host {
         self.drain();
     }
 
-    /// The process ends and starts again: occupants are gone, what was stored comes back.
+    /// The process ends in good order and starts again: occupants are gone, what was stored comes back.
     pub fn restart(&mut self, config: Config, seed: [u8; 32]) {
+        self.stop();
         self.engine = Engine::new(config, seed);
-        for room in self.rooms.values_mut() {
-            for (nick, occupant) in &room.occupants {
-                if let Some(local) = &occupant.local {
-                    self.events.push(Event::Left {
-                        room: room.jid.clone(),
-                        nick: nick.clone(),
-                        session: local.session,
-                    });
-                }
-            }
-            room.occupants.clear();
-            self.events.push(Event::Turned {
-                room: room.jid.clone(),
-                turn: Turn::Restarted,
-            });
-        }
-        for xml in self.stored.values() {
-            let snapshot = Snapshot::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
-            self.engine
-                .restore(self.now, &snapshot)
-                .unwrap_or_else(|error| panic!("{error}"));
-        }
-        self.drain();
+        self.start(seed);
+    }
+
+    /// Nothing is outstanding: only heartbeats are left.
+    pub fn is_settled(&self) -> bool {
+        self.is_down || self.engine.is_settled()
     }
 
     pub(super) fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// A source's or an ordinary room's settings changed.
+    pub(super) fn decided(&mut self, room: &BareJid, what: What, value: String) {
+        if self.rooms.get(room).is_some_and(|room| !room.is_shadow()) {
+            let room = room.clone();
+            self.event(Event::Decided { room, what, value });
+        }
     }
 
     /// Shows something to every local occupant.
@@ -130,6 +158,7 @@ impl Host {
     }
 
     pub(super) fn show(&mut self, room: &BareJid, session: u64, seen: Seen) {
+        self.tick();
         self.event(Event::Saw {
             room: room.clone(),
             session,
@@ -193,10 +222,16 @@ impl Host {
             host_room.tidy();
         }
         if how.new_nick.is_none() {
+            let is_own = how.codes.is_empty();
             self.event(Event::Left {
                 room: room.clone(),
                 nick: nick.clone(),
                 session: local.session,
+                cause: if is_own {
+                    Cause::Own
+                } else {
+                    Cause::Removed(how.codes.to_vec())
+                },
             });
         }
         if is_distributed {
@@ -228,6 +263,11 @@ impl Host {
         } else {
             host_room.affiliations.insert(user.clone(), entry.clone());
         }
+        let value = entry.affiliation.as_str().to_owned();
+        self.decided(room, What::Affiliation(user.clone()), value);
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
         let concerns =
             |jid: &BareJid| jid == user || (user.node().is_none() && jid.domain() == user.domain());
         let host_room = &*host_room;
@@ -310,12 +350,6 @@ impl Host {
                     ..Departure::default()
                 },
             );
-        }
-    }
-
-    pub(super) fn keep(&mut self, room: &BareJid, message: Archived) {
-        if let Some(host_room) = self.rooms.get_mut(room) {
-            host_room.archive.push(message);
         }
     }
 

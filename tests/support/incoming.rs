@@ -3,14 +3,15 @@
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::PeerPresence;
 use dmuc::wire::{
-    Condition, DiscoInfo, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request,
-    Response, Stanza, StanzaError, write_iq, write_message, write_presence,
+    Condition, DiscoInfo, EventStamp, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind,
+    Request, Response, Stanza, StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Error, Input, Verdict};
 
 use super::event::{Event, Seen};
 use super::host::Host;
 use super::room::Archived;
+use super::storage::LogEntry;
 
 impl Host {
     /// One stanza from the network.
@@ -38,6 +39,9 @@ impl Host {
     }
 
     fn receive_iq(&mut self, iq: Iq, xml: &str) {
+        if iq.id.starts_with("pm") {
+            return self.receive_private_iq(iq);
+        }
         let Iq { from, to, id, body } = iq;
         let (kind, payload) = match body {
             IqBody::Get(payload) => (IqKind::Get, payload),
@@ -151,7 +155,8 @@ impl Host {
             new_nick: item.nick.as_deref(),
             actor: item.actor.as_deref(),
             reason: item.reason.as_deref(),
-            size: presence.payload.len(),
+            version: stamp.and_then(|stamp| stamp.version),
+            payload: &presence.payload,
         }));
         let error = match result {
             Ok(Verdict::Done) => return,
@@ -173,6 +178,9 @@ impl Host {
 
     fn receive_message(&mut self, message: Message, xml: &str) {
         match &message.kind {
+            MessageKind::Error(_) if message.id.as_deref().is_some_and(|id| id.starts_with("pm")) => {
+                return self.receive_private(&message);
+            }
             MessageKind::Error(error) => {
                 self.tell(Input::PeerError {
                     from: &message.from,
@@ -181,7 +189,7 @@ impl Host {
                 return;
             }
             MessageKind::Groupchat => {}
-            _ => return,
+            _ => return self.receive_private(&message),
         }
         let room = message.to.to_bare();
         let result = match subject_of(&message) {
@@ -189,6 +197,7 @@ impl Host {
                 from: &message.from,
                 room: &room,
                 text: &text,
+                version: message.settings,
             }),
             None => {
                 let payload = message.payload.as_str();
@@ -205,8 +214,8 @@ impl Host {
             }
         };
         let error = match result {
-            Ok(Verdict::Deliver { id, occupant_id }) => {
-                self.deliver(&room, &message, id, occupant_id);
+            Ok(Verdict::Deliver { event, occupant_id }) => {
+                self.deliver(&room, &message, event, occupant_id);
                 return;
             }
             Ok(Verdict::Done) => return,
@@ -219,6 +228,7 @@ impl Host {
             kind: MessageKind::Error(error),
             id: message.id,
             event: None,
+            settings: None,
             payload: String::new(),
         }));
     }
@@ -227,9 +237,10 @@ impl Host {
         &mut self,
         room: &BareJid,
         message: &Message,
-        id: Option<String>,
+        event: Option<EventStamp>,
         occupant_id: Option<String>,
     ) {
+        let id = event.as_ref().map(|event| event.id.clone());
         let nick = message.from.resource().map(str::to_owned).unwrap_or_default();
         let archived = Archived {
             stanza_id: id.clone().unwrap_or_default(),
@@ -241,7 +252,9 @@ impl Host {
         };
         let mut seen = archived.as_seen(false);
         seen.stanza_id = id;
-        if seen.stanza_id.is_some() {
+        if let Some(event) = event {
+            let home = message.from.to_bare();
+            self.log(room, LogEntry::new(&home, &archived, event));
             self.keep(room, archived);
         }
         self.show_all(room, &Seen::Message(seen));

@@ -19,6 +19,8 @@ pub mod names;
 pub mod net;
 pub mod people;
 pub mod perform;
+pub mod private;
 pub mod room;
+pub mod storage;
 pub mod view;
 pub mod xep;

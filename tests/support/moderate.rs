@@ -5,7 +5,7 @@ use dmuc::address::BareJid;
 use dmuc::engine::Departure;
 use dmuc::wire::{Act, ActKind, Affiliation, Form, Role};
 
-use super::event::Seen;
+use super::event::{Event, Seen, What};
 use super::host::Host;
 use super::people::Denied;
 use super::room::{Listed, Local};
@@ -30,15 +30,21 @@ impl Host {
             form.set(var, vec![(*value).to_owned()]);
         }
         if self.room(room).is_shadow() {
-            return Ok(self.ask(room, nick, &actor, ActKind::Config { form }, None));
+            if self.engine.is_source_reachable(room) {
+                return Ok(self.ask(room, nick, &actor, ActKind::Config { form, was: None }, None));
+            }
+            for field in &form.fields {
+                let what = What::Field(field.var.clone());
+                self.tried(room, &actor.jid.to_bare(), what, field.values.join("\n"));
+            }
         }
-        self.apply_form(room, &form);
+        self.apply_form(room, &form, Some((nick, &actor.jid.to_bare())));
         self.drain();
         Ok(Wish::Done)
     }
 
-    /// Merges fields into the form of a source or an ordinary room.
-    pub(super) fn apply_form(&mut self, room: &BareJid, fields: &Form) {
+    /// Merges fields into the form of a source or an ordinary room, or of a shadow that cannot ask its source.
+    pub(super) fn apply_form(&mut self, room: &BareJid, fields: &Form, actor: Option<(&str, &BareJid)>) {
         let Some(host_room) = self.rooms.get_mut(room) else {
             return;
         };
@@ -46,9 +52,17 @@ impl Host {
             host_room.form.set(&field.var, field.values.clone());
         }
         let (form, is_distributed) = (host_room.form.clone(), host_room.is_distributed);
+        for field in &fields.fields {
+            self.decided(room, What::Field(field.var.clone()), field.values.join("\n"));
+        }
         self.show_all(room, &Seen::ConfigChanged);
         if is_distributed {
-            self.tell(Input::Settings { room, form });
+            self.tell(Input::Settings {
+                room,
+                form,
+                actor_nick: actor.map(|(nick, _)| nick),
+                actor_jid: actor.map(|(_, user)| user),
+            });
         }
         self.enforce_membership(room);
     }
@@ -69,33 +83,39 @@ impl Host {
         ) {
             return Err(Denied::NotEntitled);
         }
+        let by = actor.jid.to_bare();
         if self.room(room).is_shadow() {
-            let kind = ActKind::Affiliation {
-                jid: user.clone(),
-                affiliation,
-                nick: reserved.map(str::to_owned),
-            };
-            return Ok(self.ask(room, nick, &actor, kind, None));
+            if self.engine.is_source_reachable(room) {
+                let kind = ActKind::Affiliation {
+                    jid: user.clone(),
+                    affiliation,
+                    nick: reserved.map(str::to_owned),
+                    was: None,
+                };
+                return Ok(self.ask(room, nick, &actor, kind, None));
+            }
+            let what = What::Affiliation(user.clone());
+            self.tried(room, &by, what, affiliation.as_str().to_owned());
         }
         let entry = Listed {
             affiliation,
             nick: reserved.map(str::to_owned),
         };
-        self.decide_affiliation(room, user, &entry, None, Some(nick));
+        self.decide_affiliation(room, user, &entry, None, (Some(nick), Some(&by)));
         self.drain();
         Ok(Wish::Done)
     }
 
-    /// The source's own change of the list.
+    /// The source's own change of the list, or that of a shadow that cannot ask.
     pub(super) fn decide_affiliation(
         &mut self,
         room: &BareJid,
         user: &BareJid,
         entry: &Listed,
         reason: Option<&str>,
-        actor: Option<&str>,
+        actor: (Option<&str>, Option<&BareJid>),
     ) {
-        self.set_affiliation(room, user, entry, reason, actor);
+        self.set_affiliation(room, user, entry, reason, actor.0);
         if self.room(room).is_distributed {
             self.tell_affiliation(room, user, entry, reason, actor);
         }
@@ -107,7 +127,7 @@ impl Host {
         jid: &BareJid,
         entry: &Listed,
         reason: Option<&str>,
-        actor: Option<&str>,
+        (actor, actor_jid): (Option<&str>, Option<&BareJid>),
     ) {
         let (affiliation, reserved_nick) = (entry.affiliation, entry.nick.as_deref());
         self.tell(Input::Affiliation {
@@ -117,6 +137,17 @@ impl Host {
             reserved_nick,
             reason,
             actor,
+            actor_jid,
+        });
+    }
+
+    /// Something was changed at a shadow that cannot ask its source.
+    pub(super) fn tried(&mut self, room: &BareJid, actor: &BareJid, what: What, value: String) {
+        self.event(Event::Tried {
+            room: room.clone(),
+            actor: actor.clone(),
+            what,
+            value,
         });
     }
 

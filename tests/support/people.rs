@@ -7,9 +7,10 @@ use dmuc::engine::Departure;
 use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::{Input, Verdict};
 
-use super::event::{Event, Seen, SeenMessage, Turn};
+use super::event::{Cause, Event, Seen, SeenMessage, Turn, What};
 use super::host::Host;
 use super::room::{Archived, HostRoom, Listed, Local, Occupant};
+use super::storage::LogEntry;
 
 /// Why something a local user wanted was not done at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +54,13 @@ impl Host {
             subject,
         });
         for (user, entry) in &host_room.affiliations {
-            self.tell_affiliation(room, user, entry, None, None);
+            self.tell_affiliation(room, user, entry, None, (None, None));
         }
         for (nick, local) in host_room.locals() {
             self.tell_occupant(room, nick, local);
         }
         for past in &host_room.archive {
-            self.tell(Input::Past {
+            let verdict = self.tell(Input::Past {
                 room,
                 nick: &past.nick,
                 message_id: past.message_id.as_deref(),
@@ -68,6 +69,12 @@ impl Host {
                 wall_ms: past.wall_ms,
                 payload: &past.payload,
             });
+            match verdict {
+                Verdict::Accepted {
+                    event: Some(event), ..
+                } => self.log(room, LogEntry::new(room, past, event)),
+                other => panic!("a message of the past got {other:?}"),
+            }
         }
         self.tell(Input::Started { room });
         self.event(Event::Turned {
@@ -129,6 +136,7 @@ impl Host {
                     room: room.clone(),
                     nick,
                     session: local.session,
+                    cause: Cause::Ended,
                 });
             }
         }
@@ -260,6 +268,11 @@ impl Host {
             ..Departure::default()
         };
         self.remove(room, how);
+        self.event(Event::Renamed {
+            room: room.clone(),
+            session: local.session,
+            nick: new_nick.to_owned(),
+        });
         if let Some(host_room) = self.rooms.get_mut(room) {
             host_room.occupants.entry(new_nick.to_owned()).or_default().local = Some(local);
         }
@@ -280,7 +293,7 @@ impl Host {
         }
         let is_distributed = self.room(room).is_distributed;
         let keep = payload.contains("<body");
-        let (stanza_id, kept) = if is_distributed {
+        let (stanza_id, event) = if is_distributed {
             match self.tell(Input::Groupchat {
                 room,
                 nick,
@@ -288,12 +301,14 @@ impl Host {
                 payload,
                 keep,
             }) {
-                Verdict::Accepted { id, kept } => (id, kept),
+                Verdict::Accepted { id, event } => (id, event),
                 other => panic!("a local message got {other:?}"),
             }
         } else {
-            (format!("{room}-{}", self.room(room).archive.len()), keep)
+            self.next_token += 1;
+            (format!("{room}-{}", self.next_token), None)
         };
+        let kept = event.is_some() || keep && !is_distributed;
         let message = Archived {
             stanza_id: stanza_id.clone(),
             nick: nick.to_owned(),
@@ -302,15 +317,11 @@ impl Host {
             payload: payload.to_owned(),
             wall_ms: self.now.wall_ms,
         };
-        let (room_jid, session) = (room.clone(), local.session);
-        self.event(Event::Said {
-            room: room_jid,
-            session,
-            payload: payload.to_owned(),
-            kept,
-        });
         let mut seen = message.as_seen(false);
         if kept {
+            if let Some(event) = event {
+                self.log(room, LogEntry::new(room, &message, event));
+            }
             self.keep(room, message);
         } else {
             seen = SeenMessage {
@@ -318,6 +329,13 @@ impl Host {
                 ..seen
             };
         }
+        let (room_jid, session) = (room.clone(), local.session);
+        self.event(Event::Said {
+            room: room_jid,
+            session,
+            payload: payload.to_owned(),
+            kept,
+        });
         self.show_all(room, &Seen::Message(seen));
         self.drain();
         Ok(stanza_id)
@@ -325,7 +343,8 @@ impl Host {
 
     /// The subject: shown at once at the source, wished for at a shadow.
     pub fn set_subject(&mut self, room: &BareJid, nick: &str, text: &str) -> Result<(), Denied> {
-        let role = self.expect_local(room, nick)?.role;
+        let local = self.expect_local(room, nick)?;
+        let (role, user) = (local.role, local.jid.to_bare());
         let host_room = self.room(room);
         let anybody = host_room.form.flag("muc#roomconfig_changesubject") == Some(true);
         if role
@@ -340,11 +359,14 @@ impl Host {
         let (is_shadow, is_distributed) = (host_room.is_shadow(), host_room.is_distributed);
         if !is_shadow {
             self.show_subject(room, Some(nick), text);
+        } else if !self.engine.is_source_reachable(room) {
+            self.tried(room, &user, What::Subject, text.to_owned());
         }
         if is_distributed {
             self.tell(Input::Subject {
                 room,
                 nick: Some(nick),
+                actor_jid: Some(&user),
                 text,
             });
         }
@@ -357,6 +379,7 @@ impl Host {
         if let Some(host_room) = self.rooms.get_mut(room) {
             host_room.subject = Some((nick.clone(), text.to_owned()));
         }
+        self.decided(room, What::Subject, text.to_owned());
         self.show_all(
             room,
             &Seen::Subject {

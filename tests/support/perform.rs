@@ -1,14 +1,15 @@
 //! The engine's actions, performed as the Lua shim performs them.
 
 use dmuc::address::{BareJid, Jid};
-use dmuc::engine::RemoteOccupant;
+use dmuc::engine::{Change, RemoteOccupant};
 use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, StanzaError, write_iq};
 use dmuc::{Action, Input};
 
-use super::event::{Event, Seen, Turn};
+use super::event::{Event, Seen, Turn, What};
 use super::host::Host;
 use super::moderate::{may_affiliate, may_set_role};
 use super::room::{Archived, HostRoom, Listed, Remote};
+use super::storage::LogEntry;
 
 impl Host {
     pub(super) fn perform(&mut self, action: Action) {
@@ -30,6 +31,7 @@ impl Host {
                     self.tell(Input::Subject {
                         room: &room,
                         nick: nick.as_deref(),
+                        actor_jid: None,
                         text: &text,
                     });
                 }
@@ -125,14 +127,25 @@ impl Host {
                 self.notices.push((room.clone(), peer.clone(), notice.clone()));
                 self.event(Event::Noticed { room, peer, notice });
             }
-            Action::Store { room } => match self.engine.snapshot(&room) {
-                Some(snapshot) => {
-                    self.stored.insert(room, snapshot.to_xml());
-                }
-                None => {
-                    self.stored.remove(&room);
-                }
-            },
+            Action::PrivateDone { token } => self.private_ended(token, true),
+            Action::PrivateFailed { token, .. } => self.private_ended(token, false),
+            Action::Overridden {
+                room,
+                actor_jid,
+                change,
+                ..
+            } => {
+                let what = match change {
+                    Change::Affiliation { jid, .. } => What::Affiliation(jid),
+                    Change::Subject { .. } => What::Subject,
+                    Change::Field { var } => What::Field(var),
+                };
+                let actor = actor_jid;
+                self.event(Event::Overridden { room, actor, what });
+            }
+            Action::ResetLink { service } => self.resets.push(service),
+            Action::Store { room } => self.store(&room),
+            Action::TrimLog { room, keep } => self.trim_log(&room, keep),
             Action::SendRequest { .. }
             | Action::SendAnswer { .. }
             | Action::SendPresence(_)
@@ -195,17 +208,19 @@ impl Host {
             .unwrap_or_else(|| panic!("{room} has no message {id}"))
             .clone();
         let message = Archived {
-            stanza_id: entry.id,
-            nick: entry.nick,
-            message_id: entry.message_id,
-            occupant_id: entry.occupant_id,
+            stanza_id: entry.id.clone(),
+            nick: entry.nick.clone(),
+            message_id: entry.message_id.clone(),
+            occupant_id: entry.occupant_id.clone(),
             payload: entry.payload.to_string(),
             wall_ms: entry.key.at.wall_ms,
         };
+        let logged = LogEntry::of(&entry);
+        self.log(room, logged);
+        self.keep(room, message.clone());
         if deliver {
             self.show_all(room, &Seen::Message(message.as_seen(true)));
         }
-        self.keep(room, message);
     }
 
     /// What a peer's occupant asks for, if it is entitled (XEP-0045 sections 8 to 10).
@@ -242,15 +257,19 @@ impl Host {
                 jid,
                 affiliation,
                 nick,
+                ..
             } => {
                 entitled(may_affiliate(rank.0, host_room.affiliation_of(&jid), affiliation))?;
                 let entry = Listed { affiliation, nick };
-                self.decide_affiliation(room, &jid, &entry, act.reason.as_deref(), name.as_deref());
+                let actor = (name.as_deref(), act.actor_jid.as_ref());
+                self.decide_affiliation(room, &jid, &entry, act.reason.as_deref(), actor);
             }
-            ActKind::Config { form } => {
+            ActKind::Config { form, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
-                self.apply_form(room, &form);
+                self.apply_form(room, &form, None);
             }
+            // The engine decides by itself.
+            ActKind::Subject { .. } => panic!("a subject is no act for the host"),
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
                 let (reason, venue) = (act.reason.as_deref(), venue.as_ref());

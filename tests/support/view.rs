@@ -165,6 +165,7 @@ impl Federation {
                 from: sender,
                 to: target,
                 what,
+                ..
             } if sender.service() == from && target.service() == to => Some(what.clone()),
             _ => None,
         });
@@ -178,9 +179,10 @@ impl Federation {
             let kind = match what {
                 Crossing::Presence { .. } => "presence".to_owned(),
                 Crossing::Message { .. } => "message".to_owned(),
+                Crossing::Private => "private".to_owned(),
                 Crossing::Subject { .. } => "subject".to_owned(),
                 Crossing::Request(name) => name,
-                Crossing::Answer => "answer".to_owned(),
+                Crossing::Answer | Crossing::Synced(_) | Crossing::Digest => "answer".to_owned(),
                 Crossing::Error => "error".to_owned(),
             };
             *tally.entry(kind).or_default() += 1;

@@ -9,7 +9,7 @@ use dmuc::wire::{
     Stanza, datetime, escaped,
 };
 
-use super::event::{Event, Seen, SeenMessage};
+use super::event::{Cause, Event, Seen, SeenMessage};
 use super::incoming::subject_of;
 use super::names::{bare, service_of};
 
@@ -320,6 +320,7 @@ impl XepService {
             room: room.clone(),
             nick: nick_text,
             session,
+            cause: Cause::Own,
         });
         self.tell_presence(room, nick, &local, false);
     }

@@ -4,15 +4,21 @@
 mod bad_histories;
 mod heard;
 mod honest;
+mod ledger;
 mod once;
+mod private;
+mod rule;
 mod same;
+mod stays;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
+use dmuc::config::SplitPresence;
 
 pub use same::{View, compare};
 
+use crate::plan::Setup;
 use crate::support::event::Event;
 
 /// Most requests an engine may wait for at a time, with the few rooms and peers of a simulation.
@@ -24,13 +30,28 @@ pub struct Checkers {
     once: once::Once,
     heard: heard::Heard,
     honest: honest::Honest,
+    ledger: ledger::Ledger,
+    stays: stays::Stays,
+    rule: rule::Rule,
+    private: private::Private,
     /// Which room an instance belongs to.
     groups: BTreeMap<BareJid, usize>,
     /// Services that speak the XEP's text only.
     xep: BTreeSet<BareJid>,
+    ended: BTreeSet<usize>,
 }
 
 impl Checkers {
+    /// What the options allow.
+    pub fn set_up(&mut self, setup: &Setup) {
+        self.ledger.is_short = setup.log_max_messages.is_some();
+        self.heard.is_short = self.ledger.is_short;
+        self.honest.has_faults = setup.has_faults;
+        self.honest.may_have_gaps = self.ledger.is_short;
+        self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
+        self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
+    }
+
     pub fn map(&mut self, instance: &BareJid, group: usize) {
         self.groups.insert(instance.clone(), group);
     }
@@ -38,13 +59,28 @@ impl Checkers {
     pub fn speaks_xep_only(&mut self, service: &BareJid) {
         self.xep.insert(service.clone());
         self.once.xep.insert(service.clone());
+        self.ledger.xep.insert(service.clone());
+    }
+
+    pub fn time(&mut self, now_ms: u64) {
+        self.private.now_ms = now_ms;
     }
 
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
         let group = |room: &BareJid| self.groups.get(room).copied();
         self.once.event(event)?;
+        self.ledger.event(event, &group)?;
         self.heard.event(event, &group, &self.xep)?;
+        self.stays.event(event, &group, &self.xep)?;
+        self.rule.event(event, &group)?;
+        self.private.event(event)?;
         self.honest.event(event, &group, &self.xep)
+    }
+
+    /// No time passes before the next event.
+    pub fn moment(&mut self) -> Result<(), String> {
+        self.private.in_time()?;
+        self.heard.moment(&self.xep)
     }
 
     /// Messages that were refused where that is allowed.
@@ -60,7 +96,7 @@ impl Checkers {
         Ok(())
     }
 
-    /// Instances come and go: what is said now may cross on the way.
+    /// Instances come and go, or a fault begins: what is said now may be lost on the way.
     pub fn unsettle(&mut self) {
         self.heard.unsettle();
     }
@@ -70,14 +106,47 @@ impl Checkers {
         self.honest.loosen(group);
     }
 
+    /// Somebody gives roles, which may be a kick.
+    pub fn kick(&mut self, group: usize) {
+        self.stays.kick(group);
+    }
+
+    /// Somebody changes the list or the settings, which may remove people.
+    pub fn govern(&mut self, group: usize) {
+        self.stays.govern(group);
+    }
+
+    pub fn distributed(&mut self, group: usize) {
+        self.ledger.distributed(group);
+    }
+
     pub fn end(&mut self, group: usize) {
+        self.ended.insert(group);
         self.honest.end(group);
         self.heard.end(group);
+        self.stays.end(group);
+        self.rule.end(group);
+    }
+
+    /// A service lost what it had not flushed, or was put back to a backup.
+    pub fn lossy(&mut self, service: &BareJid) {
+        self.ledger.lossy(service);
+        self.rule.lossy(service);
+        self.honest.may_have_gaps = true;
+    }
+
+    /// A service runs again, with what it has stored.
+    pub fn started(&mut self, service: &BareJid) -> Result<(), String> {
+        self.ledger.started(service)
     }
 
     /// Everything has arrived.
     pub fn rested(&mut self) -> Result<(), String> {
-        self.heard.rested(&self.xep)?;
+        self.heard.rested(&self.xep, &self.ledger.excused)?;
+        self.ledger.rested(&self.ended)?;
+        self.rule.rested()?;
+        self.private.rested()?;
+        self.stays.rested();
         self.honest.settle();
         Ok(())
     }

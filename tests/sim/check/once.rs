@@ -47,7 +47,7 @@ impl Once {
                     }
                 }
             }
-            Event::Crossed { from, to, what } => return self.crossed(from, to, what),
+            Event::Crossed { from, to, what, .. } => return self.crossed(from, to, what),
             _ => {}
         }
         Ok(())

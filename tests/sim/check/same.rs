@@ -16,8 +16,14 @@ pub struct View {
     pub history: Vec<SeenMessage>,
     /// Stanza-ids in the order of arrival.
     pub archive: Vec<String>,
-    /// By nick: homes with affiliation, role, occupant-id and presence.
-    pub roster: BTreeMap<String, String>,
+    /// By nick: homes with affiliation, role, occupant-id and presence, as text.
+    pub roster: BTreeMap<String, BTreeMap<BareJid, String>>,
+    /// Who is here, by real JID, and under which nick.
+    pub present: Vec<(BareJid, String)>,
+    /// How many messages the log may hold, if that is few.
+    pub max_messages: Option<usize>,
+    /// How many entries the stored log has.
+    pub stored: usize,
     pub settings: String,
     pub affiliations: BTreeMap<BareJid, String>,
     /// Where engine and room differ.
@@ -27,18 +33,24 @@ pub struct View {
 /// Compares every instance with the first, the source.
 ///
 /// What somebody said whose rights were just taken away may have been refused by some: `refused` holds such stanzas.
-pub fn compare(views: &[View], refused: &[String]) -> Result<(), String> {
-    let Some((source, others)) = views.split_first() else {
-        return Ok(());
-    };
+/// With `xep_suffers` what those have who speak the XEP's text only is not compared, nor what of theirs ours have.
+pub fn compare(views: &[View], refused: &[String], xep_suffers: bool) -> Result<(), String> {
     // What such a service says has no place in the order, and who was not known to it yet has missed it.
     let xep: Vec<String> = views
         .iter()
         .filter(|view| view.is_xep)
         .map(|view| format!("{}#", view.instance))
         .collect();
-    for view in views {
+    let mut views = views.to_vec();
+    if xep_suffers {
+        forget_xep(&mut views);
+    }
+    let Some((source, others)) = views.split_first() else {
+        return Ok(());
+    };
+    for view in &views {
         is_whole(view)?;
+        is_without_outcasts(source, view)?;
     }
     for view in others {
         let differs = |what: &str, here: String, there: String| {
@@ -56,7 +68,11 @@ pub fn compare(views: &[View], refused: &[String]) -> Result<(), String> {
         for (nick, here) in &source.roster {
             let there = view.roster.get(nick);
             if there != Some(here) {
-                return differs(&format!("occupant {nick}"), here.clone(), format!("{there:?}"));
+                return differs(
+                    &format!("occupant {nick}"),
+                    format!("{here:?}"),
+                    format!("{there:?}"),
+                );
             }
         }
         if let Some((nick, there)) = view
@@ -64,7 +80,11 @@ pub fn compare(views: &[View], refused: &[String]) -> Result<(), String> {
             .iter()
             .find(|(nick, _)| !source.roster.contains_key(*nick))
         {
-            return differs(&format!("occupant {nick}"), "not there".to_owned(), there.clone());
+            return differs(
+                &format!("occupant {nick}"),
+                "not there".to_owned(),
+                format!("{there:?}"),
+            );
         }
         if source.settings != view.settings {
             return differs(
@@ -89,7 +109,13 @@ pub fn compare(views: &[View], refused: &[String]) -> Result<(), String> {
             ours.map(|message| format!("{message:?}"))
                 .collect::<Vec<String>>()
         };
-        let (here, there) = (in_order(source), in_order(view));
+        let (mut here, mut there) = (in_order(source), in_order(view));
+        if let Some(most) = source.max_messages {
+            // What is older is kept or not.
+            let common = here.len().min(there.len()).min(most / 2);
+            here.drain(..here.len() - common);
+            there.drain(..there.len() - common);
+        }
         if here != there {
             let at = here
                 .iter()
@@ -125,9 +151,58 @@ fn is_whole(view: &View) -> Result<(), String> {
         .iter()
         .filter_map(|message| message.stanza_id.as_ref())
         .collect();
+    if let Some(most) = view.max_messages {
+        if view.history.len() > most {
+            let held = view.history.len();
+            return Err(format!(
+                "G13: {instance} holds {held} messages, {most} are allowed"
+            ));
+        }
+        if view.stored > 4 * most + 100 {
+            let stored = view.stored;
+            return Err(format!(
+                "G13: {instance} stores {stored} messages, {most} are kept"
+            ));
+        }
+        if logged.is_subset(&archived) {
+            return Ok(());
+        }
+    }
     if archived != logged {
         let odd: Vec<_> = archived.symmetric_difference(&logged).collect();
         return Err(format!("G6: archive and log of {instance} differ in {odd:?}"));
     }
     Ok(())
+}
+
+/// G9: whoever is banned is nowhere, and the source's list rules.
+fn is_without_outcasts(source: &View, view: &View) -> Result<(), String> {
+    let is_out = |user: &BareJid| {
+        let entry = source.affiliations.get(user);
+        entry.is_some_and(|entry| entry.contains("Outcast"))
+    };
+    match view.present.iter().find(|(user, _)| is_out(user)) {
+        Some((user, nick)) => Err(format!("G9: {user} is banned and in {} as {nick}", view.instance)),
+        None => Ok(()),
+    }
+}
+
+/// Leaves out those who speak the XEP's text only, and who has a nick that one of theirs has or had.
+fn forget_xep(views: &mut Vec<View>) {
+    let xep: BTreeSet<String> = views
+        .iter()
+        .filter(|view| view.is_xep)
+        .map(|view| view.instance.clone())
+        .collect();
+    let mut nicks: BTreeSet<String> = BTreeSet::new();
+    for view in views.iter() {
+        let theirs = |(_, homes): &(&String, &BTreeMap<BareJid, String>)| {
+            homes.keys().any(|home| xep.contains(home.as_str()))
+        };
+        nicks.extend(view.roster.iter().filter(theirs).map(|(nick, _)| nick.clone()));
+    }
+    views.retain(|view| !view.is_xep);
+    for view in views {
+        view.roster.retain(|nick, _| !nicks.contains(nick));
+    }
 }

@@ -1,0 +1,73 @@
+-- Links between services: what people are told of a split, what somebody is told whose change did not hold, and
+-- connections that swallow everything.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local s2smanager = require "core.s2smanager";
+
+return function (dmuc)
+	local links = {};
+	dmuc.links = links;
+
+	local lost_messages = module:measure("lost_messages", "counter");
+
+	function links.measure_gap(messages)
+		for _ = 1, messages do lost_messages(1); end
+	end
+
+	local lines = {
+		split_began = "The connection to %s is interrupted: %s there cannot be reached until it is back.";
+		split_ended = "The connection to %s is back.";
+	};
+
+	-- One line in the room at both ends of a split. It is in no history and no archive.
+	function links.notice(room, action)
+		local began = action.notice == "split_began";
+		module:log(began and "warn" or "info", "%s: the link to %s is %s", action.room, action.peer, began and "down" or "up again");
+		if not room or not dmuc.ask("split_notice") or not next(room._dmuc.locals) then return; end
+		local who = action.occupants == 1 and "one occupant" or ("%d occupants"):format(action.occupants or 0);
+		dmuc.rooms.tell(room, lines[action.notice]:format(action.peer, who));
+	end
+
+	local changes = {
+		affiliation = function (action)
+			return ("the affiliation %q of %s"):format(action.affiliation, action.jid);
+		end;
+		subject = function (action) return ("the subject %q"):format(action.text); end;
+		field = function (action) return ("your change of %s"):format((action.var:gsub("^muc#roomconfig_", ""))); end;
+	};
+
+	-- Somebody's change made during a split did not hold: the room tells who made it, here or at home.
+	function links.overridden(room, action)
+		module:log("info", "%s: a change of %s made while the source could not be reached does not hold (%s)",
+			room.jid, action.change, action.actor_jid or action.actor_nick or "unknown");
+		local text = ("While the connection to %s was interrupted the room was changed there, too: %s does not hold.")
+			:format(room._dmuc.source or "the source", changes[action.change](action));
+		local is_here = false;
+		for _, occupant in pairs(room._dmuc.locals) do
+			if occupant.bare_jid == action.actor_jid then
+				for session in occupant:each_session() do
+					if not room._dmuc.remotes[session] then
+						is_here = true;
+						room:route_stanza(st.message({ from = room.jid; to = session; type = "groupchat" }, text));
+					end
+				end
+			end
+		end
+		if not is_here and action.actor_jid then
+			room:route_stanza(st.message({ from = room.jid; to = jid_bare(action.actor_jid) }, text));
+		end
+	end
+
+	-- Nothing sent to this service is answered, and TCP would take a quarter of an hour to give up: a new connection is
+	-- tried with the next stanza.
+	function links.reset(service)
+		local host = prosody.hosts[module.host];
+		local session = host and host.s2sout and host.s2sout[service];
+		if not session then return; end
+		module:log("info", "%s does not answer; the connection to it is given up", service);
+		local conn = session.conn;
+		s2smanager.destroy_session(session, "no answer");
+		if conn then (conn.destroy or conn.close)(conn); end
+	end
+end

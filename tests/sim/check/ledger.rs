@@ -1,0 +1,185 @@
+//! G3: what was reflected survives and is everywhere in the end. G10: nothing that is held is sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dmuc::address::BareJid;
+
+use crate::support::event::{Crossing, Event, Seen, Turn};
+use crate::support::names::service_of;
+
+/// Who holds which message in its stored log, by stanza-id, and since when.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    held: BTreeMap<BareJid, BTreeMap<String, u64>>,
+    /// What instances held whose service is down.
+    before: BTreeMap<BareJid, BTreeMap<String, u64>>,
+    payloads: BTreeMap<String, String>,
+    /// Counts what is kept: a clock.
+    clock: u64,
+    /// When a `<sync/>` was asked, by asker, asked and id.
+    asked: BTreeMap<(BareJid, BareJid, String), u64>,
+    /// Services that have just lost something, or were put back to a backup.
+    lossy: BTreeSet<BareJid>,
+    /// What nobody has any more who could tell of it.
+    pub excused: BTreeSet<String>,
+    /// Said in a distributed room and not shown to its sender yet, by instance and stay.
+    said: BTreeMap<(BareJid, u64), BTreeSet<String>>,
+    reflected: BTreeMap<String, usize>,
+    distributed: BTreeSet<usize>,
+    /// Logs are so short that what is kept goes again.
+    pub is_short: bool,
+    /// Services that speak the XEP's text only: they store what they like.
+    pub xep: BTreeSet<BareJid>,
+}
+
+impl Ledger {
+    pub fn event(&mut self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) -> Result<(), String> {
+        match event {
+            Event::Kept { room, id, payload } => {
+                self.clock += 1;
+                self.payloads.insert(id.clone(), payload.clone());
+                let held = self.held.entry(room.clone()).or_default();
+                if held.insert(id.clone(), self.clock).is_some() {
+                    return Err(format!("G4: {payload:?} is in the stored log of {room} twice"));
+                }
+            }
+            Event::Forgotten { room } => {
+                self.held.remove(room);
+                self.before.remove(room);
+            }
+            Event::Turned {
+                room,
+                turn: Turn::Down,
+            } => {
+                let held = self.held.remove(room).unwrap_or_default();
+                self.before.entry(room.clone()).or_default().extend(held);
+                self.said.retain(|(at, _), _| at != room);
+            }
+            Event::Said {
+                room,
+                session,
+                payload,
+                kept: true,
+            } => {
+                let is_xep = self.xep.contains(&service_of(room));
+                if is_xep || group(room).is_none_or(|number| !self.distributed.contains(&number)) {
+                    return Ok(());
+                }
+                if !self.holds(room, payload) {
+                    return Err(format!(
+                        "G3: {payload:?} is about to be reflected at {room} and not stored"
+                    ));
+                }
+                let waiting = self.said.entry((room.clone(), *session)).or_default();
+                waiting.insert(payload.clone());
+            }
+            Event::Saw {
+                room,
+                session,
+                seen: Seen::Message(message),
+            } => {
+                let waiting = self.said.get_mut(&(room.clone(), *session));
+                if waiting.is_some_and(|waiting| waiting.remove(&message.payload))
+                    && let Some(number) = group(room)
+                {
+                    self.reflected.insert(message.payload.clone(), number);
+                }
+            }
+            Event::Crossed {
+                from,
+                to,
+                id: Some(id),
+                what,
+            } => return self.crossed((from.to_bare(), to.to_bare(), id), what),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn holds(&self, room: &BareJid, payload: &str) -> bool {
+        let held = self.held.get(room);
+        held.is_some_and(|held| {
+            let mut ids = held.keys().rev();
+            ids.any(|id| self.payloads.get(id).is_some_and(|known| known == payload))
+        })
+    }
+
+    fn crossed(&mut self, (from, to, id): (BareJid, BareJid, &str), what: &Crossing) -> Result<(), String> {
+        match what {
+            Crossing::Request(name) if name == "sync" => {
+                self.asked.insert((from, to, id.to_owned()), self.clock);
+            }
+            Crossing::Synced(ids) => {
+                let Some(at) = self.asked.get(&(to.clone(), from.clone(), id.to_owned())) else {
+                    return Err(format!("G10: {from} answers {to} what was not asked"));
+                };
+                let held = self.held.get(&to);
+                let known = |id: &&String| {
+                    held.and_then(|held| held.get(*id))
+                        .is_some_and(|since| since <= at)
+                };
+                if let Some(id) = ids.iter().find(known) {
+                    let payload = self.payloads.get(id);
+                    return Err(format!(
+                        "G10: {from} sends {to} what it held when it asked: {payload:?}"
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn distributed(&mut self, group: usize) {
+        self.distributed.insert(group);
+    }
+
+    /// What this service had not flushed is lost, or what it stored is older than it was.
+    pub fn lossy(&mut self, service: &BareJid) {
+        self.lossy.insert(service.clone());
+    }
+
+    /// A service runs again with what it has stored.
+    pub fn started(&mut self, service: &BareJid) -> Result<(), String> {
+        let is_lossy = self.lossy.remove(service);
+        let rooms: Vec<BareJid> = self.before.keys().cloned().collect();
+        for room in rooms.into_iter().filter(|room| service_of(room) == *service) {
+            let before = self.before.remove(&room).unwrap_or_default();
+            let held = self.held.get(&room);
+            let lost: Vec<String> = before
+                .into_keys()
+                .filter(|id| held.is_none_or(|held| !held.contains_key(id)))
+                .collect();
+            for id in lost {
+                let payload = self.payloads.get(&id).cloned().unwrap_or_default();
+                if !is_lossy && !self.is_short {
+                    return Err(format!("G3: {room} has lost {payload:?} by a restart"));
+                }
+                let others = self.held.values().chain(self.before.values());
+                if !others.into_iter().any(|held| held.contains_key(&id)) {
+                    self.excused.insert(payload);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In the end somebody holds what was reflected; that all hold the same is another question (G6).
+    pub fn rested(&self, ended: &BTreeSet<usize>) -> Result<(), String> {
+        if self.is_short {
+            return Ok(());
+        }
+        let held: BTreeSet<&String> = self
+            .held
+            .values()
+            .flat_map(|held| held.keys())
+            .filter_map(|id| self.payloads.get(id))
+            .collect();
+        for (payload, group) in &self.reflected {
+            if !ended.contains(group) && !held.contains(payload) && !self.excused.contains(payload) {
+                return Err(format!("G3: {payload:?} was reflected, and nobody has it"));
+            }
+        }
+        Ok(())
+    }
+}

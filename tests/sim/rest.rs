@@ -1,0 +1,81 @@
+//! Heal and quiet: when all links work and all services run, everything comes to rest and everybody agrees.
+
+use crate::check::{View, compare};
+use crate::support::event::{Crossing, Event};
+use crate::support::host::Host;
+use crate::world::World;
+
+/// Convergence takes no longer than this, in virtual time.
+const MOST_MS: u64 = 3_600_000;
+/// How many heartbeats without anything else there must have been.
+const HEARTBEATS: u64 = 3;
+
+impl World {
+    /// Everything heals and arrives; then all instances of a room must agree, and everybody have heard everything.
+    pub fn rest(&mut self) -> Result<(), String> {
+        self.heal()?;
+        let until = self.fed.now_ms + MOST_MS;
+        let quiet_ms = HEARTBEATS * self.plan.setup.ping_interval_ms;
+        let mut busy_at = self.fed.now_ms;
+        loop {
+            if self.fed.is_settled() && self.fed.now_ms >= busy_at + quiet_ms {
+                break;
+            }
+            // Without heartbeats there may be nothing left to happen.
+            let wait_until = (busy_at + quiet_ms).max(self.fed.now_ms);
+            let is_over = if self.fed.is_settled() { wait_until } else { until };
+            if !self.fed.step(is_over) {
+                self.fed.now_ms = is_over;
+            }
+            if self.fed.events.iter().any(is_more_than_a_heartbeat) {
+                busy_at = self.fed.now_ms;
+            }
+            self.check()?;
+            if self.fed.now_ms >= until {
+                return Err(format!(
+                    "G6: it does not converge within {} s; who waits for what:\n{}",
+                    MOST_MS / 1_000,
+                    self.fed.who_waits()
+                ));
+            }
+        }
+        self.tell("rest".to_owned());
+        self.expect_agreement()
+    }
+
+    fn expect_agreement(&mut self) -> Result<(), String> {
+        let xep_suffers = self.xep_suffers();
+        for (number, group) in self.groups.iter().enumerate() {
+            if !group.is_distributed || group.has_ended {
+                continue;
+            }
+            let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
+            compare(&views, self.checkers.refused(), xep_suffers)
+                .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
+        }
+        self.checkers.rested()
+    }
+
+    /// A fault has touched a service that speaks the XEP's text only, which has no way to catch up.
+    pub fn xep_suffers(&self) -> bool {
+        self.fed
+            .xep
+            .keys()
+            .any(|service| self.fed.net.was_touched(service))
+            || self.restarted_with_xep
+    }
+
+    /// The running engines, for bounds.
+    pub fn engines(&self) -> impl Iterator<Item = &Host> {
+        self.fed.hosts.values().filter(|host| !host.is_down)
+    }
+}
+
+fn is_more_than_a_heartbeat(event: &Event) -> bool {
+    match event {
+        Event::Crossed { what, .. } => {
+            *what != Crossing::Digest && *what != Crossing::Request("digest".to_owned())
+        }
+        _ => false,
+    }
+}

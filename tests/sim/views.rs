@@ -1,0 +1,121 @@
+//! An instance of a room as its people, its archive and its engine have it, for comparison.
+
+use std::collections::BTreeMap;
+
+use dmuc::address::BareJid;
+use dmuc::wire::{Affiliation, Role};
+
+use crate::check::View;
+use crate::support::event::SeenMessage;
+use crate::support::names::service_of;
+use crate::world::World;
+
+impl World {
+    pub fn view(&self, room: &BareJid) -> View {
+        if self.is_xep(room) {
+            let entry = &self.fed.xep[&service_of(room)].rooms[room];
+            let mut roster: BTreeMap<String, BTreeMap<BareJid, String>> = BTreeMap::new();
+            for nick in entry.locals.keys() {
+                roster
+                    .entry(nick.clone())
+                    .or_default()
+                    .insert(room.clone(), String::new());
+            }
+            for (nick, home) in entry.remotes.keys() {
+                roster
+                    .entry(nick.clone())
+                    .or_default()
+                    .insert(home.clone(), String::new());
+            }
+            return View {
+                instance: room.to_string(),
+                is_xep: true,
+                roster,
+                ..View::default()
+            };
+        }
+        let (host, host_room) = (self.host(room), self.host(room).room(room));
+        let shown_as = |affiliation: Affiliation, role: Role, id: &Option<String>, payload: &str| {
+            format!("{affiliation:?} {role:?} {id:?} {payload}")
+        };
+        let mut roster: BTreeMap<String, BTreeMap<BareJid, String>> = BTreeMap::new();
+        let mut present = Vec::new();
+        for (nick, occupant) in &host_room.occupants {
+            let homes = roster.entry(nick.clone()).or_default();
+            if let Some(local) = &occupant.local {
+                let id = Some(local.occupant_id.clone());
+                homes.insert(
+                    room.clone(),
+                    shown_as(local.affiliation, local.role, &id, &local.payload),
+                );
+                present.push((local.jid.to_bare(), nick.clone()));
+            }
+            for (home, remote) in &occupant.remote {
+                let shown = shown_as(
+                    remote.affiliation,
+                    remote.role,
+                    &remote.occupant_id,
+                    &remote.payload,
+                );
+                homes.insert(home.clone(), shown);
+            }
+        }
+        let as_seen = |entry: &dmuc::engine::Entry| SeenMessage {
+            nick: entry.nick.clone(),
+            payload: entry.payload.to_string(),
+            message_id: entry.message_id.clone(),
+            stanza_id: Some(entry.id.clone()),
+            occupant_id: entry.occupant_id.clone(),
+            delayed: true,
+        };
+        let mut shown = Vec::new();
+        for occupant in host.engine.remote_occupants(room) {
+            let remote = host_room
+                .occupants
+                .get(&occupant.nick)
+                .and_then(|here| here.remote.get(&occupant.home));
+            let same = remote.is_some_and(|remote| {
+                (remote.affiliation, remote.role, &remote.occupant_id)
+                    == (occupant.affiliation, occupant.role, &occupant.occupant_id)
+            });
+            if !same {
+                shown.push(format!(
+                    "the engine holds {occupant:?}, the room shows {remote:?}"
+                ));
+            }
+        }
+        let remotes: usize = host_room
+            .occupants
+            .values()
+            .map(|occupant| occupant.remote.len())
+            .sum();
+        if remotes != host.engine.remote_occupants(room).len() {
+            shown.push(format!(
+                "the room shows {remotes} remote occupants, the engine holds others"
+            ));
+        }
+        let affiliations = host_room
+            .affiliations
+            .iter()
+            .map(|(user, entry)| (user.clone(), format!("{entry:?}")));
+        let mut form = host_room.form.fields.clone();
+        form.sort();
+        View {
+            instance: room.to_string(),
+            is_xep: false,
+            history: host.engine.messages(room).map(as_seen).collect(),
+            archive: host_room
+                .archive
+                .iter()
+                .map(|message| message.stanza_id.clone())
+                .collect(),
+            roster,
+            settings: format!("{form:?} {:?}", host_room.subject.as_ref().map(|(_, text)| text)),
+            affiliations: affiliations.collect(),
+            present,
+            max_messages: self.plan.setup.log_max_messages,
+            stored: host.logs.get(room).map_or(0, Vec::len),
+            disagreements: shown,
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! What a modelled service has on disk: each room with its settings, the stored log, the archive. A process that is
+//! killed loses nothing of what it wrote; a machine that loses power loses what was not flushed yet. A dead host's
+//! memory goes on as a zombie until the end of the call, and none of what it does then counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dmuc::address::BareJid;
+use dmuc::engine::Entry;
+use dmuc::wire::EventStamp;
+use dmuc::{Engine, Input, Snapshot};
+
+use super::event::{Cause, Event, Turn};
+use super::host::Host;
+use super::room::{Archived, HostRoom};
+
+/// An entry of the stored log (store `dmuc_log`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    pub nick: String,
+    pub message_id: Option<String>,
+    pub occupant_id: Option<String>,
+    /// With its origin.
+    pub event: EventStamp,
+    pub payload: Arc<str>,
+}
+
+/// Everything that a process leaves behind.
+#[derive(Debug, Clone, Default)]
+pub struct Remains {
+    /// Without occupants.
+    rooms: BTreeMap<BareJid, HostRoom>,
+    stored: BTreeMap<BareJid, String>,
+    logs: BTreeMap<BareJid, Vec<Arc<LogEntry>>>,
+}
+
+/// What would survive a loss of power.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// Rooms without occupants and archive, and what the engine wants stored with them.
+    rooms: BTreeMap<BareJid, (HostRoom, Option<String>)>,
+    logs: BTreeMap<BareJid, Vec<Arc<LogEntry>>>,
+    /// How much of each archive.
+    archived: BTreeMap<BareJid, usize>,
+}
+
+impl LogEntry {
+    /// A message with the place that the engine has given it; `home` is its origin unless that is said.
+    pub fn new(home: &BareJid, message: &Archived, event: EventStamp) -> LogEntry {
+        LogEntry {
+            nick: message.nick.clone(),
+            message_id: message.message_id.clone(),
+            occupant_id: message.occupant_id.clone(),
+            event: EventStamp {
+                origin: event.origin.or_else(|| Some(home.clone())),
+                ..event
+            },
+            payload: message.payload.as_str().into(),
+        }
+    }
+
+    pub fn of(entry: &Entry) -> LogEntry {
+        LogEntry {
+            nick: entry.nick.clone(),
+            message_id: entry.message_id.clone(),
+            occupant_id: entry.occupant_id.clone(),
+            event: EventStamp {
+                id: entry.id.clone(),
+                origin: Some(entry.key.origin.clone()),
+                incarnation: entry.key.incarnation,
+                seq: entry.key.seq,
+                at: entry.key.at,
+            },
+            payload: entry.payload.clone(),
+        }
+    }
+
+    pub fn archived(&self) -> Archived {
+        Archived {
+            stanza_id: self.event.id.clone(),
+            nick: self.nick.clone(),
+            message_id: self.message_id.clone(),
+            occupant_id: self.occupant_id.clone(),
+            payload: self.payload.to_string(),
+            wall_ms: self.event.at.wall_ms,
+        }
+    }
+}
+
+fn without_memory(room: &HostRoom) -> HostRoom {
+    HostRoom {
+        occupants: BTreeMap::new(),
+        archive: Vec::new(),
+        ..room.clone()
+    }
+}
+
+impl Host {
+    /// One more thing is done; the fuse of a host that is about to die burns down.
+    pub(super) fn tick(&mut self) {
+        let Some(left) = self.fuse else { return };
+        if left > 0 {
+            self.fuse = Some(left - 1);
+        } else if self.at_death.is_none() {
+            self.at_death = Some(Box::new((self.remains(), self.events.len(), self.outbox.len())));
+        }
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.at_death.is_some()
+    }
+
+    fn remains(&self) -> Remains {
+        let bare = |(jid, room): (&BareJid, &HostRoom)| {
+            let occupants = BTreeMap::new();
+            (
+                jid.clone(),
+                HostRoom {
+                    occupants,
+                    ..room.clone()
+                },
+            )
+        };
+        Remains {
+            rooms: self.rooms.iter().map(bare).collect(),
+            stored: self.stored.clone(),
+            logs: self.logs.clone(),
+        }
+    }
+
+    /// Appends to the stored log.
+    pub(super) fn log(&mut self, room: &BareJid, entry: LogEntry) {
+        self.tick();
+        self.event(Event::Kept {
+            room: room.clone(),
+            id: entry.event.id.clone(),
+            payload: entry.payload.to_string(),
+        });
+        self.logs.entry(room.clone()).or_default().push(Arc::new(entry));
+    }
+
+    /// Appends to the archive; under an id that it has it keeps the one it has.
+    pub(super) fn keep(&mut self, room: &BareJid, message: Archived) {
+        self.tick();
+        let Some(host_room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let has_it = |archived: &Archived| archived.stanza_id == message.stanza_id;
+        if !host_room.archive.iter().rev().any(has_it) {
+            host_room.archive.push(message);
+        }
+    }
+
+    pub(super) fn store(&mut self, room: &BareJid) {
+        self.tick();
+        match self.engine.snapshot(room) {
+            Some(snapshot) => {
+                self.stored.insert(room.clone(), snapshot.to_xml());
+            }
+            None => {
+                self.stored.remove(room);
+            }
+        }
+        // A room that has ended is remembered as long as somebody has to be told, without its messages.
+        if self.engine.room_info(room).is_none() && self.logs.remove(room).is_some() {
+            self.event(Event::Forgotten { room: room.clone() });
+        }
+    }
+
+    pub(super) fn trim_log(&mut self, room: &BareJid, keep: usize) {
+        self.tick();
+        // What must be remembered of the entries is on disk before they go.
+        self.flush_settings(room);
+        if let Some(log) = self.logs.get_mut(room) {
+            log.drain(..log.len().saturating_sub(keep));
+        }
+        self.flush_log(room);
+    }
+
+    /// Now and then what was written reaches the disk.
+    pub(super) fn flush_some(&mut self) {
+        if self.is_dead() || !self.dice.chance(15) {
+            return;
+        }
+        let rooms: Vec<BareJid> = self.rooms.keys().cloned().collect();
+        let Some(room) = self.dice.pick(&rooms).cloned() else {
+            return;
+        };
+        match self.dice.below(4) {
+            0 => self.flush_settings(&room),
+            1 => self.flush_log(&room),
+            2 => self.flush_archive(&room),
+            _ => self.flush(),
+        }
+    }
+
+    pub fn flush(&mut self) {
+        self.disk = Disk::default();
+        for room in self.rooms.keys().cloned().collect::<Vec<_>>() {
+            self.flush_settings(&room);
+            self.flush_archive(&room);
+        }
+    }
+
+    fn flush_settings(&mut self, room: &BareJid) {
+        match self.rooms.get(room) {
+            Some(host_room) => {
+                let stored = self.stored.get(room).cloned();
+                self.disk
+                    .rooms
+                    .insert(room.clone(), (without_memory(host_room), stored));
+            }
+            None => drop(self.disk.rooms.remove(room)),
+        }
+    }
+
+    fn flush_log(&mut self, room: &BareJid) {
+        let log = self.logs.get(room).cloned().unwrap_or_default();
+        self.disk.logs.insert(room.clone(), log);
+    }
+
+    /// What is in the archive is in the log: they are written in this order.
+    fn flush_archive(&mut self, room: &BareJid) {
+        self.flush_log(room);
+        let length = self.rooms.get(room).map_or(0, |room| room.archive.len());
+        self.disk.archived.insert(room.clone(), length);
+    }
+
+    /// The process ends in good order.
+    pub fn stop(&mut self) {
+        self.flush();
+        self.go_down();
+    }
+
+    /// The process is killed, or the machine loses power and with it what was not flushed.
+    pub fn crash(&mut self, lose_tail: bool) {
+        if let Some(death) = self.at_death.take() {
+            let (remains, events, stanzas) = *death;
+            self.events.truncate(events);
+            self.outbox.truncate(stanzas);
+            self.take_up(remains);
+        }
+        if lose_tail {
+            self.lose_tail();
+        }
+        self.go_down();
+    }
+
+    fn lose_tail(&mut self) {
+        let disk = std::mem::take(&mut self.disk);
+        let mut archives: BTreeMap<BareJid, Vec<Archived>> = BTreeMap::new();
+        for (jid, room) in std::mem::take(&mut self.rooms) {
+            archives.insert(jid, room.archive);
+        }
+        self.stored.clear();
+        for (jid, (mut room, stored)) in disk.rooms {
+            room.archive = archives.remove(&jid).unwrap_or_default();
+            room.archive
+                .truncate(disk.archived.get(&jid).copied().unwrap_or(0));
+            self.rooms.insert(jid.clone(), room);
+            if let Some(stored) = stored {
+                self.stored.insert(jid, stored);
+            }
+        }
+        self.logs = disk.logs;
+        self.logs.retain(|jid, _| self.stored.contains_key(jid));
+        self.flush();
+    }
+
+    fn take_up(&mut self, remains: Remains) {
+        (self.rooms, self.stored, self.logs) = (remains.rooms, remains.stored, remains.logs);
+    }
+
+    fn go_down(&mut self) {
+        (self.is_down, self.fuse) = (true, None);
+        self.private.clear();
+        self.presence_payload = None;
+        for room in self.rooms.values_mut() {
+            for (nick, occupant) in std::mem::take(&mut room.occupants) {
+                if let Some(local) = occupant.local {
+                    self.events.push(Event::Left {
+                        room: room.jid.clone(),
+                        nick,
+                        session: local.session,
+                        cause: Cause::Down,
+                    });
+                }
+            }
+            let (room, turn) = (room.jid.clone(), Turn::Down);
+            self.events.push(Event::Turned { room, turn });
+        }
+        // Nobody is to mistake the dead engine for one that runs.
+        self.engine = Engine::new(self.engine.config().clone(), [0; 32]);
+    }
+
+    /// The process starts: what was stored comes back.
+    pub fn start(&mut self, seed: [u8; 32]) {
+        self.is_down = false;
+        self.engine = Engine::new(self.engine.config().clone(), seed);
+        for room in self.rooms.keys() {
+            let (room, turn) = (room.clone(), Turn::Restarted);
+            self.events.push(Event::Turned { room, turn });
+        }
+        for (room, xml) in self.stored.clone() {
+            let snapshot = Snapshot::parse(&xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
+            self.engine
+                .restore(self.now, &snapshot)
+                .unwrap_or_else(|error| panic!("{error}"));
+            if self.engine.room_info(&room).is_some() {
+                self.feed_stored(&room);
+            }
+        }
+        self.drain();
+    }
+
+    /// What the engine is told of a room between its snapshot and its start.
+    fn feed_stored(&mut self, room: &BareJid) {
+        let log = self.logs.get(room).cloned().unwrap_or_default();
+        for entry in log {
+            self.event(Event::Kept {
+                room: room.clone(),
+                id: entry.event.id.clone(),
+                payload: entry.payload.to_string(),
+            });
+            self.tell(Input::Logged {
+                room,
+                nick: &entry.nick,
+                message_id: entry.message_id.as_deref(),
+                occupant_id: entry.occupant_id.as_deref(),
+                event: entry.event.clone(),
+                payload: &entry.payload,
+            });
+            // The archive lacks what was logged in the last moment.
+            self.keep(room, entry.archived());
+        }
+        self.tell_settings(room);
+        self.tell(Input::Started { room });
+    }
+
+    /// A source tells what its room says, in case the engine had not heard yet.
+    fn tell_settings(&mut self, room: &BareJid) {
+        let Some(host_room) = self.rooms.get(room).filter(|room| !room.is_shadow()).cloned() else {
+            return;
+        };
+        self.tell(Input::Settings {
+            room,
+            form: host_room.form.clone(),
+            actor_nick: None,
+            actor_jid: None,
+        });
+        for (user, entry) in &host_room.affiliations {
+            self.tell_affiliation(room, user, entry, None, (None, None));
+        }
+    }
+
+    pub fn backup(&mut self) {
+        self.backup = Some(Box::new(self.remains()));
+    }
+
+    /// Puts the backup in place of what is stored, while the service is down. What has become distributed since, or
+    /// ended, stays as it is: that is decided with people, not by a backup. False if there is none.
+    pub fn restore_backup(&mut self) -> bool {
+        assert!(self.is_down, "{} runs", self.service);
+        let Some(backup) = self.backup.clone() else {
+            return false;
+        };
+        let current = self.remains();
+        self.take_up(*backup);
+        let kind = |room: &HostRoom| (room.source.is_none(), room.is_distributed);
+        let all: BTreeSet<BareJid> = self.rooms.keys().chain(current.rooms.keys()).cloned().collect();
+        for jid in all {
+            let (old, new) = (self.rooms.get(&jid).map(kind), current.rooms.get(&jid).map(kind));
+            let is_source = |kind: Option<(bool, bool)>| kind.is_some_and(|(is_ours, _)| is_ours);
+            if old != new && (is_source(old) || is_source(new)) {
+                self.put_back(&jid, &current);
+            }
+        }
+        self.flush();
+        true
+    }
+
+    fn put_back(&mut self, jid: &BareJid, from: &Remains) {
+        self.rooms.remove(jid);
+        self.stored.remove(jid);
+        self.logs.remove(jid);
+        if let Some(room) = from.rooms.get(jid) {
+            self.rooms.insert(jid.clone(), room.clone());
+        }
+        if let Some(stored) = from.stored.get(jid) {
+            self.stored.insert(jid.clone(), stored.clone());
+        }
+        if let Some(log) = from.logs.get(jid) {
+            self.logs.insert(jid.clone(), log.clone());
+        }
+    }
+}
