@@ -433,31 +433,14 @@ static void stanzas_of_peers(dmuc_engine *engine)
 	expect_continue(engine, "<presence from='hag@macbeth.lit/n' to='" ROOM "' type='subscribe'/>");
 	expect_continue(engine, "<presence from='hag@macbeth.lit/n' to='" ROOM "/n'/>");
 	expect_continue(engine, IQ("hag@macbeth.lit/n", ROOM "/n", "get", "<ping xmlns='urn:xmpp:ping'/>"));
-	expect_continue(engine, IQ("evil.lit", "chat.shakespeare.lit", "result", ""));
+	/* Answers to nothing. */
+	expect_continue(engine, IQ(PEER, "chat.shakespeare.lit", "result", ""));
+	expect_continue(engine, IQ(PEER, "chat.shakespeare.lit", "error", ""));
 
 	char *room = NULL;
 	OK(dmuc_engine_wanted_room(engine, SERVICE_IQ(REPLICATE), strlen(SERVICE_IQ(REPLICATE)), &room));
 	CHECK(same(room, "theroom@chat.shakespeare.lit"));
 	dmuc_string_free(room);
-}
-
-/* They are not taken, but show that the peer is alive: it is asked what it supports, once. */
-static void answers_to_nothing(void)
-{
-	dmuc_engine *engine = engine_of_chat();
-	dmuc_verdict *verdict = NULL;
-	OK(handle_stanza(engine, NOW, IQ(PEER, "chat.shakespeare.lit", "result", ""), false, &verdict));
-	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_CONTINUE);
-	dmuc_verdict_free(verdict);
-	dmuc_action *action = NULL;
-	OK(dmuc_engine_poll_action(engine, &action));
-	CHECK(same(dmuc_action_text(action, DMUC_FIELD_TO), PEER));
-	CHECK(contains(dmuc_action_stanza(action), "http://jabber.org/protocol/disco#info"));
-	dmuc_action_free(action);
-	CHECK(!has_action(engine));
-	expect_continue(engine, IQ(PEER, "chat.shakespeare.lit", "result", ""));
-	expect_continue(engine, IQ(PEER, "chat.shakespeare.lit", "error", ""));
-	dmuc_engine_free(engine);
 }
 
 static void refuse_message(dmuc_engine *engine, const char *payload)
@@ -572,7 +555,6 @@ int main(void)
 	invalid_text(engine);
 	unknown_rooms(engine);
 	stanzas_of_peers(engine);
-	answers_to_nothing();
 	large_and_deep(engine);
 	mutilated();
 	/* After all that, the room is as it was. */
