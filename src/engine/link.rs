@@ -170,7 +170,6 @@ impl Engine {
         let link = self.links.entry(service.clone()).or_default();
         let gained = link.caps == Caps::Nothing && caps != Caps::Nothing;
         let was_out = !matches!(link.state, LinkState::Up | LinkState::Syncing) || gained;
-        let was_known = link.state != LinkState::Unknown;
         *link = Link {
             caps,
             state: if was_out { LinkState::Up } else { link.state },
@@ -182,7 +181,7 @@ impl Engine {
             match caps {
                 Caps::Nothing => self.refuse_instance(&room, service, Notice::Unsupported),
                 _ => {
-                    if was_out && (gained || was_known && caps == Caps::Xep) {
+                    if was_out && (gained || caps == Caps::Xep) {
                         self.want_again(&room, service, gained);
                     }
                     self.advance(now, &room, service);

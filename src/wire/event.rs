@@ -10,6 +10,9 @@ use super::dom::{bad, decimal, to_bare, to_id};
 use super::text::Tag;
 use super::{WireError, ns};
 
+/// The latest time that is taken: what a double holds exactly, 285,000 years from now.
+const MAX_WALL_MS: u64 = (1 << 53) - 1;
+
 /// A hybrid logical clock: wall time, and a counter that orders what happened in the same millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Hlc {
@@ -49,10 +52,12 @@ impl FromStr for Hlc {
             .ok_or_else(|| bad("the attribute 'at' is not a logical time"))?;
         let counter = u32::try_from(decimal("at", counter)?)
             .map_err(|_| bad("the counter in the attribute 'at' is too large"))?;
-        Ok(Hlc {
-            wall_ms: decimal("at", wall)?,
-            counter,
-        })
+        let wall_ms = decimal("at", wall)?;
+        // Counting on from any time that is taken never overflows.
+        if wall_ms > MAX_WALL_MS {
+            return Err(bad("the time in the attribute 'at' is absurd"));
+        }
+        Ok(Hlc { wall_ms, counter })
     }
 }
 
