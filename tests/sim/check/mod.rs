@@ -46,7 +46,7 @@ impl Checkers {
     /// What the options allow.
     pub fn set_up(&mut self, setup: &Setup) {
         self.ledger.is_short = setup.log_max_messages.is_some();
-        self.heard.is_short = self.ledger.is_short;
+        (self.heard.is_short, self.heard.has_faults) = (self.ledger.is_short, setup.has_faults);
         (self.honest.has_faults, self.once.has_faults) = (setup.has_faults, setup.has_faults);
         self.honest.may_have_gaps = self.ledger.is_short;
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
