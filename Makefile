@@ -13,6 +13,8 @@ MODULES_DIR ?= $(PREFIX)/lib/prosody/modules
 # Which Lua the module is for: lua54, lua53, lua52 or lua51. Debian's Prosody runs on 5.4.
 LUA ?= lua54
 SEEDS ?= 500
+SOAK_SECONDS ?= 300
+SOAK_SEED ?=
 KEEP ?=
 
 PLUGIN := target/plugin/mod_dmuc
@@ -20,7 +22,7 @@ PLUGIN := target/plugin/mod_dmuc
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet --all-targets
 
-.PHONY: help deps plugin install test lint demo bench sim clean distclean
+.PHONY: help deps plugin install test lint demo bench sim soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -67,6 +69,9 @@ bench: deps plugin ## Engine, border and end-to-end benchmarks
 
 sim: ## Simulate many networks (SEEDS=500)
 	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --release --test sim -- --nocapture
+
+soak: deps plugin ## Random faults on real servers (SOAK_SECONDS=300 SOAK_SEED=)
+	SOAK_SECONDS='$(SOAK_SECONDS)' SOAK_SEED='$(SOAK_SEED)' cargo test --test e2e splits::soak -- --nocapture
 
 clean: ## Remove what was built (Prosody 13 stays)
 	@if [ -d target ]; then find target -mindepth 1 -maxdepth 1 ! -name prosody-13 -exec rm -rf {} +; fi

@@ -411,18 +411,31 @@ impl Engine {
     /// Whether nothing is to be done but heartbeats: nothing is unanswered, nothing is missing as far as is known, and
     /// every link is up or leads to nobody.
     pub fn is_settled(&self) -> bool {
-        let waits = |instance: &Instance| {
-            instance.sync != room::SyncStage::Idle
-                || instance.resync_at.is_some()
-                || instance.retry_at.is_some()
-                || instance.is_cut
-        };
+        self.waits().next().is_none()
+    }
+
+    /// What is not settled yet, in words, for whoever has to find out why.
+    pub fn waits(&self) -> impl Iterator<Item = String> {
         let is_beat = |outstanding: &Outstanding| matches!(outstanding.pending, request::Pending::Digest(_));
-        let mut instances = self.rooms.values().flat_map(|room| room.instances.values());
-        self.outstanding.values().all(is_beat)
-            && self.are_links_settled()
-            && !instances.any(waits)
-            && self.rooms.values().all(|room| room.offers.is_empty())
+        let requests = self
+            .outstanding
+            .values()
+            .filter(move |outstanding| !is_beat(outstanding));
+        let requests = requests
+            .map(|outstanding| format!("{} has not answered {:?}", outstanding.to, outstanding.pending));
+        let links = self
+            .unsettled_links()
+            .map(|(service, state)| format!("the link to {service} is {state:?}"));
+        let instances = self.rooms.values().flat_map(|room| {
+            let waiting = room.instances.iter().filter(|(_, instance)| instance.waits());
+            waiting.map(|(peer, instance)| {
+                let (stage, sync, cut) = (instance.stage, instance.sync, instance.is_cut);
+                format!("{} waits for {peer}: {stage:?}, {sync:?}, cut {cut}", room.jid)
+            })
+        });
+        let rooms = self.rooms.values().filter(|room| !room.offers.is_empty());
+        let offers = rooms.map(|room| format!("{} has changes that wait for the source", room.jid));
+        requests.chain(links).chain(instances).chain(offers)
     }
 
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.

@@ -39,15 +39,25 @@ impl Engine {
 
     /// Both sides find out what they have missed: every room they share is told of again.
     pub(super) fn start_syncing(&mut self, now: Now, service: &BareJid) {
-        self.set_syncing(service);
         self.forget_told(service);
         self.tell_endings(now, service);
-        self.send_digest(now, service, self.config.link_timeout_ms);
+        let has_instances = self.rooms.values().any(|room| {
+            let mut here = room
+                .instances
+                .iter()
+                .filter(|(jid, _)| service_of(jid) == *service);
+            here.any(|(_, instance)| instance.stage == Stage::Active)
+        });
+        if has_instances {
+            self.set_syncing(service);
+            self.send_digest(now, service, self.config.link_timeout_ms);
+        }
     }
 
     /// Nothing that was told is sure to have arrived.
     pub(super) fn digest_failed(&mut self, service: &BareJid) {
         self.forget_told(service);
+        self.settle_link(service);
     }
 
     fn forget_told(&mut self, service: &BareJid) {
@@ -139,13 +149,14 @@ impl Engine {
         };
         let lacks_roster = instance.roster_version != Some(theirs.roster);
         let lacks_rest = rest.is_some() && instance.settled_rest != theirs.rest;
+        let is_wanted = instance.sync == SyncStage::Wanted;
         if lacks_rest {
             instance.settled_rest = theirs.rest.clone();
         }
         if lacks_log || lacks_roster || lacks_settings {
             instance.is_synced = false;
         }
-        if lacks_log || lacks_roster || lacks_settings || lacks_rest {
+        if lacks_log || lacks_roster || lacks_settings || lacks_rest || is_wanted {
             self.want_sync(now, jid, peer);
         } else if instance.sync == SyncStage::Idle {
             self.agreed(now, jid, peer);

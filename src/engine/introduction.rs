@@ -50,7 +50,43 @@ impl Engine {
             };
             self.tell_of(now, jid, told, next, pending);
         }
+        self.shadows_changed(now, jid);
+    }
+
+    /// Which shadows there are is one of the settings: who missed an introduction learns of it with them.
+    fn shadows_changed(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
+            return;
+        };
+        room.next_settings();
         self.unsaved.insert(jid.clone());
+        let mut peers = self.receivers(jid);
+        peers.retain(|peer| self.speaks_ours(peer));
+        for peer in peers {
+            self.send_config(now, jid, &peer, false);
+        }
+    }
+
+    /// The source says which shadows there are.
+    pub(super) fn shadows_told(&mut self, now: Now, jid: &BareJid, services: &[BareJid]) {
+        let Some(room) = self.rooms.get(jid).filter(|room| !room.is_source()) else {
+            return;
+        };
+        let known: Vec<BareJid> = room
+            .instances
+            .keys()
+            .filter(|instance| !room.is_from_source(instance))
+            .map(service_of)
+            .collect();
+        for service in known.iter().filter(|service| !services.contains(service)) {
+            self.forget_instance(now, jid, service);
+        }
+        for service in services {
+            let is_new = *service != self.config.service && !known.contains(service);
+            if is_new && self.config.peers.contains_key(service) {
+                self.want_instance(now, jid, service);
+            }
+        }
     }
 
     /// The first of two knows: now the one who begins is told.
@@ -167,6 +203,7 @@ impl Engine {
             .filter(|other| self.speaks_ours(other))
             .collect();
         self.forget_instance(now, jid, &service_of(shadow));
+        self.shadows_changed(now, jid);
         for other in others {
             let request = Request::Peerhost(gone.clone());
             self.request(now, self.config.service.clone(), other, request, Pending::Nothing);

@@ -221,9 +221,6 @@ impl Engine {
     /// The service has shown that it is alive: it is asked at once, not when its time comes.
     pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
         let Some(link) = self.links.get(service) else {
-            if self.config.peers.contains_key(service) {
-                self.learn_caps(now, service);
-            }
             return;
         };
         let is_out = matches!(link.state, LinkState::Down) || link.caps == Caps::Unknown;
@@ -357,9 +354,14 @@ impl Engine {
     /// The heartbeat. Unanswered it is repeated halfway to the timeout, so that one lost stanza is no dead link.
     fn ping(&mut self, now: Now, service: &BareJid) {
         let timeout = self.config.link_timeout_ms;
+        let is_shared = self.is_shared(service);
         let Some(link) = self.links.get_mut(service) else {
             return;
         };
+        if !is_shared {
+            link.due_at = None;
+            return;
+        }
         let deadline = (link.acked_at + timeout).max(now.mono_ms + timeout / 10);
         let left = deadline - now.mono_ms;
         link.due_at = (!link.is_pinged).then_some(now.mono_ms + left / 2);
@@ -436,12 +438,16 @@ impl Engine {
         }
     }
 
-    /// Whether every link is either fine or leads to nobody.
-    pub(super) fn are_links_settled(&self) -> bool {
-        self.links.iter().all(|(service, link)| {
-            !link.is_asking && (link.state == LinkState::Up || link.caps == Caps::Nothing)
-                || !self.is_shared(service)
-        })
+    /// The links to services with something to share that are not up.
+    pub(super) fn unsettled_links(&self) -> impl Iterator<Item = (&BareJid, LinkState)> {
+        let is_open = |(service, link): &(&BareJid, &Link)| {
+            let is_fine = !link.is_asking && (link.state == LinkState::Up || link.caps == Caps::Nothing);
+            !is_fine && self.is_shared(service)
+        };
+        self.links
+            .iter()
+            .filter(is_open)
+            .map(|(service, link)| (service, link.state))
     }
 
     /// Our rooms that have an instance at this service.

@@ -52,6 +52,16 @@ impl Entry {
             at: self.key.at,
         }
     }
+
+    fn as_event(&self) -> SyncEvent {
+        SyncEvent {
+            event: self.stamp(),
+            nick: self.nick.clone(),
+            message_id: self.message_id.clone(),
+            occupant_id: self.occupant_id.clone(),
+            payload: self.payload.to_string(),
+        }
+    }
 }
 
 /// Incarnation of messages without our stamp (from peers that speak only the XEP's text): numbered by each instance for
@@ -323,7 +333,11 @@ impl Log {
                 is_done || numbers.is_some_and(|numbers| numbers.contains(key.seq))
             })
         };
-        let (mut events, mut bytes) = (Vec::new(), 0);
+        let mut events = self.unnumbered(seen.is_empty(), page);
+        let mut bytes = events
+            .iter()
+            .map(|event| event.payload.len() + page.overhead)
+            .sum::<usize>();
         for (key, entry) in &self.entries {
             if key.incarnation == UNSTAMPED || !(page.is_told)(&key.origin, entry.received_ms) || has(key) {
                 continue;
@@ -332,15 +346,28 @@ impl Log {
             if events.len() >= page.max_events || !events.is_empty() && bytes > page.max_bytes {
                 return (events, true);
             }
-            events.push(SyncEvent {
-                event: entry.stamp(),
-                nick: entry.nick.clone(),
-                message_id: entry.message_id.clone(),
-                occupant_id: entry.occupant_id.clone(),
-                payload: entry.payload.to_string(),
-            });
+            events.push(entry.as_event());
         }
         (events, false)
+    }
+
+    /// The newest messages that nobody has numbered, for somebody who has nothing yet: only their stanza-ids tell them
+    /// apart.
+    fn unnumbered(&self, is_new: bool, page: &Page<'_>) -> Vec<SyncEvent> {
+        let is_told = |entry: &&Entry| {
+            is_new
+                && entry.key.incarnation == UNSTAMPED
+                && (page.is_told)(&entry.key.origin, entry.received_ms)
+        };
+        let newest = self
+            .entries
+            .values()
+            .rev()
+            .filter(is_told)
+            .take(page.max_events / 2);
+        let mut events: Vec<SyncEvent> = newest.map(Entry::as_event).collect();
+        events.reverse();
+        events
     }
 
     /// The newest messages that a history request of XEP-0045 section 7.2.13 asks for, oldest first.

@@ -104,11 +104,8 @@ pub(crate) enum SyncStage {
     Idle,
     /// To be asked as soon as the link allows.
     Wanted,
-    /// On its way.
-    Asked {
-        /// Something else was found missing meanwhile.
-        again: bool,
-    },
+    /// On its way: the answer has everything that its sender had told of before.
+    Asked,
 }
 
 /// Another instance of the room.
@@ -177,6 +174,11 @@ impl Instance {
             retry_at: None,
             retries: 0,
         }
+    }
+
+    /// Whether anything is to be agreed with it yet.
+    pub(crate) fn waits(&self) -> bool {
+        self.sync != SyncStage::Idle || self.resync_at.is_some() || self.retry_at.is_some() || self.is_cut
     }
 
     /// Whether presences and messages are sent to it.
@@ -264,7 +266,16 @@ impl Room {
             version: self.settings.version,
             salt: self.settings.salt.clone(),
             subject: self.settings.subject.clone(),
+            instances: self.shadows().collect(),
         }
+    }
+
+    /// The services of the shadows that hold the room, at the source.
+    pub(crate) fn shadows(&self) -> impl Iterator<Item = BareJid> {
+        let active = |(_, instance): &(&BareJid, &Instance)| instance.stage == Stage::Active;
+        let is_source = self.is_source();
+        let instances = self.instances.iter().filter(move |_| is_source);
+        instances.filter(active).map(|(jid, _)| jid.service())
     }
 
     pub(crate) fn is_source(&self) -> bool {

@@ -254,7 +254,9 @@ impl Engine {
         }
         match version {
             Some(version) if !is_first && version <= held => {
-                room.settings.form_version = version;
+                if version == held {
+                    room.settings.form_version = version;
+                }
                 return;
             }
             Some(version) if !is_first && version > held + 1 => self.want_sync(now, jid, source),
@@ -293,6 +295,10 @@ impl Engine {
         let is_changed = is_first || room.settings.form != form;
         room.settings.form = form;
         let mut subject = None;
+        let shadows = config
+            .settings
+            .as_ref()
+            .map(|settings| settings.instances.clone());
         if let Some(settings) = config.settings {
             room.settings.term = settings.term;
             room.settings.form_version = settings.version;
@@ -310,6 +316,9 @@ impl Engine {
         }
         if let Some(subject) = subject {
             self.show_subject(jid, Some(subject));
+        }
+        if let Some(shadows) = shadows {
+            self.shadows_told(now, jid, &shadows);
         }
         self.unsaved.insert(jid.clone());
     }

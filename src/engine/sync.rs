@@ -7,7 +7,7 @@
 use crate::address::BareJid;
 
 use super::clock::{MAX_CLOCK_LEAD_MS, Now};
-use super::link::{LinkState, service_of};
+use super::link::{Caps, LinkState, service_of};
 use super::log::{Entry, EventKey, Page, UNSTAMPED};
 use super::request::Pending;
 use super::room::{Room, Stage, SyncStage};
@@ -44,8 +44,12 @@ impl Engine {
     /// Something is missing here that `peer` has: it is asked, as soon as the link allows.
     pub(super) fn want_sync(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
         let service = service_of(peer);
-        let may_ask =
-            self.speaks_ours(peer) && matches!(self.link_state(&service), LinkState::Up | LinkState::Syncing);
+        let caps = self.caps(&service);
+        if matches!(caps, Caps::Xep | Caps::Nothing) {
+            return;
+        }
+        let is_up = matches!(self.link_state(&service), LinkState::Up | LinkState::Syncing);
+        let may_ask = caps == Caps::Full && is_up;
         let Some(room) = self.rooms.get_mut(jid).filter(|room| room.ready) else {
             return;
         };
@@ -56,7 +60,7 @@ impl Engine {
             return;
         }
         match instance.sync {
-            SyncStage::Asked { .. } => instance.sync = SyncStage::Asked { again: true },
+            SyncStage::Asked => {}
             _ if !may_ask => instance.sync = SyncStage::Wanted,
             _ => self.ask_sync(now, jid, peer),
         }
@@ -73,7 +77,7 @@ impl Engine {
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
         };
-        (instance.sync, instance.resync_at) = (SyncStage::Asked { again: false }, None);
+        (instance.sync, instance.resync_at) = (SyncStage::Asked, None);
         let request = Request::Sync(SyncRequest {
             seen,
             roster: instance.roster_version,
@@ -99,8 +103,10 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };
+        // Who has nothing yet gets nothing from third instances either.
+        let is_late = |received_ms: u64| request.seen.is_empty() || received_ms + GRACE_MS <= now.mono_ms;
         let is_told = |origin: &BareJid, received_ms: u64| {
-            origin == jid || request.relay && (origin == asker || received_ms + GRACE_MS <= now.mono_ms)
+            origin == jid || request.relay && (origin == asker || is_late(received_ms))
         };
         let page = Page {
             is_told: &is_told,
@@ -133,8 +139,12 @@ impl Engine {
         let is_large = roster
             .as_ref()
             .is_some_and(|roster| roster.items.iter().map(size).sum::<usize>() > PART_BYTES);
+        let mut config = config;
         if is_large {
             // More than fits: in parts, before the answer.
+            if config.take().is_some() {
+                self.send_config(now, jid, asker, false);
+            }
             self.send_roster(now, jid, asker);
         }
         SyncAnswer {
@@ -231,12 +241,12 @@ impl Engine {
             .get_mut(jid)
             .and_then(|room| room.instances.get_mut(peer));
         let Some(instance) = instance else { return };
-        let SyncStage::Asked { again } = instance.sync else {
+        if instance.sync != SyncStage::Asked {
             return;
-        };
+        }
         instance.sync = SyncStage::Idle;
         match answer {
-            Ok(Response::Sync(answer)) => self.take_answer(now, jid, peer, *answer, again),
+            Ok(Response::Sync(answer)) => self.take_answer(now, jid, peer, *answer),
             Err(error) if Self::is_link_error(&error) => self.set_sync(jid, peer, SyncStage::Wanted),
             Err(error) if error.condition == Condition::ItemNotFound => self.lost_there(now, jid, peer),
             _ => self.resync_later(now, jid, peer),
@@ -253,7 +263,7 @@ impl Engine {
         }
     }
 
-    fn take_answer(&mut self, now: Now, jid: &BareJid, peer: &BareJid, answer: SyncAnswer, again: bool) {
+    fn take_answer(&mut self, now: Now, jid: &BareJid, peer: &BareJid, answer: SyncAnswer) {
         let from_source = self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer));
         if let Some(config) = answer.config.filter(|_| from_source) {
             self.apply_config(now, jid, peer, config);
@@ -280,9 +290,6 @@ impl Engine {
             self.resync_later(now, jid, peer);
         } else {
             (instance.resync_at, instance.resyncs) = (None, 0);
-        }
-        if again {
-            self.want_sync(now, jid, peer);
         }
         self.agreed(now, jid, peer);
     }
@@ -316,20 +323,22 @@ impl Engine {
         for event in events {
             let stamp = event.event;
             let origin = stamp.origin.unwrap_or_else(|| peer.clone());
-            let is_fine = (relay || origin == *peer)
-                && stamp.incarnation != UNSTAMPED
-                && event.payload.len() <= self.config.max_stanza_size;
+            let is_fine = (relay || origin == *peer) && event.payload.len() <= self.config.max_stanza_size;
             if !is_fine {
                 continue;
             }
             self.clock.observe(now, stamp.at);
-            let entry = Entry {
-                key: EventKey {
+            let key = match stamp.incarnation {
+                UNSTAMPED => self.unstamped_key(jid, &origin, stamp.at),
+                incarnation => EventKey {
                     at: stamp.at,
                     origin,
-                    incarnation: stamp.incarnation,
+                    incarnation,
                     seq: stamp.seq,
                 },
+            };
+            let entry = Entry {
+                key,
                 id: stamp.id,
                 nick: event.nick,
                 message_id: event.message_id,

@@ -18,6 +18,8 @@ pub const MAX_FORM_VALUE_BYTES: usize = 4096;
 pub const MAX_ROSTER_ITEMS: usize = 10_000;
 /// Most messages in one `<history/>`.
 pub const MAX_HISTORY_MESSAGES: usize = 1_000;
+/// Most instances of one room.
+pub const MAX_INSTANCES: usize = 1_000;
 /// Most ranges of numbers of one (origin, incarnation).
 pub const MAX_RANGES: usize = 64;
 /// Most (origin, incarnation) pairs in one `<sync/>`.

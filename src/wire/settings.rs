@@ -1,8 +1,10 @@
 //! `<config/>`: the source tells a shadow the configuration of the room (XEP-0281 section 3.2).
 
+use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, id, nick, only, required_number, text, time};
+use super::dom::{bad, id, nick, only, over, required, required_number, text, time, to_bare};
+use super::limits::MAX_INSTANCES;
 use super::text::Tag;
 use super::{Form, WireError, datetime, ns};
 
@@ -26,6 +28,8 @@ pub struct SettingsExtra {
     pub salt: Option<String>,
     /// The subject of the room.
     pub subject: Option<Subject>,
+    /// The services of all shadows, so that instances that missed an introduction get to know each other.
+    pub instances: Vec<BareJid>,
 }
 
 /// A room's subject and who set it when (XEP-0045 section 7.2.15).
@@ -65,6 +69,7 @@ impl SettingsExtra {
             version: required_number(el, "version")?,
             salt: id(el, "salt")?,
             subject: only(el, "subject", ns::OURS)?.map(Subject::read).transpose()?,
+            instances: read_instances(el)?,
         })
     }
 
@@ -77,8 +82,26 @@ impl SettingsExtra {
                 if let Some(subject) = &self.subject {
                     subject.write(out);
                 }
+                for service in &self.instances {
+                    Tag::new(out, "instance").attr("jid", service.as_str()).empty();
+                }
             });
     }
+}
+
+fn read_instances(el: &Element) -> Result<Vec<BareJid>, WireError> {
+    let mut services = Vec::new();
+    for child in el.children().filter(|child| child.is("instance", ns::OURS)) {
+        if services.len() == MAX_INSTANCES {
+            return Err(over(format!("a room has more than {MAX_INSTANCES} instances")));
+        }
+        let service = to_bare("jid", required(child, "jid")?)?;
+        if service.node().is_some() {
+            return Err(bad("an instance is named by its service"));
+        }
+        services.push(service);
+    }
+    Ok(services)
 }
 
 impl Subject {

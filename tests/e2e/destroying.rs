@@ -7,9 +7,10 @@ use crate::asking::{gone, items, role};
 use crate::support::{eventually, instances};
 
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
-const VENUE: &str = "elsewhere@conference.marlowe.lit";
+pub const VENUE: &str = "elsewhere@conference.marlowe.lit";
 
-fn destroy(room: &str, venue: &str, why: &str) -> String {
+/// The request that destroys a room.
+pub fn destroy(room: &str, venue: &str, why: &str) -> String {
     format!(
         "<iq type='set' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
          <destroy jid='{venue}'><reason>{why}</reason></destroy></query></iq>"
@@ -17,7 +18,7 @@ fn destroy(room: &str, venue: &str, why: &str) -> String {
 }
 
 /// The user is out, and knows why and where it goes on.
-async fn is_out(client: &Client, room: &str, nick: &str, why: &str) -> Result<()> {
+pub async fn is_out(client: &Client, room: &str, nick: &str, why: &str) -> Result<()> {
     let presence = gone(client, room, nick).await?;
     let destroyed = presence
         .get_child("x", MUC_USER)

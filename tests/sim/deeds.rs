@@ -6,8 +6,8 @@ use dmuc::wire::{Affiliation, Form, Role};
 use crate::plan::Deed;
 use crate::support::dice::Dice;
 use crate::support::names::{bare, full, service_of};
-use crate::support::people::Denied;
 use crate::support::net::Mode;
+use crate::support::people::Denied;
 use crate::world::{Due, Group, World};
 
 const NICKS: [&str; 14] = [
@@ -368,18 +368,29 @@ impl World {
         self.checkers.govern(number);
         self.checkers.loosen(number);
         let (ours, theirs) = (self.ranked(&source), self.ranked(&shadow));
-        let is_ready = theirs.iter().any(|(_, affiliation)| *affiliation >= Affiliation::Admin);
-        let Some((owner, _)) = ours.iter().find(|(_, affiliation)| *affiliation == Affiliation::Owner) else {
+        let is_ready = theirs
+            .iter()
+            .any(|(_, affiliation)| *affiliation >= Affiliation::Admin);
+        let Some((owner, _)) = ours
+            .iter()
+            .find(|(_, affiliation)| *affiliation == Affiliation::Owner)
+        else {
             return;
         };
         if !is_ready {
             // Somebody there has to be entitled first; another time, then.
-            let Some((nick, _)) = dice.pick(&theirs) else { return };
+            let Some((nick, _)) = dice.pick(&theirs) else {
+                return;
+            };
             let local = self.host(&shadow).room(&shadow).local(nick);
             let Some(user) = local.map(|local| local.jid.to_bare()) else {
                 return;
             };
-            let rank = if dice.chance(50) { Affiliation::Owner } else { Affiliation::Admin };
+            let rank = if dice.chance(50) {
+                Affiliation::Owner
+            } else {
+                Affiliation::Admin
+            };
             self.fed.at(&service_of(&source), |host| {
                 drop(host.affiliate(&source, owner, &user, rank, None));
             });
@@ -394,7 +405,10 @@ impl World {
         let (a, b) = (service_of(&source), service_of(&shadow));
         self.set(&a, &b, Mode::Swallows, ms);
         self.set(&b, &a, Mode::Swallows, ms);
-        self.later(timeout + dice.below(2 * timeout), Due::Duel(number, shadow, dice.roll()));
+        self.later(
+            timeout + dice.below(2 * timeout),
+            Due::Duel(number, shadow, dice.roll()),
+        );
     }
 
     /// Who is here of our own, with their affiliations.
@@ -403,7 +417,9 @@ impl World {
             return Vec::new();
         };
         let locals = host_room.locals();
-        locals.map(|(nick, local)| (nick.clone(), local.affiliation)).collect()
+        locals
+            .map(|(nick, local)| (nick.clone(), local.affiliation))
+            .collect()
     }
 
     pub fn fight(&mut self, number: usize, shadow: &BareJid, dice: &mut Dice) {
@@ -422,12 +438,17 @@ impl World {
             self.count += 1;
             let text = format!("duel {}", self.count);
             let entitled = self.ranked(&room);
-            let entitled = entitled.iter().filter(|(_, affiliation)| *affiliation >= Affiliation::Admin);
+            let entitled = entitled
+                .iter()
+                .filter(|(_, affiliation)| *affiliation >= Affiliation::Admin);
             let Some((nick, _)) = entitled.max_by_key(|(_, affiliation)| *affiliation) else {
                 continue;
             };
-            let rank = [Affiliation::Outcast, Affiliation::Member, Affiliation::None][(self.count % 3) as usize];
-            self.tell(format!("{nick} at {room} fights: {what} {victim} {rank:?} {text}"));
+            let rank =
+                [Affiliation::Outcast, Affiliation::Member, Affiliation::None][(self.count % 3) as usize];
+            self.tell(format!(
+                "{nick} at {room} fights: {what} {victim} {rank:?} {text}"
+            ));
             self.fed.at(&service_of(&room), |host| match what {
                 0 => drop(host.affiliate(&room, nick, &victim, rank, None)),
                 1 => drop(host.set_subject(&room, nick, &text)),
@@ -450,8 +471,7 @@ impl World {
     }
 
     fn end(&mut self, deed: Deed, dice: &mut Dice) {
-        let alive =
-            self.groups_where(|group| !group.has_ended && self.fed.runs(&service_of(&group.source)));
+        let alive = self.groups_where(|group| !group.has_ended && self.fed.runs(&service_of(&group.source)));
         let Some(number) = dice.pick(&alive).copied() else {
             return;
         };

@@ -149,7 +149,9 @@ impl World {
                 let fuse = dice.chance(70).then(|| dice.below(12));
                 match fuse {
                     Some(things) => {
-                        self.tell(format!("{service} will die after {things} more things that it does"));
+                        self.tell(format!(
+                            "{service} will die after {things} more things that it does"
+                        ));
                         if let Some(host) = self.fed.hosts.get_mut(&service) {
                             (host.fuse, host.loses_tail) = (Some(things), lose_tail);
                         }

@@ -301,9 +301,17 @@ impl fmt::Display for Plan {
             setup.split_presence,
             setup.log_max_messages,
         )?;
-        writeln!(f, "  latency {:?} ms, jitter {} ms", setup.latency_ms, setup.jitter_ms)?;
+        writeln!(
+            f,
+            "  latency {:?} ms, jitter {} ms",
+            setup.latency_ms, setup.jitter_ms
+        )?;
         for step in &self.steps {
-            writeln!(f, "  step {:>3} after {:>6} ms: {:?}", step.number, step.wait_ms, step.deed)?;
+            writeln!(
+                f,
+                "  step {:>3} after {:>6} ms: {:?}",
+                step.number, step.wait_ms, step.deed
+            )?;
         }
         Ok(())
     }

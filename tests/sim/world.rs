@@ -245,8 +245,7 @@ impl World {
         for host in self.fed.hosts.values() {
             self.checkers
                 .bounds(&host.service, host.engine.pending_requests())?;
-            let is_due =
-                |due: &Due| matches!(due, Due::Start(service) if *service == host.service);
+            let is_due = |due: &Due| matches!(due, Due::Start(service) if *service == host.service);
             if host.is_down && !self.due.values().any(is_due) {
                 fallen.push((host.service.clone(), host.loses_tail));
             }
@@ -256,7 +255,11 @@ impl World {
                 0 => self.dice.below(500),
                 _ => self.dice.below(2 * self.plan.setup.link_timeout_ms),
             };
-            let how = if loses_tail { "without its unflushed tail" } else { "" };
+            let how = if loses_tail {
+                "without its unflushed tail"
+            } else {
+                ""
+            };
             self.tell(format!("{service} is down {how} for {ms} ms"));
             if loses_tail {
                 self.checkers.lossy(&service);

@@ -155,7 +155,11 @@ impl Federation {
             self.send(service, xml);
         }
         for peer in resets {
-            let how = if self.dice.chance(50) { Reset::Loses } else { Reset::Bounces };
+            let how = if self.dice.chance(50) {
+                Reset::Loses
+            } else {
+                Reset::Bounces
+            };
             self.net.reset(service, &peer, how);
         }
     }
@@ -220,7 +224,8 @@ impl Federation {
             }
             return true;
         }
-        let due = |host: &Host| !host.is_down && host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
+        let due =
+            |host: &Host| !host.is_down && host.engine.poll_timeout().is_some_and(|at| at <= self.now_ms);
         let service = self
             .hosts
             .iter()
@@ -271,7 +276,11 @@ impl Federation {
     pub fn run(&mut self) {
         let until = self.now_ms + 600_000;
         while !self.is_settled() && self.step(until) {}
-        assert!(self.is_settled(), "it does not come to rest:\n{}", self.who_waits());
+        assert!(
+            self.is_settled(),
+            "it does not come to rest:\n{}",
+            self.who_waits()
+        );
     }
 
     /// Nothing is on its way but heartbeats, which never end.
@@ -285,21 +294,8 @@ impl Federation {
         let waiting = self.hosts.values().filter(|host| !host.is_settled());
         let mut lines: Vec<String> = waiting
             .map(|host| {
-                let engine = &host.engine;
-                let (requests, timer) = (engine.pending_requests(), engine.poll_timeout());
-                let peers = engine.config().peers.keys();
-                let links: Vec<String> = peers
-                    .map(|peer| format!("{peer} {:?}", engine.link_state(peer)))
-                    .collect();
-                // What it holds of its instances is not to be seen from outside but like this.
-                let inside = format!("{engine:?}");
-                let open: Vec<String> = ["is_cut: true", "sync: Wanted", "sync: Asked", "resync_at: Some", "retry_at: Some", "is_asked: "]
-                    .into_iter()
-                    .map(|mark| format!("{mark} {} times", inside.matches(mark).count()))
-                    .filter(|line| !line.ends_with(" 0 times"))
-                    .collect();
-                let service = &host.service;
-                format!("  {service}: {requests} requests, next timer at {timer:?}, links {links:?}, {open:?}")
+                let waits: Vec<String> = host.engine.waits().collect();
+                format!("  {}: {waits:?}", host.service)
             })
             .collect();
         let flights = self.net.flights().take(10);
@@ -447,8 +443,10 @@ pub fn crossing(xml: &str) -> Crossed {
         Stanza::Iq(iq) => {
             let what = match &iq.body {
                 IqBody::Get(payload) | IqBody::Set(payload) => Crossing::Request(element_name(payload)),
-                IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => Crossing::Synced(synced(payload)),
-                IqBody::Result(Some(payload)) if is_heartbeat(payload) => Crossing::Heartbeat,
+                IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => {
+                    Crossing::Synced(synced(payload))
+                }
+                IqBody::Result(Some(payload)) if payload.starts_with("<digest ") => Crossing::Digest,
                 IqBody::Result(_) => Crossing::Answer,
                 IqBody::Error(_) => Crossing::Error,
             };

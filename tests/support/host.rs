@@ -227,7 +227,11 @@ impl Host {
                 room: room.clone(),
                 nick: nick.clone(),
                 session: local.session,
-                cause: if is_own { Cause::Own } else { Cause::Removed(how.codes.to_vec()) },
+                cause: if is_own {
+                    Cause::Own
+                } else {
+                    Cause::Removed(how.codes.to_vec())
+                },
             });
         }
         if is_distributed {

@@ -3,8 +3,8 @@
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::PeerPresence;
 use dmuc::wire::{
-    Condition, DiscoInfo, EventStamp, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request,
-    Response, Stanza, StanzaError, write_iq, write_message, write_presence,
+    Condition, DiscoInfo, EventStamp, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind,
+    Request, Response, Stanza, StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Error, Input, Verdict};
 

@@ -70,7 +70,9 @@ impl Host {
                 payload: &past.payload,
             });
             match verdict {
-                Verdict::Accepted { event: Some(event), .. } => self.log(room, LogEntry::new(room, past, event)),
+                Verdict::Accepted {
+                    event: Some(event), ..
+                } => self.log(room, LogEntry::new(room, past, event)),
                 other => panic!("a message of the past got {other:?}"),
             }
         }

@@ -37,7 +37,8 @@ impl Host {
         self.expect_local(room, nick)?;
         let host_room = self.room(room);
         let home = host_room.remote(target).map(|(home, _)| home.clone());
-        let Some(home) = home.filter(|_| host_room.is_distributed && host_room.local(target).is_none()) else {
+        let Some(home) = home.filter(|_| host_room.is_distributed && host_room.local(target).is_none())
+        else {
             return Ok(None);
         };
         let token = self.next_token;
@@ -53,10 +54,7 @@ impl Host {
             has_bounced: false,
         };
         self.private.insert(token, whisper);
-        let (from, to) = (
-            in_room(room, nick).into(),
-            Jid::from(in_room(&home, target)),
-        );
+        let (from, to) = (in_room(room, nick).into(), Jid::from(in_room(&home, target)));
         match self.input(Input::Private {
             room,
             nick: target,

@@ -209,12 +209,20 @@ pub fn view(instance: &str) -> View {
 fn expect_difference(change: impl FnOnce(&mut View), guarantee: &str) {
     let mut odd = view(COVEN_AT_CONF);
     change(&mut odd);
-    expect_violation(compare(&[view(COVEN), view(COVEN_AT_ROOMS), odd], &[], false), guarantee);
+    expect_violation(
+        compare(&[view(COVEN), view(COVEN_AT_ROOMS), odd], &[], false),
+        guarantee,
+    );
 }
 
 #[test]
 fn instances_that_agree_pass() {
-    compare(&[view(COVEN), view(COVEN_AT_ROOMS), view(COVEN_AT_CONF)], &[], false).unwrap();
+    compare(
+        &[view(COVEN), view(COVEN_AT_ROOMS), view(COVEN_AT_CONF)],
+        &[],
+        false,
+    )
+    .unwrap();
 }
 
 #[test]

@@ -79,7 +79,11 @@ impl Heard {
             } => {
                 self.stays.retain(|(at, _), _| at != room);
                 // Whoever said it never saw it: it may be lost with its service.
-                for said in self.said.iter_mut().filter(|said| !said.is_reflected && said.room == *room) {
+                for said in self
+                    .said
+                    .iter_mut()
+                    .filter(|said| !said.is_reflected && said.room == *room)
+                {
                     (said.is_due, said.between_ours) = (false, false);
                 }
             }
@@ -203,11 +207,7 @@ impl Heard {
     }
 
     /// Who was there when something was said and still is must have seen it.
-    pub fn rested(
-        &mut self,
-        xep: &BTreeSet<BareJid>,
-        excused: &BTreeSet<String>,
-    ) -> Result<(), String> {
+    pub fn rested(&mut self, xep: &BTreeSet<BareJid>, excused: &BTreeSet<String>) -> Result<(), String> {
         for ((room, session), hearing) in &self.stays {
             let is_xep = xep.contains(&service_of(room));
             if self.is_short && self.gaps.contains(room) {

@@ -104,11 +104,7 @@ impl Ledger {
         })
     }
 
-    fn crossed(
-        &mut self,
-        (from, to, id): (BareJid, BareJid, &str),
-        what: &Crossing,
-    ) -> Result<(), String> {
+    fn crossed(&mut self, (from, to, id): (BareJid, BareJid, &str), what: &Crossing) -> Result<(), String> {
         match what {
             Crossing::Request(name) if name == "sync" => {
                 self.asked.insert((from, to, id.to_owned()), self.clock);
@@ -118,7 +114,10 @@ impl Ledger {
                     return Err(format!("G10: {from} answers {to} what was not asked"));
                 };
                 let held = self.held.get(&to);
-                let known = |id: &&String| held.and_then(|held| held.get(*id)).is_some_and(|since| since <= at);
+                let known = |id: &&String| {
+                    held.and_then(|held| held.get(*id))
+                        .is_some_and(|since| since <= at)
+                };
                 if let Some(id) = ids.iter().find(known) {
                     let payload = self.payloads.get(id);
                     return Err(format!(

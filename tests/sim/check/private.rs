@@ -51,7 +51,9 @@ impl Private {
                 }
                 sent.has_ended = true;
                 if *is_done && !sent.has_arrived && !may_be_lost {
-                    return Err(format!("private: {token} from {room} is done and has not arrived"));
+                    return Err(format!(
+                        "private: {token} from {room} is done and has not arrived"
+                    ));
                 }
             }
             Event::Turned {

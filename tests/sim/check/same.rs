@@ -154,11 +154,15 @@ fn is_whole(view: &View) -> Result<(), String> {
     if let Some(most) = view.max_messages {
         if view.history.len() > most {
             let held = view.history.len();
-            return Err(format!("G13: {instance} holds {held} messages, {most} are allowed"));
+            return Err(format!(
+                "G13: {instance} holds {held} messages, {most} are allowed"
+            ));
         }
         if view.stored > 4 * most + 100 {
             let stored = view.stored;
-            return Err(format!("G13: {instance} stores {stored} messages, {most} are kept"));
+            return Err(format!(
+                "G13: {instance} stores {stored} messages, {most} are kept"
+            ));
         }
         if logged.is_subset(&archived) {
             return Ok(());
@@ -178,10 +182,7 @@ fn is_without_outcasts(source: &View, view: &View) -> Result<(), String> {
         entry.is_some_and(|entry| entry.contains("Outcast"))
     };
     match view.present.iter().find(|(user, _)| is_out(user)) {
-        Some((user, nick)) => Err(format!(
-            "G9: {user} is banned and in {} as {nick}",
-            view.instance
-        )),
+        Some((user, nick)) => Err(format!("G9: {user} is banned and in {} as {nick}", view.instance)),
         None => Ok(()),
     }
 }

@@ -43,7 +43,9 @@ impl Stays {
             }
             Event::Renamed { room, session, nick } => {
                 let Some((number, _)) = self.here.remove(&(room.clone(), *session)) else {
-                    return Err(format!("G8: stay {session} at {room} is renamed and was not there"));
+                    return Err(format!(
+                        "G8: stay {session} at {room} is renamed and was not there"
+                    ));
                 };
                 self.take(number, (room.clone(), *session), nick);
             }
@@ -106,7 +108,10 @@ impl Stays {
                 new_nick: None,
                 ..
             } if !codes.iter().any(|code| REMOVALS.contains(code)) => {
-                if let Some(stay) = self.only_holder(number, nick).filter(|(room, _)| !xep.contains(&service_of(room))) {
+                if let Some(stay) = self
+                    .only_holder(number, nick)
+                    .filter(|(room, _)| !xep.contains(&service_of(room)))
+                {
                     self.gone.insert((viewer, nick.clone()), stay);
                 }
             }

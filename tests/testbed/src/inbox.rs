@@ -1,5 +1,7 @@
 //! What a client or component received, in order, and the task that runs its stream.
 
+mod transcript;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +27,8 @@ struct State {
     answers: HashMap<String, oneshot::Sender<Element>>,
     closed: Option<String>,
     answer_requests: bool,
+    /// Everything that arrived, whoever takes it from the queue, if that is wanted.
+    transcript: Option<Vec<Element>>,
 }
 
 enum Command {
@@ -402,6 +406,9 @@ fn arrived(element: Element, shared: &Shared) -> Option<Element> {
             }
             _ => {}
         }
+    }
+    if let Some(transcript) = &mut state.transcript {
+        transcript.push(element.clone());
     }
     let number = state.arrived;
     state.arrived += 1;

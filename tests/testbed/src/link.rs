@@ -55,6 +55,11 @@ impl<'a> Link<'a> {
         self.set_mode(Mode::Open).await;
     }
 
+    /// Open again, with whatever delay it has.
+    pub async fn reopen(&self) {
+        self.set_mode(Mode::Open).await;
+    }
+
     /// Encrypted bytes that were passed on so far.
     pub fn bytes(&self) -> u64 {
         self.each()
@@ -92,6 +97,15 @@ impl Federation {
     pub async fn isolate(&self, server: usize) {
         for other in (0..self.servers().len()).filter(|o| *o != server) {
             self.link(server, other).cut().await;
+        }
+    }
+
+    /// Adds a one-way delay to every link.
+    pub async fn delay_all(&self, delay: Duration) {
+        for a in 0..self.servers().len() {
+            for b in 0..a {
+                self.link(a, b).delay(delay).await;
+            }
         }
     }
 

@@ -361,3 +361,66 @@ async fn rejoining_does_not_mistake_old_messages_for_history() -> Result<()> {
     crone.expect_body("Double, double").await?;
     fed.finish().await
 }
+
+#[tokio::test]
+async fn a_transcript_has_what_was_taken_and_an_archive_is_paged_from_where_one_was() -> Result<()> {
+    let fed = Federation::builder()
+        .label("transcript")
+        .servers(1)
+        .start()
+        .await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone.create_room(ROOM, "firstcrone", &[]).await?;
+    assert_eq!(crone.transcript().len(), 0);
+    crone.keep_transcript();
+    let has = |all: &[Element], text: &str| all.iter().any(|s| body(s).as_deref() == Some(text));
+    crone.say_and_see(ROOM, "one").await?;
+    let seen = crone.mam_all(ROOM).await?;
+    crone.say(ROOM, "two").await?;
+    crone
+        .until("two is there", dmuc_testbed::deadline(), |all| has(all, "two"))
+        .await?;
+    crone.expect_body("two").await?;
+    assert!(crone.with_transcript(|all| has(all, "one") && has(all, "two")));
+    let never = crone.until("three is there", Duration::from_millis(50), |all| {
+        has(all, "three")
+    });
+    assert!(never.await.is_err());
+    for text in ["three", "four", "five"] {
+        crone.say_and_see(ROOM, text).await?;
+    }
+    let last = seen.last().map(|item| &*item.id);
+    let rest = crone.mam_after(ROOM, last, 2).await?;
+    let rest: Vec<_> = rest.iter().filter_map(|item| body(&item.message)).collect();
+    assert_eq!(rest, ["two", "three", "four", "five"]);
+    assert!(!crone.is_closed());
+    fed[0].kill().await?;
+    crone.closed().await?;
+    assert!(crone.is_closed());
+    let closed = crone.until("a sixth is there", dmuc_testbed::deadline(), |all| {
+        has(all, "six")
+    });
+    assert!(closed.await.is_err());
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn a_link_that_is_open_again_is_as_slow_as_before() -> Result<()> {
+    let fed = Federation::builder().label("reopen").servers(2).start().await?;
+    let witch = fed[1].client("wiccarocks", "laptop").await?;
+    let ping = format!(
+        "<iq type='get' to='{}'><ping xmlns='urn:xmpp:ping'/></iq>",
+        fed[0].domain()
+    );
+    let lag = Duration::from_millis(50);
+    fed.delay_all(lag).await;
+    fed.link(0, 1).cut().await;
+    let refused = witch.iq_xml(&ping).await?;
+    assert_eq!(refused.attr("type"), Some("error"));
+    fed.link(0, 1).reopen().await;
+    witch.iq_ok(&ping).await?;
+    let start = std::time::Instant::now();
+    witch.iq_ok(&ping).await?;
+    assert!(start.elapsed() >= 2 * lag, "{:?}", start.elapsed());
+    fed.finish().await
+}

@@ -30,10 +30,16 @@ impl Client {
 
     /// The whole archive, in pages of some size.
     pub async fn mam_pages(&self, archive: &str, page: usize) -> Result<Vec<MamItem>> {
+        self.mam_after(archive, None, page).await
+    }
+
+    /// What the archive has after the item with an id, oldest first, in pages of some size: how a client that was
+    /// away catches up.
+    pub async fn mam_after(&self, archive: &str, id: Option<&str>, page: usize) -> Result<Vec<MamItem>> {
         let mut items: Vec<MamItem> = Vec::new();
         loop {
-            let after = match items.last() {
-                Some(item) => format!("<after>{}</after>", escape(&item.id)),
+            let after = match items.last().map(|item| item.id.as_str()).or(id) {
+                Some(id) => format!("<after>{}</after>", escape(id)),
                 None => String::new(),
             };
             let query_id = self.new_id();

@@ -1,0 +1,41 @@
+//! Splits and resync: links that are cut, stalled, swallow or are slow; servers that are killed, restarted, away. Real
+//! clients on all sides throughout. Afterwards nothing is lost, nothing doubled, and everyone agrees (G3, G4, G6 to G9).
+//!
+//! [`scene`] has the people and what they do, [`evidence`] judges what they saw (pure, with tests of its own),
+//! [`agreement`] collects that and is how nearly every test here ends.
+
+mod absence;
+mod agreement;
+mod clashes;
+mod crashes;
+mod enduring;
+mod evidence;
+mod faults;
+mod kept;
+mod partial;
+mod resumed;
+mod scene;
+mod settings;
+mod soak;
+mod unreachable;
+
+use std::time::Duration;
+
+use dmuc_testbed::{Builder, Storage, Version, scaled};
+
+use crate::support::three;
+
+/// `dmuc_link_timeout` of the servers here.
+pub const LINK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Three services that notice quickly.
+pub fn hasty(label: &str, version: Version, storage: Storage) -> Builder {
+    three(label, version, storage)
+        .muc_line("dmuc_ping_interval = 1")
+        .muc_line(&format!("dmuc_link_timeout = {}", LINK_TIMEOUT.as_secs()))
+}
+
+/// How long to wait for what follows the end of a fault: a peer is tried after 2, 4, 8 … s and some jitter.
+pub fn patience() -> Duration {
+    scaled(Duration::from_secs(40))
+}

@@ -1,0 +1,110 @@
+//! A resync of several pages that is cut in the middle, by the death of either side.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use dmuc_testbed::{Storage, Version};
+
+use super::agreement::{agree, archive};
+use super::evidence::has_all;
+use super::scene::{NICKS, Scene, USERS};
+use super::{hasty, patience};
+
+/// More than seven pages of 200.
+const MISSED: usize = 1500;
+
+/// How the side that dies does so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Restart,
+    Kill,
+}
+
+async fn in_the_middle(
+    label: &str,
+    victim: usize,
+    end: End,
+    version: Version,
+    storage: Storage,
+) -> Result<()> {
+    if !version.available() {
+        return Ok(());
+    }
+    let fed = hasty(label, version, storage).log_level("info").start().await?;
+    let mut scene = Scene::opens(&fed, "coven", &[]).await?;
+    let mut promised = scene.converse(1).await?;
+    fed.isolate(1).await;
+    scene.is_alone(1).await?;
+    let missed = scene.speaks(0, MISSED).await?;
+    promised.extend(missed.iter().cloned());
+    promised.extend(scene.speaks(1, 3).await?);
+
+    // Slow enough for the middle to be hit: each page takes two of these.
+    for other in [0, 2] {
+        fed.link(1, other).delay(Duration::from_millis(100)).await;
+        fed.link(1, other).reopen().await;
+    }
+    let witch = &scene.people[1];
+    let arrived = |witch: &super::scene::Witness| -> Result<usize> {
+        let live = witch.live()?;
+        Ok(live.iter().filter(|line| line.nick == NICKS[0]).count())
+    };
+    let before = arrived(witch)?;
+    let says = format!("{} says ", USERS[0]);
+    witch
+        .until("some pages have arrived", patience(), |all| {
+            let crone = all
+                .iter()
+                .filter(|s| dmuc_testbed::body(s).is_some_and(|text| text.starts_with(&says)));
+            crone.count() > before + 250
+        })
+        .await?;
+    match end {
+        End::Restart => fed[victim].stop().await?,
+        End::Kill => fed[victim].kill().await?,
+    }
+    let reached = arrived(&scene.people[1])? - before;
+    ensure!(
+        reached < MISSED,
+        "all {reached} had arrived: this was not the middle"
+    );
+    fed[victim].start().await?;
+    scene.returns(victim).await?;
+    scene.are_whole().await?;
+    if victim != 1 {
+        scene.hears(1, &promised).await?;
+    }
+    fed.heal_all().await;
+    agree(&scene).await.context("after the resync")?;
+    for witness in &scene.people {
+        has_all(&witness.nick, &archive(witness, None).await?, &promised)?;
+    }
+    scene.converse(1).await?;
+    agree(&scene).await?;
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_is_killed_on_0_12() -> Result<()> {
+    in_the_middle("mid-shadow", 1, End::Kill, Version::V0_12, Storage::Internal).await
+}
+
+#[tokio::test]
+async fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_is_killed_on_13() -> Result<()> {
+    in_the_middle("mid-shadow", 1, End::Kill, Version::V13, Storage::Sqlite).await
+}
+
+#[tokio::test]
+async fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_restarts_on_13() -> Result<()> {
+    in_the_middle("mid-restart", 1, End::Restart, Version::V13, Storage::Internal).await
+}
+
+#[tokio::test]
+async fn a_resync_goes_on_where_it_was_when_the_one_who_tells_is_killed_on_0_12() -> Result<()> {
+    in_the_middle("mid-source", 0, End::Kill, Version::V0_12, Storage::Sqlite).await
+}
+
+#[tokio::test]
+async fn a_resync_goes_on_where_it_was_when_the_one_who_tells_restarts_on_13() -> Result<()> {
+    in_the_middle("mid-source", 0, End::Restart, Version::V13, Storage::Internal).await
+}
