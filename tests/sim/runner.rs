@@ -118,7 +118,11 @@ fn summary(failures: &[(u64, String)]) {
         kinds.entry(kind(error)).or_default().push(*seed);
     }
     for (kind, seeds) in kinds {
-        println!("{kind}: {} schedules, the first {:?}", seeds.len(), &seeds[..seeds.len().min(12)]);
+        println!(
+            "{kind}: {} schedules, the first {:?}",
+            seeds.len(),
+            &seeds[..seeds.len().min(12)]
+        );
     }
 }
 

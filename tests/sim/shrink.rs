@@ -11,7 +11,11 @@ const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// Which checker, as far as the text tells: `G4`, `panic`.
 pub fn kind(error: &str) -> &str {
-    for (words, kind) in [(" refuses with ", "refusal"), (" is told of ", "notice"), ("not converge", "G6 in time")] {
+    for (words, kind) in [
+        (" refuses with ", "refusal"),
+        (" is told of ", "notice"),
+        ("not converge", "G6 in time"),
+    ] {
         if error.contains(words) {
             return kind;
         }

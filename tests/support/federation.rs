@@ -446,7 +446,7 @@ pub fn crossing(xml: &str) -> Crossed {
                 IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => {
                     Crossing::Synced(synced(payload))
                 }
-                IqBody::Result(Some(payload)) if payload.starts_with("<digest ") => Crossing::Digest,
+                IqBody::Result(Some(payload)) if is_heartbeat(payload) => Crossing::Heartbeat,
                 IqBody::Result(_) => Crossing::Answer,
                 IqBody::Error(_) => Crossing::Error,
             };
@@ -479,7 +479,8 @@ pub fn crossing(xml: &str) -> Crossed {
 
 /// Whether a stanza or its payload is one that only asks whether somebody is there, or the answer.
 fn is_heartbeat(payload: &str) -> bool {
-    (payload.contains("<iq ") || payload.starts_with("<digest ")) && payload.contains("<digest ") || payload.contains("http://jabber.org/protocol/disco#info")
+    (payload.contains("<iq ") || payload.starts_with("<digest ")) && payload.contains("<digest ")
+        || payload.contains("http://jabber.org/protocol/disco#info")
 }
 
 /// The ids of the events in the answer to a `<sync/>`.

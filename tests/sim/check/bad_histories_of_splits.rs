@@ -154,10 +154,19 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
     };
     expect_seen(&[tried(), decided("Trouble")], "G7");
     expect_seen(&[tried(), told("faust@marlowe.lit")], "G7");
-    expect_seen(&[tried(), told("witch@macbeth.lit"), told("witch@macbeth.lit")], "G7");
+    expect_seen(
+        &[tried(), told("witch@macbeth.lit"), told("witch@macbeth.lit")],
+        "G7",
+    );
     expect_seen(&[told("witch@macbeth.lit")], "G7");
-    after(&[tried(), decided("Toil"), decided("Trouble")]).unwrap().rested().unwrap();
-    after(&[tried(), told("witch@macbeth.lit")]).unwrap().rested().unwrap();
+    after(&[tried(), decided("Toil"), decided("Trouble")])
+        .unwrap()
+        .rested()
+        .unwrap();
+    after(&[tried(), told("witch@macbeth.lit")])
+        .unwrap()
+        .rested()
+        .unwrap();
 }
 
 #[test]
@@ -212,7 +221,10 @@ fn somebody_who_leaves_and_comes_back_without_moving_is_seen() {
         session: 9,
         cause: Cause::Own,
     };
-    expect_seen(&[joined(COVEN_AT_ROOMS), home(9), gone.clone(), back.clone()], "G8");
+    expect_seen(
+        &[joined(COVEN_AT_ROOMS), home(9), gone.clone(), back.clone()],
+        "G8",
+    );
     after(&[joined(COVEN_AT_ROOMS), home(9), left, gone, home(10), back]).unwrap();
 }
 
@@ -262,7 +274,10 @@ fn a_private_message_without_an_end_or_with_a_wrong_one_is_seen() {
     checkers.time(1_001);
     expect_violation(checkers.moment(), "private");
     expect_seen(&[sent.clone(), ended(false)], "private");
-    expect_seen(&[sent.clone(), arrived.clone(), ended(false), ended(false)], "private");
+    expect_seen(
+        &[sent.clone(), arrived.clone(), ended(false), ended(false)],
+        "private",
+    );
     after(&[sent.clone(), ended(true)]).unwrap();
     after(&[sent, arrived, ended(false)]).unwrap().rested().unwrap();
 }

@@ -57,7 +57,9 @@ impl Rule {
             }
             Event::Overridden { room, actor, what } => {
                 let Some(attempt) = self.open.get_mut(&(room.clone(), what.clone())) else {
-                    return Err(format!("G7: {actor:?} hears of {what:?} at {room}, which nobody changed"));
+                    return Err(format!(
+                        "G7: {actor:?} hears of {what:?} at {room}, which nobody changed"
+                    ));
                 };
                 if actor.as_ref() != Some(&attempt.actor) {
                     return Err(format!(
