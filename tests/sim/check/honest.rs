@@ -47,7 +47,7 @@ impl Honest {
                     // It has not heard that its occupants were forgotten by a restart, and does not tell of them anew.
                     _ if self.has_faults && xep.contains(&service_of(&from.to_bare())) => true,
                     // What was agreed on is forgotten by a restart, or comes out of turn: it is asked for again.
-                    _ if self.has_faults && stanza.starts_with("<iq ") => matches!(
+                    _ if self.has_faults && !stanza.starts_with("<message") => matches!(
                         error.condition,
                         Condition::UnexpectedRequest | Condition::ItemNotFound | Condition::Forbidden
                     ),
