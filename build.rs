@@ -35,11 +35,13 @@ mod header {
 
     /// The files of the C face, in the order in which a reader wants them.
     fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-        const FIRST: [&str; 6] = [
+        const FIRST: [&str; 8] = [
             "result.rs",
             "config.rs",
             "engine.rs",
             "inputs.rs",
+            "messages.rs",
+            "queries.rs",
             "stanza.rs",
             "verdict.rs",
         ];

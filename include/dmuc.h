@@ -71,6 +71,20 @@ typedef enum {
   DMUC_RESULT_PANIC = 7011,
 } dmuc_result;
 
+// Whether a peer service can be reached.
+typedef enum {
+  // It has not answered anything yet, or is no peer.
+  DMUC_LINK_UNKNOWN = 0,
+  // It answers, and both sides agree.
+  DMUC_LINK_UP = 1,
+  // Something bounced: it is asked at once.
+  DMUC_LINK_SUSPECT = 2,
+  // It does not answer, and is probed with growing delay.
+  DMUC_LINK_DOWN = 3,
+  // It answers again: both sides find out what they have missed.
+  DMUC_LINK_SYNCING = 4,
+} dmuc_link_state;
+
 // What the engine says at once.
 typedef enum {
   // There is no verdict: NULL was asked.
@@ -79,11 +93,12 @@ typedef enum {
   DMUC_VERDICT_CONTINUE = 1,
   // Taken: the host only drains.
   DMUC_VERDICT_DONE = 2,
-  // A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and stores it before it
-  // shows it and before it drains.
+  // A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and appends it to its stored
+  // log, with ORIGIN, INCARNATION, SEQ and AT, before it shows it and before it drains.
   DMUC_VERDICT_ACCEPTED = 3,
-  // A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, and, to stamp it with,
-  // STANZA_ID (absent if it is not to be stored) and OCCUPANT_ID.
+  // A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, OCCUPANT_ID (may be
+  // absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
+  // SEQ and AT.
   DMUC_VERDICT_DELIVER = 4,
   // The user is sent to the room TO.
   DMUC_VERDICT_REDIRECT = 5,
@@ -113,8 +128,9 @@ typedef enum {
   DMUC_ACTION_HIDE_OCCUPANT = 6,
   // Give a local occupant another nick: it lost a clash (codes 303 and 210). ROOM, NICK, NEW_NICK.
   DMUC_ACTION_RENAME = 7,
-  // A message that was missed, or is older than this instance: into the archive, and, if DELIVER, to the occupants with
-  // a delay. ROOM, NICK, STANZA_ID, TIME_MS, PAYLOAD, DELIVER; MESSAGE_ID and OCCUPANT_ID may be absent.
+  // A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
+  // DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
+  // MESSAGE_ID and OCCUPANT_ID may be absent.
   DMUC_ACTION_ADD_MESSAGE = 8,
   // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
   // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
@@ -129,10 +145,27 @@ typedef enum {
   // closed to new messages. ROOM, SOURCE; REASON may be absent.
   DMUC_ACTION_CLOSE = 12,
   // Something an owner or administrator should know. ROOM, PEER, NOTICE; SHADOW (replicated); ERROR_TYPE,
-  // ERROR_CONDITION, ERROR_TEXT (refused).
+  // ERROR_CONDITION, ERROR_TEXT (refused); OCCUPANTS (split_began: the link to a service that holds an instance is down),
+  // DELIVER (split_began, and split_ended, when both sides agree again: whether the people in the room are told, in a line
+  // that goes into no history); MESSAGES (gap: messages of the peer's are lost here, nobody has kept them).
   DMUC_ACTION_NOTICE = 13,
   // Store what dmuc_engine_snapshot gives for ROOM.
   DMUC_ACTION_STORE = 14,
+  // What was sent under the TOKEN of a dmuc_engine_private has reached its home: what is kept of it can go.
+  DMUC_ACTION_PRIVATE_DONE = 15,
+  // It did not, as far as can be known: its sender gets this error. TOKEN, ERROR_TYPE, ERROR_CONDITION; ERROR_TEXT may be
+  // absent.
+  DMUC_ACTION_PRIVATE_FAILED = 16,
+  // What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
+  // source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
+  // on that, JID and AFFILIATION, SUBJECT, or VARIABLE: what it was changed to. ACTOR and ACTOR_JID may be absent.
+  DMUC_ACTION_OVERRIDDEN = 17,
+  // Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
+  // opens a new one. TCP alone would take a quarter of an hour.
+  DMUC_ACTION_RESET_LINK = 18,
+  // The stored log of ROOM has grown well beyond what is kept: drop the entries that were appended first until KEEP are
+  // left.
+  DMUC_ACTION_TRIM_LOG = 19,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -176,9 +209,9 @@ typedef enum {
   DMUC_FIELD_PAYLOAD = 18,
   // A number: when it was sent, Unix time in milliseconds.
   DMUC_FIELD_TIME_MS = 19,
-  // A number: 1 if occupants have yet to see the message.
+  // A number: 1 if occupants have yet to see the message, or are told of the split.
   DMUC_FIELD_DELIVER = 20,
-  // A number: 1 if the message is to be stored before it is shown.
+  // A number: 1 if the message is to be appended to the stored log before it is shown.
   DMUC_FIELD_KEPT = 21,
   // A subject; empty if there is none.
   DMUC_FIELD_SUBJECT = 22,
@@ -194,7 +227,8 @@ typedef enum {
   DMUC_FIELD_VENUE = 27,
   // The password there.
   DMUC_FIELD_PASSWORD = 28,
-  // What happened: "replicated", "unsupported", "refused", "unreachable" or "too_many_peerhosts".
+  // What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap" or
+  // "too_many_peerhosts".
   DMUC_FIELD_NOTICE = 29,
   // A number: what is to be done, a dmuc_act_type.
   DMUC_FIELD_ACT = 30,
@@ -208,6 +242,27 @@ typedef enum {
   DMUC_FIELD_ERROR_TEXT = 34,
   // A complete stanza to send back.
   DMUC_FIELD_REPLY = 35,
+  // The instance whose occupant sent a message: with INCARNATION and SEQ it names the message everywhere.
+  DMUC_FIELD_ORIGIN = 36,
+  // A number: the life of the origin in which it sent the message; 0 if the origin does not number its messages.
+  DMUC_FIELD_INCARNATION = 37,
+  // A number: the message's own, from 1 in each life of its origin.
+  DMUC_FIELD_SEQ = 38,
+  // When it was sent, for the order of the messages, the same at every instance: `<ms>.<counter>`, both decimal. The
+  // order is by (ms, counter, ORIGIN, INCARNATION, SEQ).
+  DMUC_FIELD_AT = 39,
+  // A number: how many entries stay.
+  DMUC_FIELD_KEEP = 40,
+  // A number: how many occupants cannot be reached.
+  DMUC_FIELD_OCCUPANTS = 41,
+  // A number: how many messages are lost.
+  DMUC_FIELD_MESSAGES = 42,
+  // The real JID of who did it.
+  DMUC_FIELD_ACTOR_JID = 43,
+  // What was changed: "affiliation", "subject" or "field".
+  DMUC_FIELD_CHANGE = 44,
+  // The variable of a field of the configuration, as "muc#roomconfig_roomname".
+  DMUC_FIELD_VARIABLE = 45,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -220,6 +275,8 @@ typedef enum {
   DMUC_ACT_SETTINGS = 3,
   // Destroy the room: `venue` and `password` (optional).
   DMUC_ACT_DESTROY = 4,
+  // Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
+  DMUC_ACT_SUBJECT = 5,
 } dmuc_act_type;
 
 // An action and its parts. Opaque.
@@ -241,22 +298,6 @@ typedef struct {
   // Milliseconds since 1970-01-01T00:00:00Z. Orders and stamps messages; may jump.
   uint64_t wall_ms;
 } dmuc_now;
-
-// A message from before the room was distributed.
-typedef struct {
-  // Who sent it.
-  const char *nick;
-  // The `id` attribute. Optional.
-  const char *id;
-  // The stanza-id it has here. Optional.
-  const char *stanza_id;
-  // The occupant-id of its sender. Optional.
-  const char *occupant_id;
-  // When, Unix time in milliseconds.
-  uint64_t time_ms;
-  // The children of the message as XML.
-  const char *payload;
-} dmuc_past_message;
 
 // A local occupant as it is now.
 typedef struct {
@@ -294,18 +335,6 @@ typedef struct {
   const char *payload;
 } dmuc_departure;
 
-// A message that a local occupant sends to the room.
-typedef struct {
-  // Who.
-  const char *nick;
-  // The `id` attribute. Optional.
-  const char *id;
-  // The children of the message as XML.
-  const char *payload;
-  // Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
-  bool keep;
-} dmuc_message;
-
 // An entry of the list of affiliations.
 typedef struct {
   // Whose: a bare JID or a domain.
@@ -318,6 +347,8 @@ typedef struct {
   const char *reason;
   // The nick of who did it. Optional.
   const char *actor;
+  // The real JID of who did it, a bare JID. Optional; a shadow needs it.
+  const char *actor_jid;
 } dmuc_affiliation;
 
 // What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -345,6 +376,56 @@ typedef struct {
   // The password there.
   const char *password;
 } dmuc_act;
+
+// A message from before the room was distributed.
+typedef struct {
+  // Who sent it.
+  const char *nick;
+  // The `id` attribute. Optional.
+  const char *id;
+  // The stanza-id it has here. Optional.
+  const char *stanza_id;
+  // The occupant-id of its sender. Optional.
+  const char *occupant_id;
+  // When, Unix time in milliseconds.
+  uint64_t time_ms;
+  // The children of the message as XML.
+  const char *payload;
+} dmuc_past_message;
+
+// An entry of the host's stored log, as a verdict or an action gave it.
+typedef struct {
+  // Who sent it.
+  const char *nick;
+  // The `id` attribute. Optional.
+  const char *id;
+  // DMUC_FIELD_STANZA_ID.
+  const char *stanza_id;
+  // The occupant-id of its sender. Optional.
+  const char *occupant_id;
+  // DMUC_FIELD_ORIGIN. Optional: this instance.
+  const char *origin;
+  // DMUC_FIELD_INCARNATION.
+  uint64_t incarnation;
+  // DMUC_FIELD_SEQ.
+  uint64_t seq;
+  // DMUC_FIELD_AT.
+  const char *at;
+  // The children of the message as XML.
+  const char *payload;
+} dmuc_logged_message;
+
+// A message that a local occupant sends to the room.
+typedef struct {
+  // Who.
+  const char *nick;
+  // The `id` attribute. Optional.
+  const char *id;
+  // The children of the message as XML.
+  const char *payload;
+  // Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
+  bool keep;
+} dmuc_message;
 
 #ifdef __cplusplus
 extern "C" {
@@ -374,10 +455,10 @@ dmuc_result dmuc_config_set_text(dmuc_config *config,
                                  const char *option,
                                  const char *value);
 
-// Sets an option that takes a number, as "dmuc_ping_interval". Times are in seconds.
+// Sets an option that takes a number, as "dmuc_occupant_timeout". Times are in seconds.
 dmuc_result dmuc_config_set_number(dmuc_config *config, const char *option, uint64_t value);
 
-// Sets an option that takes true or false.
+// Sets an option that takes true or false, as "dmuc_split_notice".
 dmuc_result dmuc_config_set_flag(dmuc_config *config, const char *option, bool value);
 
 // One line for the administrator: which option the last call refused, which value, and what is accepted. NULL if
@@ -395,14 +476,16 @@ dmuc_result dmuc_engine_new(const dmuc_config *config,
                             size_t seed_length,
                             dmuc_engine **engine);
 
-// Takes back a room that dmuc_engine_snapshot gave, after a restart. DMUC_RESULT_ROOM_EXISTS if it is here already.
+// Takes back a room that dmuc_engine_snapshot gave, after a restart. Each entry of its stored log follows with
+// dmuc_engine_logged, then its local occupants, if there are any, then dmuc_engine_started. DMUC_RESULT_ROOM_EXISTS if it is
+// here already.
 dmuc_result dmuc_engine_restore(dmuc_engine *engine,
                                 dmuc_now now,
                                 const char *snapshot,
                                 size_t length);
 
 // The state of a room that has to survive a restart, when DMUC_ACTION_STORE says that it has changed: a line of XML,
-// or NULL if the room is to be forgotten. Free it with dmuc_string_free. Messages are not in it.
+// or NULL if the room is to be forgotten. Free it with dmuc_string_free. Messages are not in it: they are in the stored log.
 dmuc_result dmuc_engine_snapshot(dmuc_engine *engine,
                                  const char *room,
                                  char **snapshot);
@@ -441,8 +524,11 @@ dmuc_result dmuc_engine_distribute(dmuc_engine *engine,
                                    const char *subject_nick,
                                    const char *subject);
 
-// The state of a room that was just made distributed is complete: replication begins.
-dmuc_result dmuc_engine_started(dmuc_engine *engine, dmuc_now now, const char *room);
+// The state of a room that was just made distributed, or taken back with dmuc_engine_restore, is complete: peers are
+// contacted from now on.
+dmuc_result dmuc_engine_started(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *room);
 
 // The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
 dmuc_result dmuc_engine_undistribute(dmuc_engine *engine, dmuc_now now, const char *room, const char *reason);
@@ -454,12 +540,6 @@ dmuc_result dmuc_engine_destroyed(dmuc_engine *engine,
                                   const char *reason,
                                   const char *venue,
                                   const char *password);
-
-// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started.
-dmuc_result dmuc_engine_past(dmuc_engine *engine,
-                             dmuc_now now,
-                             const char *room,
-                             const dmuc_past_message *message);
 
 // A local occupant joined or changed: presence, role, affiliation. The host has shown it already.
 dmuc_result dmuc_engine_occupant(dmuc_engine *engine,
@@ -473,26 +553,27 @@ dmuc_result dmuc_engine_occupant_left(dmuc_engine *engine,
                                       const char *room,
                                       const dmuc_departure *departure);
 
-// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED, or DMUC_VERDICT_REFUSED if
-// the peers would not take it.
-dmuc_result dmuc_engine_groupchat(dmuc_engine *engine,
-                                  dmuc_now now,
-                                  const char *room,
-                                  const dmuc_message *message,
-                                  dmuc_verdict **verdict);
-
 // The subject was changed: at the source by anybody entitled; at a shadow it is only wished for, and shown when the source
-// has decided. `nick` is optional: the room itself. An empty `subject` removes it.
+// has decided. While that cannot be reached the change holds here, until it can. `nick` is optional: the room itself;
+// `actor_jid`, the real bare JID of who did it, is optional; a shadow needs it. An empty `subject` removes it.
 dmuc_result dmuc_engine_subject(dmuc_engine *engine,
                                 dmuc_now now,
                                 const char *room,
                                 const char *nick,
+                                const char *actor_jid,
                                 const char *subject);
 
-// The source's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised.
-dmuc_result dmuc_engine_settings(dmuc_engine *engine, dmuc_now now, const char *room, const char *form);
+// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
+// dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
+// DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
+dmuc_result dmuc_engine_settings(dmuc_engine *engine,
+                                 dmuc_now now,
+                                 const char *room,
+                                 const char *form,
+                                 const char *actor_nick,
+                                 const char *actor_jid);
 
-// An affiliation was set at the source. Unchanged is recognised.
+// An affiliation was set. Unchanged is recognised. At a shadow as for dmuc_engine_settings.
 dmuc_result dmuc_engine_affiliation(dmuc_engine *engine,
                                     dmuc_now now,
                                     const char *room,
@@ -513,6 +594,63 @@ dmuc_result dmuc_engine_join_request(dmuc_engine *engine,
                                      const char *room,
                                      const char *user,
                                      dmuc_verdict **verdict);
+
+// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started. The verdict is
+// DMUC_VERDICT_ACCEPTED: it goes into the stored log as a new one does.
+dmuc_result dmuc_engine_past(dmuc_engine *engine,
+                             dmuc_now now,
+                             const char *room,
+                             const dmuc_past_message *message,
+                             dmuc_verdict **verdict);
+
+// An entry of the host's stored log, after dmuc_engine_restore and before dmuc_engine_started. In any order; one that is
+// known is passed over. DMUC_RESULT_INVALID_VALUE if it has no place in a log: then no verdict and no action gave it so.
+dmuc_result dmuc_engine_logged(dmuc_engine *engine,
+                               dmuc_now now,
+                               const char *room,
+                               const dmuc_logged_message *message);
+
+// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED, or DMUC_VERDICT_REFUSED if
+// the peers would not take it.
+dmuc_result dmuc_engine_groupchat(dmuc_engine *engine,
+                                  dmuc_now now,
+                                  const char *room,
+                                  const dmuc_message *message,
+                                  dmuc_verdict **verdict);
+
+// Somebody here sends a private message, or, if `is_request`, an IQ that has to be answered, to the occupant `nick`.
+// DMUC_VERDICT_CONTINUE: that is no occupant of a peer instance. DMUC_VERDICT_REFUSED: it cannot be reached, the sender gets
+// the error. DMUC_VERDICT_DONE: the host sends it and keeps what it needs to answer its sender; DMUC_ACTION_PRIVATE_DONE or
+// DMUC_ACTION_PRIVATE_FAILED follows with `token`, which is its own until then, or until dmuc_engine_private_answered.
+dmuc_result dmuc_engine_private(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *room,
+                                const char *nick,
+                                uint64_t token,
+                                bool is_request,
+                                dmuc_verdict **verdict);
+
+// The IQ with this token was answered. DMUC_VERDICT_DONE: the answer is for its sender. DMUC_VERDICT_CONTINUE: no such IQ is
+// on its way; its sender has an error already, if there was one.
+dmuc_result dmuc_engine_private_answered(dmuc_engine *engine,
+                                         dmuc_now now,
+                                         uint64_t token,
+                                         dmuc_verdict **verdict);
+
+// Whether changes of the settings of `room` are decided now: always at the source; at a shadow while the link to the source
+// is not down. If so, a shadow asks the source with dmuc_engine_act. If not, it takes them itself, from whom mod_muc would
+// take them, and tells with dmuc_engine_settings and dmuc_engine_affiliation. True for rooms that are not distributed.
+dmuc_result dmuc_engine_is_source_reachable(dmuc_engine *engine,
+                                            const char *room,
+                                            bool *is_reachable);
+
+// Whether the peer service `service` can be reached.
+dmuc_result dmuc_engine_link_state(dmuc_engine *engine, const char *service, dmuc_link_state *state);
+
+// Whether nothing is to be done but heartbeats: nothing is unanswered, nothing is missing as far as is known, and every link
+// is up or leads to nobody.
+dmuc_result dmuc_engine_is_settled(dmuc_engine *engine,
+                                   bool *is_settled);
 
 // Hands in a complete stanza that came for the service, a room of it, or an occupant of one.
 //

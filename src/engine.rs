@@ -426,7 +426,7 @@ impl Engine {
         let links = self
             .unsettled_links()
             .map(|(service, state)| format!("the link to {service} is {state:?}"));
-        let instances = self.rooms.values().flat_map(|room| {
+        let instances = self.rooms.values().filter(|room| room.ready).flat_map(|room| {
             let waiting = room.instances.iter().filter(|(_, instance)| instance.waits());
             waiting.map(|(peer, instance)| {
                 let (stage, sync, cut) = (instance.stage, instance.sync, instance.is_cut);

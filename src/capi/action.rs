@@ -8,7 +8,7 @@ use crate::address::{BareJid, Jid};
 use super::fields::{Fields, dmuc_field as F};
 use super::guard::{c_text, guard_or, reference, release};
 use super::inputs::dmuc_act_type;
-use crate::engine::{Action, Engine, Notice, RemoteOccupant};
+use crate::engine::{Action, Change, Engine, Notice, RemoteOccupant};
 use crate::wire::{Act, ActKind};
 
 /// What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
@@ -34,8 +34,9 @@ pub enum dmuc_action_type {
     DMUC_ACTION_HIDE_OCCUPANT = 6,
     /// Give a local occupant another nick: it lost a clash (codes 303 and 210). ROOM, NICK, NEW_NICK.
     DMUC_ACTION_RENAME = 7,
-    /// A message that was missed, or is older than this instance: into the archive, and, if DELIVER, to the occupants with
-    /// a delay. ROOM, NICK, STANZA_ID, TIME_MS, PAYLOAD, DELIVER; MESSAGE_ID and OCCUPANT_ID may be absent.
+    /// A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
+    /// DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
+    /// MESSAGE_ID and OCCUPANT_ID may be absent.
     DMUC_ACTION_ADD_MESSAGE = 8,
     /// Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
     /// IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
@@ -50,10 +51,27 @@ pub enum dmuc_action_type {
     /// closed to new messages. ROOM, SOURCE; REASON may be absent.
     DMUC_ACTION_CLOSE = 12,
     /// Something an owner or administrator should know. ROOM, PEER, NOTICE; SHADOW (replicated); ERROR_TYPE,
-    /// ERROR_CONDITION, ERROR_TEXT (refused).
+    /// ERROR_CONDITION, ERROR_TEXT (refused); OCCUPANTS (split_began: the link to a service that holds an instance is down),
+    /// DELIVER (split_began, and split_ended, when both sides agree again: whether the people in the room are told, in a line
+    /// that goes into no history); MESSAGES (gap: messages of the peer's are lost here, nobody has kept them).
     DMUC_ACTION_NOTICE = 13,
     /// Store what dmuc_engine_snapshot gives for ROOM.
     DMUC_ACTION_STORE = 14,
+    /// What was sent under the TOKEN of a dmuc_engine_private has reached its home: what is kept of it can go.
+    DMUC_ACTION_PRIVATE_DONE = 15,
+    /// It did not, as far as can be known: its sender gets this error. TOKEN, ERROR_TYPE, ERROR_CONDITION; ERROR_TEXT may be
+    /// absent.
+    DMUC_ACTION_PRIVATE_FAILED = 16,
+    /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
+    /// source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
+    /// on that, JID and AFFILIATION, SUBJECT, or VARIABLE: what it was changed to. ACTOR and ACTOR_JID may be absent.
+    DMUC_ACTION_OVERRIDDEN = 17,
+    /// Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
+    /// opens a new one. TCP alone would take a quarter of an hour.
+    DMUC_ACTION_RESET_LINK = 18,
+    /// The stored log of ROOM has grown well beyond what is kept: drop the entries that were appended first until KEEP are
+    /// left.
+    DMUC_ACTION_TRIM_LOG = 19,
 }
 
 /// An action and its parts. Opaque.
@@ -186,7 +204,8 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
             (
                 dmuc_action_type::DMUC_ACTION_ADD_MESSAGE,
                 room_fields(&room)
-                    .set(F::DMUC_FIELD_STANZA_ID, &entry.id)
+                    .place(&entry.id, entry.key.incarnation, entry.key.seq, entry.key.at)
+                    .jid(F::DMUC_FIELD_ORIGIN, &entry.key.origin)
                     .set(F::DMUC_FIELD_NICK, &entry.nick)
                     .some(F::DMUC_FIELD_MESSAGE_ID, entry.message_id.as_deref())
                     .some(F::DMUC_FIELD_OCCUPANT_ID, entry.occupant_id.as_deref())
@@ -236,11 +255,45 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .jid(F::DMUC_FIELD_SOURCE, &source)
                 .some(F::DMUC_FIELD_REASON, reason.as_deref()),
         ),
-        Action::Notice { room, peer, notice } => (
-            dmuc_action_type::DMUC_ACTION_NOTICE,
-            notice_fields(room_fields(&room).jid(F::DMUC_FIELD_PEER, &peer), &notice),
-        ),
+        Action::Notice { room, peer, notice } => {
+            let is_told = engine.config().split_notice && !engine.local_nicks(&room).is_empty();
+            let fields = room_fields(&room).jid(F::DMUC_FIELD_PEER, &peer);
+            (
+                dmuc_action_type::DMUC_ACTION_NOTICE,
+                notice_fields(fields, &notice, is_told),
+            )
+        }
         Action::Store { room } => (dmuc_action_type::DMUC_ACTION_STORE, room_fields(&room)),
+        Action::PrivateDone { token } => (
+            dmuc_action_type::DMUC_ACTION_PRIVATE_DONE,
+            fields.number(F::DMUC_FIELD_TOKEN, token),
+        ),
+        Action::PrivateFailed { token, error } => (
+            dmuc_action_type::DMUC_ACTION_PRIVATE_FAILED,
+            fields.number(F::DMUC_FIELD_TOKEN, token).error(&error),
+        ),
+        Action::Overridden {
+            room,
+            actor_nick,
+            actor_jid,
+            change,
+        } => (
+            dmuc_action_type::DMUC_ACTION_OVERRIDDEN,
+            change_fields(room_fields(&room), &change)
+                .some(F::DMUC_FIELD_ACTOR, actor_nick.as_deref())
+                .some(
+                    F::DMUC_FIELD_ACTOR_JID,
+                    actor_jid.as_ref().map(|jid| jid.as_str()),
+                ),
+        ),
+        Action::ResetLink { service } => (
+            dmuc_action_type::DMUC_ACTION_RESET_LINK,
+            fields.jid(F::DMUC_FIELD_PEER, &service),
+        ),
+        Action::TrimLog { room, keep } => (
+            dmuc_action_type::DMUC_ACTION_TRIM_LOG,
+            room_fields(&room).number(F::DMUC_FIELD_KEEP, keep as u64),
+        ),
     })
 }
 
@@ -270,12 +323,16 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
             jid,
             affiliation,
             nick,
+            ..
         } => kind(fields, dmuc_act_type::DMUC_ACT_AFFILIATION)
             .jid(F::DMUC_FIELD_JID, jid)
             .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str())
             .some(F::DMUC_FIELD_RESERVED_NICK, nick.as_deref()),
-        ActKind::Config { form } => {
+        ActKind::Config { form, .. } => {
             kind(fields, dmuc_act_type::DMUC_ACT_SETTINGS).set(F::DMUC_FIELD_FORM, &form.to_xml())
+        }
+        ActKind::Subject { text, .. } => {
+            kind(fields, dmuc_act_type::DMUC_ACT_SUBJECT).set(F::DMUC_FIELD_SUBJECT, text)
         }
         ActKind::Destroy { venue, password } => kind(fields, dmuc_act_type::DMUC_ACT_DESTROY)
             .some(F::DMUC_FIELD_VENUE, venue.as_ref().map(|venue| venue.as_str()))
@@ -283,13 +340,30 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
     }
 }
 
-fn notice_fields(fields: Fields, notice: &Notice) -> Fields {
+fn change_fields(fields: Fields, change: &Change) -> Fields {
+    let named = |name: &str| fields.set(F::DMUC_FIELD_CHANGE, name);
+    match change {
+        Change::Affiliation { jid, affiliation } => named("affiliation")
+            .jid(F::DMUC_FIELD_JID, jid)
+            .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str()),
+        Change::Subject { text } => named("subject").set(F::DMUC_FIELD_SUBJECT, text),
+        Change::Field { var } => named("field").set(F::DMUC_FIELD_VARIABLE, var),
+    }
+}
+
+fn notice_fields(fields: Fields, notice: &Notice, is_told: bool) -> Fields {
     let named = |name: &str| fields.set(F::DMUC_FIELD_NOTICE, name);
+    let is_told = u64::from(is_told);
     match notice {
         Notice::Replicated { shadow } => named("replicated").jid(F::DMUC_FIELD_SHADOW, shadow),
         Notice::Unsupported => named("unsupported"),
         Notice::Refused(error) => named("refused").error(error),
         Notice::Unreachable => named("unreachable"),
+        Notice::SplitBegan { occupants } => named("split_began")
+            .number(F::DMUC_FIELD_OCCUPANTS, *occupants as u64)
+            .number(F::DMUC_FIELD_DELIVER, is_told),
+        Notice::SplitEnded => named("split_ended").number(F::DMUC_FIELD_DELIVER, is_told),
+        Notice::Gap { messages } => named("gap").number(F::DMUC_FIELD_MESSAGES, *messages),
         Notice::TooManyPeerhosts => named("too_many_peerhosts"),
     }
 }

@@ -188,7 +188,7 @@ pub unsafe extern "C" fn dmuc_config_set_text(
     })
 }
 
-/// Sets an option that takes a number, as "dmuc_ping_interval". Times are in seconds.
+/// Sets an option that takes a number, as "dmuc_occupant_timeout". Times are in seconds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_config_set_number(
     config: *mut dmuc_config,
@@ -202,7 +202,7 @@ pub unsafe extern "C" fn dmuc_config_set_number(
     })
 }
 
-/// Sets an option that takes true or false.
+/// Sets an option that takes true or false, as "dmuc_split_notice".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_config_set_flag(
     config: *mut dmuc_config,

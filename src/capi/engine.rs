@@ -1,6 +1,6 @@
 //! The engine: made, drained, stored, freed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -14,7 +14,7 @@ use super::guard::{
     to_bare,
 };
 use super::result::dmuc_result;
-use crate::engine::{Action, Engine, Input, Now};
+use crate::engine::{Action, Engine, Input, Now, RemoteOccupant};
 use crate::error::Error;
 use crate::ids::Seed;
 use crate::snapshot::Snapshot;
@@ -51,6 +51,8 @@ pub struct dmuc_engine {
     /// Payloads of presences that were handed in since the actions were last drained, by `room@peer/nick`: the
     /// engine leaves them with the host, and a host in C is better served by complete actions.
     pub(super) presences: BTreeMap<String, String>,
+    /// Occupants of peer instances that the host has to show before anything else: of a room that was restored.
+    restored: VecDeque<RemoteOccupant>,
 }
 
 impl dmuc_engine {
@@ -71,13 +73,37 @@ impl dmuc_engine {
         Ok(room)
     }
 
+    /// The state of a room is complete. Who was out of reach when the engine stopped is known from the snapshot, and the
+    /// host, which keeps no remote occupants over a restart, is told.
+    pub(super) fn started(&mut self, now: dmuc_now, room: &BareJid) -> Outcome<()> {
+        let known = self.engine.remote_occupants(room);
+        self.input(now, Input::Started { room })?;
+        self.restored.extend(known);
+        Ok(())
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        let restored = self.restored.pop_front();
+        let shown = restored.map(|occupant| Action::ShowOccupant(Box::new(occupant)));
+        shown.or_else(|| self.engine.poll_action())
+    }
+
+    /// The payload that an action left out: of the presence that was just handed in, or as it was.
+    fn payload_of(&self, occupant: &RemoteOccupant) -> Option<String> {
+        let key = format!("{}/{}", occupant.home, occupant.nick);
+        self.presences.get(&key).cloned().or_else(|| {
+            let all = self.engine.remote_occupants(&occupant.room);
+            let is_it = |other: &RemoteOccupant| other.home == occupant.home && other.nick == occupant.nick;
+            all.into_iter().find(is_it)?.payload
+        })
+    }
+
     fn next_action(&mut self) -> Option<dmuc_action> {
-        while let Some(mut action) = self.engine.poll_action() {
+        while let Some(mut action) = self.poll_action() {
             if let Action::ShowOccupant(occupant) = &mut action
                 && occupant.payload.is_none()
             {
-                let key = format!("{}/{}", occupant.home, occupant.nick);
-                occupant.payload = self.presences.get(&key).cloned();
+                occupant.payload = self.payload_of(occupant);
             }
             // A stanza that cannot be addressed has nowhere to go.
             if let Some(action) = dmuc_action::new(&self.engine, action) {
@@ -147,12 +173,15 @@ pub unsafe extern "C" fn dmuc_engine_new(
             engine: Engine::new(config.checked().clone(), seed),
             is_poisoned: false,
             presences: BTreeMap::new(),
+            restored: VecDeque::new(),
         });
         Ok(())
     })
 }
 
-/// Takes back a room that dmuc_engine_snapshot gave, after a restart. DMUC_RESULT_ROOM_EXISTS if it is here already.
+/// Takes back a room that dmuc_engine_snapshot gave, after a restart. Each entry of its stored log follows with
+/// dmuc_engine_logged, then its local occupants, if there are any, then dmuc_engine_started. DMUC_RESULT_ROOM_EXISTS if it is
+/// here already.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_restore(
     engine: *mut dmuc_engine,
@@ -173,7 +202,7 @@ pub unsafe extern "C" fn dmuc_engine_restore(
 }
 
 /// The state of a room that has to survive a restart, when DMUC_ACTION_STORE says that it has changed: a line of XML,
-/// or NULL if the room is to be forgotten. Free it with dmuc_string_free. Messages are not in it.
+/// or NULL if the room is to be forgotten. Free it with dmuc_string_free. Messages are not in it: they are in the stored log.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_snapshot(
     engine: *mut dmuc_engine,
@@ -284,6 +313,7 @@ mod tests {
             ),
             is_poisoned: false,
             presences: BTreeMap::new(),
+            restored: VecDeque::new(),
         };
         let engine: *mut dmuc_engine = &mut handle;
         let now = dmuc_now {

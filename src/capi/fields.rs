@@ -7,7 +7,7 @@ use std::ptr;
 use crate::address::BareJid;
 
 use super::guard::c_text;
-use crate::wire::StanzaError;
+use crate::wire::{Hlc, StanzaError};
 
 /// The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
 /// others for dmuc_action_text and dmuc_verdict_text. Which action and which verdict has which is said there.
@@ -52,9 +52,9 @@ pub enum dmuc_field {
     DMUC_FIELD_PAYLOAD = 18,
     /// A number: when it was sent, Unix time in milliseconds.
     DMUC_FIELD_TIME_MS = 19,
-    /// A number: 1 if occupants have yet to see the message.
+    /// A number: 1 if occupants have yet to see the message, or are told of the split.
     DMUC_FIELD_DELIVER = 20,
-    /// A number: 1 if the message is to be stored before it is shown.
+    /// A number: 1 if the message is to be appended to the stored log before it is shown.
     DMUC_FIELD_KEPT = 21,
     /// A subject; empty if there is none.
     DMUC_FIELD_SUBJECT = 22,
@@ -70,7 +70,8 @@ pub enum dmuc_field {
     DMUC_FIELD_VENUE = 27,
     /// The password there.
     DMUC_FIELD_PASSWORD = 28,
-    /// What happened: "replicated", "unsupported", "refused", "unreachable" or "too_many_peerhosts".
+    /// What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap" or
+    /// "too_many_peerhosts".
     DMUC_FIELD_NOTICE = 29,
     /// A number: what is to be done, a dmuc_act_type.
     DMUC_FIELD_ACT = 30,
@@ -84,6 +85,27 @@ pub enum dmuc_field {
     DMUC_FIELD_ERROR_TEXT = 34,
     /// A complete stanza to send back.
     DMUC_FIELD_REPLY = 35,
+    /// The instance whose occupant sent a message: with INCARNATION and SEQ it names the message everywhere.
+    DMUC_FIELD_ORIGIN = 36,
+    /// A number: the life of the origin in which it sent the message; 0 if the origin does not number its messages.
+    DMUC_FIELD_INCARNATION = 37,
+    /// A number: the message's own, from 1 in each life of its origin.
+    DMUC_FIELD_SEQ = 38,
+    /// When it was sent, for the order of the messages, the same at every instance: `<ms>.<counter>`, both decimal. The
+    /// order is by (ms, counter, ORIGIN, INCARNATION, SEQ).
+    DMUC_FIELD_AT = 39,
+    /// A number: how many entries stay.
+    DMUC_FIELD_KEEP = 40,
+    /// A number: how many occupants cannot be reached.
+    DMUC_FIELD_OCCUPANTS = 41,
+    /// A number: how many messages are lost.
+    DMUC_FIELD_MESSAGES = 42,
+    /// The real JID of who did it.
+    DMUC_FIELD_ACTOR_JID = 43,
+    /// What was changed: "affiliation", "subject" or "field".
+    DMUC_FIELD_CHANGE = 44,
+    /// The variable of a field of the configuration, as "muc#roomconfig_roomname".
+    DMUC_FIELD_VARIABLE = 45,
 }
 
 /// Named parts; what is absent is not in it.
@@ -113,6 +135,14 @@ impl Fields {
     pub(super) fn number(mut self, field: dmuc_field, number: u64) -> Fields {
         self.numbers.insert(field as u32, number);
         self
+    }
+
+    /// The place of a message in the log, but for its origin.
+    pub(super) fn place(self, id: &str, incarnation: u64, seq: u64, at: Hlc) -> Fields {
+        self.set(dmuc_field::DMUC_FIELD_STANZA_ID, id)
+            .number(dmuc_field::DMUC_FIELD_INCARNATION, incarnation)
+            .number(dmuc_field::DMUC_FIELD_SEQ, seq)
+            .set(dmuc_field::DMUC_FIELD_AT, &at.to_string())
     }
 
     pub(super) fn error(self, error: &StanzaError) -> Fields {

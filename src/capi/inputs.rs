@@ -2,15 +2,14 @@
 
 use std::ffi::c_char;
 
-use super::engine::{dmuc_engine, dmuc_now, result_of, with_engine};
+use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{
     Outcome, Output, optional_text, reference, slice, text, to_bare, to_full, to_jid, to_nick,
 };
 use super::result::dmuc_result;
-use super::verdict::dmuc_verdict;
+use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::{Departure, Input, Occupant};
-use crate::error::Error;
-use crate::inbound::{message_payload, presence_payload};
+use crate::inbound::presence_payload;
 use crate::wire::{Act, ActKind, Affiliation, Condition, Form, Role, WireError};
 
 /// A local occupant as it is now.
@@ -53,38 +52,6 @@ pub struct dmuc_departure {
     pub payload: *const c_char,
 }
 
-/// A message that a local occupant sends to the room.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct dmuc_message {
-    /// Who.
-    pub nick: *const c_char,
-    /// The `id` attribute. Optional.
-    pub id: *const c_char,
-    /// The children of the message as XML.
-    pub payload: *const c_char,
-    /// Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
-    pub keep: bool,
-}
-
-/// A message from before the room was distributed.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct dmuc_past_message {
-    /// Who sent it.
-    pub nick: *const c_char,
-    /// The `id` attribute. Optional.
-    pub id: *const c_char,
-    /// The stanza-id it has here. Optional.
-    pub stanza_id: *const c_char,
-    /// The occupant-id of its sender. Optional.
-    pub occupant_id: *const c_char,
-    /// When, Unix time in milliseconds.
-    pub time_ms: u64,
-    /// The children of the message as XML.
-    pub payload: *const c_char,
-}
-
 /// An entry of the list of affiliations.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +66,8 @@ pub struct dmuc_affiliation {
     pub reason: *const c_char,
     /// The nick of who did it. Optional.
     pub actor: *const c_char,
+    /// The real JID of who did it, a bare JID. Optional; a shadow needs it.
+    pub actor_jid: *const c_char,
 }
 
 /// What somebody wants done at another instance.
@@ -113,6 +82,8 @@ pub enum dmuc_act_type {
     DMUC_ACT_SETTINGS = 3,
     /// Destroy the room: `venue` and `password` (optional).
     DMUC_ACT_DESTROY = 4,
+    /// Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
+    DMUC_ACT_SUBJECT = 5,
 }
 
 /// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -143,11 +114,11 @@ pub struct dmuc_act {
     pub password: *const c_char,
 }
 
-fn invalid_value(_: WireError) -> dmuc_result {
+pub(super) fn invalid_value(_: WireError) -> dmuc_result {
     dmuc_result::DMUC_RESULT_INVALID_VALUE
 }
 
-fn invalid_xml(_: WireError) -> dmuc_result {
+pub(super) fn invalid_xml(_: WireError) -> dmuc_result {
     dmuc_result::DMUC_RESULT_INVALID_XML
 }
 
@@ -168,15 +139,6 @@ fn extensions(payload: &str) -> Outcome<String> {
     match presence_payload(payload) {
         Err(error) if error.condition == Condition::PolicyViolation => Ok(String::new()),
         checked => checked.map_err(invalid_xml),
-    }
-}
-
-/// Hands in what a local user wants; a refusal is for that user.
-fn verdict_of(engine: &mut dmuc_engine, now: dmuc_now, input: Input<'_>) -> Outcome<dmuc_verdict> {
-    match engine.engine.handle_input(now.into(), input) {
-        Ok(verdict) => Ok(dmuc_verdict::new(verdict)),
-        Err(Error::Refused(error)) => Ok(dmuc_verdict::refused(&error, None)),
-        Err(error) => Err(result_of(&error)),
     }
 }
 
@@ -212,7 +174,8 @@ pub unsafe extern "C" fn dmuc_engine_distribute(
     }
 }
 
-/// The state of a room that was just made distributed is complete: replication begins.
+/// The state of a room that was just made distributed, or taken back with dmuc_engine_restore, is complete: peers are
+/// contacted from now on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_started(
     engine: *mut dmuc_engine,
@@ -223,7 +186,7 @@ pub unsafe extern "C" fn dmuc_engine_started(
     unsafe {
         with_engine(engine, |engine| {
             let room = engine.room(text(room)?)?;
-            engine.input(now, Input::Started { room: &room })
+            engine.started(now, &room)
         })
     }
 }
@@ -265,34 +228,6 @@ pub unsafe extern "C" fn dmuc_engine_destroyed(
                 reason,
                 venue: venue.as_ref(),
                 password: optional_text(password)?,
-            };
-            engine.input(now, input)
-        })
-    }
-}
-
-/// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dmuc_engine_past(
-    engine: *mut dmuc_engine,
-    now: dmuc_now,
-    room: *const c_char,
-    message: *const dmuc_past_message,
-) -> dmuc_result {
-    // SAFETY: the caller keeps the conventions.
-    unsafe {
-        with_engine(engine, |engine| {
-            let (room, message) = (engine.room(text(room)?)?, reference(message)?);
-            let nick = to_nick(text(message.nick)?)?;
-            let payload = message_payload(text(message.payload)?).map_err(invalid_xml)?;
-            let input = Input::Past {
-                room: &room,
-                nick: &nick,
-                message_id: optional_text(message.id)?,
-                stanza_id: optional_text(message.stanza_id)?,
-                occupant_id: optional_text(message.occupant_id)?,
-                wall_ms: message.time_ms,
-                payload: &payload,
             };
             engine.input(now, input)
         })
@@ -362,50 +297,16 @@ pub unsafe extern "C" fn dmuc_engine_occupant_left(
     }
 }
 
-/// A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED, or DMUC_VERDICT_REFUSED if
-/// the peers would not take it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dmuc_engine_groupchat(
-    engine: *mut dmuc_engine,
-    now: dmuc_now,
-    room: *const c_char,
-    message: *const dmuc_message,
-    verdict: *mut *mut dmuc_verdict,
-) -> dmuc_result {
-    // SAFETY: the caller keeps the conventions.
-    unsafe {
-        with_engine(engine, |engine| {
-            let (room, message) = (engine.room(text(room)?)?, reference(message)?);
-            let (nick, out) = (to_nick(text(message.nick)?)?, Output::new(verdict)?);
-            let payload = match message_payload(text(message.payload)?) {
-                // Too large: a refusal like the engine's own.
-                Err(error) if error.condition == Condition::PolicyViolation => {
-                    out.write_handle(dmuc_verdict::refused(&error.into(), None));
-                    return Ok(());
-                }
-                checked => checked.map_err(invalid_xml)?,
-            };
-            let input = Input::Groupchat {
-                room: &room,
-                nick: &nick,
-                message_id: optional_text(message.id)?,
-                payload: &payload,
-                keep: message.keep,
-            };
-            out.write_handle(verdict_of(engine, now, input)?);
-            Ok(())
-        })
-    }
-}
-
 /// The subject was changed: at the source by anybody entitled; at a shadow it is only wished for, and shown when the source
-/// has decided. `nick` is optional: the room itself. An empty `subject` removes it.
+/// has decided. While that cannot be reached the change holds here, until it can. `nick` is optional: the room itself;
+/// `actor_jid`, the real bare JID of who did it, is optional; a shadow needs it. An empty `subject` removes it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_subject(
     engine: *mut dmuc_engine,
     now: dmuc_now,
     room: *const c_char,
     nick: *const c_char,
+    actor_jid: *const c_char,
     subject: *const c_char,
 ) -> dmuc_result {
     // SAFETY: the caller keeps the conventions.
@@ -413,9 +314,11 @@ pub unsafe extern "C" fn dmuc_engine_subject(
         with_engine(engine, |engine| {
             let room = engine.room(text(room)?)?;
             let nick = optional_text(nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
             let input = Input::Subject {
                 room: &room,
                 nick: nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
                 text: text(subject)?,
             };
             engine.input(now, input)
@@ -423,24 +326,36 @@ pub unsafe extern "C" fn dmuc_engine_subject(
     }
 }
 
-/// The source's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised.
+/// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
+/// dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
+/// DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_settings(
     engine: *mut dmuc_engine,
     now: dmuc_now,
     room: *const c_char,
     form: *const c_char,
+    actor_nick: *const c_char,
+    actor_jid: *const c_char,
 ) -> dmuc_result {
     // SAFETY: the caller keeps the conventions.
     unsafe {
         with_engine(engine, |engine| {
             let (room, form) = (engine.room(text(room)?)?, to_form(text(form)?)?);
-            engine.input(now, Input::Settings { room: &room, form })
+            let actor_nick = optional_text(actor_nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
+            let input = Input::Settings {
+                room: &room,
+                form,
+                actor_nick: actor_nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+            };
+            engine.input(now, input)
         })
     }
 }
 
-/// An affiliation was set at the source. Unchanged is recognised.
+/// An affiliation was set. Unchanged is recognised. At a shadow as for dmuc_engine_settings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_affiliation(
     engine: *mut dmuc_engine,
@@ -453,6 +368,7 @@ pub unsafe extern "C" fn dmuc_engine_affiliation(
         with_engine(engine, |engine| {
             let (room, entry) = (engine.room(text(room)?)?, reference(affiliation)?);
             let reserved_nick = optional_text(entry.reserved_nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(entry.actor_jid)?.map(to_bare).transpose()?;
             let input = Input::Affiliation {
                 room: &room,
                 jid: &to_bare(text(entry.jid)?)?,
@@ -460,6 +376,7 @@ pub unsafe extern "C" fn dmuc_engine_affiliation(
                 reserved_nick: reserved_nick.as_deref(),
                 reason: optional_text(entry.reason)?,
                 actor: optional_text(entry.actor)?,
+                actor_jid: actor_jid.as_ref(),
             };
             engine.input(now, input)
         })
@@ -515,9 +432,11 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
                 jid: to_bare(text(act.jid)?)?,
                 affiliation: to_affiliation(text(act.affiliation)?)?,
                 nick: optional_text(act.nick)?.map(to_nick).transpose()?,
+                was: None,
             },
             SETTINGS => ActKind::Config {
                 form: to_form(text(act.form)?)?,
+                was: None,
             },
             DESTROY => ActKind::Destroy {
                 venue: optional_text(act.venue)?.map(to_bare).transpose()?,

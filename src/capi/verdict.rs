@@ -3,11 +3,14 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use super::engine::{dmuc_engine, dmuc_now, result_of};
 use super::fields::{Fields, dmuc_field};
-use super::guard::{guard_or, reference, release};
-use crate::engine::Verdict;
+use super::guard::{Outcome, guard_or, reference, release};
+use crate::address::BareJid;
+use crate::engine::{Input, Verdict};
+use crate::error::Error;
 use crate::inbound::{Handled, Inbound};
-use crate::wire::{Stanza, StanzaError};
+use crate::wire::{EventStamp, Stanza, StanzaError};
 
 /// What the engine says at once.
 #[repr(C)]
@@ -19,11 +22,12 @@ pub enum dmuc_verdict_type {
     DMUC_VERDICT_CONTINUE = 1,
     /// Taken: the host only drains.
     DMUC_VERDICT_DONE = 2,
-    /// A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and stores it before it
-    /// shows it and before it drains.
+    /// A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and appends it to its stored
+    /// log, with ORIGIN, INCARNATION, SEQ and AT, before it shows it and before it drains.
     DMUC_VERDICT_ACCEPTED = 3,
-    /// A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, and, to stamp it with,
-    /// STANZA_ID (absent if it is not to be stored) and OCCUPANT_ID.
+    /// A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, OCCUPANT_ID (may be
+    /// absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
+    /// SEQ and AT.
     DMUC_VERDICT_DELIVER = 4,
     /// The user is sent to the room TO.
     DMUC_VERDICT_REDIRECT = 5,
@@ -45,16 +49,13 @@ impl dmuc_verdict {
         let (kind, fields) = match verdict {
             Verdict::Continue => (dmuc_verdict_type::DMUC_VERDICT_CONTINUE, fields),
             Verdict::Done => (dmuc_verdict_type::DMUC_VERDICT_DONE, fields),
-            Verdict::Accepted { id, kept } => (
+            Verdict::Accepted { id, event } => (
                 dmuc_verdict_type::DMUC_VERDICT_ACCEPTED,
-                fields
-                    .set(dmuc_field::DMUC_FIELD_STANZA_ID, &id)
-                    .number(dmuc_field::DMUC_FIELD_KEPT, u64::from(kept)),
+                place_of(fields, event.as_ref()).set(dmuc_field::DMUC_FIELD_STANZA_ID, &id),
             ),
-            Verdict::Deliver { id, occupant_id } => (
+            Verdict::Deliver { event, occupant_id } => (
                 dmuc_verdict_type::DMUC_VERDICT_DELIVER,
-                fields
-                    .some(dmuc_field::DMUC_FIELD_STANZA_ID, id.as_deref())
+                place_of(fields, event.as_ref())
                     .some(dmuc_field::DMUC_FIELD_OCCUPANT_ID, occupant_id.as_deref()),
             ),
             Verdict::Redirect { to } => (
@@ -88,18 +89,50 @@ impl dmuc_verdict {
         }
     }
 
+    /// The instance whose occupant sent the message, if it is to be stored.
+    pub(super) fn of_instance(self, origin: &BareJid) -> dmuc_verdict {
+        if self.fields.value(dmuc_field::DMUC_FIELD_KEPT as u32) == 0 {
+            return self;
+        }
+        let fields = self.fields.jid(dmuc_field::DMUC_FIELD_ORIGIN, origin);
+        dmuc_verdict { fields, ..self }
+    }
+
     fn with_message(self, inbound: &Inbound) -> dmuc_verdict {
         let Stanza::Message(message) = inbound.stanza() else {
             return self;
         };
         let nick = message.from.resource();
-        let fields = self
+        let verdict = self.of_instance(&message.from.to_bare());
+        let fields = verdict
             .fields
             .jid(dmuc_field::DMUC_FIELD_ROOM, &message.to.to_bare())
             .some(dmuc_field::DMUC_FIELD_NICK, nick)
             .some(dmuc_field::DMUC_FIELD_MESSAGE_ID, message.id.as_deref())
             .set(dmuc_field::DMUC_FIELD_PAYLOAD, inbound.payload());
-        dmuc_verdict { fields, ..self }
+        dmuc_verdict { fields, ..verdict }
+    }
+}
+
+/// What the stored log needs to know of a message besides the message; nothing of one that is not kept.
+fn place_of(fields: Fields, event: Option<&EventStamp>) -> Fields {
+    match event {
+        None => fields,
+        Some(event) => fields.number(dmuc_field::DMUC_FIELD_KEPT, 1).place(
+            &event.id,
+            event.incarnation,
+            event.seq,
+            event.at,
+        ),
+    }
+}
+
+/// Hands in what a local user wants; a refusal is for that user.
+pub(super) fn verdict_of(engine: &mut dmuc_engine, now: dmuc_now, input: Input<'_>) -> Outcome<dmuc_verdict> {
+    match engine.engine.handle_input(now.into(), input) {
+        Ok(verdict) => Ok(dmuc_verdict::new(verdict)),
+        Err(Error::Refused(error)) => Ok(dmuc_verdict::refused(&error, None)),
+        Err(error) => Err(result_of(&error)),
     }
 }
 

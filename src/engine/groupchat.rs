@@ -95,6 +95,8 @@ impl Engine {
         payload: &str,
     ) -> Result<Verdict, Error> {
         let fresh = self.ids.uuid();
+        let stanza_id = stanza_id.filter(|id| id.len() <= limits::MAX_ID_BYTES);
+        let (message_id, occupant_id) = bounded(message_id, occupant_id);
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
         let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let at = Hlc {
@@ -137,6 +139,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
         let origin = event.origin.unwrap_or_else(|| jid.clone());
+        let (message_id, occupant_id) = bounded(message_id, occupant_id);
         if origin == *jid {
             // What is said from now on comes after what was said here before, whatever the clock says.
             self.clock.resume(event.at);
@@ -349,6 +352,17 @@ impl Engine {
             self.unsaved.insert(jid.clone());
         }
     }
+}
+
+/// An id that no peer would take must not cost the message.
+fn bounded<'a>(
+    message_id: Option<&'a str>,
+    occupant_id: Option<&'a str>,
+) -> (Option<&'a str>, Option<&'a str>) {
+    (
+        message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES),
+        occupant_id.filter(|id| id.len() <= limits::MAX_ID_BYTES),
+    )
 }
 
 fn retention(config: &Config, now: Now) -> Retention {

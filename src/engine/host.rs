@@ -177,7 +177,10 @@ impl Engine {
             jid: occupant.jid.clone(),
             affiliation: occupant.affiliation,
             role: occupant.role,
-            occupant_id: occupant.occupant_id.map(str::to_owned),
+            occupant_id: occupant
+                .occupant_id
+                .filter(|id| id.len() <= crate::wire::limits::MAX_ID_BYTES)
+                .map(str::to_owned),
             serial,
             payload: Arc::from(payload),
             version: known.map_or(0, |known| known.version),

@@ -8,7 +8,7 @@ use crate::address::BareJid;
 use super::clock::Now;
 use super::link::service_of;
 use super::request::Pending;
-use super::room::Stage;
+use super::room::{Instance, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Peerhost, Request};
@@ -84,9 +84,27 @@ impl Engine {
         for service in services {
             let is_new = *service != self.config.service && !known.contains(service);
             if is_new && self.config.peers.contains_key(service) {
-                self.want_instance(now, jid, service);
+                self.expect_instance(now, jid, service);
             }
         }
+    }
+
+    /// There is another shadow, to which we will be introduced in order. If we are not, it is asked after all.
+    fn expect_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+        let limit = self.config.max_peerhosts;
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        if room.instances.len() >= limit {
+            self.note(jid, service, Notice::TooManyPeerhosts);
+            return;
+        }
+        let mut expected = Instance::new(Stage::Wanted);
+        expected.retry_at = Some(now.mono_ms + MEETING_MS);
+        room.instances.insert(room.id.at(service), expected);
+        self.unsaved.insert(jid.clone());
+        self.learn_caps(now, service);
+        self.keep_in_touch(now, service);
     }
 
     /// The first of two knows: now the one who begins is told.
@@ -137,6 +155,7 @@ impl Engine {
                     instance.was_asked = false;
                     instance.is_introduced = true;
                     instance.is_synced = false;
+                    instance.retry_at = None;
                 }
             }
             self.showed_life(now, &service);

@@ -63,8 +63,8 @@ pub(crate) struct Link {
     attempts: u32,
     /// When it is asked again: after a failure, or as a heartbeat.
     due_at: Option<u64>,
-    /// Whether the heartbeat has been sent and is not answered yet.
-    is_pinged: bool,
+    /// When the heartbeat that has been sent counts as unanswered.
+    pinged_until: Option<u64>,
     /// Since when it is down (monotonic ms).
     down_since: u64,
     /// Whether its occupants have been given up since.
@@ -80,7 +80,7 @@ impl Default for Link {
             is_asking: false,
             attempts: 0,
             due_at: None,
-            is_pinged: false,
+            pinged_until: None,
             down_since: 0,
             has_expired: false,
         }
@@ -170,7 +170,6 @@ impl Engine {
         let link = self.links.entry(service.clone()).or_default();
         let gained = link.caps == Caps::Nothing && caps != Caps::Nothing;
         let was_out = !matches!(link.state, LinkState::Up | LinkState::Syncing) || gained;
-        let was_known = link.state != LinkState::Unknown;
         *link = Link {
             caps,
             state: if was_out { LinkState::Up } else { link.state },
@@ -182,7 +181,7 @@ impl Engine {
             match caps {
                 Caps::Nothing => self.refuse_instance(&room, service, Notice::Unsupported),
                 _ => {
-                    if was_out && (gained || was_known && caps == Caps::Xep) {
+                    if was_out && (gained || caps == Caps::Xep) {
                         self.want_again(&room, service, gained);
                     }
                     self.advance(now, &room, service);
@@ -269,7 +268,7 @@ impl Engine {
         let Some(link) = self.links.get_mut(service) else {
             return;
         };
-        (link.state, link.attempts, link.is_pinged) = (LinkState::Down, 0, false);
+        (link.state, link.attempts, link.pinged_until) = (LinkState::Down, 0, None);
         (link.down_since, link.has_expired) = (now.mono_ms, false);
         self.retry_later(now, service);
         if is_silent {
@@ -305,7 +304,7 @@ impl Engine {
         let jitter = self.ids.below(interval / 10);
         let is_shared = self.is_shared(service);
         if let Some(link) = self.links.get_mut(service) {
-            link.is_pinged = false;
+            link.pinged_until = None;
             let is_peer = matches!(link.caps, Caps::Xep | Caps::Full);
             link.due_at = (is_shared && is_peer).then_some(now.mono_ms + interval - jitter);
         }
@@ -353,7 +352,7 @@ impl Engine {
 
     /// The heartbeat. Unanswered it is repeated halfway to the timeout, so that one lost stanza is no dead link.
     fn ping(&mut self, now: Now, service: &BareJid) {
-        let timeout = self.config.link_timeout_ms;
+        let wait = self.config.link_timeout_ms - self.ping_after();
         let is_shared = self.is_shared(service);
         let Some(link) = self.links.get_mut(service) else {
             return;
@@ -362,10 +361,10 @@ impl Engine {
             link.due_at = None;
             return;
         }
-        let deadline = (link.acked_at + timeout).max(now.mono_ms + timeout / 10);
-        let left = deadline - now.mono_ms;
-        link.due_at = (!link.is_pinged).then_some(now.mono_ms + left / 2);
-        link.is_pinged = true;
+        let is_first = link.pinged_until.is_none();
+        let deadline = *link.pinged_until.get_or_insert(now.mono_ms + wait);
+        let left = deadline.saturating_sub(now.mono_ms).max(1);
+        link.due_at = is_first.then_some(now.mono_ms + left / 2);
         if link.caps == Caps::Full {
             self.send_digest(now, service, left);
         } else {
@@ -415,7 +414,7 @@ impl Engine {
 
     /// All instances of the service agree with ours: the link is as good as new.
     pub(super) fn settle_link(&mut self, service: &BareJid) {
-        let is_open = self.rooms.values().any(|room| {
+        let is_open = self.rooms.values().filter(|room| room.ready).any(|room| {
             let mut here = room
                 .instances
                 .iter()

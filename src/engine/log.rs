@@ -269,7 +269,8 @@ impl Log {
         self.entries.values()
     }
 
-    /// What has been seen of every origin that passes, with the lowest number still held if `is_answer`.
+    /// What has been seen of every origin that passes; if `is_answer`, with the lowest number still held, and without what
+    /// nobody has numbered. In a question that only shows that its sender is not new.
     pub(crate) fn vector(&self, passes: impl Fn(&BareJid) -> bool, is_answer: bool) -> Vec<SeenNumbers> {
         let mut first: BTreeMap<(&BareJid, u64), u64> = BTreeMap::new();
         for key in self.entries.keys().filter(|_| is_answer) {
@@ -278,7 +279,11 @@ impl Log {
         }
         let mut seen = Vec::new();
         for (origin, known) in self.seen.iter().filter(|(origin, _)| passes(origin)) {
-            for (incarnation, numbers) in known.lives.iter().filter(|(life, _)| **life != UNSTAMPED) {
+            for (incarnation, numbers) in known
+                .lives
+                .iter()
+                .filter(|(life, _)| **life != UNSTAMPED || !is_answer)
+            {
                 seen.push(SeenNumbers {
                     origin: origin.clone(),
                     incarnation: *incarnation,
@@ -300,7 +305,8 @@ impl Log {
 
     /// A hash over what has been seen of third origins: the same on two instances that have the same of them.
     pub(crate) fn hash_but(&self, a: &BareJid, b: &BareJid) -> Option<String> {
-        let third = self.vector(|origin| origin != a && origin != b, false);
+        let mut third = self.vector(|origin| origin != a && origin != b, false);
+        third.retain(|seen| seen.incarnation != UNSTAMPED);
         if third.is_empty() {
             return None;
         }

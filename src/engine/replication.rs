@@ -57,10 +57,12 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
-            service_of(peer) == *service && instance.stage == Stage::Wanted
-        };
         let is_source = room.is_source();
+        let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
+            service_of(peer) == *service
+                && instance.stage == Stage::Wanted
+                && (is_source || !instance.is_expected())
+        };
         let (id, source) = (room.id.clone(), room.source.clone());
         let Some((peer, instance)) = room.instances.iter_mut().find(wanted) else {
             return;
@@ -114,7 +116,7 @@ impl Engine {
                     self.send_first_roster(now, jid, peer);
                 }
             }
-            Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
+            Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
             Some(error) => {
                 let unsupported = [Condition::ServiceUnavailable, Condition::FeatureNotImplemented];
                 let notice = if unsupported.contains(&error.condition) {
@@ -145,7 +147,7 @@ impl Engine {
         match error {
             None if waits => self.send_first_roster(now, jid, peer),
             None => {}
-            Some(error) if Self::is_link_error(&error) => self.set_stage(jid, peer, Stage::Wanted),
+            Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
             Some(error) => self.refuse_instance(jid, &service_of(peer), Notice::Refused(error)),
         }
     }
@@ -170,7 +172,7 @@ impl Engine {
         if error.as_ref().is_some_and(Self::is_link_error) {
             // Its version is compared when the link is up.
             if is_source && instance.stage == Stage::Rostering {
-                instance.stage = Stage::Wanted;
+                self.want_later(now, jid, peer);
             }
             return;
         }
@@ -179,6 +181,8 @@ impl Engine {
             if instance.retries < ROSTER_RETRIES {
                 instance.retry_at = Some(now.mono_ms + (ROSTER_RETRY_MS << instance.retries));
                 instance.retries += 1;
+            } else if is_source && instance.stage == Stage::Rostering {
+                self.want_later(now, jid, peer);
             }
             return;
         }
@@ -187,6 +191,19 @@ impl Engine {
             instance.stage = Stage::Active;
             self.replicated(now, jid, peer);
             self.want_sync(now, jid, peer);
+        }
+    }
+
+    /// What was on its way to a shadow-to-be is lost, whether the link is down or not: it is begun anew.
+    fn want_later(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let jitter = self.ids.below(ROSTER_RETRY_MS);
+        let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
+            return;
+        };
+        if let Some(instance) = room.instances.get_mut(peer) {
+            let delay = (ROSTER_RETRY_MS << instance.retries.min(ROSTER_RETRIES)) + jitter;
+            (instance.stage, instance.retry_at) = (Stage::Wanted, Some(now.mono_ms + delay));
+            instance.retries = instance.retries.saturating_add(1);
         }
     }
 
@@ -389,7 +406,17 @@ impl Engine {
             }
         }
         for (room, peer) in due {
-            self.stop_waiting(&room, &peer);
+            let is_wanted = self.rooms.get(&room).is_some_and(|room| {
+                let instance = room.instances.get(&peer);
+                room.is_source() && instance.is_some_and(|instance| instance.stage == Stage::Wanted)
+            });
+            if is_wanted {
+                self.advance(now, &room, &service_of(&peer));
+                continue;
+            }
+            if self.stop_waiting(&room, &peer) {
+                self.want_sync(now, &room, &peer);
+            }
             self.send_roster(now, &room, &peer);
         }
     }

@@ -176,6 +176,11 @@ impl Instance {
         }
     }
 
+    /// A shadow that the source has named, and to which we have not been introduced yet.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.stage == Stage::Wanted && self.retry_at.is_some() && !self.is_introduced
+    }
+
     /// Whether anything is to be agreed with it yet.
     pub(crate) fn waits(&self) -> bool {
         self.sync != SyncStage::Idle || self.resync_at.is_some() || self.retry_at.is_some() || self.is_cut

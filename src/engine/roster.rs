@@ -6,7 +6,7 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::Departure;
-use super::link::service_of;
+use super::link::{Caps, service_of};
 use super::request::Pending;
 use super::room::{Local, Room};
 use super::{Action, Engine, SendPresence};
@@ -159,7 +159,11 @@ impl Engine {
             return Vec::new();
         };
         let takes = |(peer, instance): &(&BareJid, &super::room::Instance)| {
-            let is_reached = self.is_link_open(&service_of(peer)) || !self.speaks_ours(peer);
+            // Nothing is sent either before it is known what the peer speaks.
+            let is_reached = match self.caps(&service_of(peer)) {
+                Caps::Full => self.is_link_open(&service_of(peer)),
+                caps => caps == Caps::Xep,
+            };
             instance.takes_events() && is_reached
         };
         room.instances

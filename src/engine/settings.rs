@@ -254,7 +254,9 @@ impl Engine {
         }
         match version {
             Some(version) if !is_first && version <= held => {
-                room.settings.form_version = version;
+                if version == held {
+                    room.settings.form_version = version;
+                }
                 return;
             }
             Some(version) if !is_first && version > held + 1 => self.want_sync(now, jid, source),

@@ -26,6 +26,8 @@ const PAGE_BYTES: usize = 131_072;
 const EVENT_BYTES: usize = 200;
 /// Third instances' events that came here only now are on their way to the asker, too.
 const GRACE_MS: u64 = 10_000;
+/// After how many attempts in a row, of growing distance, a room that its source does not have is given up: 8 minutes.
+const LOST_AFTER: u32 = 9;
 /// First and longest delay before something that could not be had is asked for again.
 const RESYNC_FIRST_MS: u64 = 1_000;
 const RESYNC_MOST_MS: u64 = 300_000;
@@ -139,8 +141,12 @@ impl Engine {
         let is_large = roster
             .as_ref()
             .is_some_and(|roster| roster.items.iter().map(size).sum::<usize>() > PART_BYTES);
+        let mut config = config;
         if is_large {
             // More than fits: in parts, before the answer.
+            if config.take().is_some() {
+                self.send_config(now, jid, asker, false);
+            }
             self.send_roster(now, jid, asker);
         }
         SyncAnswer {
@@ -427,12 +433,26 @@ impl Engine {
             return;
         };
         (instance.is_synced, instance.sync) = (false, SyncStage::Idle);
+        let is_lasting = instance.resyncs >= LOST_AFTER;
         if is_source {
             instance.stage = Stage::Wanted;
             self.advance(now, jid, &service_of(peer));
+        } else if is_lasting && self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer)) {
+            self.source_lost(jid, peer);
         } else {
             self.resync_later(now, jid, peer);
         }
+    }
+
+    /// The source is there and has said for minutes that it has no such room: what is here is closed, as history that it
+    /// may take up again.
+    fn source_lost(&mut self, jid: &BareJid, source: &BareJid) {
+        self.shadow_ends(jid, true);
+        self.actions.push_back(Action::Close {
+            room: jid.clone(),
+            source: source.clone(),
+            reason: Some("The room does not exist at its source any more".to_owned()),
+        });
     }
 
     pub(super) fn handle_resyncs(&mut self, now: Now) {

@@ -121,6 +121,10 @@ static void configs(void)
 	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_set_number(config, "dmuc_ping_interval", 0));
 	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_set_number(config, "dmuc_ping_interval", UINT64_MAX));
 	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_set_flag(config, "dmuc_ping_interval", true));
+	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_set_text(config, "dmuc_split_notice", "yes"));
+	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_set_number(config, "dmuc_split_notice", 1));
+	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_set_number(config, "dmuc_occupant_timeout", 59));
+	CHECK(contains(dmuc_config_error_message(config), "dmuc_occupant_timeout"));
 	EXPECT(DMUC_RESULT_INVALID_OPTION, dmuc_config_add_peer(config, "chat.shakespeare.lit"));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_config_trust_peer(config, "conference.marlowe.lit"));
 	CHECK(contains(dmuc_config_error_message(config), "conference.marlowe.lit"));
@@ -128,6 +132,8 @@ static void configs(void)
 	/* None of it stuck. */
 	OK(dmuc_config_set_text(config, "dmuc_room_id", "sha256"));
 	CHECK(dmuc_config_error_message(config) == NULL);
+	OK(dmuc_config_set_flag(config, "dmuc_split_notice", false));
+	OK(dmuc_config_set_number(config, "dmuc_occupant_timeout", 60));
 	OK(dmuc_config_add_peer_domain(config, PEER, "macbeth.lit"));
 	OK(dmuc_config_trust_peer(config, PEER));
 
@@ -176,10 +182,11 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_undistribute(engine, NOW, NULL, NULL));
 	NULLS(dmuc_engine_destroyed(NULL, NOW, ROOM, NULL, NULL, NULL));
 	NULLS(dmuc_engine_destroyed(engine, NOW, NULL, NULL, NULL, NULL));
-	NULLS(dmuc_engine_past(NULL, NOW, ROOM, &past));
-	NULLS(dmuc_engine_past(engine, NOW, NULL, &past));
-	NULLS(dmuc_engine_past(engine, NOW, ROOM, NULL));
-	NULLS(dmuc_engine_past(engine, NOW, ROOM, &(dmuc_past_message){ .nick = "n" }));
+	NULLS(dmuc_engine_past(NULL, NOW, ROOM, &past, &verdict));
+	NULLS(dmuc_engine_past(engine, NOW, NULL, &past, &verdict));
+	NULLS(dmuc_engine_past(engine, NOW, ROOM, NULL, &verdict));
+	NULLS(dmuc_engine_past(engine, NOW, ROOM, &past, NULL));
+	NULLS(dmuc_engine_past(engine, NOW, ROOM, &(dmuc_past_message){ .nick = "n" }, &verdict));
 	NULLS(dmuc_engine_occupant(NULL, NOW, ROOM, &occupant));
 	NULLS(dmuc_engine_occupant(engine, NOW, NULL, &occupant));
 	NULLS(dmuc_engine_occupant(engine, NOW, ROOM, NULL));
@@ -195,12 +202,12 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_groupchat(engine, NOW, ROOM, NULL, &verdict));
 	NULLS(dmuc_engine_groupchat(engine, NOW, ROOM, &(dmuc_message){ 0 }, &verdict));
 	NULLS(dmuc_engine_groupchat(engine, NOW, ROOM, &message, NULL));
-	NULLS(dmuc_engine_subject(NULL, NOW, ROOM, NULL, "s"));
-	NULLS(dmuc_engine_subject(engine, NOW, NULL, NULL, "s"));
-	NULLS(dmuc_engine_subject(engine, NOW, ROOM, NULL, NULL));
-	NULLS(dmuc_engine_settings(NULL, NOW, ROOM, FORM));
-	NULLS(dmuc_engine_settings(engine, NOW, NULL, FORM));
-	NULLS(dmuc_engine_settings(engine, NOW, ROOM, NULL));
+	NULLS(dmuc_engine_subject(NULL, NOW, ROOM, NULL, NULL, "s"));
+	NULLS(dmuc_engine_subject(engine, NOW, NULL, NULL, NULL, "s"));
+	NULLS(dmuc_engine_subject(engine, NOW, ROOM, NULL, NULL, NULL));
+	NULLS(dmuc_engine_settings(NULL, NOW, ROOM, FORM, NULL, NULL));
+	NULLS(dmuc_engine_settings(engine, NOW, NULL, FORM, NULL, NULL));
+	NULLS(dmuc_engine_settings(engine, NOW, ROOM, NULL, NULL, NULL));
 	NULLS(dmuc_engine_affiliation(NULL, NOW, ROOM, &affiliation));
 	NULLS(dmuc_engine_affiliation(engine, NOW, NULL, &affiliation));
 	NULLS(dmuc_engine_affiliation(engine, NOW, ROOM, NULL));
@@ -232,10 +239,13 @@ static void invalid_text(dmuc_engine *engine)
 	for (size_t i = 0; i < COUNT(NOT_UTF8); i++) {
 		const char *bad = NOT_UTF8[i];
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_started(engine, NOW, bad));
-		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", bad));
-		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, bad, "s"));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", NULL, bad));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", bad, "s"));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, bad, NULL, "s"));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_undistribute(engine, NOW, ROOM, bad));
-		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_settings(engine, NOW, ROOM, bad));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_settings(engine, NOW, ROOM, bad, NULL, NULL));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_settings(engine, NOW, ROOM, FORM, bad, NULL));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_settings(engine, NOW, ROOM, FORM, NULL, bad));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_snapshot(engine, bad, &string));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_restore(engine, NOW, bad, strlen(bad)));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, handle_stanza(engine, NOW, bad, false, &verdict));
@@ -254,8 +264,16 @@ static void invalid_text(dmuc_engine *engine)
 	memset(long_name, 'a', 4999);
 	long_name[4999] = '\0';
 	const char *const no_nicks[] = { "", long_name, "a\nb", "\x01" };
-	for (size_t i = 0; i < COUNT(no_nicks); i++)
-		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_subject(engine, NOW, ROOM, no_nicks[i], "s"));
+	for (size_t i = 0; i < COUNT(no_nicks); i++) {
+		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_subject(engine, NOW, ROOM, no_nicks[i], NULL, "s"));
+		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_settings(engine, NOW, ROOM, FORM, no_nicks[i], NULL));
+	}
+	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_subject(engine, NOW, ROOM, "n", "a@@b", "s"));
+	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_settings(engine, NOW, ROOM, FORM, "n", "a@@b"));
+	EXPECT(DMUC_RESULT_INVALID_JID,
+	       dmuc_engine_affiliation(
+		       engine, NOW, ROOM,
+		       &(dmuc_affiliation){ .jid = "a@b", .affiliation = "owner", .actor_jid = "a@@b" }));
 	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_started(engine, NOW, long_name));
 	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_join_request(engine, NOW, ROOM, "user@macbeth.lit", &verdict));
 	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_destroyed(engine, NOW, ROOM, NULL, "a@@b", NULL));
@@ -270,12 +288,13 @@ static void invalid_text(dmuc_engine *engine)
 		       engine, NOW, ROOM,
 		       &(dmuc_occupant){ .nick = "n", .jid = "a@b/c", .affiliation = "none", .role = "king" }));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = 0 }));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_SUBJECT }));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = UINT32_MAX }));
 
 	const char *const no_forms[] = { "", "x", "<x/>", "<x xmlns='jabber:x:data' type='form'/>",
 					 "<x xmlns='jabber:x:data' type='form'>" };
 	for (size_t i = 0; i < COUNT(no_forms); i++) {
-		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_settings(engine, NOW, ROOM, no_forms[i]));
+		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_settings(engine, NOW, ROOM, no_forms[i], NULL, NULL));
 		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_distribute(engine, NOW, ROOM, no_forms[i], "s", NULL, NULL));
 	}
 	/* What would speak with our voice, or break the stream. */
@@ -286,7 +305,8 @@ static void invalid_text(dmuc_engine *engine)
 		EXPECT(DMUC_RESULT_INVALID_XML,
 		       dmuc_engine_groupchat(engine, NOW, ROOM, &(dmuc_message){ .nick = "n", .payload = bad }, &verdict));
 		EXPECT(DMUC_RESULT_INVALID_XML,
-		       dmuc_engine_past(engine, NOW, ROOM, &(dmuc_past_message){ .nick = "n", .payload = bad }));
+		       dmuc_engine_past(engine, NOW, ROOM, &(dmuc_past_message){ .nick = "n", .payload = bad },
+					&verdict));
 		EXPECT(DMUC_RESULT_INVALID_XML,
 		       dmuc_engine_occupant(engine, NOW, ROOM,
 					    &(dmuc_occupant){ .nick = "n",
@@ -314,8 +334,10 @@ static void unknown_rooms(dmuc_engine *engine)
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_started(engine, NOW, other));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_undistribute(engine, NOW, other, NULL));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_destroyed(engine, NOW, other, NULL, NULL, NULL));
-	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_subject(engine, NOW, other, NULL, "s"));
-	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_settings(engine, NOW, other, FORM));
+	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_subject(engine, NOW, other, NULL, NULL, "s"));
+	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_settings(engine, NOW, other, FORM, NULL, NULL));
+	EXPECT(DMUC_RESULT_UNKNOWN_ROOM,
+	       dmuc_engine_past(engine, NOW, other, &(dmuc_past_message){ .nick = "n", .payload = "" }, &verdict));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_occupant_left(engine, NOW, other, &(dmuc_departure){ .nick = "n" }));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM,
 	       dmuc_engine_groupchat(engine, NOW, other, &(dmuc_message){ .nick = "n", .payload = "" }, &verdict));
@@ -538,7 +560,7 @@ int main(void)
 	/* After all that, the room is as it was. */
 	char *snapshot = NULL;
 	OK(dmuc_engine_snapshot(engine, ROOM, &snapshot));
-	CHECK(contains(snapshot, "jid='" ROOM "'") && contains(snapshot, "version='1'"));
+	CHECK(contains(snapshot, "jid='" ROOM "'") && contains(snapshot, "version='1769155200000'"));
 	dmuc_string_free(snapshot);
 	uint64_t due = 0;
 	OK(dmuc_engine_poll_timeout(engine, &due));

@@ -80,7 +80,10 @@ fn out_dir(messages: &str) -> PathBuf {
     PathBuf::from(rest.split_once('"').unwrap().0)
 }
 
-/// Compiles `tests/capi/<program>.c` against the committed header.
+/// The small host that the programs use.
+const HOST: [&str; 2] = ["tests/capi/host.c", "tests/capi/network.c"];
+
+/// Compiles `tests/capi/<program>.c` and the host against the committed header.
 fn compile(program: &str, variant: &str, flags: &[&str], library: &[&str]) -> PathBuf {
     let binary = folder().join(format!("{program}-{variant}"));
     run(Command::new("cc")
@@ -89,6 +92,7 @@ fn compile(program: &str, variant: &str, flags: &[&str], library: &[&str]) -> Pa
         .arg("-I")
         .arg(root().join("include"))
         .arg(root().join("tests/capi").join(program).with_extension("c"))
+        .args(HOST.map(|source| root().join(source)))
         .args(library)
         .args(SYSTEM_LIBRARIES)
         .arg("-o")
@@ -225,6 +229,22 @@ fn replicating_a_room_is_clean_under_address_and_undefined_behaviour_sanitizers(
     )));
 }
 
+/// Everything is checked in the program.
+fn check_done(transcript: &str) {
+    let last = transcript.lines().last().unwrap_or_default();
+    assert!(last.starts_with("done"), "{transcript}");
+}
+
+#[test]
+fn a_split_heals_and_a_restart_goes_on_with_what_was_stored() {
+    check_done(&transcript(&compile_static("split", "plain", &["-O2"])));
+}
+
+#[test]
+fn splits_and_restarts_are_clean_under_address_and_undefined_behaviour_sanitizers() {
+    check_done(&transcript(&compile_static("split", "sanitized", &SANITIZERS)));
+}
+
 #[test]
 fn a_program_can_link_the_shared_library() {
     let shared = &library().shared;
@@ -235,12 +255,16 @@ fn a_program_can_link_the_shared_library() {
 
 #[test]
 fn bad_input_has_defined_results() {
-    let told = transcript(&compile_static("bad_input", "plain", &["-O2"]));
-    assert_eq!(told, "done\n");
+    for program in ["bad_input", "bad_messages"] {
+        let told = transcript(&compile_static(program, "plain", &["-O2"]));
+        assert_eq!(told, "done\n", "{program}");
+    }
 }
 
 #[test]
 fn bad_input_is_clean_under_address_and_undefined_behaviour_sanitizers() {
-    let told = transcript(&compile_static("bad_input", "sanitized", &SANITIZERS));
-    assert_eq!(told, "done\n");
+    for program in ["bad_input", "bad_messages"] {
+        let told = transcript(&compile_static(program, "sanitized", &SANITIZERS));
+        assert_eq!(told, "done\n", "{program}");
+    }
 }

@@ -52,7 +52,10 @@ fn configuration_roster_and_history_cross_in_the_order_of_the_xep() {
         })
         .collect();
     // Between two that speak ours the history comes with what else is missing.
-    assert_eq!(names, ["query", "replicate", "config", "roster", "sync"]);
+    assert_eq!(
+        names,
+        ["query", "replicate", "config", "roster", "config", "sync"]
+    );
     assert!(
         fed.crossed(ROOMS, CHAT)
             .contains(&Crossing::Request("sync".into()))

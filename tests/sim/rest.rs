@@ -74,7 +74,8 @@ impl World {
 fn is_more_than_a_heartbeat(event: &Event) -> bool {
     match event {
         Event::Crossed { what, .. } => {
-            *what != Crossing::Digest && *what != Crossing::Request("digest".to_owned())
+            let is_beat = |name: &str| name == "digest" || name == "query";
+            !(*what == Crossing::Heartbeat || matches!(what, Crossing::Request(name) if is_beat(name)))
         }
         _ => false,
     }

@@ -1,18 +1,19 @@
 //! Runs seeds, in parallel, shrinks what fails, and says how to run it again.
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::plan::Plan;
-use crate::shrink::shrink;
+use crate::shrink::{kind, shrink};
 use crate::world::World;
 
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 2_000;
-/// How many failures are shrunk: the others are likely to be the same.
-const SHRUNK: usize = 3;
+/// How many failures are shrunk: the others are likely to be the same. `DMUC_SIM_SHRINK` says otherwise.
+const SHRUNK: usize = 4;
 
 /// What went wrong, and what had been done until then.
 pub struct Failure {
@@ -110,6 +111,21 @@ fn report(seed: u64, error: &str, is_shrunk: bool) {
     println!("  replay: DMUC_SIM_SEED={seed} DMUC_SIM_KEEP={kept} {replay}\n");
 }
 
+/// How many failed in which way.
+fn summary(failures: &[(u64, String)]) {
+    let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (seed, error) in failures {
+        kinds.entry(kind(error)).or_default().push(*seed);
+    }
+    for (kind, seeds) in kinds {
+        println!(
+            "{kind}: {} schedules, the first {:?}",
+            seeds.len(),
+            &seeds[..seeds.len().min(12)]
+        );
+    }
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "it measures itself")]
 fn every_schedule_keeps_the_guarantees() {
@@ -147,9 +163,16 @@ fn every_schedule_keeps_the_guarantees() {
         seeds as f64 / seconds
     );
     failures.sort();
-    for (count, (seed, error)) in failures.iter().take(20).enumerate() {
-        report(*seed, error, count < SHRUNK);
+    let shrunk = number("DMUC_SIM_SHRINK").map_or(SHRUNK, |count| count as usize);
+    // One of each kind.
+    let mut kinds = BTreeSet::new();
+    for (count, (seed, error)) in failures.iter().enumerate() {
+        let is_shrunk = kinds.len() < shrunk && kinds.insert(kind(error));
+        if is_shrunk || count < 20 {
+            report(*seed, error, is_shrunk);
+        }
     }
+    summary(&failures);
     assert!(
         failures.is_empty(),
         "{} of {seeds} schedules failed",

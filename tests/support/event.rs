@@ -205,7 +205,7 @@ pub enum Crossing {
     Private,
     /// The answer to a `<sync/>`, with the ids of its events.
     Synced(Vec<String>),
-    /// The answer to a `<digest/>`.
-    Digest,
+    /// The answer to a heartbeat: to a `<digest/>`, or to what a peer supports.
+    Heartbeat,
     Error,
 }

@@ -272,7 +272,7 @@ impl Federation {
         }
     }
 
-    /// Runs until nothing is on its way and every engine is settled, for at most ten minutes.
+    /// Runs until nothing is on its way but heartbeats and every engine is settled, for at most ten minutes.
     pub fn run(&mut self) {
         let until = self.now_ms + 600_000;
         while !self.is_settled() && self.step(until) {}
@@ -283,8 +283,10 @@ impl Federation {
         );
     }
 
+    /// Nothing is on its way but heartbeats, which never end.
     pub fn is_settled(&self) -> bool {
-        self.net.in_flight() == 0 && self.hosts.values().all(Host::is_settled)
+        let is_beat = |flight: &Flight| is_heartbeat(&flight.xml);
+        self.net.flights().all(is_beat) && self.hosts.values().all(Host::is_settled)
     }
 
     /// Who waits for what, for whoever has to find out why nothing comes to rest.
@@ -444,7 +446,7 @@ pub fn crossing(xml: &str) -> Crossed {
                 IqBody::Result(Some(payload)) if payload.starts_with("<sync ") => {
                     Crossing::Synced(synced(payload))
                 }
-                IqBody::Result(Some(payload)) if payload.starts_with("<digest ") => Crossing::Digest,
+                IqBody::Result(Some(payload)) if is_heartbeat(payload) => Crossing::Heartbeat,
                 IqBody::Result(_) => Crossing::Answer,
                 IqBody::Error(_) => Crossing::Error,
             };
@@ -473,6 +475,12 @@ pub fn crossing(xml: &str) -> Crossed {
         }
     };
     Crossed { from, to, id, what }
+}
+
+/// Whether a stanza or its payload is one that only asks whether somebody is there, or the answer.
+fn is_heartbeat(payload: &str) -> bool {
+    (payload.contains("<iq ") || payload.starts_with("<digest ")) && payload.contains("<digest ")
+        || payload.contains("http://jabber.org/protocol/disco#info")
 }
 
 /// The ids of the events in the answer to a `<sync/>`.

@@ -35,7 +35,11 @@ impl Host {
             nick: None,
         };
         host_room.affiliations.insert(owner.clone(), entry);
+        let fields = host_room.form.fields.clone();
         self.rooms.insert(room.clone(), host_room);
+        for field in fields {
+            self.decided(room, What::Field(field.var), field.values.join("\n"));
+        }
     }
 
     /// An owner sets muc#roomconfig_distributed.

@@ -173,7 +173,7 @@ impl Host {
         self.enforce_membership(room);
     }
 
-    fn show_occupant(&mut self, shown: RemoteOccupant) {
+    pub(super) fn show_occupant(&mut self, shown: RemoteOccupant) {
         let service = self.service.clone();
         let handed_in = self.presence_payload.clone();
         let host_room = self

@@ -333,6 +333,10 @@ impl Host {
             // The archive lacks what was logged in the last moment.
             self.keep(room, entry.archived());
         }
+        // Who was out of reach when the process ended is still listed.
+        for occupant in self.engine.remote_occupants(room) {
+            self.show_occupant(occupant);
+        }
         self.tell_settings(room);
         self.tell(Input::Started { room });
     }

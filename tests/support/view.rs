@@ -182,7 +182,7 @@ impl Federation {
                 Crossing::Private => "private".to_owned(),
                 Crossing::Subject { .. } => "subject".to_owned(),
                 Crossing::Request(name) => name,
-                Crossing::Answer | Crossing::Synced(_) | Crossing::Digest => "answer".to_owned(),
+                Crossing::Answer | Crossing::Synced(_) | Crossing::Heartbeat => "answer".to_owned(),
                 Crossing::Error => "error".to_owned(),
             };
             *tally.entry(kind).or_default() += 1;

@@ -270,7 +270,7 @@ async fn nicks_of_others(scene: &Scene) -> Result<()> {
 async fn forged_time(scene: &Scene) -> Result<()> {
     let last = "9223372036854775807";
     for (number, attrs) in [
-        format!("id='f-1' inc='{last}' seq='{last}' at='18446744073709551615.4294967295'"),
+        format!("id='f-1' inc='{last}' seq='{last}' at='9007199254740991.4294967295'"),
         format!("id='f-2' inc='{last}' seq='1' at='0.0'"),
         format!("id='f-3' inc='1' seq='{last}' at='99999999999999.0'"),
         format!("id='f-9' inc='1' seq='{last}' at='1.0'"),

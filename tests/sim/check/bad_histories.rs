@@ -16,7 +16,7 @@ fn checkers() -> Checkers {
     checkers
 }
 
-fn message(number: u64, stanza_id: &str) -> SeenMessage {
+pub fn message(number: u64, stanza_id: &str) -> SeenMessage {
     SeenMessage {
         nick: "foo".into(),
         payload: format!("<body>foo says {number}</body>"),
@@ -27,7 +27,7 @@ fn message(number: u64, stanza_id: &str) -> SeenMessage {
     }
 }
 
-fn saw(room: &str, number: u64, stanza_id: &str) -> Event {
+pub fn saw(room: &str, number: u64, stanza_id: &str) -> Event {
     Event::Saw {
         room: bare(room),
         session: 1,
@@ -35,7 +35,7 @@ fn saw(room: &str, number: u64, stanza_id: &str) -> Event {
     }
 }
 
-fn joined(room: &str) -> Event {
+pub fn joined(room: &str) -> Event {
     Event::Joined {
         room: bare(room),
         nick: "witch".into(),
@@ -43,7 +43,7 @@ fn joined(room: &str) -> Event {
     }
 }
 
-fn said(number: u64) -> Event {
+pub fn said(number: u64) -> Event {
     Event::Said {
         room: bare(COVEN),
         session: 9,
@@ -62,7 +62,7 @@ fn crossed(what: Crossing) -> Event {
 }
 
 /// What the checkers say of a history.
-fn verdict(history: &[Event]) -> Result<(), String> {
+pub fn verdict(history: &[Event]) -> Result<(), String> {
     let mut checkers = checkers();
     for event in history {
         checkers.event(event)?;
@@ -70,7 +70,7 @@ fn verdict(history: &[Event]) -> Result<(), String> {
     checkers.rested()
 }
 
-fn expect_violation(verdict: Result<(), String>, guarantee: &str) {
+pub fn expect_violation(verdict: Result<(), String>, guarantee: &str) {
     let error = verdict.expect_err("the checker saw nothing wrong");
     assert!(error.starts_with(guarantee), "{error}");
 }
@@ -189,7 +189,7 @@ fn more_requests_than_the_bound_are_seen() {
     expect_violation(checkers().bounds(&bare(COVEN), 1_000_000), "G13");
 }
 
-fn view(instance: &str) -> View {
+pub fn view(instance: &str) -> View {
     View {
         instance: instance.into(),
         is_xep: false,

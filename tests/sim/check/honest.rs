@@ -44,6 +44,13 @@ impl Honest {
                     }
                     // Its setter has just lost the right to it, or the nick.
                     _ if stanza.contains("<subject>") => error.condition == Condition::Forbidden,
+                    // It has not heard that its occupants were forgotten by a restart, and does not tell of them anew.
+                    _ if self.has_faults && xep.contains(&service_of(&from.to_bare())) => true,
+                    // What was agreed on is forgotten by a restart, or comes out of turn: it is asked for again.
+                    _ if self.has_faults && !stanza.starts_with("<message") => matches!(
+                        error.condition,
+                        Condition::UnexpectedRequest | Condition::ItemNotFound | Condition::Forbidden
+                    ),
                     // The text has no rule for two with one nick.
                     _ if error.condition == Condition::Conflict => xep.contains(&service_of(&from.to_bare())),
                     Some(group) if self.ended.contains(&group) => true,

@@ -2,6 +2,7 @@
 //! events and says what is wrong; `compare` looks at all instances of a room at rest.
 
 mod bad_histories;
+mod bad_histories_of_splits;
 mod heard;
 mod honest;
 mod ledger;
@@ -45,8 +46,8 @@ impl Checkers {
     /// What the options allow.
     pub fn set_up(&mut self, setup: &Setup) {
         self.ledger.is_short = setup.log_max_messages.is_some();
-        self.heard.is_short = self.ledger.is_short;
-        self.honest.has_faults = setup.has_faults;
+        (self.heard.is_short, self.heard.has_faults) = (self.ledger.is_short, setup.has_faults);
+        (self.honest.has_faults, self.once.has_faults) = (setup.has_faults, setup.has_faults);
         self.honest.may_have_gaps = self.ledger.is_short;
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;

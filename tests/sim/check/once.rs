@@ -14,6 +14,7 @@ pub struct Once {
     subjects: BTreeSet<(String, BareJid, BareJid)>,
     /// Services that speak the XEP's text only: they are shown JIDs by presence, too, as soon as they may see them.
     pub xep: BTreeSet<BareJid>,
+    pub has_faults: bool,
     presences: BTreeMap<(BareJid, String), Changes>,
 }
 
@@ -57,7 +58,11 @@ impl Once {
         let (sender, target) = (from.to_bare(), to.to_bare());
         let is_first = match what {
             Crossing::Message { payload } => self.messages.insert((payload.clone(), target)),
-            Crossing::Subject { text } => self.subjects.insert((text.clone(), sender, target)),
+            // Who may have missed it and cannot ask is told again after a failure.
+            Crossing::Subject { text } => {
+                let is_new = self.subjects.insert((text.clone(), sender, target.clone()));
+                is_new || self.has_faults && self.xep.contains(&service_of(&target))
+            }
             Crossing::Presence { .. } => {
                 let nick = from.resource().map(str::to_owned).unwrap_or_default();
                 let changes = self.presences.entry((sender, nick)).or_default();

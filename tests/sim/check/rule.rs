@@ -58,17 +58,17 @@ impl Rule {
             Event::Overridden { room, actor, what } => {
                 let Some(attempt) = self.open.get_mut(&(room.clone(), what.clone())) else {
                     return Err(format!(
-                        "G7: {actor:?} is told of {what:?} at {room}, which nobody changed"
+                        "G7: {actor:?} hears of {what:?} at {room}, which nobody changed"
                     ));
                 };
                 if actor.as_ref() != Some(&attempt.actor) {
                     return Err(format!(
-                        "G7: {actor:?} is told of {what:?} at {room}, which {} changed",
+                        "G7: {actor:?} hears of {what:?} at {room}, which {} changed",
                         attempt.actor
                     ));
                 }
                 if attempt.is_told {
-                    return Err(format!("G7: {actor:?} is told of {what:?} at {room} again"));
+                    return Err(format!("G7: {actor:?} hears of {what:?} at {room} again"));
                 }
                 attempt.is_told = true;
             }

@@ -1,0 +1,83 @@
+//! What the host may ask the engine. Nothing changes by it.
+
+use std::ffi::c_char;
+
+use super::engine::{dmuc_engine, with_engine};
+use super::guard::{Output, text, to_service};
+use super::result::dmuc_result;
+use crate::engine::LinkState;
+
+/// Whether a peer service can be reached.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum dmuc_link_state {
+    /// It has not answered anything yet, or is no peer.
+    DMUC_LINK_UNKNOWN = 0,
+    /// It answers, and both sides agree.
+    DMUC_LINK_UP = 1,
+    /// Something bounced: it is asked at once.
+    DMUC_LINK_SUSPECT = 2,
+    /// It does not answer, and is probed with growing delay.
+    DMUC_LINK_DOWN = 3,
+    /// It answers again: both sides find out what they have missed.
+    DMUC_LINK_SYNCING = 4,
+}
+
+/// Whether changes of the settings of `room` are decided now: always at the source; at a shadow while the link to the source
+/// is not down. If so, a shadow asks the source with dmuc_engine_act. If not, it takes them itself, from whom mod_muc would
+/// take them, and tells with dmuc_engine_settings and dmuc_engine_affiliation. True for rooms that are not distributed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_is_source_reachable(
+    engine: *mut dmuc_engine,
+    room: *const c_char,
+    is_reachable: *mut bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, out) = (engine.room(text(room)?)?, Output::new(is_reachable)?);
+            out.write(engine.engine.is_source_reachable(&room));
+            Ok(())
+        })
+    }
+}
+
+/// Whether the peer service `service` can be reached.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_link_state(
+    engine: *mut dmuc_engine,
+    service: *const c_char,
+    state: *mut dmuc_link_state,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (service, out) = (to_service(text(service)?)?, Output::new(state)?);
+            out.write(match engine.engine.link_state(&service) {
+                LinkState::Unknown => dmuc_link_state::DMUC_LINK_UNKNOWN,
+                LinkState::Up => dmuc_link_state::DMUC_LINK_UP,
+                LinkState::Suspect => dmuc_link_state::DMUC_LINK_SUSPECT,
+                LinkState::Down => dmuc_link_state::DMUC_LINK_DOWN,
+                LinkState::Syncing => dmuc_link_state::DMUC_LINK_SYNCING,
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Whether nothing is to be done but heartbeats: nothing is unanswered, nothing is missing as far as is known, and every link
+/// is up or leads to nobody.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_is_settled(
+    engine: *mut dmuc_engine,
+    is_settled: *mut bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let out = Output::new(is_settled)?;
+            out.write(engine.engine.is_settled());
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! As `bad_histories`, for what must hold through failures: each checker sees a history that breaks its guarantee.
+
+use std::collections::BTreeMap;
+
+use super::bad_histories::{expect_violation, joined, message, said, saw, verdict, view};
+use super::{Checkers, compare};
+use crate::support::event::{Cause, Crossing, Event, Seen, Turn, What};
+use crate::support::names::{CHAT, COVEN, COVEN_AT_ROOMS, bare, jid};
+
+fn kept(room: &str, number: u64, id: &str) -> Event {
+    Event::Kept {
+        room: bare(room),
+        id: id.into(),
+        payload: message(number, id).payload,
+    }
+}
+
+fn turned(room: &str, turn: Turn) -> Event {
+    Event::Turned {
+        room: bare(room),
+        turn,
+    }
+}
+
+fn asked(id: &str) -> Event {
+    Event::Crossed {
+        from: jid(COVEN_AT_ROOMS),
+        to: jid(COVEN),
+        id: Some(id.into()),
+        what: Crossing::Request("sync".into()),
+    }
+}
+
+fn answered(id: &str, events: &[&str]) -> Event {
+    Event::Crossed {
+        from: jid(COVEN),
+        to: jid(COVEN_AT_ROOMS),
+        id: Some(id.into()),
+        what: Crossing::Synced(events.iter().map(|id| (*id).to_owned()).collect()),
+    }
+}
+
+/// Checkers of one distributed room that have seen this.
+fn after(history: &[Event]) -> Result<Checkers, String> {
+    let mut checkers = Checkers::default();
+    for instance in [COVEN, COVEN_AT_ROOMS] {
+        checkers.map(&bare(instance), 0);
+    }
+    checkers.distributed(0);
+    checkers.private.most_ms = 1_000;
+    for event in history {
+        checkers.event(event)?;
+    }
+    Ok(checkers)
+}
+
+fn expect_seen(history: &[Event], guarantee: &str) {
+    let verdict = after(history).and_then(|mut checkers| {
+        checkers.moment()?;
+        checkers.rested()
+    });
+    expect_violation(verdict, guarantee);
+}
+
+#[test]
+fn a_local_person_who_has_to_wait_is_seen() {
+    expect_seen(&[joined(COVEN), kept(COVEN, 1, "a"), said(1)], "G2");
+}
+
+#[test]
+fn a_message_that_is_reflected_before_it_is_stored_is_seen() {
+    expect_seen(&[said(1)], "G3");
+}
+
+#[test]
+fn a_message_that_a_restart_loses_is_seen() {
+    let history = [kept(COVEN, 1, "a"), turned(COVEN, Turn::Down)];
+    let service = bare(CHAT);
+    expect_violation(after(&history).unwrap().started(&service), "G3");
+    // With the power it may go.
+    let mut checkers = after(&history).unwrap();
+    checkers.lossy(&service);
+    checkers.started(&service).unwrap();
+    // It may not if it is there again.
+    let mut checkers = after(&history).unwrap();
+    checkers.event(&kept(COVEN, 1, "a")).unwrap();
+    checkers.started(&service).unwrap();
+}
+
+#[test]
+fn a_message_that_somebody_else_holds_is_due_even_if_its_origin_lost_it() {
+    let history = [
+        joined(COVEN_AT_ROOMS),
+        kept(COVEN, 1, "a"),
+        said(1),
+        Event::Saw {
+            room: bare(COVEN),
+            session: 9,
+            seen: Seen::Message(message(1, "a")),
+        },
+    ];
+    let join = Event::Joined {
+        room: bare(COVEN),
+        nick: "foo".into(),
+        session: 9,
+    };
+    let lose = |is_elsewhere: bool| {
+        let mut all = vec![join.clone()];
+        all.extend(history.iter().cloned());
+        if is_elsewhere {
+            all.push(kept(COVEN_AT_ROOMS, 1, "a"));
+        }
+        all.push(turned(COVEN, Turn::Down));
+        let mut checkers = after(&all).unwrap();
+        checkers.lossy(&bare(CHAT));
+        checkers.started(&bare(CHAT)).unwrap();
+        checkers.rested()
+    };
+    lose(false).unwrap();
+    expect_violation(lose(true), "G4");
+}
+
+#[test]
+fn a_message_that_is_stored_twice_is_seen() {
+    expect_seen(&[kept(COVEN, 1, "a"), kept(COVEN, 1, "a")], "G4");
+}
+
+#[test]
+fn what_is_sent_though_it_is_held_is_seen() {
+    let have = || kept(COVEN_AT_ROOMS, 1, "a");
+    expect_seen(&[have(), asked("1"), answered("1", &["a"])], "G10");
+    expect_seen(&[answered("1", &["a"])], "G10");
+    // On its way when it was asked.
+    after(&[asked("1"), have(), answered("1", &["a", "b"])]).unwrap();
+}
+
+#[test]
+fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
+    let tried = || Event::Tried {
+        room: bare(COVEN_AT_ROOMS),
+        actor: bare("witch@macbeth.lit"),
+        what: What::Subject,
+        value: "Toil".into(),
+    };
+    let decided = |value: &str| Event::Decided {
+        room: bare(COVEN),
+        what: What::Subject,
+        value: value.into(),
+    };
+    let told = |actor: &str| Event::Overridden {
+        room: bare(COVEN_AT_ROOMS),
+        actor: Some(bare(actor)),
+        what: What::Subject,
+    };
+    expect_seen(&[tried(), decided("Trouble")], "G7");
+    expect_seen(&[tried(), told("faust@marlowe.lit")], "G7");
+    expect_seen(
+        &[tried(), told("witch@macbeth.lit"), told("witch@macbeth.lit")],
+        "G7",
+    );
+    expect_seen(&[told("witch@macbeth.lit")], "G7");
+    after(&[tried(), decided("Toil"), decided("Trouble")])
+        .unwrap()
+        .rested()
+        .unwrap();
+    after(&[tried(), told("witch@macbeth.lit")])
+        .unwrap()
+        .rested()
+        .unwrap();
+}
+
+#[test]
+fn a_removal_by_nobody_is_seen() {
+    let left = |cause| Event::Left {
+        room: bare(COVEN),
+        nick: "witch".into(),
+        session: 1,
+        cause,
+    };
+    for cause in [
+        Cause::Removed(vec![307]),
+        Cause::Removed(vec![301]),
+        Cause::Removed(vec![333]),
+        Cause::Ended,
+    ] {
+        expect_seen(&[joined(COVEN), left(cause)], "G8");
+    }
+    verdict(&[joined(COVEN), left(Cause::Own)]).unwrap();
+}
+
+#[test]
+fn somebody_who_leaves_and_comes_back_without_moving_is_seen() {
+    let saw_nick = |seen: Seen| Event::Saw {
+        room: bare(COVEN_AT_ROOMS),
+        session: 1,
+        seen,
+    };
+    let gone = saw_nick(Seen::Gone {
+        nick: "foo".into(),
+        codes: Vec::new(),
+        new_nick: None,
+        actor: None,
+        reason: None,
+    });
+    let back = saw_nick(Seen::Presence {
+        nick: "foo".into(),
+        affiliation: dmuc::wire::Affiliation::None,
+        role: dmuc::wire::Role::Participant,
+        occupant_id: None,
+        payload: String::new(),
+        codes: Vec::new(),
+    });
+    let home = |session| Event::Joined {
+        room: bare(COVEN),
+        nick: "foo".into(),
+        session,
+    };
+    let left = Event::Left {
+        room: bare(COVEN),
+        nick: "foo".into(),
+        session: 9,
+        cause: Cause::Own,
+    };
+    expect_seen(
+        &[joined(COVEN_AT_ROOMS), home(9), gone.clone(), back.clone()],
+        "G8",
+    );
+    after(&[joined(COVEN_AT_ROOMS), home(9), left, gone, home(10), back]).unwrap();
+}
+
+#[test]
+fn an_outcast_who_is_somewhere_is_seen() {
+    let witch = bare("witch@macbeth.lit");
+    let mut source = view(COVEN);
+    source.affiliations = BTreeMap::from([(witch.clone(), "Listed { affiliation: Outcast }".into())]);
+    let mut shadow = view(COVEN_AT_ROOMS);
+    shadow.affiliations = source.affiliations.clone();
+    compare(&[source.clone(), shadow.clone()], &[], false).unwrap();
+    shadow.present.push((witch, "foo".into()));
+    expect_violation(compare(&[source, shadow], &[], false), "G9");
+}
+
+#[test]
+fn more_messages_than_are_kept_are_seen() {
+    let mut long = view(COVEN);
+    long.max_messages = Some(1);
+    expect_violation(compare(&[long.clone()], &[], false), "G13");
+    long.max_messages = Some(2);
+    compare(&[long.clone()], &[], false).unwrap();
+    long.stored = 1_000;
+    expect_violation(compare(&[long], &[], false), "G13");
+}
+
+#[test]
+fn a_private_message_without_an_end_or_with_a_wrong_one_is_seen() {
+    let sent = Event::Private {
+        room: bare(COVEN_AT_ROOMS),
+        to: bare(COVEN),
+        token: 3,
+        is_request: false,
+    };
+    let ended = |may_be_lost| Event::PrivateEnded {
+        room: bare(COVEN_AT_ROOMS),
+        token: 3,
+        is_done: true,
+        may_be_lost,
+    };
+    let arrived = Event::PrivateArrived {
+        room: bare(COVEN_AT_ROOMS),
+        token: 3,
+    };
+    let mut checkers = after(&[sent.clone()]).unwrap();
+    checkers.moment().unwrap();
+    checkers.time(1_001);
+    expect_violation(checkers.moment(), "private");
+    expect_seen(&[sent.clone(), ended(false)], "private");
+    expect_seen(
+        &[sent.clone(), arrived.clone(), ended(false), ended(false)],
+        "private",
+    );
+    after(&[sent.clone(), ended(true)]).unwrap();
+    after(&[sent, arrived, ended(false)]).unwrap().rested().unwrap();
+}
+
+#[test]
+fn a_good_history_with_a_split_passes() {
+    let history = [
+        joined(COVEN_AT_ROOMS),
+        kept(COVEN, 1, "a"),
+        said(1),
+        asked("1"),
+        answered("1", &["a"]),
+        kept(COVEN_AT_ROOMS, 1, "a"),
+        saw(COVEN_AT_ROOMS, 1, "a"),
+    ];
+    after(&history).unwrap().rested().unwrap();
+}
