@@ -108,10 +108,27 @@ impl Engine {
                 .filter(|(jid, _)| service_of(jid) == *service);
             room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
         });
+        self.ask_wanted(now, service);
         if more {
             self.send_digest(now, service, self.config.link_timeout_ms);
         }
         self.settle_link(service);
+    }
+
+    /// What could not be asked for while the link was out.
+    fn ask_wanted(&mut self, now: Now, service: &BareJid) {
+        let mut wanted = Vec::new();
+        for room in self.rooms.values() {
+            let here = room
+                .instances
+                .iter()
+                .filter(|(jid, _)| service_of(jid) == *service);
+            let waiting = here.filter(|(_, instance)| instance.sync == SyncStage::Wanted);
+            wanted.extend(waiting.map(|(peer, _)| (room.jid.clone(), peer.clone())));
+        }
+        for (jid, peer) in wanted {
+            self.want_sync(now, &jid, &peer);
+        }
     }
 
     fn find_instance(&self, service: &BareJid, theirs: &RoomDigest) -> Option<(BareJid, BareJid)> {

@@ -386,6 +386,8 @@ impl Engine {
                 self.link_down(now, service, true);
             }
             LinkState::Down if is_probe => self.retry_later(now, service),
+            // The question was lost on a link that works.
+            LinkState::Unknown | LinkState::Suspect if is_probe => self.probe(now, service),
             _ => {}
         }
     }
