@@ -407,8 +407,12 @@ impl Engine {
         instance.resync_at = Some(now.mono_ms + delay + jitter);
     }
 
-    /// Both sides agree, as far as we are concerned.
+    /// Both sides agree, as far as we are concerned. While the link is down only one direction is known to work: a digest
+    /// that was stuck in a stalled connection is no end of a split.
     pub(super) fn agreed(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        if !self.is_link_open(&service_of(peer)) {
+            return;
+        }
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
