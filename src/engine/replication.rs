@@ -175,6 +175,7 @@ impl Engine {
             if instance.retries < ROSTER_RETRIES {
                 instance.retry_at = Some(now.mono_ms + (ROSTER_RETRY_MS << instance.retries));
                 instance.retries += 1;
+                self.timed.insert(jid.clone());
             } else if is_source && instance.stage == Stage::Rostering {
                 self.want_later(now, jid, peer);
             }
@@ -198,6 +199,7 @@ impl Engine {
             let delay = (ROSTER_RETRY_MS << instance.retries.min(ROSTER_RETRIES)) + jitter;
             (instance.stage, instance.retry_at) = (Stage::Wanted, Some(now.mono_ms + delay));
             instance.retries = instance.retries.saturating_add(1);
+            self.timed.insert(jid.clone());
         }
     }
 
@@ -385,17 +387,26 @@ impl Engine {
     }
 
     pub(super) fn instances_timeout(&self) -> Option<u64> {
-        let all = self.rooms.values().flat_map(|room| room.instances.values());
-        all.filter_map(|instance| instance.retry_at).min()
+        let timed = self.timed.iter().filter_map(|jid| self.rooms.get(jid));
+        let next = timed.filter_map(Room::next_timer).min();
+        debug_assert_eq!(next, self.rooms.values().filter_map(Room::next_timer).min());
+        next
     }
 
     pub(super) fn handle_instance_timeouts(&mut self, now: Now) {
+        let rooms = &mut self.rooms;
+        let is_timed = |jid: &BareJid| rooms.get(jid).is_some_and(|room| room.next_timer().is_some());
+        self.timed.retain(is_timed);
         let mut due = Vec::new();
-        for room in self.rooms.values_mut() {
-            for (peer, instance) in &mut room.instances {
+        for jid in &self.timed {
+            for (peer, instance) in rooms
+                .get_mut(jid)
+                .into_iter()
+                .flat_map(|room| &mut room.instances)
+            {
                 if instance.retry_at.is_some_and(|at| at <= now.mono_ms) {
                     instance.retry_at = None;
-                    due.push((room.jid.clone(), peer.clone()));
+                    due.push((jid.clone(), peer.clone()));
                 }
             }
         }

@@ -405,6 +405,7 @@ impl Engine {
             .clamp(RESYNC_FIRST_MS, RESYNC_MOST_MS);
         instance.resyncs = instance.resyncs.saturating_add(1);
         instance.resync_at = Some(now.mono_ms + delay + jitter);
+        self.timed.insert(jid.clone());
     }
 
     /// Both sides agree, as far as we are concerned. While the link is down only one direction is known to work: a digest
@@ -467,11 +468,12 @@ impl Engine {
 
     pub(super) fn handle_resyncs(&mut self, now: Now) {
         let mut due = Vec::new();
-        for room in self.rooms.values_mut() {
-            for (peer, instance) in &mut room.instances {
+        for jid in &self.timed {
+            let room = self.rooms.get_mut(jid);
+            for (peer, instance) in room.into_iter().flat_map(|room| &mut room.instances) {
                 if instance.resync_at.is_some_and(|at| at <= now.mono_ms) {
                     instance.resync_at = None;
-                    due.push((room.jid.clone(), peer.clone()));
+                    due.push((jid.clone(), peer.clone()));
                 }
             }
         }
