@@ -393,6 +393,15 @@ impl Room {
         version >= self.departed_since && version <= self.roster_version
     }
 
+    /// When something is to be tried again with one of the instances (monotonic ms).
+    pub(crate) fn next_timer(&self) -> Option<u64> {
+        let timers = self
+            .instances
+            .values()
+            .flat_map(|instance| [instance.retry_at, instance.resync_at]);
+        timers.flatten().min()
+    }
+
     /// What is new here is told to peers in the next digest.
     pub(crate) fn touch(&mut self) {
         self.revision += 1;

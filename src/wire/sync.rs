@@ -37,6 +37,8 @@ pub struct SyncRequest {
     pub settings: Option<u64>,
     /// Whether it takes third instances' events from the addressee (DESIGN 5).
     pub relay: bool,
+    /// Whether it has nothing at all yet: only then it is told, too, what nobody has numbered.
+    pub is_new: bool,
 }
 
 /// The answer, or a page of it.
@@ -112,6 +114,7 @@ impl SyncRequest {
             roster: count(el, "roster")?,
             settings: count(el, "settings")?,
             relay: flag(el, "relay")?,
+            is_new: flag(el, "new")?,
         })
     }
 
@@ -120,6 +123,7 @@ impl SyncRequest {
             .opt_number("roster", self.roster)
             .opt_number("settings", self.settings)
             .flag("relay", self.relay)
+            .flag("new", self.is_new)
             .body(|out| write_seen(out, &self.seen));
     }
 }

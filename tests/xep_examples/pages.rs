@@ -89,6 +89,7 @@ fn exchange_bytes(events: Vec<SyncEvent>) -> usize {
         roster: Some(1_769_155_200_123),
         settings: Some(1_769_155_200_123),
         relay: true,
+        is_new: false,
     });
     let answer = written(&SyncAnswer {
         seen: known,

@@ -68,6 +68,7 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
         roster: Some(41),
         settings: Some(0),
         relay: true,
+        is_new: false,
     };
     expect_request(
         &Request::Sync(request),

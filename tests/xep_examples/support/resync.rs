@@ -54,6 +54,7 @@ impl Gen {
             roster: self.maybe(Gen::countable),
             settings: self.maybe(Gen::countable),
             relay: self.flip(),
+            is_new: self.flip(),
         }
     }
 
