@@ -31,7 +31,7 @@ impl Engine {
         let Some((peer, instance)) = found else { return };
         let peer = peer.clone();
         (instance.is_synced, instance.sync, instance.resync_at) = (false, SyncStage::Idle, None);
-        (instance.retry_at, instance.pulls_until) = (None, None);
+        (instance.retry_at, instance.pulls_until, instance.page) = (None, None, None);
         if instance.stage != Stage::Active {
             self.note(jid, service, Notice::Unreachable);
             return;

@@ -10,7 +10,7 @@ use super::clock::{MAX_CLOCK_LEAD_MS, Now};
 use super::link::{Caps, LinkState, service_of};
 use super::log::{Entry, EventKey, Page, UNSTAMPED};
 use super::request::Pending;
-use super::room::{Room, Stage, SyncStage};
+use super::room::{OpenPage, Room, Stage, SyncStage};
 use super::roster::{ITEM_BYTES, PART_BYTES};
 use super::{Action, Engine, Notice};
 use crate::wire::{
@@ -22,6 +22,8 @@ use crate::wire::{
 const PAGE_EVENTS: usize = 200;
 /// About the most bytes of events in one page.
 const PAGE_BYTES: usize = 131_072;
+/// How many of them are taken at once.
+const PART_EVENTS: usize = 16;
 /// About what an event costs besides its payload.
 const EVENT_BYTES: usize = 200;
 /// Third instances' events that came here only now are on their way to the asker, too.
@@ -63,6 +65,7 @@ impl Engine {
         }
         match instance.sync {
             SyncStage::Asked => {}
+            SyncStage::Taking { .. } => instance.sync = SyncStage::Taking { again: true },
             _ if !may_ask => instance.sync = SyncStage::Wanted,
             _ => self.ask_sync(now, jid, peer),
         }
@@ -277,12 +280,6 @@ impl Engine {
             self.apply_roster(now, jid, peer, roster);
             self.take_versions(jid, peer, roster.extra.as_ref(), from_source);
         }
-        self.take_events(now, jid, peer, answer.events);
-        if answer.more {
-            self.ask_sync(now, jid, peer);
-            return;
-        }
-        let lacks = self.take_seen(jid, peer, &answer.seen);
         let Some(instance) = self
             .rooms
             .get_mut(jid)
@@ -290,7 +287,65 @@ impl Engine {
         else {
             return;
         };
-        instance.is_synced = true;
+        instance.sync = SyncStage::Taking { again: false };
+        instance.page = Some(Box::new(OpenPage {
+            events: answer.events.into(),
+            more: answer.more,
+            seen: answer.seen,
+            next_at: now.mono_ms,
+        }));
+        self.take_part(now, jid, peer);
+    }
+
+    /// Takes the next events of a page: few at a time, since the host stores each before it shows it, and others wait.
+    fn take_part(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer));
+        let Some(page) = instance.and_then(|instance| instance.page.as_mut()) else {
+            return;
+        };
+        let part: Vec<SyncEvent> = page.events.drain(..page.events.len().min(PART_EVENTS)).collect();
+        page.next_at = now.mono_ms + 1;
+        let is_last = page.events.is_empty();
+        self.take_events(now, jid, peer, part);
+        if is_last {
+            self.close_page(now, jid, peer);
+        } else {
+            self.timed.insert(jid.clone());
+        }
+    }
+
+    /// The whole page is here: the next one, or what the peer has besides.
+    fn close_page(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        else {
+            return;
+        };
+        let Some(page) = instance.page.take() else { return };
+        let again = instance.sync == SyncStage::Taking { again: true };
+        instance.sync = SyncStage::Idle;
+        if page.more {
+            self.want_sync(now, jid, peer);
+            return;
+        }
+        let lacks = self.take_seen(jid, peer, &page.seen);
+        let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        else {
+            return;
+        };
+        instance.is_synced = !again;
+        if again {
+            self.want_sync(now, jid, peer);
+            return;
+        }
         if lacks {
             self.resync_later(now, jid, peer);
         } else {
@@ -467,18 +522,28 @@ impl Engine {
     }
 
     pub(super) fn handle_resyncs(&mut self, now: Now) {
-        let mut due = Vec::new();
+        let (mut wanted, mut taken) = (Vec::new(), Vec::new());
         for jid in &self.timed {
             let room = self.rooms.get_mut(jid);
             for (peer, instance) in room.into_iter().flat_map(|room| &mut room.instances) {
                 if instance.resync_at.is_some_and(|at| at <= now.mono_ms) {
                     instance.resync_at = None;
-                    due.push((jid.clone(), peer.clone()));
+                    wanted.push((jid.clone(), peer.clone()));
+                }
+                if instance
+                    .page
+                    .as_ref()
+                    .is_some_and(|page| page.next_at <= now.mono_ms)
+                {
+                    taken.push((jid.clone(), peer.clone()));
                 }
             }
         }
-        for (jid, peer) in due {
+        for (jid, peer) in wanted {
             self.want_sync(now, &jid, &peer);
+        }
+        for (jid, peer) in taken {
+            self.take_part(now, &jid, &peer);
         }
     }
 }
