@@ -72,7 +72,7 @@ pub struct SyncEvent {
     pub payload: String,
 }
 
-fn read_seen(el: &Element, is_answer: bool) -> Result<Vec<SeenNumbers>, WireError> {
+fn read_seen(el: &Element) -> Result<Vec<SeenNumbers>, WireError> {
     let (mut seen, mut named) = (Vec::new(), BTreeSet::new());
     for child in el.children().filter(|child| child.is("seen", ns::OURS)) {
         if seen.len() == MAX_SEEN {
@@ -84,8 +84,8 @@ fn read_seen(el: &Element, is_answer: bool) -> Result<Vec<SeenNumbers>, WireErro
             numbers: child.attr("numbers").unwrap_or_default().parse()?,
             first: count(child, "first")?,
         };
-        // An asker tells that it has messages which their origin did not number. Nobody else's numbers of them mean anything.
-        if is_answer && entry.incarnation == 0 || entry.first == Some(0) {
+        // What has no number at its origin has none that anybody else could know (G4).
+        if entry.incarnation == 0 || entry.first == Some(0) {
             return Err(bad("events and incarnations are numbered from 1"));
         }
         if !named.insert((entry.origin.clone(), entry.incarnation)) {
@@ -110,7 +110,7 @@ fn write_seen(out: &mut String, seen: &[SeenNumbers]) {
 impl SyncRequest {
     pub(super) fn read(el: &Element) -> Result<SyncRequest, WireError> {
         Ok(SyncRequest {
-            seen: read_seen(el, false)?,
+            seen: read_seen(el)?,
             roster: count(el, "roster")?,
             settings: count(el, "settings")?,
             relay: flag(el, "relay")?,
@@ -143,7 +143,7 @@ impl SyncAnswer {
         }
         Ok(SyncAnswer {
             more: flag(el, "more")?,
-            seen: read_seen(el, true)?,
+            seen: read_seen(el)?,
             config: only(el, "config", ns::DMUC)?.map(Config::read).transpose()?,
             roster: only(el, "roster", ns::DMUC)?.map(Roster::read).transpose()?,
             events,

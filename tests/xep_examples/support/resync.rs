@@ -40,17 +40,8 @@ impl Gen {
     }
 
     pub fn sync_request(&mut self) -> SyncRequest {
-        // Messages that their origin did not number.
-        let unnumbered = self.maybe(|g| SeenNumbers {
-            origin: g.bare(),
-            incarnation: 0,
-            numbers: g.numbers(),
-            first: None,
-        });
-        let mut seen = self.seen();
-        seen.extend(unnumbered);
         SyncRequest {
-            seen,
+            seen: self.seen(),
             roster: self.maybe(Gen::countable),
             settings: self.maybe(Gen::countable),
             relay: self.flip(),
