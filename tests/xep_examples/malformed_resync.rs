@@ -54,7 +54,9 @@ fn a_malformed_question_for_what_was_missed_is_refused() {
             expect_refused(Get, &[(&with(number), BadRequest)]);
         }
     }
-    expect_refused(Get, &[(&sync("relay='perhaps'", ""), BadRequest)]);
+    for flag in ["relay='perhaps'", "new='perhaps'", "new=''"] {
+        expect_refused(Get, &[(&sync(flag, ""), BadRequest)]);
+    }
     expect_refused(Set, &[(&sync("", SEEN), BadRequest)]);
     let foreign = sync("", SEEN).replace("urn:x-dmuc:0", "urn:xmpp:dmuc:0");
     expect_refused(Get, &[(&foreign, Condition::FeatureNotImplemented)]);

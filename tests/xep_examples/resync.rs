@@ -77,6 +77,14 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
            <seen origin='coven@chat.shakespeare.lit' inc='2' numbers=''/>
            <seen origin='theroom@rooms.macbeth.lit' inc='7' numbers='1'/></sync>",
     );
+    let newcomer = SyncRequest {
+        is_new: true,
+        ..SyncRequest::default()
+    };
+    expect_request(
+        &Request::Sync(newcomer),
+        "<sync xmlns='urn:x-dmuc:0' new='true'/>",
+    );
     expect_request(
         &Request::Sync(SyncRequest::default()),
         "<sync xmlns='urn:x-dmuc:0'/>",
