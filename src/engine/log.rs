@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::address::BareJid;
 
-use crate::wire::{EventStamp, Hlc, Numbers, SeenNumbers, SyncEvent};
+use crate::wire::{EventStamp, Hlc, Numbers, SeenNumbers, SyncEvent, escaped};
 
 /// What names an event in the whole federation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +51,12 @@ impl Entry {
             seq: self.key.seq,
             at: self.key.at,
         }
+    }
+
+    /// What its sender chose the length of, besides the payload, is on the wire: six bytes at most for each.
+    fn attribute_bytes(&self) -> usize {
+        let id = self.message_id.as_deref().unwrap_or_default();
+        escaped(&self.nick).len() + escaped(id).len()
     }
 
     fn as_event(&self) -> SyncEvent {
@@ -349,7 +355,7 @@ impl Log {
             if key.incarnation == UNSTAMPED || !(page.is_told)(&key.origin, entry.received_ms) || has(key) {
                 continue;
             }
-            bytes += entry.payload.len() + page.overhead;
+            bytes += entry.payload.len() + entry.attribute_bytes() + page.overhead;
             if events.len() >= page.max_events || !events.is_empty() && bytes > page.max_bytes {
                 return (events, true);
             }

@@ -11,7 +11,7 @@ use super::link::{Caps, LinkState, service_of};
 use super::log::{Entry, EventKey, Page, UNSTAMPED};
 use super::request::Pending;
 use super::room::{OpenPage, Room, Stage, SyncStage};
-use super::roster::{ITEM_BYTES, PART_BYTES};
+use super::roster::{PART_BYTES, item_bytes};
 use super::{Action, Engine, Notice};
 use crate::wire::{
     Affiliation, Condition, Config, Request, Response, Roster, RosterExtra, RosterItem, SeenNumbers,
@@ -142,11 +142,9 @@ impl Engine {
         {
             instance.pulls_until = more.then_some(now.mono_ms + wait_ms);
         }
-        let size =
-            |item: &RosterItem| ITEM_BYTES + item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
         let is_large = roster
             .as_ref()
-            .is_some_and(|roster| roster.items.iter().map(size).sum::<usize>() > PART_BYTES);
+            .is_some_and(|roster| roster.items.iter().map(item_bytes).sum::<usize>() > PART_BYTES);
         let mut config = config;
         if is_large {
             // More than fits: in parts, before the answer.
