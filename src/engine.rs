@@ -155,7 +155,9 @@ impl Engine {
         }
         if let Some(mut room) = snapshot.to_room() {
             // What was used after the snapshot was stored is not known any more: neither numbers of events nor versions.
-            room.live_anew((room.incarnation + LIFE).max(now.wall_ms));
+            let jitter = self.ids.below(LIFE / 16);
+            room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));
+            room.started = false;
             self.rooms.insert(jid.clone(), room);
             self.unsaved.insert(jid);
             self.drop_foreign_instances(now);

@@ -15,6 +15,8 @@ use crate::wire::{
 
 /// Namespace of the stored form, with its version.
 const NS: &str = "urn:x-dmuc:0#snapshot";
+/// How many items one stored roster has: even with presences of the largest size they can be read back.
+const ITEMS_PER_ROSTER: usize = 40;
 
 /// Everything that has to survive a restart besides the messages.
 #[derive(Debug, Clone)]
@@ -208,11 +210,7 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
         affiliations: true,
         ..RosterExtra::default()
     };
-    let roster = Roster {
-        items: items.collect(),
-        extra: Some(extra),
-    };
-    out.push_str(&Request::Roster(roster).to_xml());
+    write_rosters(out, items.collect(), &extra);
     for (jid, instance) in &room.instances {
         write_instance(out, jid, instance);
     }
@@ -232,8 +230,29 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
     out.push_str("</room>");
 }
 
+/// Items in as many rosters as they need to be read back: parsing has its limits.
+fn write_rosters(out: &mut String, items: Vec<RosterItem>, extra: &RosterExtra) {
+    for items in items.chunks(ITEMS_PER_ROSTER) {
+        let roster = Roster {
+            items: items.to_vec(),
+            extra: Some(extra.clone()),
+        };
+        out.push_str(&Request::Roster(roster).to_xml());
+    }
+}
+
+/// What is not readable any more (a value longer than peers may send) is had from the room itself, or from its source:
+/// it must not make an ordinary room of this one.
 fn read_settings(room: &mut Room, child: &Element) -> Result<(), RestoreError> {
-    match request(child)? {
+    let is_ours = child.has_ns(crate::wire::ns::DMUC);
+    let Ok(request) = request(child) else {
+        return if is_ours {
+            Ok(())
+        } else {
+            Err(wrong("an unknown part"))
+        };
+    };
+    match request {
         Request::Config(config) => {
             room.settings.form = config.form;
             if let Some(settings) = config.settings {
@@ -288,11 +307,7 @@ fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
         occupants: true,
         ..RosterExtra::default()
     };
-    let roster = Roster {
-        items: items.collect(),
-        extra: Some(extra),
-    };
-    out.push_str(&Request::Roster(roster).to_xml());
+    write_rosters(out, items.collect(), &extra);
     out.push_str("</instance>");
 }
 

@@ -192,8 +192,9 @@ return function (dmuc)
 			return tag;
 		end);
 		local is_kept, is_historic = is_worth_keeping(room, message);
+		-- Who numbered it has kept it; whether it is archived here is for this server to say.
 		local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
-			stanzas.payload(message, room_jid), is_kept, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
+			stanzas.payload(message, room_jid), is_kept or event ~= nil, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
 		if not verdict then return refuse(origin, stanza, room_jid, id, inc, seq); end
 		if verdict == "continue" then return; end
 		if verdict == "deliver" then
@@ -233,7 +234,8 @@ return function (dmuc)
 			if not jid_resource(from) or not jid_resource(stanza.attr.to) then
 				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send messages of their occupants");
 			end
-			return take_message(origin, stanza, room_jid);
+			-- Stored and shown before anything else that comes of it.
+			return dmuc.hold(take_message, origin, stanza, room_jid);
 		end
 	end
 	module:hook("message/full", from_instance, 10);

@@ -59,6 +59,7 @@ return function (dmuc)
 		room:set_persistent(true);
 		local subject_from, subject = room:get_subject();
 		local past = past_of(room);
+		dmuc.log.forget(room.jid); -- of an earlier life, if a crash left it
 		dmuc.feed("distribute", room.jid, dmuc.forms.get(room), room:get_salt(),
 			subject and jid_resource(subject_from), subject);
 		dmuc.rooms.attach(room);
@@ -224,6 +225,15 @@ return function (dmuc)
 		return entries;
 	end
 
+	-- The settings of a source as its room has them: what is stored may be older, or may not have been readable.
+	local function tell_settings(room)
+		if not room._dmuc.is_source then return; end
+		dmuc.forms.changed(room);
+		for jid, affiliation, data in room:each_affiliation() do
+			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+		end
+	end
+
 	function lifecycle.restore_all()
 		local restored = {};
 		for node in store:users() do
@@ -250,6 +260,7 @@ return function (dmuc)
 			local room = dmuc.get_room(room_jid);
 			if room then
 				dmuc.rooms.attach(room);
+				tell_settings(room);
 				dmuc.groupchat.repair_archive(room, stored.entries);
 			elseif dmuc.role(room_jid) == "source" then
 				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);

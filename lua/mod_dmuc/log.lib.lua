@@ -2,9 +2,11 @@
 -- restart. An archive store of its own, since mod_muc_mam may be absent, disabled for a room, or expire its messages.
 
 local st = require "util.stanza";
+local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
+local storagemanager = require "core.storagemanager";
 
 return function (dmuc)
 	local log = {};
@@ -15,17 +17,43 @@ return function (dmuc)
 	if not store or not store.append then
 		error("mod_dmuc needs a storage with archives for the store dmuc_log, as \"internal\" or \"sql\" (see its README)", 0);
 	end
-	local item_limit = module:get_option_number("storage_archive_item_limit", 10000);
+	-- How many messages of one room the storage takes, whatever dmuc_log_max_messages says; nil for any number.
+	local _, driver_name = storagemanager.get_driver(module.host, "dmuc_log");
+	local item_limit = module:get_option_number("storage_archive_item_limit", driver_name == "internal" and 10000 or nil);
+	-- How many it has: [node] = number.
+	local counts = {};
+
+	local function trim(node, keep)
+		local ok, err = store:delete(node, { truncate = keep });
+		if ok then
+			counts[node] = math.min(counts[node] or keep, keep);
+		else
+			module:log("warn", "The stored messages of %s@%s could not be trimmed: %s", node, module.host, err);
+		end
+	end
+
+	-- Makes room before the limit is reached, and only when everything that has been seen is stored: what goes is
+	-- remembered in the snapshot alone.
+	local trimming = {};
+	local function make_room(node)
+		if trimming[node] then return; end
+		trimming[node] = true;
+		module:add_timer(0, function ()
+			trimming[node] = nil;
+			dmuc.lifecycle.store(jid_join(node, module.host));
+			trim(node, math.floor(item_limit * 0.9));
+		end);
+	end
 
 	local function append(node, stanza)
 		local when = dmuc.stanzas.time(time_now());
 		local ok, err = store:append(node, nil, stanza, when, with);
 		if not ok and err == "quota-limit" then
-			-- The storage takes no more than this, whatever dmuc_log_max_messages says. What goes has been seen.
-			dmuc.lifecycle.store(node.."@"..module.host);
-			store:delete(node, { truncate = math.floor(item_limit * 0.9) });
+			trim(node, math.floor(item_limit * 0.9));
 			ok, err = store:append(node, nil, stanza, when, with);
 		end
+		counts[node] = (counts[node] or 0) + 1;
+		if item_limit and counts[node] > item_limit - 100 then make_room(node); end
 		return ok, err;
 	end
 
@@ -51,7 +79,9 @@ return function (dmuc)
 			module:log("error", "The stored messages of %s cannot be read: %s", room_jid, err);
 			return entries;
 		end
+		local count = 0;
 		for _, stanza in items do
+			count = count + 1;
 			local event = stanza:get_child("event", dmuc.xmlns_ours);
 			local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
 			if event then
@@ -65,19 +95,19 @@ return function (dmuc)
 				};
 			end
 		end
+		counts[jid_node(room_jid)] = count;
 		return entries;
 	end
 
 	-- Drops what was appended first.
 	function log.trim(action)
-		local ok, err = store:delete(jid_node(action.room), { truncate = action.keep });
-		if not ok then
-			module:log("warn", "The stored messages of %s could not be trimmed: %s", action.room, err);
-		end
+		trim(jid_node(action.room), action.keep);
 	end
 
-	-- The room is not distributed any more.
+	-- The room is not distributed any more, or not yet.
 	function log.forget(room_jid)
-		store:delete(jid_node(room_jid), {});
+		local node = jid_node(room_jid);
+		counts[node] = nil;
+		store:delete(node, {});
 	end
 end

@@ -57,7 +57,8 @@ return function (dmuc)
 	-- Before mod_muc's own handlers (-2).
 	module:hook("message/full", function (event)
 		local type = event.stanza.attr.type;
-		if type == "groupchat" or type == "error" then return; end
+		-- Who is typing is not worth an error.
+		if type == "groupchat" or type == "error" or not event.stanza:get_child("body") then return; end
 		return track(event, false);
 	end, -1);
 

@@ -14,12 +14,14 @@ local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 local st = require "util.stanza";
+local time_now = require "util.time".now;
 
 return function (dmuc)
 	local rooms = {};
 	dmuc.rooms = rooms;
 
-	local next_token = 0;
+	-- The engine outlives a reload of this module, and so do its tokens.
+	local next_token = math.floor(time_now() * 1000000);
 
 	local function each_local(room)
 		return next, room._dmuc.locals, nil;

@@ -106,8 +106,8 @@ impl Engine {
         self.settle_link(service);
     }
 
-    /// What could not be asked for while the link was out.
-    fn ask_wanted(&mut self, now: Now, service: &BareJid) {
+    /// What could not be asked for while the link was out, or busy.
+    pub(super) fn ask_wanted(&mut self, now: Now, service: &BareJid) {
         let mut wanted = Vec::new();
         for room in self.rooms.values() {
             let here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
@@ -138,6 +138,13 @@ impl Engine {
             return;
         }
         let takes_rest = self.takes_relayed(jid, peer);
+        if let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        {
+            instance.gone_since = None;
+        }
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };

@@ -88,6 +88,8 @@ impl Engine {
         error: Option<&StanzaError>,
     ) {
         if error.is_some_and(Self::is_link_error) {
+            // Lost on a link that works; if it does not, they are told when it does again.
+            self.tell_endings(now, &service_of(instance));
             return;
         }
         if let Some(ending) = self.endings.get_mut(jid) {

@@ -11,7 +11,7 @@ use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
-use crate::wire::{Condition, EventStamp, Hlc, Role, limits};
+use crate::wire::{Affiliation, Condition, EventStamp, Hlc, Role, limits};
 
 impl Engine {
     pub(super) fn local_groupchat(
@@ -208,7 +208,7 @@ impl Engine {
         let event = event.filter(|_| matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown));
         // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
         if let Some(event) = event.as_ref().filter(|_| keep) {
-            if room.log.has_seen(&home, event.incarnation, event.seq) || room.log.has_id(&event.id) {
+            if room.log.has_seen(&home, event.incarnation, event.seq) {
                 return Ok(Verdict::Done);
             }
             if !instance.is_synced || !room.log.is_next(&home, event.incarnation, event.seq) {
@@ -235,6 +235,10 @@ impl Engine {
                 Condition::Conflict,
                 "Somebody else has this nick: the occupant needs another one",
             ));
+        }
+        let is_banned = |jid: &Jid| room.affiliation_of(jid) == Affiliation::Outcast;
+        if remote.jid.as_ref().is_some_and(is_banned) {
+            return Err(refuse(Condition::Forbidden, "The occupant is banned"));
         }
         if remote.role < Role::Participant {
             return Err(refuse(
@@ -354,6 +358,9 @@ impl Engine {
     }
 }
 
+/// A message further ahead than this has no claim to be kept longer than others.
+const DAY_MS: u64 = 86_400_000;
+
 /// An id that no peer would take must not cost the message.
 fn bounded<'a>(
     message_id: Option<&'a str>,
@@ -367,6 +374,7 @@ fn bounded<'a>(
 
 fn retention(config: &Config, now: Now) -> Retention {
     Retention {
+        latest_wall_ms: now.wall_ms.saturating_add(DAY_MS),
         oldest_wall_ms: now.wall_ms.saturating_sub(config.log_max_age_ms),
         max_messages: config.log_max_messages,
         max_bytes: config.log_max_bytes,

@@ -93,7 +93,7 @@ impl Engine {
             return Err(Error::UnknownRoom);
         }
         let close = Request::Close(Close {
-            reason: reason.map(str::to_owned),
+            reason: reason.map(bounded),
         });
         self.end_room(now, jid, close);
         Ok(Verdict::Done)
@@ -109,8 +109,8 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let destroy = Destroy {
             venue: venue.cloned(),
-            reason: reason.map(str::to_owned),
-            password: password.map(str::to_owned),
+            reason: reason.map(bounded),
+            password: password.map(bounded),
         };
         let is_source = self.room_mut(jid)?.is_source();
         let request = if is_source {
@@ -361,4 +361,13 @@ impl Engine {
         self.redirected.insert(key, now.mono_ms);
         Verdict::Redirect { to: shadow }
     }
+}
+
+/// A text as long as peers take it: a long reason must not keep a room from ending.
+fn bounded(text: &str) -> String {
+    let mut end = text.len().min(crate::wire::limits::MAX_TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
 }

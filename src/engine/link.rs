@@ -57,8 +57,9 @@ pub(crate) struct Link {
     pub(crate) state: LinkState,
     /// When it last answered something of ours (monotonic ms).
     acked_at: u64,
-    /// Whether it is being asked what it speaks.
+    /// Whether it is being asked what it speaks, and when it was last.
     is_asking: bool,
+    probed_at: u64,
     /// Failed probes since it was last up.
     attempts: u32,
     /// When it is asked again: after a failure, or as a heartbeat.
@@ -78,6 +79,7 @@ impl Default for Link {
             state: LinkState::Unknown,
             acked_at: 0,
             is_asking: false,
+            probed_at: 0,
             attempts: 0,
             due_at: None,
             pinged_until: None,
@@ -131,7 +133,7 @@ impl Engine {
     /// Asks what a service speaks, whatever is known: who answers can be reached.
     fn probe(&mut self, now: Now, service: &BareJid) {
         let link = self.links.entry(service.clone()).or_default();
-        (link.is_asking, link.due_at) = (true, None);
+        (link.is_asking, link.due_at, link.probed_at) = (true, None, now.mono_ms);
         let wait = match link.state {
             LinkState::Down | LinkState::Suspect => PROBE_MS.min(self.config.link_timeout_ms),
             _ => self.config.link_timeout_ms,
@@ -207,6 +209,9 @@ impl Engine {
             LinkState::Suspect => {
                 (link.state, link.attempts, link.is_asking) = (LinkState::Up, 0, false);
                 self.schedule_ping(now, service);
+                for room in self.rooms_with(service) {
+                    self.advance(now, &room, service);
+                }
                 if self.caps(service) == Caps::Full {
                     self.start_syncing(now, service);
                 }
@@ -223,7 +228,7 @@ impl Engine {
             return;
         };
         let is_out = matches!(link.state, LinkState::Down) || link.caps == Caps::Unknown;
-        if is_out && !link.is_asking {
+        if is_out && !link.is_asking && now.mono_ms >= link.probed_at + DOUBT_MS / 2 {
             self.probe(now, service);
         }
     }

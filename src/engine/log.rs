@@ -105,6 +105,8 @@ pub(crate) struct Log {
 pub(crate) struct Retention {
     /// Unix ms of the oldest message worth keeping.
     pub(crate) oldest_wall_ms: u64,
+    /// Unix ms of the latest message that is believed.
+    pub(crate) latest_wall_ms: u64,
     pub(crate) max_messages: usize,
     pub(crate) max_bytes: usize,
 }
@@ -175,14 +177,20 @@ impl Log {
     }
 
     /// Adds an entry. Returns `false` for an event or a stanza-id that is known.
-    pub(crate) fn insert(&mut self, entry: Entry) -> bool {
+    pub(crate) fn insert(&mut self, mut entry: Entry) -> bool {
         let key = &entry.key;
         if self.has_seen(&key.origin, key.incarnation, key.seq) {
             return false;
         }
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
-        if self.by_id.contains_key(&entry.id) {
+        if self.has_same(&entry.id, &entry.key) {
             return false;
+        }
+        if self.by_id.contains_key(&entry.id) {
+            // Two origins gave one id: one of them lies, and neither may take the other's message away.
+            let key = &entry.key;
+            let number = format!("{}.{}", key.incarnation, key.seq);
+            entry.id = crate::ids::derived_stanza_id("", &key.origin, &entry.id, &number, 0);
         }
         self.stored += 1;
         self.hold(entry);
@@ -254,16 +262,37 @@ impl Log {
     /// Drops what exceeds the retention limits, oldest first. What was seen stays known. A room in which little is
     /// said keeps a history, however old.
     pub(crate) fn trim(&mut self, limit: Retention) {
-        while let Some((key, entry)) = self.entries.first_key_value() {
+        // What claims to be of the far future goes first: it would outlast everything else.
+        while self.entries.len() > limit.max_messages || self.bytes > limit.max_bytes {
+            let last = self.entries.last_key_value();
+            let future = last.filter(|(key, _)| key.at.wall_ms > limit.latest_wall_ms);
+            let Some(key) = future.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            self.drop_entry(&key);
+        }
+        while let Some((key, _)) = self.entries.first_key_value() {
             let is_old = key.at.wall_ms < limit.oldest_wall_ms && self.entries.len() > KEPT_HOWEVER_OLD;
             if self.entries.len() <= limit.max_messages && self.bytes <= limit.max_bytes && !is_old {
                 break;
             }
-            let (key, id) = (key.clone(), entry.id.clone());
-            self.bytes -= entry.payload.len();
-            self.by_id.remove(&id);
-            self.entries.remove(&key);
+            self.drop_entry(&key.clone());
         }
+    }
+
+    fn drop_entry(&mut self, key: &EventKey) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.bytes -= entry.payload.len();
+            self.by_id.remove(&entry.id);
+        }
+    }
+
+    /// Whether the message is here under this id: what nobody has numbered, or what the same origin said. Somebody else's
+    /// numbered message under the same id is another one.
+    pub(crate) fn has_same(&self, id: &str, key: &EventKey) -> bool {
+        self.by_id.get(id).is_some_and(|known| {
+            known.origin == key.origin || known.incarnation == UNSTAMPED || key.incarnation == UNSTAMPED
+        })
     }
 
     /// How many entries the stored log should be cut down to, if it has grown well beyond what is held. The answer counts
@@ -465,6 +494,7 @@ mod tests {
     fn limit(oldest_wall_ms: u64, max_messages: usize, max_bytes: usize) -> Retention {
         Retention {
             oldest_wall_ms,
+            latest_wall_ms: u64::MAX,
             max_messages,
             max_bytes,
         }

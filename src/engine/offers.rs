@@ -170,11 +170,22 @@ impl Engine {
     }
 
     /// The source has decided on an offer, or could not be asked.
-    pub(super) fn offer_answered(&mut self, jid: &BareJid, key: &OfferKey, error: Option<&StanzaError>) {
+    pub(super) fn offer_answered(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        key: &OfferKey,
+        error: Option<&StanzaError>,
+    ) {
         if error.is_some_and(Self::is_link_error) {
             let room = self.rooms.get_mut(jid);
             if let Some(offer) = room.and_then(|room| room.offers.get_mut(key)) {
                 offer.is_asked = false;
+            }
+            let source = self.rooms.get(jid).and_then(|room| room.source.clone());
+            if let Some(source) = source.filter(|source| self.is_link_open(&service_of(source))) {
+                // Lost on a link that works: after the next pull it is made again.
+                self.resync_later(now, jid, &source);
             }
             return;
         }

@@ -10,10 +10,13 @@ use super::input::PeerPresence;
 use super::link::{Caps, service_of};
 use super::offers::{OfferKey, Value};
 use super::room::{Remote, Room, Stage};
+use super::roster::item_bytes;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
 use crate::wire::{Affiliation, Condition, Listed, Role, Roster, limits};
 
+/// How large a roster may get that comes in parts (G13).
+const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
 /// Status code of a change of nick (XEP-0045 section 7.6).
 const NICK_CHANGED: u16 = 303;
 /// Status codes that say why somebody left (XEP-0045 section 15.6.2).
@@ -140,11 +143,23 @@ impl Engine {
             false => room.settings.affiliations.len(),
         };
         let instance = room.instances.get_mut(home).ok_or(Error::UnknownRoom)?;
-        if listed + instance.roster_parts.len() + roster.items.len() > limit {
+        // Parts of another picture, whose end was lost, are none of this one.
+        let version = roster.extra.as_ref().map(|extra| extra.version);
+        let is_other = instance.parts_version != version;
+        let parts = match is_other {
+            true => &[],
+            false => instance.roster_parts.as_slice(),
+        };
+        let bytes: usize = parts.iter().chain(&roster.items).map(item_bytes).sum();
+        if bytes > MAX_ROSTER_BYTES || listed + parts.len() + roster.items.len() > limit {
             return Err(refuse(
                 Condition::PolicyViolation,
                 "The roster is larger than this service takes",
             ));
+        }
+        if is_other {
+            instance.roster_parts.clear();
+            instance.parts_version = version;
         }
         let mut items = std::mem::take(&mut instance.roster_parts);
         items.append(&mut roster.items);
@@ -413,7 +428,10 @@ impl Engine {
                 .map(str::to_owned),
             // Who knows only the XEP's text cannot rename anybody: its occupants come first, everywhere.
             serial: new.serial.unwrap_or(0),
-            payload: Arc::from(new.payload),
+            payload: match new.payload.len() > limits::MAX_PRESENCE_BYTES {
+                true => Arc::from(""),
+                false => Arc::from(new.payload),
+            },
             hidden: false,
             rename_by: old.map_or(0, |old| old.rename_by),
         };

@@ -181,7 +181,7 @@ impl Engine {
             }
             (Pending::Digest(service), _) => self.digest_failed(&service),
             (Pending::Offer { room, key }, response) => {
-                self.offer_answered(&room, &key, response.err().as_ref());
+                self.offer_answered(now, &room, &key, response.err().as_ref());
             }
             (Pending::Ending { room, instance }, response) => {
                 self.ending_answered(now, &room, &instance, response.err().as_ref());

@@ -121,6 +121,8 @@ pub(crate) struct OpenPage {
     pub(crate) events: VecDeque<SyncEvent>,
     pub(crate) more: bool,
     pub(crate) seen: Vec<SeenNumbers>,
+    /// Whether anything in the answer was new.
+    pub(crate) is_useful: bool,
     /// When the next part is taken (monotonic ms).
     pub(crate) next_at: u64,
 }
@@ -135,6 +137,8 @@ pub(crate) struct Instance {
     pub(crate) roster_version: Option<u64>,
     /// Parts of its roster, of which more are to come.
     pub(crate) roster_parts: Vec<RosterItem>,
+    /// The version of the roster that they are parts of.
+    pub(crate) parts_version: Option<u64>,
     /// Whether everything it sent until now is here, so that its next event is taken as it comes.
     pub(crate) is_synced: bool,
     /// Whether its link went down since both sides agreed: its occupants are shown as out of reach.
@@ -152,6 +156,8 @@ pub(crate) struct Instance {
     pub(crate) pulls_until: Option<u64>,
     /// The revision of the room that it was told of in a digest.
     pub(crate) told: Option<u64>,
+    /// Since when it says that it does not have the room (monotonic ms).
+    pub(crate) gone_since: Option<u64>,
     /// Its hash over third instances' events which brought nothing that we lack.
     pub(crate) settled_rest: Option<String>,
     /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
@@ -176,6 +182,7 @@ impl Instance {
             occupants: BTreeMap::new(),
             roster_version: None,
             roster_parts: Vec::new(),
+            parts_version: None,
             is_synced: false,
             is_cut: false,
             is_out: false,
@@ -185,6 +192,7 @@ impl Instance {
             resyncs: 0,
             pulls_until: None,
             told: None,
+            gone_since: None,
             settled_rest: None,
             lacks_jids: false,
             needs_roster: false,
@@ -281,7 +289,7 @@ impl Room {
         self.incarnation = incarnation;
         (self.roster_version, self.departed_since) = (incarnation, incarnation);
         self.settings.restored_version = self.settings.version;
-        self.started = false;
+        self.departed.clear();
     }
 
     /// What goes with the configuration form.
@@ -425,6 +433,26 @@ impl Room {
     /// What is new here is told to peers in the next digest.
     pub(crate) fn touch(&mut self) {
         self.revision += 1;
+    }
+
+    /// Whether a room JID may be that of an instance of this room, now or once.
+    pub(crate) fn may_have_instance(&self, jid: &BareJid) -> bool {
+        self.is_from_source(jid) || *jid == self.jid || *jid == self.id.at(&jid.service())
+    }
+
+    /// Whether this occupant-id is known to be that of somebody who is not at `home`.
+    pub(crate) fn is_somebody_elses(&self, home: &BareJid, id: &str) -> bool {
+        let is_it = |known: &Option<String>| known.as_deref() == Some(id);
+        let at = |instance: &Instance| {
+            instance
+                .occupants
+                .values()
+                .any(|remote| is_it(&remote.occupant_id))
+        };
+        let is_there = self.instances.get(home).is_some_and(at);
+        let others = self.instances.iter().filter(|(jid, _)| *jid != home);
+        let is_here = self.locals.values().any(|local| is_it(&local.occupant_id));
+        !is_there && (is_here || others.map(|(_, instance)| instance).any(at))
     }
 
     /// The visible occupant of another instance with this nick.

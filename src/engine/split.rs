@@ -32,6 +32,7 @@ impl Engine {
         let peer = peer.clone();
         (instance.is_synced, instance.sync, instance.resync_at) = (false, SyncStage::Idle, None);
         (instance.retry_at, instance.pulls_until, instance.page) = (None, None, None);
+        instance.roster_parts.clear();
         if instance.stage != Stage::Active {
             self.note(jid, service, Notice::Unreachable);
             return;

@@ -7,14 +7,14 @@
 use crate::address::BareJid;
 
 use super::clock::{MAX_CLOCK_LEAD_MS, Now};
-use super::link::{Caps, LinkState, service_of};
+use super::link::{Caps, LinkState, is_at, service_of};
 use super::log::{Entry, EventKey, Page, UNSTAMPED};
 use super::request::Pending;
 use super::room::{OpenPage, Room, Stage, SyncStage};
 use super::roster::{PART_BYTES, item_bytes};
 use super::{Action, Engine, Notice};
 use crate::wire::{
-    Affiliation, Condition, Config, Request, Response, Roster, RosterExtra, RosterItem, SeenNumbers,
+    Affiliation, Condition, Config, Numbers, Request, Response, Roster, RosterExtra, RosterItem, SeenNumbers,
     StanzaError, SyncAnswer, SyncEvent, SyncRequest,
 };
 
@@ -23,13 +23,17 @@ const PAGE_EVENTS: usize = 200;
 /// About the most bytes of events in one page.
 const PAGE_BYTES: usize = 131_072;
 /// How many of them are taken at once.
-const PART_EVENTS: usize = 16;
+const PART_EVENTS: usize = 4;
 /// About what an event costs besides its payload.
 const EVENT_BYTES: usize = 200;
 /// Third instances' events that came here only now are on their way to the asker, too.
 const GRACE_MS: u64 = 10_000;
-/// After how many attempts in a row, of growing distance, a room that its source does not have is given up: 8 minutes.
-const LOST_AFTER: u32 = 9;
+/// How many pulls may be under way over one link (G13): more would wait for each other on it.
+const MAX_PULLS: usize = 4;
+/// A roster or a configuration larger than this has an answer of its own.
+const LARGE_BYTES: usize = 65_536;
+/// How long a source that is there has to say that it does not have a room until its shadow is closed.
+const LOST_AFTER_MS: u64 = 480_000;
 /// First and longest delay before something that could not be had is asked for again.
 const RESYNC_FIRST_MS: u64 = 1_000;
 const RESYNC_MOST_MS: u64 = 300_000;
@@ -53,7 +57,7 @@ impl Engine {
             return;
         }
         let is_up = matches!(self.link_state(&service), LinkState::Up | LinkState::Syncing);
-        let may_ask = caps == Caps::Full && is_up;
+        let may_ask = caps == Caps::Full && is_up && self.pulls(&service) < MAX_PULLS;
         let Some(room) = self.rooms.get_mut(jid).filter(|room| room.ready) else {
             return;
         };
@@ -69,6 +73,14 @@ impl Engine {
             _ if !may_ask => instance.sync = SyncStage::Wanted,
             _ => self.ask_sync(now, jid, peer),
         }
+    }
+
+    /// How many instances of a service are being asked what is missing.
+    fn pulls(&self, service: &BareJid) -> usize {
+        let instances = self.rooms.values().flat_map(|room| room.instances.iter());
+        let here = instances.filter(|(jid, _)| is_at(jid, service));
+        here.filter(|(_, instance)| matches!(instance.sync, SyncStage::Asked | SyncStage::Taking { .. }))
+            .count()
     }
 
     fn ask_sync(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
@@ -107,6 +119,30 @@ impl Engine {
         request: &SyncRequest,
     ) -> SyncAnswer {
         let wait_ms = self.config.link_timeout_ms;
+        self.check_incarnation(now, jid, &request.seen);
+        let Some(room) = self.rooms.get(jid) else {
+            return SyncAnswer::default();
+        };
+        let settings = request.settings.filter(|_| room.is_source());
+        let is_stale = settings.is_some_and(|version| version != room.settings.version);
+        let mut config = is_stale.then(|| Config {
+            form: room.settings.form.clone(),
+            settings: Some(room.settings_extra()),
+        });
+        let affiliations = settings.filter(|_| is_stale);
+        let mut roster = self.roster_since(jid, asker, request.roster, affiliations);
+        let items = roster.iter().flat_map(|roster| &roster.items);
+        let roster_bytes: usize = items.map(item_bytes).sum();
+        if roster_bytes > PART_BYTES {
+            // More than fits: in parts, before the answer.
+            if config.take().is_some() {
+                self.send_config(now, jid, asker, false);
+            }
+            self.send_roster(now, jid, asker);
+            roster = None;
+        }
+        let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
+        let is_large = roster.is_some() && roster_bytes > LARGE_BYTES || config_bytes > LARGE_BYTES;
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };
@@ -122,43 +158,46 @@ impl Engine {
             overhead: EVENT_BYTES,
             is_new: request.is_new,
         };
-        let (events, more) = room.log.lacking(&request.seen, &page);
+        let (events, more) = match is_large {
+            true => (Vec::new(), true),
+            false => room.log.lacking(&request.seen, &page),
+        };
         let seen = match more {
             true => Vec::new(),
             false => room.log.vector(|origin| request.relay || origin == jid, true),
         };
-        let settings = request.settings.filter(|_| room.is_source());
-        let is_stale = settings.is_some_and(|version| version != room.settings.version);
-        let config = is_stale.then(|| Config {
-            form: room.settings.form.clone(),
-            settings: Some(room.settings_extra()),
-        });
-        let affiliations = settings.filter(|_| is_stale);
-        let roster = self.roster_since(jid, asker, request.roster, affiliations);
-        if let Some(instance) = self
+        let instance = self
             .rooms
             .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(asker))
-        {
+            .and_then(|room| room.instances.get_mut(asker));
+        if let Some(instance) = instance {
             instance.pulls_until = more.then_some(now.mono_ms + wait_ms);
-        }
-        let is_large = roster
-            .as_ref()
-            .is_some_and(|roster| roster.items.iter().map(item_bytes).sum::<usize>() > PART_BYTES);
-        let mut config = config;
-        if is_large {
-            // More than fits: in parts, before the answer.
-            if config.take().is_some() {
-                self.send_config(now, jid, asker, false);
-            }
-            self.send_roster(now, jid, asker);
         }
         SyncAnswer {
             more,
             seen,
             config,
-            roster: roster.filter(|_| !is_large),
+            roster,
             events,
+        }
+    }
+
+    /// A peer that knows more of our present life than we do proves that numbers were used that are not known here any
+    /// more: a new one begins (DESIGN 3.1).
+    fn check_incarnation(&mut self, now: Now, jid: &BareJid, seen: &[SeenNumbers]) {
+        let jitter = self.ids.below(super::LIFE / 16);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let life = room.incarnation;
+        let next = room.log.next_seq(jid, life);
+        let is_ahead = |entry: &SeenNumbers| {
+            entry.origin == *jid && entry.incarnation == life && entry.numbers.last() >= Some(next)
+        };
+        if seen.iter().any(is_ahead) {
+            room.live_anew((life + super::LIFE + jitter).max(now.wall_ms));
+            room.touch();
+            self.unsaved.insert(jid.clone());
         }
     }
 
@@ -253,10 +292,15 @@ impl Engine {
         instance.sync = SyncStage::Idle;
         match answer {
             Ok(Response::Sync(answer)) => self.take_answer(now, jid, peer, *answer),
+            // Lost on a link that works.
+            Err(error) if Self::is_link_error(&error) && self.is_link_open(&service_of(peer)) => {
+                self.resync_later(now, jid, peer);
+            }
             Err(error) if Self::is_link_error(&error) => self.set_sync(jid, peer, SyncStage::Wanted),
             Err(error) if error.condition == Condition::ItemNotFound => self.lost_there(now, jid, peer),
             _ => self.resync_later(now, jid, peer),
         }
+        self.ask_wanted(now, &service_of(peer));
     }
 
     fn set_sync(&mut self, jid: &BareJid, peer: &BareJid, stage: SyncStage) {
@@ -271,6 +315,7 @@ impl Engine {
 
     fn take_answer(&mut self, now: Now, jid: &BareJid, peer: &BareJid, answer: SyncAnswer) {
         let from_source = self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer));
+        let is_useful = answer.config.is_some() || answer.roster.is_some();
         if let Some(config) = answer.config.filter(|_| from_source) {
             self.apply_config(now, jid, peer, config);
         }
@@ -285,11 +330,13 @@ impl Engine {
         else {
             return;
         };
+        instance.gone_since = None;
         instance.sync = SyncStage::Taking { again: false };
         instance.page = Some(Box::new(OpenPage {
             events: answer.events.into(),
             more: answer.more,
             seen: answer.seen,
+            is_useful,
             next_at: now.mono_ms,
         }));
         self.take_part(now, jid, peer);
@@ -307,7 +354,14 @@ impl Engine {
         let part: Vec<SyncEvent> = page.events.drain(..page.events.len().min(PART_EVENTS)).collect();
         page.next_at = now.mono_ms + 1;
         let is_last = page.events.is_empty();
-        self.take_events(now, jid, peer, part);
+        let is_useful = self.take_events(now, jid, peer, part);
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer));
+        if let Some(page) = instance.and_then(|instance| instance.page.as_mut()) {
+            page.is_useful |= is_useful;
+        }
         if is_last {
             self.close_page(now, jid, peer);
         } else {
@@ -328,7 +382,11 @@ impl Engine {
         let again = instance.sync == SyncStage::Taking { again: true };
         instance.sync = SyncStage::Idle;
         if page.more {
-            self.want_sync(now, jid, peer);
+            // A page without anything new would be followed by the same again.
+            match page.is_useful {
+                true => self.ask_sync(now, jid, peer),
+                false => self.resync_later(now, jid, peer),
+            }
             return;
         }
         let lacks = self.take_seen(jid, peer, &page.seen);
@@ -344,13 +402,15 @@ impl Engine {
             self.want_sync(now, jid, peer);
             return;
         }
+        (instance.resync_at, instance.resyncs) = (None, 0);
         if lacks {
-            self.resync_later(now, jid, peer);
-        } else {
-            (instance.resync_at, instance.resyncs) = (None, 0);
+            // It came there only just now: told when it is older.
+            instance.resync_at = Some(now.mono_ms + GRACE_MS + GRACE_MS / 10);
+            self.timed.insert(jid.clone());
         }
         self.agreed(now, jid, peer);
         self.settle_link(&service_of(peer));
+        self.ask_wanted(now, &service_of(peer));
     }
 
     /// What was pulled is the truth, whatever the versions were before.
@@ -373,19 +433,36 @@ impl Engine {
         }
     }
 
-    /// Events that were missing. What is known already is not taken twice (G4).
-    fn take_events(&mut self, now: Now, jid: &BareJid, peer: &BareJid, events: Vec<SyncEvent>) {
+    /// Events that were missing. What is known already is not taken twice (G4). Returns whether anything was new.
+    fn take_events(&mut self, now: Now, jid: &BareJid, peer: &BareJid, events: Vec<SyncEvent>) -> bool {
         let relay = self.takes_relayed(jid, peer);
-        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(room) = self.rooms.get(jid) else {
+            return false;
+        };
         // Who joined as soon as it was possible has missed what was said since; clocks may differ.
         let missed_since = room.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS);
+        let (mut is_useful, mut lost) = (false, 0);
         for event in events {
             let stamp = event.event;
             let origin = stamp.origin.unwrap_or_else(|| peer.clone());
-            let is_fine = (relay || origin == *peer) && event.payload.len() <= self.config.max_stanza_size;
-            if !is_fine {
+            let Some(room) = self.rooms.get_mut(jid) else {
+                return false;
+            };
+            if origin != *peer && !(relay && room.may_have_instance(&origin)) {
                 continue;
             }
+            if event.payload.len() > self.config.max_stanza_size {
+                // No instance with this limit will ever take it: it counts as known, and as lost.
+                lost += room
+                    .log
+                    .mark(&origin, stamp.incarnation, &Numbers::single(stamp.seq));
+                is_useful = true;
+                continue;
+            }
+            let occupant_id = event
+                .occupant_id
+                .filter(|id| relay || !room.is_somebody_elses(peer, id));
+            is_useful |= !room.log.has_seen(&origin, stamp.incarnation, stamp.seq);
             self.clock.observe(now, stamp.at);
             let key = match stamp.incarnation {
                 UNSTAMPED => self.unstamped_key(jid, &origin, stamp.at),
@@ -401,13 +478,18 @@ impl Engine {
                 id: stamp.id,
                 nick: event.nick,
                 message_id: event.message_id,
-                occupant_id: event.occupant_id,
+                occupant_id,
                 payload: event.payload.into(),
                 received_ms: now.mono_ms,
             };
             let deliver = entry.key.at.wall_ms >= missed_since;
             self.add_entry(now, jid, entry, deliver);
         }
+        if lost > 0 {
+            self.note(jid, &service_of(peer), Notice::Gap { messages: lost });
+            self.unsaved.insert(jid.clone());
+        }
+        is_useful
     }
 
     /// What the peer has: what it can't tell any more, as the origin, is lost. Returns whether it has something that it
@@ -444,7 +526,7 @@ impl Engine {
         lacks
     }
 
-    fn resync_later(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+    pub(super) fn resync_later(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
         let jitter = self.ids.below(RESYNC_FIRST_MS);
         let Some(instance) = self
             .rooms
@@ -497,8 +579,10 @@ impl Engine {
             return;
         };
         (instance.is_synced, instance.sync) = (false, SyncStage::Idle);
-        let is_lasting = instance.resyncs >= LOST_AFTER;
+        let gone_since = *instance.gone_since.get_or_insert(now.mono_ms);
+        let is_lasting = now.mono_ms >= gone_since + LOST_AFTER_MS;
         if is_source {
+            instance.gone_since = None;
             instance.stage = Stage::Wanted;
             self.advance(now, jid, &service_of(peer));
         } else if is_lasting && self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer)) {
@@ -540,8 +624,9 @@ impl Engine {
         for (jid, peer) in wanted {
             self.want_sync(now, &jid, &peer);
         }
-        for (jid, peer) in taken {
-            self.take_part(now, &jid, &peer);
+        // One at a time: the others' turn is the next timer's.
+        if let Some((jid, peer)) = taken.first() {
+            self.take_part(now, jid, peer);
         }
     }
 }
