@@ -248,11 +248,12 @@ fn remote_join_and_leave_peers(bencher: Bencher, peers: usize) {
                 jid: Some(&user),
                 occupant_id: Some("6f1e9c5e7d0f4d3c9d530b8a5a3b1c11"),
                 serial: Some(serial),
+                version: None,
                 codes: &[],
                 new_nick: None,
                 actor: None,
                 reason: None,
-                size: 300,
+                payload: "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='x' ver='y'/>",
             }));
         }
     });

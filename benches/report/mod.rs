@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 /// The parts, in the order in which they stand in the file.
-const PARTS: [&str; 3] = ["engine", "border", "federation"];
+const PARTS: [&str; 4] = ["engine", "resync", "border", "federation"];
 
 const HEAD: &str = "# Benchmarks\n\n\
     Written by `make bench`, each part by the bench it names; do not edit. Times depend on the machine and on what \
