@@ -270,7 +270,8 @@ impl Play<'_> {
         let sender = self.actor(from)?;
         let id = sender.client.say_privately(&sender.room, to, text).await?;
         let is_it = |s: &Element| s.is("message", CLIENT) && s.attr("id") == Some(&*id);
-        let answer = sender.client.expect("the error", is_it).await?;
+        let at_once = scaled(Duration::from_secs(1));
+        let answer = sender.client.expect_within("the error", at_once, is_it).await?;
         let condition = error_condition(&answer);
         ensure!(
             answer.attr("from") == Some(&*sender.sees(to))
