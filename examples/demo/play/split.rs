@@ -205,8 +205,8 @@ impl Play<'_> {
         }
         self.third_notices_nothing().await?;
         t.plain("");
-        t.tell("Each side hears itself and marlowe, at once. marlowe hears both, and nobody there");
-        t.tell("is shown as out of reach.");
+        t.tell("Each side hears itself and marlowe, at once. marlowe hears both, and nobody");
+        t.tell("there is shown as out of reach.");
         t.plain("");
         let mut unknown = Vec::new();
         for person in COME_APART {
