@@ -76,6 +76,8 @@ pub struct Engine {
     actions: VecDeque<Action>,
     /// Rooms whose stored state is out of date.
     unsaved: BTreeSet<BareJid>,
+    /// Rooms with an instance of which something is to be tried again, and maybe some others.
+    timed: BTreeSet<BareJid>,
     /// Rooms whose stored log is to be cut down, and to how many entries.
     trims: BTreeMap<BareJid, usize>,
 }
@@ -110,6 +112,7 @@ impl Engine {
             private_mark: 0,
             actions: VecDeque::new(),
             unsaved: BTreeSet::new(),
+            timed: BTreeSet::new(),
             trims: BTreeMap::new(),
         }
     }

@@ -226,7 +226,7 @@ return function (dmuc)
 			if origin.dummy or jid_resource(from) == jid_resource(stanza.attr.to) then
 				dmuc.requests.peer_error(stanza);
 			end
-			groupchat.bounced(stanza, room_jid);
+			groupchat.bounced(origin, stanza, room_jid);
 			return true;
 		elseif type == "groupchat" then
 			if is_subject_change(stanza) then return take_subject(origin, stanza, room_jid); end
@@ -241,11 +241,11 @@ return function (dmuc)
 
 	-- A private message that could not be delivered: its sender is told. The copy of a groupchat message, which has the
 	-- same nick on both sides, bounces without a word to anybody (G8).
-	function groupchat.bounced(stanza, room_jid)
+	function groupchat.bounced(origin, stanza, room_jid)
 		local room = dmuc.get_room(room_jid);
 		local nick = jid_resource(stanza.attr.from);
 		if not room or not room._dmuc or not nick or nick == jid_resource(stanza.attr.to) then return; end
-		dmuc.private.bounced(stanza, room_jid);
+		if not dmuc.private.bounced(stanza, room_jid) then return; end
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant then return; end
 		local sender = room:get_occupant_by_nick(room_jid.."/"..nick);
@@ -254,6 +254,7 @@ return function (dmuc)
 		local bounce = st.clone(stanza):maptags(function (tag)
 			return tag.name == "error" and tag or nil;
 		end);
+		dmuc.private.reword(origin, bounce);
 		bounce.attr.from = room_jid.."/"..nick;
 		local remotes = room._dmuc.remotes;
 		for jid in occupant:each_session() do

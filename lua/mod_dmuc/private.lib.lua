@@ -2,8 +2,10 @@
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 local base64 = require "util.encodings".base64;
+local new_cache = require "util.cache".new;
 
 return function (dmuc)
 	local private = {};
@@ -11,6 +13,8 @@ return function (dmuc)
 
 	-- On their way: [token] = { stanza as it came, key }, and [key] = token.
 	local waiting, tokens = {}, {};
+	-- Given up: who sent it was told so once, and whatever still comes back says nothing new. [key] = true.
+	local given_up = new_cache(1000);
 
 	local function key_of(room_jid, nick, other_nick, id)
 		return table.concat({ room_jid, nick, other_nick, id or "" }, "\0");
@@ -46,6 +50,7 @@ return function (dmuc)
 		end
 		if verdict ~= "done" then return; end
 		local key = key_of(room.jid, from_nick, to_nick, stanza.attr.id);
+		given_up:set(key, nil);
 		waiting[token], tokens[key] = { stanza = st.clone(stanza); key = key }, token;
 	end
 
@@ -63,24 +68,38 @@ return function (dmuc)
 		return track(event, true);
 	end, 6);
 
+	-- What mod_smacks gives back when a connection died says that the recipient is unavailable. Nobody knows that, nor
+	-- whether it arrived. Errors of a peer, and those of mod_s2s, stay as they are.
+	function private.reword(origin, stanza)
+		local _, condition = stanza:get_error();
+		if condition ~= "recipient-unavailable" or origin.type == "s2sin" or origin.host == jid_host(stanza.attr.from) then return; end
+		stanza:maptags(function (tag)
+			if tag.name ~= "error" then return tag; end
+			return st.stanza("error", { type = "wait" })
+				:tag("remote-server-timeout", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):up();
+		end);
+	end
+
 	-- An answer from an occupant elsewhere: mod_muc has put the id of the question into its own.
 	module:hook("iq/full", function (event)
 		local stanza = event.stanza;
 		local type, to_nick = stanza.attr.type, jid_resource(stanza.attr.to);
-		if type ~= "result" and type ~= "error" or not to_nick or not next(waiting) then return; end
+		if type ~= "result" and type ~= "error" or not to_nick or not dmuc.role(jid_bare(stanza.attr.to)) then return; end
+		if type == "error" then private.reword(event.origin, stanza); end
 		local id = (base64.decode(stanza.attr.id or "") or ""):match("^%Z+%z(%Z*)%z.+$");
 		if not id then return; end
-		local token = tokens[key_of(jid_bare(stanza.attr.to), to_nick, jid_resource(stanza.attr.from) or "", id)];
+		local key = key_of(jid_bare(stanza.attr.to), to_nick, jid_resource(stanza.attr.from) or "", id);
+		if given_up:get(key) then return true; end
+		local token = tokens[key];
 		if token and forget(token) then dmuc.feed("private_answered", token); end
 	end, 7);
 
-	-- A private message came back: its sender is told by the bounce. Returns whether it was on its way.
+	-- A private message came back: its sender is told by the bounce. Returns whether that is news.
 	function private.bounced(stanza, room_jid)
 		local key = key_of(room_jid, jid_resource(stanza.attr.to), jid_resource(stanza.attr.from), stanza.attr.id);
+		if given_up:get(key) then return false; end
 		local token = tokens[key];
-		if not token then return false; end
-		forget(token);
-		dmuc.feed("private_answered", token);
+		if token and forget(token) then dmuc.feed("private_answered", token); end
 		return true;
 	end
 
@@ -91,6 +110,7 @@ return function (dmuc)
 	function private.failed(action)
 		local sent = forget(action.token);
 		if not sent then return; end
+		given_up:set(sent.key, true);
 		module:send(st.error_reply(sent.stanza, action.error_type, action.error_condition, action.error_text));
 	end
 end

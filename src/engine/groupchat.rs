@@ -182,8 +182,6 @@ impl Engine {
             return self.stranger(&home);
         };
         let nick = nick_of(from, to)?;
-        // Numbers are for those who can tell of them again.
-        let event = event.filter(|_| matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown));
         let size = payload.len() + message_id.map_or(0, str::len);
         if size > self.config.max_stanza_size {
             return Err(refuse(
@@ -206,6 +204,8 @@ impl Engine {
                 "A peer speaks only for occupants whose home it is",
             ));
         }
+        // Numbers are for those who can tell of them again.
+        let event = event.filter(|_| matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown));
         // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
         if let Some(event) = event.as_ref().filter(|_| keep) {
             if room.log.has_seen(&home, event.incarnation, event.seq) || room.log.has_id(&event.id) {

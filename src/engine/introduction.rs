@@ -100,6 +100,7 @@ impl Engine {
             return;
         }
         let mut expected = Instance::new(Stage::Wanted);
+        self.timed.insert(jid.clone());
         expected.retry_at = Some(now.mono_ms + MEETING_MS);
         room.instances.insert(room.id.at(service), expected);
         self.unsaved.insert(jid.clone());
@@ -173,6 +174,7 @@ impl Engine {
         let Some(instance) = instance else { return };
         if jid > peer {
             instance.retry_at = Some(now.mono_ms + MEETING_MS);
+            self.timed.insert(jid.clone());
             return;
         }
         (instance.stage, instance.is_introduced) = (Stage::Active, false);

@@ -504,6 +504,7 @@ impl Engine {
                         self.lost_there(now, &jid, &peer);
                     } else {
                         instance.retry_at = Some(now.mono_ms + super::replication::ROSTER_RETRY_MS);
+                        self.timed.insert(jid.clone());
                     }
                 }
             }

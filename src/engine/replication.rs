@@ -3,7 +3,7 @@
 use crate::address::BareJid;
 
 use super::clock::Now;
-use super::link::{Caps, service_of};
+use super::link::{Caps, is_at, service_of};
 use super::request::Pending;
 use super::room::{Instance, Room, Stage};
 use super::{Action, Engine, Notice, refuse};
@@ -22,11 +22,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        if !room
-            .instances
-            .keys()
-            .any(|instance| service_of(instance) == *service)
-        {
+        if !room.instances.keys().any(|instance| is_at(instance, service)) {
             if room.instances.len() >= limit {
                 let (room, peer) = (jid.clone(), service.clone());
                 self.actions.push_back(Action::Notice {
@@ -59,9 +55,7 @@ impl Engine {
         };
         let is_source = room.is_source();
         let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
-            service_of(peer) == *service
-                && instance.stage == Stage::Wanted
-                && (is_source || !instance.is_expected())
+            is_at(peer, service) && instance.stage == Stage::Wanted && (is_source || !instance.is_expected())
         };
         let (id, source) = (room.id.clone(), room.source.clone());
         let Some((peer, instance)) = room.instances.iter_mut().find(wanted) else {
@@ -181,6 +175,7 @@ impl Engine {
             if instance.retries < ROSTER_RETRIES {
                 instance.retry_at = Some(now.mono_ms + (ROSTER_RETRY_MS << instance.retries));
                 instance.retries += 1;
+                self.timed.insert(jid.clone());
             } else if is_source && instance.stage == Stage::Rostering {
                 self.want_later(now, jid, peer);
             }
@@ -204,6 +199,7 @@ impl Engine {
             let delay = (ROSTER_RETRY_MS << instance.retries.min(ROSTER_RETRIES)) + jitter;
             (instance.stage, instance.retry_at) = (Stage::Wanted, Some(now.mono_ms + delay));
             instance.retries = instance.retries.saturating_add(1);
+            self.timed.insert(jid.clone());
         }
     }
 
@@ -309,7 +305,7 @@ impl Engine {
         let found = room
             .instances
             .keys()
-            .find(|instance| service_of(instance) == *service)
+            .find(|instance| is_at(instance, service))
             .cloned();
         let Some(home) = found else { return };
         self.release(now, jid, &home);
@@ -365,7 +361,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let here = |(peer, _): &(&BareJid, &mut Instance)| service_of(peer) == *service;
+        let here = |(peer, _): &(&BareJid, &mut Instance)| is_at(peer, service);
         let is_source = room.is_source();
         let Some((_, instance)) = room.instances.iter_mut().find(here) else {
             return;
@@ -391,17 +387,26 @@ impl Engine {
     }
 
     pub(super) fn instances_timeout(&self) -> Option<u64> {
-        let all = self.rooms.values().flat_map(|room| room.instances.values());
-        all.filter_map(|instance| instance.retry_at).min()
+        let timed = self.timed.iter().filter_map(|jid| self.rooms.get(jid));
+        let next = timed.filter_map(Room::next_timer).min();
+        debug_assert_eq!(next, self.rooms.values().filter_map(Room::next_timer).min());
+        next
     }
 
     pub(super) fn handle_instance_timeouts(&mut self, now: Now) {
+        let rooms = &mut self.rooms;
+        let is_timed = |jid: &BareJid| rooms.get(jid).is_some_and(|room| room.next_timer().is_some());
+        self.timed.retain(is_timed);
         let mut due = Vec::new();
-        for room in self.rooms.values_mut() {
-            for (peer, instance) in &mut room.instances {
+        for jid in &self.timed {
+            for (peer, instance) in rooms
+                .get_mut(jid)
+                .into_iter()
+                .flat_map(|room| &mut room.instances)
+            {
                 if instance.retry_at.is_some_and(|at| at <= now.mono_ms) {
                     instance.retry_at = None;
-                    due.push((room.jid.clone(), peer.clone()));
+                    due.push((jid.clone(), peer.clone()));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
-use super::link::service_of;
+use super::link::{is_at, service_of};
 use super::offers::OfferKey;
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError};
@@ -43,6 +43,9 @@ pub(crate) enum Pending {
     Nothing,
 }
 
+/// How late timeouts may be handled without the host having been too busy to hear an answer.
+const LATE_MS: u64 = 500;
+
 /// A request with the peer it went to and the time by which it counts as unanswered.
 #[derive(Debug, Clone)]
 pub(crate) struct Outstanding {
@@ -50,6 +53,8 @@ pub(crate) struct Outstanding {
     pub(crate) pending: Pending,
     sent_at: u64,
     deadline: u64,
+    /// Whether it has been given its time again.
+    is_extended: bool,
     /// The private stanzas before this one have arrived if it is answered.
     private_mark: u64,
 }
@@ -85,6 +90,7 @@ impl Engine {
                 pending,
                 sent_at: now.mono_ms,
                 deadline,
+                is_extended: false,
                 private_mark: self.private_mark,
             },
         );
@@ -198,7 +204,20 @@ impl Engine {
             .min()
     }
 
+    /// Timeouts that are handled so much too late are the own host's fault, which was busy (a page of a resync that goes
+    /// to a slow disk): what came meanwhile is not read yet, and the request itself may have been sent only now. It has
+    /// its time once more.
+    fn extend_late_requests(&mut self, now: Now) {
+        for outstanding in self.outstanding.values_mut() {
+            if !outstanding.is_extended && outstanding.deadline + LATE_MS <= now.mono_ms {
+                let wait_ms = outstanding.deadline - outstanding.sent_at;
+                (outstanding.deadline, outstanding.is_extended) = (now.mono_ms + wait_ms, true);
+            }
+        }
+    }
+
     pub(super) fn handle_request_timeouts(&mut self, now: Now) {
+        self.extend_late_requests(now);
         let due: Vec<String> = self
             .outstanding
             .iter()
@@ -221,7 +240,7 @@ impl Engine {
             .outstanding
             .iter()
             .filter(|(_, outstanding)| {
-                service_of(&outstanding.to) == *service && !matches!(outstanding.pending, Pending::Disco(_))
+                is_at(&outstanding.to, service) && !matches!(outstanding.pending, Pending::Disco(_))
             })
             .map(|(id, _)| id.clone())
             .collect();

@@ -1,13 +1,15 @@
 //! One distributed room as one instance knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
 use super::log::{Entry, Log};
 use super::offers::{Offer, OfferKey};
-use crate::wire::{Affiliation, Form, Listed, Role, RoomId, RosterItem, SettingsExtra, Subject};
+use crate::wire::{
+    Affiliation, Form, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
+};
 
 /// A room that is distributed and has its source or a shadow here.
 #[derive(Debug, Clone)]
@@ -106,6 +108,21 @@ pub(crate) enum SyncStage {
     Wanted,
     /// On its way: the answer has everything that its sender had told of before.
     Asked,
+    /// The answer is here and is taken in bit by bit.
+    Taking {
+        /// Something that came after the answer was found missing.
+        again: bool,
+    },
+}
+
+/// A page of what was missing, of which a part has been taken.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenPage {
+    pub(crate) events: VecDeque<SyncEvent>,
+    pub(crate) more: bool,
+    pub(crate) seen: Vec<SeenNumbers>,
+    /// When the next part is taken (monotonic ms).
+    pub(crate) next_at: u64,
 }
 
 /// Another instance of the room.
@@ -126,6 +143,8 @@ pub(crate) struct Instance {
     pub(crate) is_out: bool,
     /// How far the question for what is missing here is.
     pub(crate) sync: SyncStage,
+    /// The page that is being taken.
+    pub(crate) page: Option<Box<OpenPage>>,
     /// When that is asked again (monotonic ms), and how often it was in vain.
     pub(crate) resync_at: Option<u64>,
     pub(crate) resyncs: u32,
@@ -161,6 +180,7 @@ impl Instance {
             is_cut: false,
             is_out: false,
             sync: SyncStage::Idle,
+            page: None,
             resync_at: None,
             resyncs: 0,
             pulls_until: None,
@@ -391,6 +411,15 @@ impl Room {
     /// Whether what changed after this version of our roster can be told.
     pub(crate) fn knows_roster_since(&self, version: u64) -> bool {
         version >= self.departed_since && version <= self.roster_version
+    }
+
+    /// When something is to be tried again with one of the instances (monotonic ms).
+    pub(crate) fn next_timer(&self) -> Option<u64> {
+        let timers = self.instances.values().flat_map(|instance| {
+            let next_part = instance.page.as_ref().map(|page| page.next_at);
+            [instance.retry_at, instance.resync_at, next_part]
+        });
+        timers.flatten().min()
     }
 
     /// What is new here is told to peers in the next digest.

@@ -15,7 +15,9 @@ use crate::wire::{Affiliation, OccupantExtra, Request, Role, Roster, RosterExtra
 /// About how large one roster stanza gets; Prosody takes 512 KiB between servers.
 pub(super) const PART_BYTES: usize = 262_144;
 /// About what an item costs besides its payload.
-pub(super) const ITEM_BYTES: usize = 300;
+const ITEM_BYTES: usize = 300;
+/// How much longer a nick or an address may get when it is written: `&quot;`.
+const ESCAPED: usize = 6;
 
 impl Engine {
     /// Whether `instance` may learn real JIDs: everybody in a non-anonymous room; else the source, which
@@ -276,16 +278,23 @@ fn shows_itself(local: &Local) -> bool {
     local.role == Role::Moderator && local.affiliation >= Affiliation::Admin
 }
 
+/// About what an item costs in a stanza, at most.
+pub(super) fn item_bytes(item: &RosterItem) -> usize {
+    let names = [&item.nick, &item.reserved_nick].into_iter().flatten();
+    let jid = item.jid.as_ref().map_or(0, |jid| jid.as_str().len());
+    let payload = item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
+    ITEM_BYTES + payload + ESCAPED * (jid + names.map(String::len).sum::<usize>())
+}
+
 /// Parts that fit into stanzas. A peer that knows no parts gets the whole.
 fn split(roster: Roster) -> Vec<Roster> {
     let Some(extra) = roster.extra else {
         return vec![roster];
     };
-    let size = |item: &RosterItem| ITEM_BYTES + item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
     let mut parts = Vec::new();
     let (mut items, mut bytes) = (Vec::new(), 0);
     for item in roster.items {
-        if bytes + size(&item) > PART_BYTES && !items.is_empty() {
+        if bytes + item_bytes(&item) > PART_BYTES && !items.is_empty() {
             let extra = Some(RosterExtra {
                 more: true,
                 ..extra.clone()
@@ -296,7 +305,7 @@ fn split(roster: Roster) -> Vec<Roster> {
             });
             bytes = 0;
         }
-        bytes += size(&item);
+        bytes += item_bytes(&item);
         items.push(item);
     }
     parts.push(Roster {

@@ -10,8 +10,8 @@ use super::clock::{MAX_CLOCK_LEAD_MS, Now};
 use super::link::{Caps, LinkState, service_of};
 use super::log::{Entry, EventKey, Page, UNSTAMPED};
 use super::request::Pending;
-use super::room::{Room, Stage, SyncStage};
-use super::roster::{ITEM_BYTES, PART_BYTES};
+use super::room::{OpenPage, Room, Stage, SyncStage};
+use super::roster::{PART_BYTES, item_bytes};
 use super::{Action, Engine, Notice};
 use crate::wire::{
     Affiliation, Condition, Config, Request, Response, Roster, RosterExtra, RosterItem, SeenNumbers,
@@ -22,6 +22,8 @@ use crate::wire::{
 const PAGE_EVENTS: usize = 200;
 /// About the most bytes of events in one page.
 const PAGE_BYTES: usize = 131_072;
+/// How many of them are taken at once.
+const PART_EVENTS: usize = 16;
 /// About what an event costs besides its payload.
 const EVENT_BYTES: usize = 200;
 /// Third instances' events that came here only now are on their way to the asker, too.
@@ -63,6 +65,7 @@ impl Engine {
         }
         match instance.sync {
             SyncStage::Asked => {}
+            SyncStage::Taking { .. } => instance.sync = SyncStage::Taking { again: true },
             _ if !may_ask => instance.sync = SyncStage::Wanted,
             _ => self.ask_sync(now, jid, peer),
         }
@@ -75,6 +78,7 @@ impl Engine {
         };
         let from_source = room.is_from_source(peer);
         let seen = room.log.vector(|origin| relay || origin == peer, false);
+        let is_new = room.log.is_empty();
         let version = room.settings.version;
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
@@ -85,6 +89,7 @@ impl Engine {
             roster: instance.roster_version,
             settings: from_source.then_some(version),
             relay,
+            is_new,
         });
         let pending = Pending::Sync {
             room: jid.clone(),
@@ -106,7 +111,7 @@ impl Engine {
             return SyncAnswer::default();
         };
         // Who has nothing yet gets nothing from third instances either.
-        let is_late = |received_ms: u64| request.seen.is_empty() || received_ms + GRACE_MS <= now.mono_ms;
+        let is_late = |received_ms: u64| request.is_new || received_ms + GRACE_MS <= now.mono_ms;
         let is_told = |origin: &BareJid, received_ms: u64| {
             origin == jid || request.relay && (origin == asker || is_late(received_ms))
         };
@@ -115,6 +120,7 @@ impl Engine {
             max_events: PAGE_EVENTS,
             max_bytes: PAGE_BYTES,
             overhead: EVENT_BYTES,
+            is_new: request.is_new,
         };
         let (events, more) = room.log.lacking(&request.seen, &page);
         let seen = match more {
@@ -136,11 +142,9 @@ impl Engine {
         {
             instance.pulls_until = more.then_some(now.mono_ms + wait_ms);
         }
-        let size =
-            |item: &RosterItem| ITEM_BYTES + item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
         let is_large = roster
             .as_ref()
-            .is_some_and(|roster| roster.items.iter().map(size).sum::<usize>() > PART_BYTES);
+            .is_some_and(|roster| roster.items.iter().map(item_bytes).sum::<usize>() > PART_BYTES);
         let mut config = config;
         if is_large {
             // More than fits: in parts, before the answer.
@@ -274,12 +278,6 @@ impl Engine {
             self.apply_roster(now, jid, peer, roster);
             self.take_versions(jid, peer, roster.extra.as_ref(), from_source);
         }
-        self.take_events(now, jid, peer, answer.events);
-        if answer.more {
-            self.ask_sync(now, jid, peer);
-            return;
-        }
-        let lacks = self.take_seen(jid, peer, &answer.seen);
         let Some(instance) = self
             .rooms
             .get_mut(jid)
@@ -287,13 +285,72 @@ impl Engine {
         else {
             return;
         };
-        instance.is_synced = true;
+        instance.sync = SyncStage::Taking { again: false };
+        instance.page = Some(Box::new(OpenPage {
+            events: answer.events.into(),
+            more: answer.more,
+            seen: answer.seen,
+            next_at: now.mono_ms,
+        }));
+        self.take_part(now, jid, peer);
+    }
+
+    /// Takes the next events of a page: few at a time, since the host stores each before it shows it, and others wait.
+    fn take_part(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let instance = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer));
+        let Some(page) = instance.and_then(|instance| instance.page.as_mut()) else {
+            return;
+        };
+        let part: Vec<SyncEvent> = page.events.drain(..page.events.len().min(PART_EVENTS)).collect();
+        page.next_at = now.mono_ms + 1;
+        let is_last = page.events.is_empty();
+        self.take_events(now, jid, peer, part);
+        if is_last {
+            self.close_page(now, jid, peer);
+        } else {
+            self.timed.insert(jid.clone());
+        }
+    }
+
+    /// The whole page is here: the next one, or what the peer has besides.
+    fn close_page(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        else {
+            return;
+        };
+        let Some(page) = instance.page.take() else { return };
+        let again = instance.sync == SyncStage::Taking { again: true };
+        instance.sync = SyncStage::Idle;
+        if page.more {
+            self.want_sync(now, jid, peer);
+            return;
+        }
+        let lacks = self.take_seen(jid, peer, &page.seen);
+        let Some(instance) = self
+            .rooms
+            .get_mut(jid)
+            .and_then(|room| room.instances.get_mut(peer))
+        else {
+            return;
+        };
+        instance.is_synced = !again;
+        if again {
+            self.want_sync(now, jid, peer);
+            return;
+        }
         if lacks {
             self.resync_later(now, jid, peer);
         } else {
             (instance.resync_at, instance.resyncs) = (None, 0);
         }
         self.agreed(now, jid, peer);
+        self.settle_link(&service_of(peer));
     }
 
     /// What was pulled is the truth, whatever the versions were before.
@@ -360,11 +417,14 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };
-        let (mut lost, mut lacks) = (0, false);
+        let (mut lost, mut lacks) = (0u64, false);
         let is_news = room.log.knows(peer);
         for entry in seen {
             if entry.origin == *peer {
-                lost += room.log.mark(&entry.origin, entry.incarnation, &entry.numbers);
+                lost = room
+                    .log
+                    .mark(&entry.origin, entry.incarnation, &entry.numbers)
+                    .saturating_add(lost);
             } else if relay && let Some(first) = entry.first {
                 let told = entry.numbers.from(first);
                 lacks |= room.log.missing(&entry.origin, entry.incarnation, &told) > 0;
@@ -398,10 +458,15 @@ impl Engine {
             .clamp(RESYNC_FIRST_MS, RESYNC_MOST_MS);
         instance.resyncs = instance.resyncs.saturating_add(1);
         instance.resync_at = Some(now.mono_ms + delay + jitter);
+        self.timed.insert(jid.clone());
     }
 
-    /// Both sides agree, as far as we are concerned.
+    /// Both sides agree, as far as we are concerned. While the link is down only one direction is known to work: a digest
+    /// that was stuck in a stalled connection is no end of a split.
     pub(super) fn agreed(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        if !self.is_link_open(&service_of(peer)) {
+            return;
+        }
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
@@ -419,7 +484,6 @@ impl Engine {
         if from_source {
             self.make_offers(now, jid);
         }
-        self.settle_link(&service_of(peer));
     }
 
     /// The peer says that it does not have the room: the source brings it up again; between shadows the source will
@@ -456,17 +520,28 @@ impl Engine {
     }
 
     pub(super) fn handle_resyncs(&mut self, now: Now) {
-        let mut due = Vec::new();
-        for room in self.rooms.values_mut() {
-            for (peer, instance) in &mut room.instances {
+        let (mut wanted, mut taken) = (Vec::new(), Vec::new());
+        for jid in &self.timed {
+            let room = self.rooms.get_mut(jid);
+            for (peer, instance) in room.into_iter().flat_map(|room| &mut room.instances) {
                 if instance.resync_at.is_some_and(|at| at <= now.mono_ms) {
                     instance.resync_at = None;
-                    due.push((room.jid.clone(), peer.clone()));
+                    wanted.push((jid.clone(), peer.clone()));
+                }
+                if instance
+                    .page
+                    .as_ref()
+                    .is_some_and(|page| page.next_at <= now.mono_ms)
+                {
+                    taken.push((jid.clone(), peer.clone()));
                 }
             }
         }
-        for (jid, peer) in due {
+        for (jid, peer) in wanted {
             self.want_sync(now, &jid, &peer);
+        }
+        for (jid, peer) in taken {
+            self.take_part(now, &jid, &peer);
         }
     }
 }

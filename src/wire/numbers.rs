@@ -88,16 +88,16 @@ impl Numbers {
         &self.0
     }
 
-    /// Closes the lowest hole if there are more ranges than `most`. Returns how many numbers that adds.
+    /// Closes the lowest holes, the one before the first range included, if there are more ranges than `most`. Returns how
+    /// many numbers that adds.
     pub fn limit(&mut self, most: usize) -> u64 {
         let before = self.count();
-        while self.0.len() > most.max(1) {
-            let (from, to) = self.0.remove(0);
-            if let Some(next) = self.0.first_mut() {
-                next.0 = from.min(next.0);
-            } else {
-                self.0.push((from, to));
-            }
+        let excess = self.0.len().saturating_sub(most.max(1));
+        self.0.drain(..excess);
+        if excess > 0
+            && let Some(first) = self.0.first_mut()
+        {
+            first.0 = 1;
         }
         self.count() - before
     }
@@ -191,6 +191,10 @@ mod tests {
         assert_eq!(set.limit(2), 2);
         assert_eq!(set.to_string(), "1-5 7-8");
         assert_eq!(set.limit(2), 0);
+        let mut set = numbers("4 6 8");
+        assert_eq!(set.limit(2), 4, "1 to 3, and 5");
+        assert_eq!(set.to_string(), "1-6 8");
+        assert_eq!(numbers("4 6").limit(2), 0);
     }
 
     #[test]

@@ -195,8 +195,12 @@ async fn ordinary(version: Version, storage: Storage) -> Result<()> {
         })
         .start()
         .await?;
-    let with = play(&fed, 0).await?;
-    let without = play(&fed, 2).await?;
+    let mut with = play(&fed, 0).await?;
+    let mut without = play(&fed, 2).await?;
+    // Who of two recipients is sent something first is as Lua's tables have it.
+    for transcript in [&mut with, &mut without] {
+        transcript.sort_by_key(|line| line.contains(": owner: <"));
+    }
     for (with, without) in with.iter().zip(&without) {
         assert_eq!(with, without);
     }

@@ -4,6 +4,7 @@ use dmuc::wire::{Affiliation, Condition};
 
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
+use crate::support::net::Mode;
 
 const FOO: &str = "coven@chat.shakespeare.lit/foo";
 
@@ -245,4 +246,27 @@ fn a_roster_in_parts_without_end_is_refused_and_its_start_kept() {
     }
     assert_eq!(conditions(&fed, ROOMS), [Condition::PolicyViolation; 5]);
     assert!(fed.roster(COVEN_AT_ROOMS).is_empty());
+}
+
+/// What a sender may choose the length of counts for the size of a page, so that no page is too large for Prosody.
+#[test]
+fn long_nicks_and_ids_make_pages_of_fewer_messages() {
+    let mut fed = coven(|_| ());
+    let (nick, id) = ("&".repeat(1000), "'".repeat(1000));
+    fed.join(&format!("{COVEN}/{nick}"), CRONE1);
+    fed.run();
+    fed.is_traced = true;
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    for number in 0..200 {
+        let payload = format!("<body>{number}</body>");
+        fed.at(&bare(CHAT), |host| {
+            host.say(&bare(COVEN), &nick, Some(&id), &payload).unwrap();
+        });
+    }
+    fed.run_for(600_000);
+    fed.net.heal();
+    fed.run();
+    assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 200);
+    let largest = fed.trace.iter().map(String::len).max();
+    assert!(largest < Some(512 * 1024), "{largest:?}");
 }

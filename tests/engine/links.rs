@@ -98,7 +98,7 @@ fn a_split_is_told_once_at_its_beginning_and_once_at_its_end() {
         fed.run_for(30_000);
     }
     let began = format!("{COVEN} {ROOMS} SplitBegan {{ occupants: 1 }}");
-    assert_eq!(fed.notices(CHAT), [began.clone()]);
+    assert_eq!(fed.notices(CHAT), std::slice::from_ref(&began));
     set(&mut fed, Mode::Up);
     fed.run();
     assert_eq!(fed.notices(CHAT), [began, format!("{COVEN} {ROOMS} SplitEnded")]);

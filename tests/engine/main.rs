@@ -19,5 +19,7 @@ mod privacy;
 mod redirects;
 mod replication;
 mod restarts;
+mod resync;
+mod splits;
 mod talking;
 mod xep_only;

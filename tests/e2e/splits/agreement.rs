@@ -17,7 +17,7 @@ use crate::stage::{CLIENT, DELAY, Item, clean, gathered};
 pub async fn archive(witness: &Witness, since: Option<&str>) -> Result<Vec<Line>> {
     let room = &witness.room;
     let mut found = Vec::new();
-    for item in witness.mam_after(room, since, 30).await? {
+    for item in witness.mam_after(room, since, witness.page).await? {
         let message = &item.message;
         clean(message)?;
         ensure!(
@@ -262,7 +262,7 @@ pub async fn begin_again(scene: &mut Scene<'_>) -> Result<()> {
     for witness in &mut scene.people {
         let room = witness.room.clone();
         let last = witness
-            .mam_after(&room, witness.since.as_deref(), 30)
+            .mam_after(&room, witness.since.as_deref(), witness.page)
             .await?
             .pop();
         let last = last.map(|item| item.id).or_else(|| witness.since.clone());

@@ -28,11 +28,20 @@ use crate::support::three;
 /// `dmuc_link_timeout` of the servers here.
 pub const LINK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The largest page of an archive here: those of thousands of messages are read as a whole again and again.
+pub const MAX_PAGE: usize = 250;
+
 /// Three services that notice quickly.
 pub fn hasty(label: &str, version: Version, storage: Storage) -> Builder {
+    noticing(label, LINK_TIMEOUT, version, storage)
+}
+
+/// Three services that take a link for dead after this.
+pub fn noticing(label: &str, link_timeout: Duration, version: Version, storage: Storage) -> Builder {
     three(label, version, storage)
         .muc_line("dmuc_ping_interval = 1")
-        .muc_line(&format!("dmuc_link_timeout = {}", LINK_TIMEOUT.as_secs()))
+        .muc_line(&format!("max_archive_query_results = {MAX_PAGE}"))
+        .muc_line(&format!("dmuc_link_timeout = {}", link_timeout.as_secs()))
 }
 
 /// How long to wait for what follows the end of a fault: a peer is tried after 2, 4, 8 … s and some jitter.

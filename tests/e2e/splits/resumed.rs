@@ -8,7 +8,7 @@ use dmuc_testbed::{Storage, Version};
 use super::agreement::{agree, archive};
 use super::evidence::has_all;
 use super::scene::{NICKS, Scene, USERS};
-use super::{hasty, patience};
+use super::{MAX_PAGE, noticing, patience};
 
 /// More than seven pages of 200.
 const MISSED: usize = 1500;
@@ -30,8 +30,15 @@ async fn in_the_middle(
     if !version.available() {
         return Ok(());
     }
-    let fed = hasty(label, version, storage).log_level("info").start().await?;
+    // A server that writes a page to a slow disk answers nothing meanwhile.
+    let fed = noticing(label, Duration::from_secs(15), version, storage)
+        .log_level("info")
+        .start()
+        .await?;
     let mut scene = Scene::opens(&fed, "coven", &[]).await?;
+    for witness in &mut scene.people {
+        witness.page = MAX_PAGE;
+    }
     let mut promised = scene.converse(1).await?;
     fed.isolate(1).await;
     scene.is_alone(1).await?;

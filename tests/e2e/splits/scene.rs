@@ -31,6 +31,8 @@ pub struct Witness {
     pub since: Option<String>,
     /// Whether the record has no gap.
     pub is_witness: bool,
+    /// How many items of the archive are asked for at once.
+    pub page: usize,
     history: Vec<Line>,
     earlier: Vec<Line>,
     sessions: u32,
@@ -55,6 +57,7 @@ impl Witness {
             mark: 0,
             since: None,
             is_witness: true,
+            page: 30,
             history,
             earlier: Vec::new(),
             sessions: 0,
@@ -262,6 +265,7 @@ impl<'a> Scene<'a> {
         back.said.set(old.said.get());
         back.since = old.since.clone();
         back.is_witness = false;
+        back.page = old.page;
         back.earlier = old.earlier.clone();
         back.earlier.extend(old.live()?);
         back.sessions = sessions;
