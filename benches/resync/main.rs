@@ -24,7 +24,7 @@ use support::names::{CHAT, COVEN, CRONE1, ROOMS, WITCH, bare};
 
 const MISSED: [usize; 3] = [100, 1_000, 10_000];
 const OCCUPANTS: [usize; 2] = [10, 1_000];
-const SHARED_ROOMS: [usize; 2] = [1, 1_000];
+const SHARED_ROOMS: [usize; 3] = [1, 100, 1_000];
 /// Bytes from heal to converged, in bytes of the same messages sent live.
 const BAR_RATIO: f64 = 1.15;
 /// Heartbeats that are counted.
