@@ -1,9 +1,8 @@
 //! A thousand messages missed between two real servers: bytes, time, and how long the event loops are held up.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Client, Count, Federation, Storage, Version, body, scaled};
+use tokio::time::Instant;
 
 use crate::report::{Table, verdict};
 use crate::{everybody_has, instances_known, say};

@@ -2,6 +2,7 @@
 
 // A bench that cannot be set up has no better way to say so than to panic; the shared models do the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "it measures CPU")]
 
 mod memory;
 #[path = "../report/mod.rs"]
