@@ -197,6 +197,7 @@ fn groupchat_in_peers(bencher: Bencher, peers: usize) {
         }
     };
     (0..LOG).for_each(|_| bed.hear(&from, &to, next()));
+    assert_eq!(bed.engine.messages(&bed.room).count(), LOG, "all are taken");
     bencher
         .with_inputs(next)
         .bench_local_values(|event| bed.hear(&from, &to, event));
@@ -248,11 +249,12 @@ fn remote_join_and_leave_peers(bencher: Bencher, peers: usize) {
                 jid: Some(&user),
                 occupant_id: Some("6f1e9c5e7d0f4d3c9d530b8a5a3b1c11"),
                 serial: Some(serial),
+                version: None,
                 codes: &[],
                 new_nick: None,
                 actor: None,
                 reason: None,
-                size: 300,
+                payload: "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='x' ver='y'/>",
             }));
         }
     });
@@ -290,13 +292,14 @@ fn controls() -> BTreeMap<String, Control> {
         CRONE1,
         &[("muc#roomconfig_roomdesc", "Double, double toil and trouble")],
     );
-    fed.run();
+    // The third service is not there yet: nothing comes to rest.
+    fed.run_for(60_000);
     fed.join(FOO, CRONE1);
     fed.join("coven@rooms.macbeth.lit/witch", WITCH);
     for n in 0..20 {
         fed.say(FOO, &format!("{n}: {PAYLOAD}"));
     }
-    fed.run();
+    fed.run_for(60_000);
     // Comes late: gets a roster, a history, and the others hear of it.
     fed.add(config_of(CONF, &services));
     fed.run_for(3_600_000);
@@ -361,11 +364,11 @@ fn parse(bencher: Bencher, name: &String) {
         });
 }
 
-/// The roster of a source with a thousand occupants, as a new shadow gets it.
+/// The roster of a source with 500 occupants, which fit into one stanza, as a new shadow gets it.
 static CROWD: LazyLock<Control> = LazyLock::new(|| {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
     fed.create(COVEN, CRONE1, &[]);
-    for n in 0..1000 {
+    for n in 0..500 {
         fed.join(
             &format!("{COVEN}/nick{n}"),
             &format!("user{n}@shakespeare.lit/desktop"),
@@ -386,7 +389,8 @@ static CROWD: LazyLock<Control> = LazyLock::new(|| {
         }
     });
     let payload = rosters.max_by_key(String::len).unwrap();
-    assert!(payload.matches("<item").count() >= 1000);
+    let count = payload.matches("<item").count();
+    assert!(count >= 500, "{count} items in {} bytes", payload.len());
     Control {
         kind: Some(IqKind::Set),
         payload,
@@ -394,19 +398,19 @@ static CROWD: LazyLock<Control> = LazyLock::new(|| {
 });
 
 #[divan::bench]
-fn roster_of_1000_parsed(bencher: Bencher) {
+fn roster_of_500_parsed(bencher: Bencher) {
     let payload = &CROWD.payload;
     bencher.bench_local(|| black_box(Request::parse(IqKind::Set, black_box(payload)).unwrap()));
 }
 
 #[divan::bench]
-fn roster_of_1000_written(bencher: Bencher) {
+fn roster_of_500_written(bencher: Bencher) {
     let request = Request::parse(IqKind::Set, &CROWD.payload).unwrap();
     bencher.bench_local(|| black_box(black_box(&request).to_xml()));
 }
 
 #[divan::bench]
-fn roster_of_1000_taken_by_a_shadow(bencher: Bencher) {
+fn roster_of_500_taken_by_a_shadow(bencher: Bencher) {
     let (from, to) = (jid(COVEN), jid(SHADOW));
     let payload = &CROWD.payload;
     bencher

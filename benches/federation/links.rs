@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Client, Count, Federation};
 
 use crate::report::{Table, verdict};
-use crate::{everybody_has, say};
+use crate::{everybody_has, instances_known, say};
 
 const CROWDS: [usize; 2] = [20, 100];
 /// From each server.
@@ -146,19 +146,6 @@ async fn side(fed: &Federation, is_distributed: bool) -> Result<Side<'_>> {
         is_distributed,
         crowd,
     })
-}
-
-/// Waits until a server's instance knows all others.
-async fn instances_known(fed: &Federation, server: usize, room: &str) -> Result<()> {
-    let muc = fed[server].muc();
-    let chunk = format!("return #prosody.hosts['{muc}'].modules.dmuc.instances('{room}')");
-    let all = fed.servers().len() as u64 - 1;
-    let end = tokio::time::Instant::now() + dmuc_testbed::deadline();
-    while fed[server].eval(&chunk).await?.as_u64() != Some(all) {
-        ensure!(tokio::time::Instant::now() < end, "{room} is not replicated");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    Ok(())
 }
 
 /// Counts, in the source's server, the bytes of ours in the messages it sends.

@@ -1,14 +1,16 @@
 //! End to end on real Prosody servers, with the module and without it, in turn in one run.
 
+mod append;
 mod cpu;
 mod links;
 #[path = "../report/mod.rs"]
 mod report;
+mod resync;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use dmuc_testbed::{Client, Version};
+use anyhow::{Result, ensure};
+use dmuc_testbed::{Client, Federation, Version};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,12 +28,30 @@ async fn measure() -> Result<()> {
     let names = versions.iter().map(|v| Ok(format!("Prosody {}", v.installed()?)));
     let circumstances = report::Circumstances::at_start("federation", names.collect::<Result<Vec<_>>>()?);
     let mut bars = report::Table::new(&["bar", "measured", ""]);
-    let links = links::measure(&mut bars).await?;
-    // Seen at once, in case the second half takes too long for somebody.
-    println!("{links}");
-    let cpu = cpu::measure(&versions, &mut bars).await?;
-    let body = format!("{}\n{links}\n{cpu}", bars.text());
-    report::write("federation", "Servers", &circumstances, &body)
+    // `cargo bench --bench federation -- resync`: a part of it, not for the report.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let mut parts = Vec::new();
+    for part in ["links", "resync", "append", "cpu"] {
+        if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
+            continue;
+        }
+        let text = match part {
+            "links" => links::measure(&mut bars).await?,
+            "resync" => resync::measure(&versions, &mut bars).await?,
+            "append" => append::measure(&versions).await?,
+            _ => cpu::measure(&versions, &mut bars).await?,
+        };
+        // Seen at once, in case the rest takes too long for somebody.
+        println!("{text}");
+        parts.push(text);
+    }
+    let body = format!("{}\n{}", bars.text(), parts.join("\n"));
+    if wanted.is_empty() {
+        report::write("federation", "Servers", &circumstances, &body)?;
+    } else {
+        println!("{}", bars.text());
+    }
+    Ok(())
 }
 
 /// What a client of today sends: 460 bytes on the wire, more or less, by the room's name.
@@ -59,6 +79,19 @@ async fn everybody_has<'c>(clients: impl IntoIterator<Item = &'c Client>, id: &s
             })
             .await?;
         client.drain();
+    }
+    Ok(())
+}
+
+/// Waits until a server's instance knows all others.
+async fn instances_known(fed: &Federation, server: usize, room: &str) -> Result<()> {
+    let muc = fed[server].muc();
+    let chunk = format!("return #prosody.hosts['{muc}'].modules.dmuc.instances('{room}')");
+    let all = fed.servers().len() as u64 - 1;
+    let end = tokio::time::Instant::now() + dmuc_testbed::deadline();
+    while fed[server].eval(&chunk).await?.as_u64() != Some(all) {
+        ensure!(tokio::time::Instant::now() < end, "{room} is not replicated");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
 }

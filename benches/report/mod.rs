@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 /// The parts, in the order in which they stand in the file.
-const PARTS: [&str; 3] = ["engine", "border", "federation"];
+const PARTS: [&str; 4] = ["engine", "resync", "border", "federation"];
 
 const HEAD: &str = "# Benchmarks\n\n\
     Written by `make bench`, each part by the bench it names; do not edit. Times depend on the machine and on what \
@@ -105,6 +105,7 @@ fn load() -> String {
 #[derive(Debug)]
 pub struct Circumstances {
     command: String,
+    commit: String,
     started: String,
     load: String,
     versions: Vec<String>,
@@ -115,6 +116,7 @@ impl Circumstances {
     pub fn at_start(bench: &str, versions: Vec<String>) -> Circumstances {
         Circumstances {
             command: format!("cargo bench -p dmuc --bench {bench}"),
+            commit: first_line("git", &["describe", "--always", "--dirty"]),
             started: first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
             load: load(),
             versions,
@@ -122,11 +124,11 @@ impl Circumstances {
     }
 
     fn text(&self) -> String {
-        let commit = first_line("git", &["describe", "--always", "--dirty"]);
         format!(
-            "`{}`, {}, at {commit}.  \n{}, Linux {}, {}; load average {} at the start, {} at the end.  \n{}.\n",
+            "`{}`, {}, at {}.  \n{}, Linux {}, {}; load average {} at the start, {} at the end.  \n{}.\n",
             self.command,
             self.started,
+            self.commit,
             processor(),
             first_line("uname", &["-r"]),
             first_line("rustc", &["--version"]),

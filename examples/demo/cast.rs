@@ -75,3 +75,45 @@ pub const TALK: [Line; 9] = [
 
 /// A private message across two shadows: from, to, text.
 pub const WHISPER: (&str, &str, &str) = ("firstwitch", "faust", "A drum, a drum! Macbeth doth come.");
+
+/// What two sides say that cannot hear each other, and what those who hear both say: by which nick.
+pub type Speech = (&'static str, &'static str);
+
+/// Said into a link that is broken already, before anybody has noticed.
+pub const UNNOTICED: [Speech; 2] = [
+    ("firstcrone", "I come, Graymalkin!"),
+    (
+        "banquo",
+        "What are these, so withered and so wild in their attire?",
+    ),
+];
+
+/// Said while the sides know that they do not hear each other.
+pub const APART: [Speech; 5] = [
+    ("thirdcrone", "Paddock calls."),
+    ("macbeth", "Speak, if you can: what are you?"),
+    ("faust", "I hear you both, and you do not answer each other."),
+    ("firstwitch", "All hail, Macbeth, that shalt be king hereafter!"),
+    ("firstcrone", "Round about the cauldron go."),
+];
+
+/// The owner at a shadow, and the subject it sets while the source is out of reach.
+pub const SUBJECT: Speech = ("macbeth", "So foul and fair a day");
+
+/// A private message over the broken link: from, to, text.
+pub const LOST_WHISPER: (&str, &str, &str) = ("firstwitch", "firstcrone", "Where hast thou been, sister?");
+
+/// Come during the split, one on each side of it.
+pub const COME_APART: [Person; 2] = [
+    person("hecate", "moon", 0, "hecate"),
+    person("ross", "fife", 1, "ross"),
+];
+
+/// Leave during the split, one on each side of it.
+pub const LEAVE_APART: [&str; 2] = ["secondcrone", "banquo"];
+
+/// Come when all is one again, and compare what they are given to read.
+pub const READERS: [Person; 2] = [
+    person("apparition", "smoke", 0, "apparition"),
+    person("lennox", "fife", 1, "lennox"),
+];

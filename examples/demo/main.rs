@@ -1,5 +1,5 @@
-//! The story of XEP-0281 on three real Prosody servers, told while it happens, and then the same conversation on
-//! plain MUC for comparison. `make demo`; with `KEEP=1` the servers stay up for an own client.
+//! The story of XEP-0281 on three real Prosody servers, told while it happens, with a link that breaks and heals, and
+//! then the same conversation on plain MUC for comparison. `make demo`; with `KEEP=1` the servers stay up for an own client.
 //!
 //! Whatever is printed was observed: every message and presence is awaited at every client that should get it, and
 //! what crossed a link was counted by the sending server. Anything unexpected ends the demo with an error.
@@ -54,6 +54,10 @@ async fn servers(is_distributed: bool) -> Result<Federation> {
     if is_distributed {
         // Readable names for the shadows; the default is a UUID.
         builder = builder.muc_line("dmuc_room_id = \"name\"");
+        // A broken link is noticed soon; the defaults are 30 and 60 s.
+        for line in ["dmuc_ping_interval = 1", "dmuc_link_timeout = 3"] {
+            builder = builder.muc_line(line);
+        }
     }
     builder.start().await.context("starting the servers")
 }

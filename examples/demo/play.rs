@@ -1,9 +1,11 @@
 //! The performance: the same scenes on distributed and on plain rooms, everything awaited and counted.
 
+mod split;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use dmuc_testbed::{Client, Element, Federation, LinkCount, error_condition};
+use dmuc_testbed::{Client, Element, Federation, Joined, LinkCount, error_condition};
 
 use crate::cast::{COMPANY, CREATOR, LATECOMER, LEAVERS, Line, Person, STRAY, Side, TALK, WHISPER};
 use crate::tally::{Cost, Tally, Way, by_server};
@@ -11,6 +13,7 @@ use crate::terminal::Terminal;
 
 const CLIENT: &str = "jabber:client";
 const ROOM: &str = "coven";
+const ALL: [Side; 3] = [0, 1, 2];
 
 /// Somebody in the room.
 struct Actor {
@@ -65,6 +68,9 @@ impl<'a> Play<'a> {
         self.talk().await.context("talking")?;
         self.whisper().await.context("a private message")?;
         self.come_late().await.context("joining late")?;
+        if self.is_distributed {
+            self.split().await.context("a broken link")?;
+        }
         self.part().await.context("leaving")
     }
 
@@ -201,15 +207,34 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
+    /// Those at some servers.
+    fn at(&self, sides: &[Side]) -> impl Iterator<Item = &Actor> {
+        let is_there = |actor: &&Actor| sides.contains(&actor.person.side);
+        self.actors.iter().filter(is_there)
+    }
+
     /// Joins, and awaits that everybody notices.
-    async fn enter(&mut self, person: Person, client: Client, room: &str) -> Result<usize> {
+    async fn enter(&mut self, person: Person, client: Client, room: &str) -> Result<Joined> {
+        self.enter_before(person, client, room, &ALL, &[]).await
+    }
+
+    /// Joins, and awaits that everybody at some servers notices. Sees everybody but the `unknown`.
+    async fn enter_before(
+        &mut self,
+        person: Person,
+        client: Client,
+        room: &str,
+        sides: &[Side],
+        unknown: &[&str],
+    ) -> Result<Joined> {
         let joined = client.join(room, person.nick).await?;
         let mut seen = joined.nicks();
         seen.sort();
         let mut there: Vec<&str> = self.actors.iter().map(|actor| actor.person.nick).collect();
+        there.retain(|nick| !unknown.contains(nick));
         there.sort_unstable();
         ensure!(seen == there, "{} sees {seen:?}, not {there:?}", person.nick);
-        for other in &self.actors {
+        for other in self.at(sides) {
             let wanted = other.sees(person.nick);
             let what = format!("the presence of {wanted}");
             let is_it = |s: &Element| s.is("presence", CLIENT) && s.attr("from") == Some(&*wanted);
@@ -226,7 +251,7 @@ impl<'a> Play<'a> {
             client,
             room: room.to_owned(),
         });
-        Ok(joined.history.len())
+        Ok(joined)
     }
 
     /// XEP-0281 section 3.5.
@@ -283,7 +308,7 @@ impl<'a> Play<'a> {
                     )
                 }
             };
-            let (id, stanza_id) = self.say(nick, &xml).await?;
+            let (id, stanza_id) = self.say(nick, &xml, &ALL).await?;
             last_id.insert(nick, id);
             last_stanza_id = stanza_id;
         }
@@ -303,8 +328,8 @@ impl<'a> Play<'a> {
         Ok(self.place(self.actor(nick)?.person.side))
     }
 
-    /// Sends a message and awaits it everywhere. Returns its id and its stanza-id.
-    async fn say(&self, nick: &str, payload: &str) -> Result<(String, String)> {
+    /// Sends a message and awaits it at some servers. Returns its id and its stanza-id.
+    async fn say(&self, nick: &str, payload: &str, sides: &[Side]) -> Result<(String, String)> {
         let actor = self.actor(nick)?;
         let xml = format!(
             "<message type='groupchat' to='{}'>{payload}</message>",
@@ -312,7 +337,7 @@ impl<'a> Play<'a> {
         );
         let id = actor.client.send_xml(&xml).await?;
         let mut shared = None;
-        for other in &self.actors {
+        for other in self.at(sides) {
             let from = other.sees(nick);
             let what = format!("{id} from {from}");
             let is_it = |s: &Element| s.attr("from") == Some(&*from) && s.attr("id") == Some(&*id);
@@ -366,7 +391,7 @@ impl<'a> Play<'a> {
             .await?;
         self.fed.reset_stats().await?;
         let room = self.room_at(LATECOMER.side);
-        let history = self.enter(LATECOMER, client, &room).await?;
+        let history = self.enter(LATECOMER, client, &room).await?.history.len();
         ensure!(history >= TALK.len() - 1, "{history} messages of history");
         self.terminal.tell(&format!(
             "and gets {history} messages of history from the own server."
@@ -378,25 +403,31 @@ impl<'a> Play<'a> {
         self.terminal.act("Some leave");
         self.fed.reset_stats().await?;
         for nick in LEAVERS {
-            let at = self
-                .actors
-                .iter()
-                .position(|actor| actor.person.nick == nick)
-                .with_context(|| format!("{nick} is not in the room"))?;
-            let leaver = self.actors.remove(at);
-            leaver.client.leave(&leaver.room, nick).await?;
-            for other in &self.actors {
-                let wanted = other.sees(nick);
-                let what = format!("{wanted} leaving");
-                let is_it =
-                    |s: &Element| s.attr("from") == Some(&*wanted) && s.attr("type") == Some("unavailable");
-                other.client.expect(&what, is_it).await?;
-            }
-            leaver.client.close().await?;
-            let place = self.place(leaver.person.side);
-            self.terminal.tell(&format!("{nick} ({place}) leaves."));
+            self.leave(nick, &ALL).await?;
         }
         self.counted(0, None).await
+    }
+
+    /// Leaves, and awaits that everybody at some servers notices.
+    async fn leave(&mut self, nick: &str, sides: &[Side]) -> Result<()> {
+        let at = self
+            .actors
+            .iter()
+            .position(|actor| actor.person.nick == nick)
+            .with_context(|| format!("{nick} is not in the room"))?;
+        let leaver = self.actors.remove(at);
+        leaver.client.leave(&leaver.room, nick).await?;
+        for other in self.at(sides) {
+            let wanted = other.sees(nick);
+            let what = format!("{wanted} leaving");
+            let is_it =
+                |s: &Element| s.attr("from") == Some(&*wanted) && s.attr("type") == Some("unavailable");
+            other.client.expect(&what, is_it).await?;
+        }
+        leaver.client.close().await?;
+        let place = self.place(leaver.person.side);
+        self.terminal.tell(&format!("{nick} ({place}) leaves."));
+        Ok(())
     }
 
     /// Tells what crossed the links since the counters were reset, and books it.
@@ -442,7 +473,8 @@ fn tell_links(terminal: Terminal, fed: &Federation, links: &BTreeMap<Way, LinkCo
     if links.values().all(|link| link.total().stanzas == 0) {
         terminal.quiet_line("  | nothing crossed a link");
     }
-    for ((from, to), link) in links {
+    // What had only heartbeats is not told.
+    for ((from, to), link) in links.iter().filter(|(_, link)| link.total().stanzas > 0) {
         let kinds = [
             (link.presence.stanzas, "presence"),
             (link.message.stanzas, "message"),

@@ -57,7 +57,8 @@ pub struct Tally {
     pub messages: Cost,
 }
 
-/// The counters of a federation, by server instead of by host: user domain and MUC service together.
+/// The counters of a federation, by server instead of by host: user domain and MUC service together. Without heartbeats:
+/// they come once a second, whatever happens.
 pub fn by_server(fed: &Federation, stats: &Stats) -> Result<BTreeMap<Way, LinkCount>> {
     let side = |host: &str| {
         fed.servers()
@@ -70,7 +71,7 @@ pub fn by_server(fed: &Federation, stats: &Stats) -> Result<BTreeMap<Way, LinkCo
         let sum = ways.entry((side(from)?, side(to)?)).or_default();
         sum.message += count.message;
         sum.presence += count.presence;
-        sum.iq += count.iq;
+        sum.iq += count.requests();
     }
     Ok(ways)
 }

@@ -61,6 +61,17 @@ impl Terminal {
         }
     }
 
+    /// Two things side by side, each cut off where its column ends.
+    pub fn columns(self, left: &str, right: &str) {
+        const COLUMN: usize = (WIDTH - 2) / 2 - 1;
+        let cut = |text: &str| match text.chars().count() > COLUMN {
+            true => text.chars().take(COLUMN - 3).chain("...".chars()).collect(),
+            false => text.to_owned(),
+        };
+        let line = format!("  {:<COLUMN$}  {}", cut(left), cut(right));
+        self.print("", line.trim_end());
+    }
+
     /// A side remark.
     pub fn quiet_line(self, line: &str) {
         self.print(DIM, &format!("  {line}"));

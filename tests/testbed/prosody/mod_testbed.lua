@@ -12,6 +12,8 @@ local modulemanager = require "core.modulemanager";
 local new_id = require "util.id".medium;
 local promise = require "util.promise";
 local st = require "util.stanza";
+local time = require "util.time";
+local timer = require "util.timer";
 
 local tostring = tostring;
 
@@ -24,6 +26,19 @@ local env = setmetatable({}, { __index = _G });
 local links, delivered = {}, {};
 
 local kinds = { message = true, presence = true, iq = true };
+
+-- What services that run mod_dmuc ask each other at intervals: counted among the IQs, and once more by itself
+local xmlns_dmuc = "urn:x-dmuc:0";
+
+local function count(link, name, bytes)
+	local counter = link[name];
+	if not counter then
+		counter = { stanzas = 0, bytes = 0 };
+		link[name] = counter;
+	end
+	counter.stanzas = counter.stanzas + 1;
+	counter.bytes = counter.bytes + bytes;
+end
 
 local function link_of(session)
 	local from, to = session.from_host, session.to_host;
@@ -42,14 +57,10 @@ local function count_s2s(stanza, session)
 		link = {};
 		links[key] = link;
 	end
-	local counter = link[name];
-	if not counter then
-		counter = { stanzas = 0, bytes = 0 };
-		link[name] = counter;
-	end
-	counter.stanzas = counter.stanzas + 1;
-	if count_bytes then
-		counter.bytes = counter.bytes + #tostring(stanza);
+	local bytes = count_bytes and #tostring(stanza) or 0;
+	count(link, name, bytes);
+	if name == "iq" and stanza:get_child("digest", xmlns_dmuc) then
+		count(link, "heartbeat", bytes);
 	end
 	return stanza;
 end
@@ -73,6 +84,34 @@ local function add_filters(session)
 end
 
 filters.add_filter_hook(add_filters);
+
+-- How late a timer is that wants to run every 5 ms: how long the event loop was busy with something else --
+
+local lateness_interval = 0.005;
+local lateness = nil; -- { due, most, ticks } while measuring
+
+local function tick()
+	if not lateness then return; end
+	local now = time.now();
+	lateness.most = math.max(lateness.most, now - lateness.due);
+	lateness.ticks = lateness.ticks + 1;
+	lateness.due = now + lateness_interval;
+	return lateness_interval;
+end
+
+function env.measure_lateness()
+	local is_running = lateness ~= nil;
+	lateness = { due = time.now() + lateness_interval, most = 0, ticks = 0 };
+	if not is_running then timer.add_task(lateness_interval, tick); end
+	return true;
+end
+
+-- The most, in seconds, since measure_lateness()
+function env.lateness()
+	local result = lateness;
+	lateness = nil;
+	return result;
+end
 
 -- What chunks can call --
 

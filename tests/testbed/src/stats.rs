@@ -41,12 +41,27 @@ pub struct LinkCount {
     pub presence: Count,
     /// `<iq/>`.
     pub iq: Count,
+    /// Those IQs that are heartbeats of mod_dmuc, or the answers: part of `iq`.
+    pub heartbeat: Count,
 }
 
 impl LinkCount {
     /// All kinds together.
     pub fn total(&self) -> Count {
         self.message + self.presence + self.iq
+    }
+
+    /// IQs but heartbeats: those that something caused.
+    pub fn requests(&self) -> Count {
+        Count {
+            stanzas: self.iq.stanzas.saturating_sub(self.heartbeat.stanzas),
+            bytes: self.iq.bytes.saturating_sub(self.heartbeat.bytes),
+        }
+    }
+
+    /// All kinds together but heartbeats, which come when they come.
+    pub fn caused(&self) -> Count {
+        self.message + self.presence + self.requests()
     }
 }
 
