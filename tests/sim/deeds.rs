@@ -79,7 +79,7 @@ impl World {
         ] {
             form.set(var, vec![if dice.chance(chance) { "1" } else { "0" }.to_owned()]);
         }
-        self.checkers.map(&room, self.groups.len());
+        self.checkers.source(self.groups.len(), &room);
         // Rooms begin and end for good: that is not what may be lost.
         self.fed.at(&service_of(&room), |host| {
             host.fuse = None;

@@ -44,13 +44,13 @@ impl World {
     }
 
     fn expect_agreement(&mut self) -> Result<(), String> {
-        let xep_suffers = self.xep_suffers();
+        let (xep_suffers, stranded) = (self.xep_suffers(), self.checkers.stranded());
         for (number, group) in self.groups.iter().enumerate() {
             if !group.is_distributed || group.has_ended {
                 continue;
             }
             let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
-            compare(&views, self.checkers.refused(), xep_suffers)
+            compare(&views, self.checkers.refused(), &stranded, xep_suffers)
                 .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
         self.checkers.rested()

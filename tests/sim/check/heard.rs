@@ -207,7 +207,11 @@ impl Heard {
     }
 
     /// Who was there when something was said and still is must have seen it.
-    pub fn rested(&mut self, xep: &BTreeSet<BareJid>, excused: &BTreeSet<String>) -> Result<(), String> {
+    pub fn rested(
+        &mut self,
+        xep: &BTreeSet<BareJid>,
+        is_excused: &impl Fn(&BareJid, &String) -> bool,
+    ) -> Result<(), String> {
         for ((room, session), hearing) in &self.stays {
             let is_xep = xep.contains(&service_of(room));
             if self.is_short && self.gaps.contains(room) {
@@ -223,7 +227,7 @@ impl Heard {
                 .filter(|said| said.group == hearing.group)
             {
                 let is_due = said.is_due || said.between_ours && !is_xep;
-                if is_due && !hearing.seen.contains(&said.payload) && !excused.contains(&said.payload) {
+                if is_due && !hearing.seen.contains(&said.payload) && !is_excused(room, &said.payload) {
                     return Err(format!(
                         "G4: stay {session} at {room} has not seen {:?}",
                         said.payload

@@ -25,6 +25,9 @@ pub struct Ledger {
     /// Said in a distributed room and not shown to its sender yet, by instance and stay.
     said: BTreeMap<(BareJid, u64), BTreeSet<String>>,
     reflected: BTreeMap<String, usize>,
+    /// Where each message was said, and those that their origin has lost since, both by payload.
+    origins: BTreeMap<String, BareJid>,
+    lost_at_home: BTreeSet<String>,
     distributed: BTreeSet<usize>,
     /// Logs are so short that what is kept goes again.
     pub is_short: bool,
@@ -70,6 +73,7 @@ impl Ledger {
                         "G3: {payload:?} is about to be reflected at {room} and not stored"
                     ));
                 }
+                self.origins.insert(payload.clone(), room.clone());
                 let waiting = self.said.entry((room.clone(), *session)).or_default();
                 waiting.insert(payload.clone());
             }
@@ -96,7 +100,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn holds(&self, room: &BareJid, payload: &str) -> bool {
+    pub fn holds(&self, room: &BareJid, payload: &str) -> bool {
         let held = self.held.get(room);
         held.is_some_and(|held| {
             let mut ids = held.keys().rev();
@@ -155,6 +159,9 @@ impl Ledger {
                 if !is_lossy && !self.is_short {
                     return Err(format!("G3: {room} has lost {payload:?} by a restart"));
                 }
+                if self.origins.get(&payload) == Some(&room) {
+                    self.lost_at_home.insert(payload.clone());
+                }
                 let others = self.held.values().chain(self.before.values());
                 if !others.into_iter().any(|held| held.contains_key(&id)) {
                     self.excused.insert(payload);
@@ -162,6 +169,21 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Messages that their origin said and lost, by a loss of power or a backup, and has not got back though others hold
+    /// them. `source_of` says which instance every other takes them from; with those that know them it is not among
+    /// them either. From shadows that are not trusted nobody takes what they do not speak for (DESIGN section 5).
+    pub fn stranded(&self, source_of: &impl Fn(&BareJid) -> Option<BareJid>) -> BTreeSet<String> {
+        let is_stranded = |payload: &&String| {
+            let Some(origin) = self.origins.get(*payload) else {
+                return false;
+            };
+            let source = source_of(origin);
+            let has = |room: &BareJid| self.holds(room, payload);
+            !has(origin) && source.is_some_and(|source| !has(&source))
+        };
+        self.lost_at_home.iter().filter(is_stranded).cloned().collect()
     }
 
     /// In the end somebody holds what was reflected; that all hold the same is another question (G6).

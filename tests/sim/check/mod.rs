@@ -40,6 +40,10 @@ pub struct Checkers {
     /// Services that speak the XEP's text only.
     xep: BTreeSet<BareJid>,
     ended: BTreeSet<usize>,
+    /// The source of each room.
+    sources: BTreeMap<usize, BareJid>,
+    /// Everybody takes from everybody what third instances have said.
+    is_trusting: bool,
 }
 
 impl Checkers {
@@ -50,7 +54,13 @@ impl Checkers {
         (self.honest.has_faults, self.once.has_faults) = (setup.has_faults, setup.has_faults);
         self.honest.may_have_gaps = self.ledger.is_short;
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
+        self.is_trusting = setup.is_trusting;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
+    }
+
+    pub fn source(&mut self, group: usize, instance: &BareJid) {
+        self.sources.insert(group, instance.clone());
+        self.map(instance, group);
     }
 
     pub fn map(&mut self, instance: &BareJid, group: usize) {
@@ -82,6 +92,18 @@ impl Checkers {
     pub fn moment(&mut self) -> Result<(), String> {
         self.private.in_time()?;
         self.heard.moment(&self.xep)
+    }
+
+    /// Messages that only instances have from which nobody may take them.
+    pub fn stranded(&self) -> BTreeSet<String> {
+        if self.is_trusting {
+            return BTreeSet::new();
+        }
+        let source_of = |room: &BareJid| {
+            let group = self.groups.get(room)?;
+            self.sources.get(group).cloned()
+        };
+        self.ledger.stranded(&source_of)
     }
 
     /// Messages that were refused where that is allowed.
@@ -143,7 +165,11 @@ impl Checkers {
 
     /// Everything has arrived.
     pub fn rested(&mut self) -> Result<(), String> {
-        self.heard.rested(&self.xep, &self.ledger.excused)?;
+        let (stranded, ledger) = (self.stranded(), &self.ledger);
+        let is_excused = |room: &BareJid, payload: &String| {
+            ledger.excused.contains(payload) || stranded.contains(payload) && !ledger.holds(room, payload)
+        };
+        self.heard.rested(&self.xep, &is_excused)?;
         self.ledger.rested(&self.ended)?;
         self.rule.rested()?;
         self.private.rested()?;
