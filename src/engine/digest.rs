@@ -5,7 +5,7 @@ use crate::address::BareJid;
 
 use super::Engine;
 use super::clock::Now;
-use super::link::service_of;
+use super::link::is_at;
 use super::request::Pending;
 use super::room::{Room, Stage, SyncStage};
 use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
@@ -19,10 +19,7 @@ impl Engine {
                 break;
             }
             let revision = room.revision;
-            let here = room
-                .instances
-                .iter_mut()
-                .find(|(jid, _)| service_of(jid) == *service);
+            let here = room.instances.iter_mut().find(|(jid, _)| is_at(jid, service));
             let Some((peer, instance)) = here else { continue };
             if instance.stage != Stage::Active || instance.told == Some(revision) || !room.ready {
                 continue;
@@ -42,10 +39,7 @@ impl Engine {
         self.forget_told(service);
         self.tell_endings(now, service);
         let has_instances = self.rooms.values().any(|room| {
-            let mut here = room
-                .instances
-                .iter()
-                .filter(|(jid, _)| service_of(jid) == *service);
+            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
             here.any(|(_, instance)| instance.stage == Stage::Active)
         });
         if has_instances {
@@ -63,7 +57,7 @@ impl Engine {
     fn forget_told(&mut self, service: &BareJid) {
         for room in self.rooms.values_mut() {
             for (jid, instance) in &mut room.instances {
-                if service_of(jid) == *service {
+                if is_at(jid, service) {
                     instance.told = None;
                 }
             }
@@ -102,10 +96,7 @@ impl Engine {
         }
         // More rooms than fit into one.
         let more = self.rooms.values().any(|room| {
-            let mut here = room
-                .instances
-                .iter()
-                .filter(|(jid, _)| service_of(jid) == *service);
+            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
             room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
         });
         self.ask_wanted(now, service);
@@ -119,10 +110,7 @@ impl Engine {
     fn ask_wanted(&mut self, now: Now, service: &BareJid) {
         let mut wanted = Vec::new();
         for room in self.rooms.values() {
-            let here = room
-                .instances
-                .iter()
-                .filter(|(jid, _)| service_of(jid) == *service);
+            let here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
             let waiting = here.filter(|(_, instance)| instance.sync == SyncStage::Wanted);
             wanted.extend(waiting.map(|(peer, _)| (room.jid.clone(), peer.clone())));
         }
@@ -137,8 +125,8 @@ impl Engine {
             .filter(|room| room.id == theirs.id && room.ready)
             .find_map(|room| {
                 let mut peers = room.instances.iter();
-                let (peer, _) = peers
-                    .find(|(jid, instance)| service_of(jid) == *service && instance.stage == Stage::Active)?;
+                let (peer, _) =
+                    peers.find(|(jid, instance)| is_at(jid, service) && instance.stage == Stage::Active)?;
                 Some((room.jid.clone(), peer.clone()))
             })
     }

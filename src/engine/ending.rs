@@ -7,7 +7,7 @@ use crate::address::BareJid;
 
 use super::Engine;
 use super::clock::Now;
-use super::link::service_of;
+use super::link::{is_at, service_of};
 use super::request::Pending;
 use crate::wire::{Request, StanzaError};
 
@@ -64,10 +64,7 @@ impl Engine {
         }
         let mut told = Vec::new();
         for (room, ending) in &self.endings {
-            let here = ending
-                .untold
-                .iter()
-                .filter(|instance| service_of(instance) == *service);
+            let here = ending.untold.iter().filter(|instance| is_at(instance, service));
             told.extend(here.map(|instance| (room.clone(), instance.clone(), ending.request.clone())));
         }
         for (room, instance, request) in told {

@@ -7,7 +7,7 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::{Departure, Occupant};
-use super::link::{Caps, LinkState, service_of};
+use super::link::{Caps, LinkState, is_at, service_of};
 use super::presence::hidden;
 use super::request::Pending;
 use super::room::{Instance, Local, Room, Stage};
@@ -324,7 +324,7 @@ impl Engine {
             return Verdict::Continue;
         };
         let shadow = room.instances.iter().find(|(shadow, instance)| {
-            service_of(shadow) == *service
+            is_at(shadow, service)
                 && instance.stage == Stage::Active
                 && self.link_state(service) == LinkState::Up
         });

@@ -320,7 +320,7 @@ impl Engine {
     }
 
     fn is_shared(&self, service: &BareJid) -> bool {
-        let has = |instance: &BareJid| service_of(instance) == *service;
+        let has = |instance: &BareJid| is_at(instance, service);
         self.rooms.values().any(|room| room.instances.keys().any(has))
     }
 
@@ -417,10 +417,7 @@ impl Engine {
     /// All instances of the service agree with ours: the link is as good as new.
     pub(super) fn settle_link(&mut self, service: &BareJid) {
         let is_open = self.rooms.values().filter(|room| room.ready).any(|room| {
-            let mut here = room
-                .instances
-                .iter()
-                .filter(|(jid, _)| service_of(jid) == *service);
+            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
             here.any(|(_, instance)| {
                 instance.stage == Stage::Active && (instance.is_cut || !instance.is_synced)
             })
@@ -453,7 +450,7 @@ impl Engine {
 
     /// Our rooms that have an instance at this service.
     pub(super) fn rooms_with(&self, service: &BareJid) -> Vec<BareJid> {
-        let has = |instance: &BareJid| service_of(instance) == *service;
+        let has = |instance: &BareJid| is_at(instance, service);
         self.rooms
             .values()
             .filter(|room| room.instances.keys().any(has))
@@ -467,11 +464,16 @@ impl Engine {
             return;
         };
         for (jid, instance) in &mut room.instances {
-            if service_of(jid) == *service && (gained || instance.stage != Stage::Refused) {
+            if is_at(jid, service) && (gained || instance.stage != Stage::Refused) {
                 instance.stage = Stage::Wanted;
             }
         }
     }
+}
+
+/// Whether `service` hosts this instance.
+pub(crate) fn is_at(instance: &BareJid, service: &BareJid) -> bool {
+    instance.domain() == service.domain()
 }
 
 /// The service that hosts an instance.

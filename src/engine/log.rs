@@ -111,6 +111,8 @@ pub(crate) struct Page<'a> {
     pub(crate) max_bytes: usize,
     /// About what an event costs besides its payload.
     pub(crate) overhead: usize,
+    /// Whether it is for somebody who has nothing yet.
+    pub(crate) is_new: bool,
 }
 
 impl Log {
@@ -144,6 +146,11 @@ impl Log {
             Some((*incarnation, numbers.last()?)).filter(|(incarnation, _)| *incarnation != UNSTAMPED)
         };
         lives.iter().rev().find_map(stamped)
+    }
+
+    /// Whether nothing has ever been said here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen.is_empty()
     }
 
     /// Whether anything of this origin has ever been seen.
@@ -269,8 +276,7 @@ impl Log {
         self.entries.values()
     }
 
-    /// What has been seen of every origin that passes; if `is_answer`, with the lowest number still held, and without what
-    /// nobody has numbered. In a question that only shows that its sender is not new.
+    /// What has been seen of every origin that passes, with the lowest number still held if `is_answer`.
     pub(crate) fn vector(&self, passes: impl Fn(&BareJid) -> bool, is_answer: bool) -> Vec<SeenNumbers> {
         let mut first: BTreeMap<(&BareJid, u64), u64> = BTreeMap::new();
         for key in self.entries.keys().filter(|_| is_answer) {
@@ -279,11 +285,7 @@ impl Log {
         }
         let mut seen = Vec::new();
         for (origin, known) in self.seen.iter().filter(|(origin, _)| passes(origin)) {
-            for (incarnation, numbers) in known
-                .lives
-                .iter()
-                .filter(|(life, _)| **life != UNSTAMPED || !is_answer)
-            {
+            for (incarnation, numbers) in known.lives.iter().filter(|(life, _)| **life != UNSTAMPED) {
                 seen.push(SeenNumbers {
                     origin: origin.clone(),
                     incarnation: *incarnation,
@@ -305,8 +307,7 @@ impl Log {
 
     /// A hash over what has been seen of third origins: the same on two instances that have the same of them.
     pub(crate) fn hash_but(&self, a: &BareJid, b: &BareJid) -> Option<String> {
-        let mut third = self.vector(|origin| origin != a && origin != b, false);
-        third.retain(|seen| seen.incarnation != UNSTAMPED);
+        let third = self.vector(|origin| origin != a && origin != b, false);
         if third.is_empty() {
             return None;
         }
@@ -339,7 +340,7 @@ impl Log {
                 is_done || numbers.is_some_and(|numbers| numbers.contains(key.seq))
             })
         };
-        let mut events = self.unnumbered(seen.is_empty(), page);
+        let mut events = self.unnumbered(page);
         let mut bytes = events
             .iter()
             .map(|event| event.payload.len() + page.overhead)
@@ -359,9 +360,9 @@ impl Log {
 
     /// The newest messages that nobody has numbered, for somebody who has nothing yet: only their stanza-ids tell them
     /// apart.
-    fn unnumbered(&self, is_new: bool, page: &Page<'_>) -> Vec<SyncEvent> {
+    fn unnumbered(&self, page: &Page<'_>) -> Vec<SyncEvent> {
         let is_told = |entry: &&Entry| {
-            is_new
+            page.is_new
                 && entry.key.incarnation == UNSTAMPED
                 && (page.is_told)(&entry.key.origin, entry.received_ms)
         };
@@ -521,7 +522,7 @@ mod tests {
         }
         let jid = BareJid::new("a@x").unwrap();
         assert!(log.vector(|_| true, false)[0].numbers.ranges().len() <= MAX_HOLES);
-        assert!(log.has_seen(&jid, 1, 1) && !log.has_seen(&jid, 1, 4 * MAX_HOLES as u64 - 1));
+        assert!(log.has_seen(&jid, 1, 3) && !log.has_seen(&jid, 1, 4 * MAX_HOLES as u64 - 1));
     }
 
     #[test]
@@ -547,6 +548,7 @@ mod tests {
             max_events: 4,
             max_bytes: usize::MAX,
             overhead: 0,
+            is_new: false,
         }
     }
 

@@ -226,6 +226,7 @@ impl Engine {
         match (key, value) {
             (OfferKey::Affiliation(user), Value::Listed(entry)) => {
                 self.show_affiliation(jid, user, entry, None, None);
+                self.show_person(jid, user);
             }
             (OfferKey::Subject, Value::Subject(subject)) => self.show_subject(jid, subject.clone()),
             (OfferKey::Field(_), _) => self.show_settings(jid),

@@ -3,7 +3,7 @@
 use crate::address::BareJid;
 
 use super::clock::Now;
-use super::link::{Caps, service_of};
+use super::link::{Caps, is_at, service_of};
 use super::request::Pending;
 use super::room::{Instance, Room, Stage};
 use super::{Action, Engine, Notice, refuse};
@@ -22,11 +22,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        if !room
-            .instances
-            .keys()
-            .any(|instance| service_of(instance) == *service)
-        {
+        if !room.instances.keys().any(|instance| is_at(instance, service)) {
             if room.instances.len() >= limit {
                 let (room, peer) = (jid.clone(), service.clone());
                 self.actions.push_back(Action::Notice {
@@ -59,9 +55,7 @@ impl Engine {
         };
         let is_source = room.is_source();
         let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
-            service_of(peer) == *service
-                && instance.stage == Stage::Wanted
-                && (is_source || !instance.is_expected())
+            is_at(peer, service) && instance.stage == Stage::Wanted && (is_source || !instance.is_expected())
         };
         let (id, source) = (room.id.clone(), room.source.clone());
         let Some((peer, instance)) = room.instances.iter_mut().find(wanted) else {
@@ -309,7 +303,7 @@ impl Engine {
         let found = room
             .instances
             .keys()
-            .find(|instance| service_of(instance) == *service)
+            .find(|instance| is_at(instance, service))
             .cloned();
         let Some(home) = found else { return };
         self.release(now, jid, &home);
@@ -365,7 +359,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let here = |(peer, _): &(&BareJid, &mut Instance)| service_of(peer) == *service;
+        let here = |(peer, _): &(&BareJid, &mut Instance)| is_at(peer, service);
         let is_source = room.is_source();
         let Some((_, instance)) = room.instances.iter_mut().find(here) else {
             return;

@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
-use super::link::service_of;
+use super::link::{is_at, service_of};
 use super::offers::OfferKey;
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError};
@@ -221,7 +221,7 @@ impl Engine {
             .outstanding
             .iter()
             .filter(|(_, outstanding)| {
-                service_of(&outstanding.to) == *service && !matches!(outstanding.pending, Pending::Disco(_))
+                is_at(&outstanding.to, service) && !matches!(outstanding.pending, Pending::Disco(_))
             })
             .map(|(id, _)| id.clone())
             .collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::address::BareJid;
 
 use super::clock::Now;
-use super::link::service_of;
+use super::link::{is_at, service_of};
 use super::presence;
 use super::room::{Instance, Remote, Stage, SyncStage};
 use super::{Action, Engine, Notice};
@@ -27,10 +27,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let found = room
-            .instances
-            .iter_mut()
-            .find(|(peer, _)| service_of(peer) == *service);
+        let found = room.instances.iter_mut().find(|(peer, _)| is_at(peer, service));
         let Some((peer, instance)) = found else { return };
         let peer = peer.clone();
         (instance.is_synced, instance.sync, instance.resync_at) = (false, SyncStage::Idle, None);
@@ -99,7 +96,7 @@ impl Engine {
                 .into_iter()
                 .flat_map(|room| room.instances.iter());
             let cut: Vec<BareJid> = peers
-                .filter(|(peer, instance)| service_of(peer) == *service && instance.is_cut)
+                .filter(|(peer, instance)| is_at(peer, service) && instance.is_cut)
                 .map(|(peer, _)| peer.clone())
                 .collect();
             for peer in cut {
@@ -137,15 +134,29 @@ impl Engine {
         }
     }
 
+    /// Occupants elsewhere who may have been taken out of sight here, by a ban that does not hold.
+    pub(super) fn show_person(&mut self, jid: &BareJid, user: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        for (home, instance) in &room.instances {
+            let is_it = |remote: &Remote| remote.jid.as_ref().is_some_and(|named| named.to_bare() == *user);
+            let here = instance
+                .occupants
+                .iter()
+                .filter(|(_, remote)| is_it(remote) && instance.shows(remote));
+            for (nick, remote) in here {
+                let payload = payload_of(instance, home, remote, self.config.split_presence);
+                let shown = presence::shown(room, home, nick, remote, Some(payload));
+                self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
+            }
+        }
+    }
+
     /// A peer that never returns: its occupants are no longer listed.
     pub(super) fn forget_occupants(&mut self, jid: &BareJid, service: &BareJid) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let found = room
-            .instances
-            .iter_mut()
-            .find(|(peer, _)| service_of(peer) == *service);
+        let found = room.instances.iter_mut().find(|(peer, _)| is_at(peer, service));
         let Some((peer, instance)) = found else { return };
         let peer = peer.clone();
         let visible: Vec<String> = instance

@@ -75,6 +75,7 @@ impl Engine {
         };
         let from_source = room.is_from_source(peer);
         let seen = room.log.vector(|origin| relay || origin == peer, false);
+        let is_new = room.log.is_empty();
         let version = room.settings.version;
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
@@ -85,6 +86,7 @@ impl Engine {
             roster: instance.roster_version,
             settings: from_source.then_some(version),
             relay,
+            is_new,
         });
         let pending = Pending::Sync {
             room: jid.clone(),
@@ -106,7 +108,7 @@ impl Engine {
             return SyncAnswer::default();
         };
         // Who has nothing yet gets nothing from third instances either.
-        let is_late = |received_ms: u64| request.seen.is_empty() || received_ms + GRACE_MS <= now.mono_ms;
+        let is_late = |received_ms: u64| request.is_new || received_ms + GRACE_MS <= now.mono_ms;
         let is_told = |origin: &BareJid, received_ms: u64| {
             origin == jid || request.relay && (origin == asker || is_late(received_ms))
         };
@@ -115,6 +117,7 @@ impl Engine {
             max_events: PAGE_EVENTS,
             max_bytes: PAGE_BYTES,
             overhead: EVENT_BYTES,
+            is_new: request.is_new,
         };
         let (events, more) = room.log.lacking(&request.seen, &page);
         let seen = match more {
@@ -294,6 +297,7 @@ impl Engine {
             (instance.resync_at, instance.resyncs) = (None, 0);
         }
         self.agreed(now, jid, peer);
+        self.settle_link(&service_of(peer));
     }
 
     /// What was pulled is the truth, whatever the versions were before.
@@ -360,11 +364,14 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };
-        let (mut lost, mut lacks) = (0, false);
+        let (mut lost, mut lacks) = (0u64, false);
         let is_news = room.log.knows(peer);
         for entry in seen {
             if entry.origin == *peer {
-                lost += room.log.mark(&entry.origin, entry.incarnation, &entry.numbers);
+                lost = room
+                    .log
+                    .mark(&entry.origin, entry.incarnation, &entry.numbers)
+                    .saturating_add(lost);
             } else if relay && let Some(first) = entry.first {
                 let told = entry.numbers.from(first);
                 lacks |= room.log.missing(&entry.origin, entry.incarnation, &told) > 0;
@@ -419,7 +426,6 @@ impl Engine {
         if from_source {
             self.make_offers(now, jid);
         }
-        self.settle_link(&service_of(peer));
     }
 
     /// The peer says that it does not have the room: the source brings it up again; between shadows the source will

@@ -3,7 +3,7 @@
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, bare_jid, child_text, nick, number, only, required, to_bare, to_nick};
+use super::dom::{bad, bare_jid, child_text, count, nick, only, required, to_bare, to_nick};
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Form, Role, WireError, ns};
 
@@ -108,7 +108,7 @@ impl ActKind {
         Ok(match el.name() {
             "role" => ActKind::Role {
                 nick: to_nick("nick", required(el, "nick")?)?,
-                serial: number(el, "serial")?,
+                serial: count(el, "serial")?,
                 role: required(el, "role")?.parse()?,
             },
             "affiliation" => ActKind::Affiliation {

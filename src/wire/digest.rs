@@ -2,7 +2,7 @@
 
 use minidom::Element;
 
-use super::dom::{bad, decimal, flag, id, number, over, required};
+use super::dom::{bad, count, countable, flag, id, over, required};
 use super::limits::MAX_DIGEST_ROOMS;
 use super::text::Tag;
 use super::{RoomId, WireError, ns};
@@ -68,13 +68,16 @@ impl RoomDigest {
             let (incarnation, seq) = text
                 .split_once('.')
                 .ok_or_else(|| bad("the attribute 'log' is not an event's number"))?;
-            Ok::<_, WireError>((decimal("log", incarnation)?, decimal("log", seq)?))
+            match (countable("log", incarnation)?, countable("log", seq)?) {
+                (0, _) | (_, 0) => Err(bad("events and incarnations are numbered from 1")),
+                numbered => Ok(numbered),
+            }
         };
         Ok(RoomDigest {
             id: RoomId::new(required(el, "id")?)?,
             log: el.attr("log").map(log).transpose()?,
-            roster: number(el, "roster")?.unwrap_or(0),
-            settings: number(el, "settings")?,
+            roster: count(el, "roster")?.unwrap_or(0),
+            settings: count(el, "settings")?,
             rest: id(el, "rest")?,
             gone: flag(el, "gone")?,
         })

@@ -75,6 +75,25 @@ pub(super) fn required_number(el: &Element, name: &str) -> Result<u64, WireError
     decimal(name, required(el, name)?)
 }
 
+/// A number that is counted on from. Room is left above every one that is taken, so that counting never overflows.
+pub(super) fn countable(name: &str, value: &str) -> Result<u64, WireError> {
+    let number = decimal(name, value)?;
+    match i64::try_from(number) {
+        Ok(_) => Ok(number),
+        Err(_) => Err(bad(format!("the attribute '{name}' is absurd"))),
+    }
+}
+
+/// A number that is counted on from and may be absent.
+pub(super) fn count(el: &Element, name: &str) -> Result<Option<u64>, WireError> {
+    el.attr(name).map(|value| countable(name, value)).transpose()
+}
+
+/// A number that is counted on from and must be there.
+pub(super) fn required_count(el: &Element, name: &str) -> Result<u64, WireError> {
+    countable(name, required(el, name)?)
+}
+
 /// A boolean (XML Schema part 2 section 3.2.2); absence means false.
 pub(super) fn flag(el: &Element, name: &str) -> Result<bool, WireError> {
     match el.attr(name) {

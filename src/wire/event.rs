@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, decimal, to_bare, to_id};
+use super::dom::{bad, countable, decimal, to_bare, to_id};
 use super::text::Tag;
 use super::{WireError, ns};
 
@@ -73,19 +73,11 @@ impl EventStamp {
         fn there<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, WireError> {
             value.ok_or_else(|| bad(format!("<event/> lacks the attribute '{name}'")))
         }
-        // Room is left above every number that is taken, so that counting on never overflows.
-        let countable = |name: &str, value: Option<&str>| {
-            let number = decimal(name, there(name, value)?)?;
-            match i64::try_from(number) {
-                Ok(_) => Ok(number),
-                Err(_) => Err(bad(format!("the attribute '{name}' is absurd"))),
-            }
-        };
         Ok(EventStamp {
             id: to_id("id", there("id", id)?)?,
             origin: origin.map(|origin| to_bare("origin", origin)).transpose()?,
-            incarnation: countable("inc", incarnation)?,
-            seq: countable("seq", seq)?,
+            incarnation: countable("inc", there("inc", incarnation)?)?,
+            seq: countable("seq", there("seq", seq)?)?,
             at: there("at", at)?.parse()?,
         })
     }

@@ -4,8 +4,8 @@ use crate::address::{BareJid, Jid};
 use minidom::Element;
 
 use super::dom::{bad, id, jid, over, required, stanza_id, time, to_jid};
-use super::limits::MAX_HISTORY_MESSAGES;
-use super::payload::collect;
+use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES};
+use super::payload::{collect, push_sound};
 use super::text::Tag;
 use super::{Condition, EventStamp, WireError, datetime, ns};
 
@@ -104,9 +104,9 @@ impl HistoryMessage {
         Tag::within(out, "message", ns::CLIENT)
             .attr("from", &from)
             .attr("type", "groupchat")
-            .opt("id", self.id.as_deref())
+            .opt("id", self.id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES))
             .body(|out| {
-                out.push_str(&self.payload);
+                push_sound(out, &self.payload);
                 Tag::within(out, "delay", ns::DELAY)
                     .opt("from", self.delay_from.as_ref().map(Jid::as_str))
                     .attr("stamp", &datetime::format(self.stamp))

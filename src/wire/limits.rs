@@ -36,6 +36,9 @@ pub const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;
 /// Deepest nesting of elements. The DOM is walked and dropped recursively, so without this a few hundred
 /// kilobytes of `<a><a><a>…` would overflow the stack.
 pub const MAX_DEPTH: usize = 64;
+/// Deepest nesting of elements in one payload: whatever it is wrapped in later (history, roster, page) nests no deeper
+/// than [`MAX_DEPTH`], so that what was taken once can always be told on.
+pub const MAX_PAYLOAD_DEPTH: usize = 56;
 /// Most features taken from one disco#info result.
 pub const MAX_DISCO_FEATURES: usize = 1024;
 /// Most identities taken from one disco#info result.

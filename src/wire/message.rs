@@ -5,7 +5,7 @@
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{number, only, over, required, stanza_id, text_attr, to_bare, to_jid};
+use super::dom::{count, only, over, required, stanza_id, text_attr, to_bare, to_jid};
 use super::limits::MAX_PART_BYTES;
 use super::payload::collect;
 use super::presence::read_error;
@@ -147,7 +147,7 @@ impl Message {
             id: stanza_id(el)?,
             event: only(el, "event", ns::OURS)?.map(EventStamp::read).transpose()?,
             settings: match only(el, "settings", ns::OURS)? {
-                Some(settings) => number(settings, "version")?,
+                Some(settings) => count(settings, "version")?,
                 None => None,
             },
             payload: collect(el, |child| {

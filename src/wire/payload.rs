@@ -3,7 +3,7 @@
 use minidom::{Element, Node, rxml};
 
 use super::dom::{bad, over, parse};
-use super::limits::MAX_PAYLOAD_BYTES;
+use super::limits::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH};
 use super::text::push_escaped;
 use super::{WireError, ns};
 
@@ -20,6 +20,28 @@ pub fn check_payload(payload: &str) -> Result<(), WireError> {
     let wrapped = parse(&format!("<p xmlns='{}'>{payload}</p>", ns::CLIENT), usize::MAX)?;
     if wrapped.texts().any(|text| !text.trim().is_empty()) {
         return Err(bad("there is text between the elements of the payload"));
+    }
+    wrapped.children().try_for_each(check_depth)
+}
+
+/// Appends a payload to an answer that holds more than it.
+///
+/// A host hands over what its clients send, which may be more than a peer takes (too deep, or `<xml:a/>`). A peer that
+/// refuses the whole answer would ask for it for ever, so what it cannot take is left out.
+pub(super) fn push_sound(out: &mut String, payload: &str) {
+    if check_payload(payload).is_ok() {
+        out.push_str(payload);
+    }
+}
+
+fn check_depth(el: &Element) -> Result<(), WireError> {
+    fn levels(el: &Element) -> usize {
+        1 + el.children().map(levels).max().unwrap_or(0)
+    }
+    if levels(el) > MAX_PAYLOAD_DEPTH {
+        return Err(over(format!(
+            "the payload is nested deeper than {MAX_PAYLOAD_DEPTH} levels"
+        )));
     }
     Ok(())
 }
@@ -72,10 +94,12 @@ fn tag_length(rest: &str) -> usize {
     rest.len()
 }
 
-/// Writes the children of an element that pass the filter as a payload, within [`MAX_PAYLOAD_BYTES`].
+/// Writes the children of an element that pass the filter as a payload, within [`MAX_PAYLOAD_BYTES`] and
+/// [`MAX_PAYLOAD_DEPTH`].
 pub(super) fn collect(el: &Element, mut keep: impl FnMut(&Element) -> bool) -> Result<String, WireError> {
     let mut out = String::new();
     for child in el.children().filter(|child| keep(child)) {
+        check_depth(child)?;
         write(&mut out, child, ns::CLIENT);
         if out.len() > MAX_PAYLOAD_BYTES {
             return Err(over(format!(

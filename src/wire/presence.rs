@@ -6,8 +6,8 @@ use crate::address::{BareJid, FullJid, Jid};
 use minidom::Element;
 
 use super::dom::{
-    bad, child_text, decimal, id, jid, nick, number, only, over, required, required_number, text_attr, to_id,
-    to_jid,
+    bad, child_text, count, countable, id, jid, nick, only, over, required, required_count, required_number,
+    text_attr, to_id, to_jid,
 };
 use super::limits::MAX_STATUS_CODES;
 use super::payload::collect;
@@ -223,8 +223,8 @@ impl OccupantStamp {
         let serial = serial.ok_or_else(|| bad("<occupant/> lacks the attribute 'serial'"))?;
         Ok(OccupantStamp {
             occupant_id: occupant_id.map(|id| to_id("id", id)).transpose()?,
-            serial: decimal("serial", serial)?,
-            version: version.map(|version| decimal("version", version)).transpose()?,
+            serial: countable("serial", serial)?,
+            version: version.map(|version| countable("version", version)).transpose()?,
         })
     }
 
@@ -238,8 +238,8 @@ impl OccupantStamp {
     fn read(el: &Element) -> Result<OccupantStamp, WireError> {
         Ok(OccupantStamp {
             occupant_id: id(el, "id")?,
-            serial: required_number(el, "serial")?,
-            version: number(el, "version")?,
+            serial: required_count(el, "serial")?,
+            version: count(el, "version")?,
         })
     }
 

@@ -4,10 +4,10 @@ use crate::address::Jid;
 use minidom::Element;
 
 use super::dom::{
-    bad, child_text, flag, id, jid, nick, number, only, over, required, required_number, text_attr,
+    bad, child_text, count, flag, id, jid, nick, only, over, required, required_count, text_attr,
 };
 use super::limits::MAX_ROSTER_ITEMS;
-use super::payload::collect;
+use super::payload::{collect, push_sound};
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Role, WireError, ns};
 
@@ -154,7 +154,7 @@ impl OccupantExtra {
         };
         Ok(OccupantExtra {
             occupant_id: id(el, "id")?,
-            serial: required_number(el, "serial")?,
+            serial: required_count(el, "serial")?,
             payload,
         })
     }
@@ -165,7 +165,7 @@ impl OccupantExtra {
             .number("serial", self.serial)
             .body(|out| {
                 if !self.payload.is_empty() {
-                    Tag::within(out, "presence", ns::CLIENT).body(|out| out.push_str(&self.payload));
+                    Tag::within(out, "presence", ns::CLIENT).body(|out| push_sound(out, &self.payload));
                 }
             });
     }
@@ -174,12 +174,12 @@ impl OccupantExtra {
 impl RosterExtra {
     fn read(el: &Element) -> Result<RosterExtra, WireError> {
         Ok(RosterExtra {
-            version: required_number(el, "version")?,
+            version: required_count(el, "version")?,
             occupants: flag(el, "occupants")?,
             affiliations: flag(el, "affiliations")?,
             more: flag(el, "more")?,
-            term: number(el, "term")?,
-            settings: number(el, "settings")?,
+            term: count(el, "term")?,
+            settings: count(el, "settings")?,
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, id, nick, only, over, required, required_number, text, time, to_bare};
+use super::dom::{bad, id, nick, only, over, required, required_count, text, time, to_bare};
 use super::limits::MAX_INSTANCES;
 use super::text::Tag;
 use super::{Form, WireError, datetime, ns};
@@ -65,8 +65,8 @@ impl Config {
 impl SettingsExtra {
     fn read(el: &Element) -> Result<SettingsExtra, WireError> {
         Ok(SettingsExtra {
-            term: required_number(el, "term")?,
-            version: required_number(el, "version")?,
+            term: required_count(el, "term")?,
+            version: required_count(el, "version")?,
             salt: id(el, "salt")?,
             subject: only(el, "subject", ns::OURS)?.map(Subject::read).transpose()?,
             instances: read_instances(el)?,

@@ -1,13 +1,15 @@
 //! `<sync/>` (ours): one instance tells what it has, the other answers with what is missing (DESIGN 3, G6, G10).
 
+use std::collections::BTreeSet;
+
 use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{
-    bad, flag, id, nick, number, only, over, required, required_number, stanza_id, to_bare, to_id,
+    bad, count, flag, id, nick, only, over, required, required_count, stanza_id, to_bare, to_id,
 };
-use super::limits::{MAX_HISTORY_MESSAGES, MAX_SEEN};
-use super::payload::collect;
+use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES, MAX_SEEN};
+use super::payload::{collect, push_sound};
 use super::text::Tag;
 use super::{Config, EventStamp, Numbers, Roster, WireError, ns};
 
@@ -35,6 +37,8 @@ pub struct SyncRequest {
     pub settings: Option<u64>,
     /// Whether it takes third instances' events from the addressee (DESIGN 5).
     pub relay: bool,
+    /// Whether it has nothing at all yet: only then it is told, too, what nobody has numbered.
+    pub is_new: bool,
 }
 
 /// The answer, or a page of it.
@@ -69,17 +73,25 @@ pub struct SyncEvent {
 }
 
 fn read_seen(el: &Element) -> Result<Vec<SeenNumbers>, WireError> {
-    let mut seen = Vec::new();
+    let (mut seen, mut named) = (Vec::new(), BTreeSet::new());
     for child in el.children().filter(|child| child.is("seen", ns::OURS)) {
         if seen.len() == MAX_SEEN {
             return Err(over(format!("more than {MAX_SEEN} incarnations")));
         }
-        seen.push(SeenNumbers {
+        let entry = SeenNumbers {
             origin: to_bare("origin", required(child, "origin")?)?,
-            incarnation: required_number(child, "inc")?,
+            incarnation: required_count(child, "inc")?,
             numbers: child.attr("numbers").unwrap_or_default().parse()?,
-            first: number(child, "first")?,
-        });
+            first: count(child, "first")?,
+        };
+        // What has no number at its origin has none that anybody else could know (G4).
+        if entry.incarnation == 0 || entry.first == Some(0) {
+            return Err(bad("events and incarnations are numbered from 1"));
+        }
+        if !named.insert((entry.origin.clone(), entry.incarnation)) {
+            return Err(bad("an incarnation is named twice"));
+        }
+        seen.push(entry);
     }
     Ok(seen)
 }
@@ -99,9 +111,10 @@ impl SyncRequest {
     pub(super) fn read(el: &Element) -> Result<SyncRequest, WireError> {
         Ok(SyncRequest {
             seen: read_seen(el)?,
-            roster: number(el, "roster")?,
-            settings: number(el, "settings")?,
+            roster: count(el, "roster")?,
+            settings: count(el, "settings")?,
             relay: flag(el, "relay")?,
+            is_new: flag(el, "new")?,
         })
     }
 
@@ -110,6 +123,7 @@ impl SyncRequest {
             .opt_number("roster", self.roster)
             .opt_number("settings", self.settings)
             .flag("relay", self.relay)
+            .flag("new", self.is_new)
             .body(|out| write_seen(out, &self.seen));
     }
 }
@@ -119,7 +133,7 @@ impl SyncAnswer {
         let mut events = Vec::new();
         for run in el.children().filter(|child| child.is("events", ns::OURS)) {
             let origin = to_bare("origin", required(run, "origin")?)?;
-            let incarnation = required_number(run, "inc")?;
+            let incarnation = required_count(run, "inc")?;
             for event in run.children().filter(|child| child.is("message", ns::CLIENT)) {
                 if events.len() == MAX_HISTORY_MESSAGES {
                     return Err(over(format!("more than {MAX_HISTORY_MESSAGES} events")));
@@ -166,8 +180,8 @@ impl SyncAnswer {
 
 impl SyncEvent {
     fn read(el: &Element, origin: &BareJid, incarnation: u64) -> Result<SyncEvent, WireError> {
-        let seq = required_number(el, "seq")?;
-        if seq == 0 || i64::try_from(seq.max(incarnation)).is_err() {
+        let seq = required_count(el, "seq")?;
+        if seq == 0 {
             return Err(bad("events are numbered from 1"));
         }
         Ok(SyncEvent {
@@ -192,8 +206,11 @@ impl SyncEvent {
             .number("seq", self.event.seq)
             .attr("at", &self.event.at.to_string())
             .attr("nick", &self.nick)
-            .opt("id", self.message_id.as_deref())
+            .opt(
+                "id",
+                self.message_id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES),
+            )
             .opt("occupant", self.occupant_id.as_deref())
-            .body(|out| out.push_str(&self.payload));
+            .body(|out| push_sound(out, &self.payload));
     }
 }

@@ -8,6 +8,7 @@
 
 mod support {
     pub mod generator;
+    pub mod resync;
     pub mod spec;
     pub mod xml;
 }
@@ -18,9 +19,12 @@ mod finding;
 mod joining;
 mod limits;
 mod malformed;
+mod malformed_resync;
 mod malformed_stanzas;
+mod pages;
 mod payloads;
 mod replicating;
+mod resync;
 mod round_trips;
 mod sending;
 mod slips;

@@ -8,7 +8,7 @@ use Condition::{
 use IqKind::{Get, Set};
 
 #[track_caller]
-fn expect_refused(kind: IqKind, cases: &[(&str, Condition)]) {
+pub fn expect_refused(kind: IqKind, cases: &[(&str, Condition)]) {
     for (xml, condition) in cases {
         let error = Request::parse(kind, xml).expect_err(xml);
         assert_eq!(error.condition, *condition, "{xml}\n{error}");

@@ -94,7 +94,7 @@ fn a_malformed_event_is_refused() {
 
 #[test]
 fn a_malformed_occupant_mark_is_refused() {
-    let made = |id, serial| OccupantStamp::from_attrs(id, serial).map_err(|error| error.condition);
+    let made = |id, serial| OccupantStamp::from_attrs(id, serial, None).map_err(|error| error.condition);
     assert!(made(None, Some("0")).is_ok());
     assert_eq!(made(None, None), Err(BadRequest));
     assert_eq!(made(None, Some("x")), Err(BadRequest));

@@ -1,8 +1,8 @@
 //! What is produced is read back as what it was, for every type; and no damage to it makes the parser panic.
 
 use dmuc::wire::{
-    Invitation, Iq, IqBody, Message, MessageKind, Presence, PresenceKind, Request, Response, RoomId, Stanza,
-    StanzaError, write_invitation, write_iq, write_message, write_presence,
+    Invitation, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Response, RoomId,
+    Stanza, StanzaError, write_invitation, write_iq, write_message, write_presence,
 };
 
 use crate::support::generator::Gen;
@@ -33,6 +33,37 @@ fn every_response_is_read_back() {
             Ok(&response),
             "seed {seed}\n{xml:?}"
         );
+    }
+}
+
+/// What a host puts into an IQ comes out of it, even where it was written anew on the way.
+#[test]
+fn everything_asked_and_answered_survives_its_iq() {
+    for seed in 0..SEEDS / 2 {
+        let g = &mut Gen(seed);
+        let (request, response) = (g.request(), g.response());
+        let carried = |body| {
+            let (from, to, id) = (Gen(seed).full(), Gen(seed).jid(), "1".to_owned());
+            match Stanza::parse(&write_iq(&Iq { from, to, id, body })) {
+                Ok(Stanza::Iq(iq)) => iq.body,
+                other => panic!("seed {seed}\n{other:?}"),
+            }
+        };
+        let (IqBody::Get(xml) | IqBody::Set(xml)) = carried(match request.iq_kind() {
+            IqKind::Get => IqBody::Get(request.to_xml()),
+            IqKind::Set => IqBody::Set(request.to_xml()),
+        }) else {
+            panic!("seed {seed}")
+        };
+        assert_eq!(
+            Request::parse(request.iq_kind(), &xml),
+            Ok(request),
+            "seed {seed}"
+        );
+        let IqBody::Result(xml) = carried(IqBody::Result(response.to_xml())) else {
+            panic!("seed {seed}")
+        };
+        assert_eq!(Response::parse(xml.as_deref()), Ok(response), "seed {seed}");
     }
 }
 
@@ -125,6 +156,7 @@ fn stanza(g: &mut Gen) -> Stanza {
                 kind,
                 id,
                 event,
+                settings: g.maybe(Gen::countable),
                 payload: g.payload(),
             })
         }

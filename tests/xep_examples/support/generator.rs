@@ -3,9 +3,9 @@
 use dmuc::address::{BareJid, Jid};
 use dmuc::wire::{
     Act, ActKind, Affiliation, Close, Condition, Config, Destroy, DiscoInfo, ErrorType, EventStamp, Field,
-    Form, History, HistoryMessage, HistoryResult, Hlc, Identity, MucItem, OccupantExtra, OccupantStamp,
-    Peerhost, Replicate, Request, Response, Role, RoomId, Roster, RosterExtra, RosterItem, SettingsExtra,
-    StanzaError, Subject,
+    Form, History, HistoryMessage, HistoryResult, Hlc, Identity, Listed, MucItem, OccupantExtra,
+    OccupantStamp, Peerhost, Replicate, Request, Response, Role, RoomId, Roster, RosterExtra, RosterItem,
+    SettingsExtra, StanzaError, Subject,
 };
 
 pub struct Gen(pub u64);
@@ -146,10 +146,15 @@ impl Gen {
             origin: self.maybe(Gen::bare),
             incarnation: self.countable(),
             seq: self.countable(),
-            at: Hlc {
-                wall_ms: self.countable(),
-                counter: self.number() as u32,
-            },
+            at: self.hlc(),
+        }
+    }
+
+    /// A time up to the last one that is taken.
+    pub fn hlc(&mut self) -> Hlc {
+        Hlc {
+            wall_ms: self.number() >> 11,
+            counter: self.number() as u32,
         }
     }
 
@@ -167,21 +172,23 @@ impl Gen {
     pub fn occupant_stamp(&mut self) -> OccupantStamp {
         OccupantStamp {
             occupant_id: self.maybe(Gen::word),
-            serial: self.number(),
+            serial: self.countable(),
+            version: self.maybe(Gen::countable),
         }
     }
 
-    fn config(&mut self) -> Config {
+    pub fn config(&mut self) -> Config {
         let subject = |g: &mut Gen| Subject {
             nick: g.maybe(Gen::nick),
             stamp: g.stamp(),
             text: g.text(),
         };
         let settings = |g: &mut Gen| SettingsExtra {
-            term: g.number(),
-            version: g.number(),
+            term: g.countable(),
+            version: g.countable(),
             salt: g.maybe(Gen::word),
             subject: g.maybe(subject),
+            instances: g.some(3, Gen::domain),
         };
         Config {
             form: self.form(),
@@ -205,20 +212,20 @@ impl Gen {
             actor: self.maybe(Gen::nick),
             occupant: self.maybe(|g| OccupantExtra {
                 occupant_id: g.maybe(Gen::word),
-                serial: g.number(),
+                serial: g.countable(),
                 payload: g.payload(),
             }),
         }
     }
 
-    fn roster(&mut self) -> Roster {
+    pub fn roster(&mut self) -> Roster {
         let extra = |g: &mut Gen| RosterExtra {
-            version: g.number(),
+            version: g.countable(),
             occupants: g.flip(),
             affiliations: g.flip(),
             more: g.flip(),
-            term: g.maybe(Gen::number),
-            settings: g.maybe(Gen::number),
+            term: g.maybe(Gen::countable),
+            settings: g.maybe(Gen::countable),
         };
         Roster {
             items: self.some(5, Gen::roster_item),
@@ -237,18 +244,29 @@ impl Gen {
     }
 
     fn act(&mut self) -> Act {
-        let kind = match self.below(4) {
+        let kind = match self.below(5) {
             0 => ActKind::Role {
                 nick: self.nick(),
-                serial: self.maybe(Gen::number),
+                serial: self.maybe(Gen::countable),
                 role: self.role(),
             },
             1 => ActKind::Affiliation {
                 jid: self.bare(),
                 affiliation: self.affiliation(),
                 nick: self.maybe(Gen::nick),
+                was: self.maybe(|g| Listed {
+                    affiliation: g.affiliation(),
+                    nick: g.maybe(Gen::nick),
+                }),
             },
-            2 => ActKind::Config { form: self.form() },
+            2 => ActKind::Config {
+                form: self.form(),
+                was: self.maybe(Gen::form),
+            },
+            3 => ActKind::Subject {
+                text: self.text(),
+                was: self.maybe(Gen::text),
+            },
             _ => ActKind::Destroy {
                 venue: self.maybe(Gen::bare),
                 password: self.maybe(Gen::text),
@@ -263,7 +281,7 @@ impl Gen {
     }
 
     pub fn request(&mut self) -> Request {
-        match self.below(11) {
+        match self.below(13) {
             0 => Request::Replicate(Replicate {
                 id: self.room(),
                 source: self.maybe(Gen::bare),
@@ -287,6 +305,8 @@ impl Gen {
             }),
             8 => Request::Leave,
             9 => Request::RosterQuery,
+            10 => Request::Sync(self.sync_request()),
+            11 => Request::Digest(self.digest()),
             _ => Request::DiscoInfo,
         }
     }
@@ -305,9 +325,11 @@ impl Gen {
     }
 
     pub fn response(&mut self) -> Response {
-        match self.below(3) {
+        match self.below(5) {
             0 => Response::Empty,
-            1 => Response::History(HistoryResult {
+            1 => Response::Sync(Box::new(self.sync_answer())),
+            2 => Response::Digest(self.digest()),
+            3 => Response::History(HistoryResult {
                 messages: self.some(5, Gen::history_message),
             }),
             _ => Response::DiscoInfo(DiscoInfo {

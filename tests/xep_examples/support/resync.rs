@@ -1,0 +1,105 @@
+//! Seeded random values of what makes up for a split: `<sync/>` and `<digest/>`.
+
+use dmuc::address::BareJid;
+use dmuc::wire::{Digest, EventStamp, Numbers, RoomDigest, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest};
+
+use super::generator::Gen;
+
+impl Gen {
+    /// A number from 1.
+    fn ordinal(&mut self) -> u64 {
+        self.countable().max(1)
+    }
+
+    fn numbers(&mut self) -> Numbers {
+        let mut numbers = Numbers::default();
+        for _ in 0..self.below(6) {
+            // Past a hole behind the last one.
+            let from = numbers.last().unwrap_or(0) + 1 + self.ordinal() % 1_000;
+            numbers.insert_range(from, from + self.next() % 3);
+        }
+        if self.below(4) == 0 {
+            numbers.insert(i64::MAX.unsigned_abs());
+        }
+        numbers
+    }
+
+    fn seen(&mut self) -> Vec<SeenNumbers> {
+        let mut seen: Vec<SeenNumbers> = self.some(5, |g| SeenNumbers {
+            origin: g.bare(),
+            incarnation: g.ordinal(),
+            numbers: g.numbers(),
+            first: g.maybe(Gen::ordinal),
+        });
+        // Several lives of one origin.
+        if let Some(again) = seen.first().cloned() {
+            let incarnation = again.incarnation ^ 2;
+            seen.extend((incarnation > 0).then_some(SeenNumbers { incarnation, ..again }));
+        }
+        seen
+    }
+
+    pub fn sync_request(&mut self) -> SyncRequest {
+        SyncRequest {
+            seen: self.seen(),
+            roster: self.maybe(Gen::countable),
+            settings: self.maybe(Gen::countable),
+            relay: self.flip(),
+            is_new: self.flip(),
+        }
+    }
+
+    fn sync_event(&mut self, origin: &BareJid, incarnation: u64) -> SyncEvent {
+        SyncEvent {
+            event: EventStamp {
+                id: format!("{}{}", self.word(), self.text()),
+                origin: Some(origin.clone()),
+                incarnation,
+                seq: self.ordinal(),
+                at: self.hlc(),
+            },
+            nick: self.nick(),
+            message_id: self.maybe(Gen::text),
+            occupant_id: self.maybe(Gen::word),
+            payload: self.payload(),
+        }
+    }
+
+    /// A page: runs of a few origins, which may come more than once.
+    pub fn sync_answer(&mut self) -> SyncAnswer {
+        let origins = [
+            (self.bare(), self.ordinal()),
+            (self.bare(), 0),
+            (self.bare(), self.ordinal()),
+        ];
+        let mut events = Vec::new();
+        for _ in 0..self.below(5) {
+            let (origin, incarnation) = self.pick(&origins);
+            events.extend(self.some(3, |g| g.sync_event(&origin, incarnation)));
+        }
+        SyncAnswer {
+            more: self.flip(),
+            seen: self.seen(),
+            config: self.maybe(Gen::config),
+            roster: self.maybe(Gen::roster),
+            events,
+        }
+    }
+
+    pub fn digest(&mut self) -> Digest {
+        let line = |g: &mut Gen| match g.below(4) {
+            0 => RoomDigest::gone(g.room()),
+            _ => RoomDigest {
+                id: g.room(),
+                log: g.maybe(|g| (g.ordinal(), g.ordinal())),
+                roster: g.countable(),
+                settings: g.maybe(Gen::countable),
+                rest: g.maybe(Gen::word),
+                gone: false,
+            },
+        };
+        Digest {
+            rooms: self.some(5, line),
+        }
+    }
+}
