@@ -68,7 +68,7 @@ bench: deps plugin ## Engine, border and end-to-end benchmarks
 	cargo bench -p dmuc --benches
 
 sim: ## Simulate many networks (SEEDS=500)
-	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --release --test sim -- --nocapture
+	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --test sim -- --nocapture
 
 soak: deps plugin ## Random faults on real servers (SOAK_SECONDS=300 SOAK_SEED=)
 	SOAK_SECONDS='$(SOAK_SECONDS)' SOAK_SEED='$(SOAK_SEED)' cargo test --test e2e splits::soak -- --nocapture
