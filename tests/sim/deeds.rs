@@ -14,7 +14,6 @@ const NICKS: [&str; 14] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj",
     "olivia", "peggy",
 ];
-const ROOMS: usize = 3;
 const USERS: u64 = 4;
 
 impl World {
@@ -62,7 +61,7 @@ impl World {
                 !service.is_xep && self.fed.runs(&bare(&service.name))
             })
             .collect();
-        if self.groups.iter().filter(|group| !group.has_ended).count() >= ROOMS {
+        if self.groups.iter().filter(|group| !group.has_ended).count() >= self.plan.setup.rooms {
             return;
         }
         let Some(number) = dice.pick(&ours) else { return };

@@ -135,6 +135,27 @@ fn what_is_sent_though_it_is_held_is_seen() {
 }
 
 #[test]
+fn a_shadow_that_tells_of_others_is_seen() {
+    let said_elsewhere = Event::Said {
+        room: bare(COVEN_AT_CONF),
+        session: 9,
+        payload: message(1, "").payload,
+        kept: true,
+    };
+    let mut checkers = Checkers::default();
+    for instance in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        checkers.map(&bare(instance), 0);
+    }
+    checkers.distributed(0);
+    checkers.event(&kept(COVEN_AT_CONF, 1, "a")).unwrap();
+    checkers.event(&said_elsewhere).unwrap();
+    checkers.event(&asked("1")).unwrap();
+    expect_violation(checkers.event(&answered("1", &["a"])), "G11");
+    checkers.source(0, &bare(COVEN));
+    checkers.event(&answered("1", &["a"])).unwrap();
+}
+
+#[test]
 fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
     let tried = || Event::Tried {
         room: bare(COVEN_AT_ROOMS),
@@ -283,7 +304,7 @@ fn a_message_that_its_origin_lost_is_due_where_it_may_be_taken() {
         let mut checkers = after(&history).unwrap();
         checkers.source(0, &bare(COVEN));
         checkers.map(&bare(COVEN_AT_CONF), 0);
-        checkers.is_trusting = is_trusting;
+        checkers.ledger.is_trusting = is_trusting;
         checkers.lossy(&bare(origin).service());
         checkers.started(&bare(origin).service()).unwrap();
         checkers.stranded()

@@ -29,6 +29,8 @@ pub struct Ledger {
     origins: BTreeMap<String, BareJid>,
     lost_at_home: BTreeSet<String>,
     distributed: BTreeSet<usize>,
+    /// Everybody takes from everybody what third instances have said.
+    pub is_trusting: bool,
     /// Logs are so short that what is kept goes again.
     pub is_short: bool,
     /// Services that speak the XEP's text only: they store what they like.
@@ -36,7 +38,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn event(&mut self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) -> Result<(), String> {
+    pub fn event(
+        &mut self,
+        event: &Event,
+        group: &impl Fn(&BareJid) -> Option<usize>,
+        sources: &BTreeMap<usize, BareJid>,
+    ) -> Result<(), String> {
         match event {
             Event::Kept { room, id, payload } => {
                 self.clock += 1;
@@ -94,7 +101,17 @@ impl Ledger {
                 to,
                 id: Some(id),
                 what,
-            } => return self.crossed((from.to_bare(), to.to_bare(), id), what),
+            } => {
+                let (from, to) = (from.to_bare(), to.to_bare());
+                let is_source = group(&from).and_then(|group| sources.get(&group)) == Some(&from);
+                if let Crossing::Synced(ids) = what
+                    && !is_source
+                    && !self.is_trusting
+                {
+                    self.speaks_for_itself(&from, &to, ids)?;
+                }
+                return self.crossed((from, to, id), what);
+            }
             _ => {}
         }
         Ok(())
@@ -106,6 +123,18 @@ impl Ledger {
             let mut ids = held.keys().rev();
             ids.any(|id| self.payloads.get(id).is_some_and(|known| known == payload))
         })
+    }
+
+    /// G11: of third instances' messages only the source tells, or who is trusted.
+    fn speaks_for_itself(&self, from: &BareJid, to: &BareJid, ids: &[String]) -> Result<(), String> {
+        for payload in ids.iter().filter_map(|id| self.payloads.get(id)) {
+            if let Some(origin) = self.origins.get(payload).filter(|origin| *origin != from) {
+                return Err(format!(
+                    "G11: {to} asks {from} for what {origin} said: {payload:?}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn crossed(&mut self, (from, to, id): (BareJid, BareJid, &str), what: &Crossing) -> Result<(), String> {

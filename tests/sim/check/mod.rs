@@ -42,8 +42,6 @@ pub struct Checkers {
     ended: BTreeSet<usize>,
     /// The source of each room.
     sources: BTreeMap<usize, BareJid>,
-    /// Everybody takes from everybody what third instances have said.
-    is_trusting: bool,
 }
 
 impl Checkers {
@@ -51,10 +49,10 @@ impl Checkers {
     pub fn set_up(&mut self, setup: &Setup) {
         self.ledger.is_short = setup.log_max_messages.is_some();
         (self.heard.is_short, self.heard.has_faults) = (self.ledger.is_short, setup.has_faults);
-        (self.honest.has_faults, self.once.has_faults) = (setup.has_faults, setup.has_faults);
+        self.once.has_faults = setup.has_faults;
         self.honest.may_have_gaps = self.ledger.is_short;
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
-        self.is_trusting = setup.is_trusting;
+        self.ledger.is_trusting = setup.is_trusting;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
     }
 
@@ -80,12 +78,12 @@ impl Checkers {
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
         let group = |room: &BareJid| self.groups.get(room).copied();
         self.once.event(event)?;
-        self.ledger.event(event, &group)?;
+        self.ledger.event(event, &group, &self.sources)?;
         self.heard.event(event, &group, &self.xep)?;
         self.stays.event(event, &group, &self.xep)?;
         self.rule.event(event, &group)?;
         self.private.event(event)?;
-        self.honest.event(event, &group, &self.xep)
+        self.honest.event(event, &group, &self.sources, &self.xep)
     }
 
     /// No time passes before the next event.
@@ -96,7 +94,7 @@ impl Checkers {
 
     /// Messages that only instances have from which nobody may take them.
     pub fn stranded(&self) -> BTreeSet<String> {
-        if self.is_trusting {
+        if self.ledger.is_trusting {
             return BTreeSet::new();
         }
         let source_of = |room: &BareJid| {
@@ -117,6 +115,11 @@ impl Checkers {
             return Err(format!("G13: {service} waits for {pending} answers"));
         }
         Ok(())
+    }
+
+    /// Between which services something has been wrong since everything was at rest, and which have not started.
+    pub fn trouble(&mut self, troubled: BTreeSet<(BareJid, BareJid)>, absent: BTreeSet<BareJid>) {
+        (self.honest.troubled, self.honest.absent) = (troubled, absent);
     }
 
     /// Instances come and go, or a fault begins: what is said now may be lost on the way.
@@ -155,6 +158,11 @@ impl Checkers {
     pub fn lossy(&mut self, service: &BareJid) {
         self.ledger.lossy(service);
         self.rule.lossy(service);
+        for (group, source) in &self.sources {
+            if source.service() == *service {
+                self.stays.behead(*group);
+            }
+        }
         self.honest.may_have_gaps = true;
     }
 

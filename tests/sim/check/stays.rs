@@ -28,6 +28,8 @@ pub struct Stays {
     /// Who lost sight of which service since everything was at rest.
     split: BTreeSet<(BareJid, BareJid)>,
     ended: BTreeSet<usize>,
+    /// Rooms whose source has lost what it knew since everything was at rest, and with it who the shadows are.
+    beheaded: BTreeSet<usize>,
     /// Rooms in which somebody has given roles, or changed lists or settings.
     kicked: BTreeSet<usize>,
     governed: BTreeSet<usize>,
@@ -193,6 +195,7 @@ impl Stays {
                 let home = service_of(&gone.stay.0);
                 let may_leave = self.may_leave && self.split.contains(&(viewer.0.clone(), home));
                 let was_here = self.only_stay(number, nick, id).as_ref() == Some(&gone.stay);
+                let may_leave = may_leave || self.beheaded.contains(&number);
                 if was_here && !may_leave && !gone.has_lost_it {
                     let ((room, session), (home, _)) = (viewer, gone.stay);
                     return Err(format!(
@@ -213,6 +216,10 @@ impl Stays {
         };
         let stay = self.here.iter().find(is_it).map(|(stay, _)| stay.clone());
         stay.filter(|_| taken == Some(&1))
+    }
+
+    pub fn behead(&mut self, group: usize) {
+        self.beheaded.insert(group);
     }
 
     pub fn kick(&mut self, group: usize) {
@@ -238,5 +245,6 @@ impl Stays {
         }
         self.gone.clear();
         self.split.clear();
+        self.beheaded.clear();
     }
 }
