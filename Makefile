@@ -22,7 +22,7 @@ PLUGIN := target/plugin/mod_dmuc
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet --all-targets
 
-.PHONY: help deps plugin install test lint demo bench sim soak clean distclean
+.PHONY: help deps plugin install test lint demo bench sim mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -68,7 +68,10 @@ bench: deps plugin ## Engine, border and end-to-end benchmarks
 	cargo bench -p dmuc --benches
 
 sim: ## Simulate many networks (SEEDS=500)
-	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --release --test sim -- --nocapture
+	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --test sim -- --nocapture
+
+mutants: ## Which checker of the simulator sees which deliberate mistake (SEEDS=500)
+	tests/sim/mutations.sh '$(SEEDS)'
 
 soak: deps plugin ## Random faults on real servers (SOAK_SECONDS=300 SOAK_SEED=)
 	SOAK_SECONDS='$(SOAK_SECONDS)' SOAK_SEED='$(SOAK_SEED)' cargo test --test e2e splits::soak -- --nocapture

@@ -214,7 +214,7 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
     for (jid, instance) in &room.instances {
         write_instance(out, jid, instance);
     }
-    for (origin, incarnation, numbers) in room.log.all_seen() {
+    for (origin, incarnation, numbers) in room.log.given_up() {
         out.push_str("<seen");
         push_attr(out, "origin", origin.as_str());
         push_attr(out, "inc", &incarnation.to_string());

@@ -212,18 +212,18 @@ impl Engine {
                 return Ok(Verdict::Done);
             }
             if !instance.is_synced || !room.log.is_next(&home, event.incarnation, event.seq) {
-                if let Some(instance) = self
-                    .rooms
-                    .get_mut(&jid)
-                    .and_then(|room| room.instances.get_mut(&home))
-                {
-                    instance.is_synced = false;
-                }
-                self.want_sync(now, &jid, &home);
+                self.pull_from(now, &jid, &home);
                 return Ok(Verdict::Done);
             }
         }
         let Some(remote) = instance.occupants.get(nick) else {
+            // Its presence may have been lost on the way: both are pulled (G4).
+            if event.is_some() && keep {
+                self.pull_from(now, &jid, &home);
+            } else if !keep && !instance.is_synced && self.speaks_ours(&home) {
+                // Its presence is being pulled; this is not worth waiting for.
+                return Ok(Verdict::Done);
+            }
             return Err(refuse(
                 Condition::NotAcceptable,
                 "This occupant is not in the room",
@@ -297,6 +297,15 @@ impl Engine {
             event: Some(event),
             occupant_id,
         })
+    }
+
+    /// Something of this home is missing here: nothing of it is taken as it comes until that has been pulled.
+    fn pull_from(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
+        let room = self.rooms.get_mut(jid);
+        if let Some(instance) = room.and_then(|room| room.instances.get_mut(home)) {
+            instance.is_synced = false;
+        }
+        self.want_sync(now, jid, home);
     }
 
     /// The stanza-id of a message without our stamp: the same on every instance if it has an `id`.

@@ -332,12 +332,28 @@ impl Log {
         seen
     }
 
-    /// Everything that has been seen, for the snapshot.
-    pub(crate) fn all_seen(&self) -> impl Iterator<Item = (&BareJid, u64, &Numbers)> {
-        self.seen.iter().flat_map(|(origin, known)| {
-            let lives = known.lives.iter();
-            lives.map(move |(incarnation, numbers)| (origin, *incarnation, numbers))
-        })
+    /// What has been seen and is not held, for the snapshot. What is held comes back with the stored log; if that has
+    /// lost something with the power, it is missing then and not given up.
+    pub(crate) fn given_up(&self) -> Vec<(&BareJid, u64, Numbers)> {
+        let mut held: BTreeMap<(&BareJid, u64), Numbers> = BTreeMap::new();
+        for key in self.entries.keys() {
+            held.entry((&key.origin, key.incarnation))
+                .or_default()
+                .insert(key.seq);
+        }
+        let mut gone = Vec::new();
+        for (origin, known) in &self.seen {
+            for (incarnation, numbers) in &known.lives {
+                let numbers = match held.get(&(origin, *incarnation)) {
+                    Some(held) => numbers.without(held),
+                    None => numbers.clone(),
+                };
+                if !numbers.ranges().is_empty() {
+                    gone.push((origin, *incarnation, numbers));
+                }
+            }
+        }
+        gone
     }
 
     /// A hash over what has been seen of third origins: the same on two instances that have the same of them.
@@ -510,6 +526,19 @@ mod tests {
         }
         let held: Vec<u64> = log.iter().map(|entry| entry.key.seq).collect();
         assert_eq!(held, [8, 9, 10]);
+    }
+
+    #[test]
+    fn only_what_is_not_held_any_more_is_given_up() {
+        let mut log = Log::default();
+        for seq in 1..=5 {
+            log.insert(entry("a@x", 1, seq, seq));
+        }
+        assert_eq!(log.given_up(), []);
+        log.trim(limit(0, 2, usize::MAX));
+        let jid = BareJid::new("a@x").unwrap();
+        log.mark(&jid, 1, &"4 7-8".parse().unwrap());
+        assert_eq!(log.given_up(), [(&jid, 1, "1-3 7-8".parse().unwrap())]);
     }
 
     #[test]

@@ -142,6 +142,8 @@ impl Engine {
             None if waits => self.send_first_roster(now, jid, peer),
             None => {}
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
+            // It has agreed and forgotten: its service has been restarted since.
+            Some(error) if error.condition == Condition::ItemNotFound => self.want_later(now, jid, peer),
             Some(error) => self.refuse_instance(jid, &service_of(peer), Notice::Refused(error)),
         }
     }

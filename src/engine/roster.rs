@@ -80,6 +80,10 @@ impl Engine {
             }
             return;
         }
+        if self.caps(&service_of(peer)) == Caps::Unknown {
+            // Who is asked meanwhile what it speaks pulls it, or is told when it has answered.
+            return;
+        }
         // A shadow that speaks only the XEP's text learns of another shadow's occupants by presence.
         let nicks: Vec<String> = room.locals.keys().cloned().collect();
         for nick in nicks {

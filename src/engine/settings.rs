@@ -227,6 +227,10 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
+        if !room.ready {
+            // The configuration is on its way again, and brings it.
+            return;
+        }
         let held = room.settings.version;
         match version {
             Some(version) if version <= held => return,
@@ -294,7 +298,7 @@ impl Engine {
         }
         let is_changed = is_first || room.settings.form != form;
         room.settings.form = form;
-        let mut subject = None;
+        let mut subject: Option<Option<Subject>> = None;
         let shadows = config
             .settings
             .as_ref()
@@ -308,14 +312,15 @@ impl Engine {
             let is_new = said(&room.settings.subject) != said(&settings.subject);
             let value = Value::Subject(settings.subject.clone());
             if self.source_says(jid, &OfferKey::Subject, &value) && is_new {
-                subject = settings.subject;
+                // A source that was put back to an older state may have none any more.
+                subject = Some(settings.subject);
             }
         }
         if is_changed {
             self.show_settings(jid);
         }
         if let Some(subject) = subject {
-            self.show_subject(jid, Some(subject));
+            self.show_subject(jid, subject);
         }
         if let Some(shadows) = shadows {
             self.shadows_told(now, jid, &shadows);

@@ -78,6 +78,24 @@ impl Numbers {
         }
     }
 
+    /// Those that are not in `other`.
+    pub fn without(&self, other: &Numbers) -> Numbers {
+        let mut left = Vec::new();
+        for (from, to) in &self.0 {
+            let mut next = *from;
+            for (start, end) in other.0.iter().filter(|(start, end)| end >= from && start <= to) {
+                if *start > next {
+                    left.push((next, start - 1));
+                }
+                next = next.max(end.saturating_add(1));
+            }
+            if next <= *to {
+                left.push((next, *to));
+            }
+        }
+        Numbers(left)
+    }
+
     /// The highest number.
     pub fn last(&self) -> Option<u64> {
         self.0.last().map(|(_, to)| *to)

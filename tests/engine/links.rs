@@ -190,3 +190,16 @@ fn messages_keep_their_ids_while_a_link_is_in_doubt() {
     );
     assert_eq!(fed.message(WITCH_PLACE, "kept").stanza_id, Some(id));
 }
+
+#[test]
+fn who_speaks_before_its_presence_is_known_is_heard_soon() {
+    let mut fed = coven();
+    fed.leave(WITCH_PLACE);
+    fed.run();
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Swallows);
+    fed.join(WITCH_PLACE, WITCH);
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Up);
+    fed.say(WITCH_PLACE, "hail");
+    fed.run_for(1_000);
+    assert_eq!(fed.heard(FOO), ["hail"], "long before the next heartbeat");
+}

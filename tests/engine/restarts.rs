@@ -224,3 +224,26 @@ fn the_same_seed_and_inputs_give_the_same_outputs() {
         .collect();
     assert_eq!(traces[0], traces[1]);
 }
+
+#[test]
+fn a_subject_that_its_source_has_lost_is_nowhere() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    let chat = bare(CHAT);
+    fed.at(&chat, |host| host.backup());
+    fed.set_subject(FOO, "Toil");
+    fed.run();
+    assert_eq!(fed.subject(COVEN_AT_ROOMS), "Toil");
+    fed.at(&chat, |host| {
+        host.stop();
+        assert!(host.restore_backup());
+    });
+    fed.start(&chat);
+    fed.run();
+    assert_eq!(
+        (fed.subject(COVEN), fed.subject(COVEN_AT_ROOMS)),
+        Default::default()
+    );
+}

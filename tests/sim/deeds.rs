@@ -14,7 +14,6 @@ const NICKS: [&str; 14] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj",
     "olivia", "peggy",
 ];
-const ROOMS: usize = 3;
 const USERS: u64 = 4;
 
 impl World {
@@ -62,7 +61,7 @@ impl World {
                 !service.is_xep && self.fed.runs(&bare(&service.name))
             })
             .collect();
-        if self.groups.iter().filter(|group| !group.has_ended).count() >= ROOMS {
+        if self.groups.iter().filter(|group| !group.has_ended).count() >= self.plan.setup.rooms {
             return;
         }
         let Some(number) = dice.pick(&ours) else { return };
@@ -79,7 +78,7 @@ impl World {
         ] {
             form.set(var, vec![if dice.chance(chance) { "1" } else { "0" }.to_owned()]);
         }
-        self.checkers.map(&room, self.groups.len());
+        self.checkers.source(self.groups.len(), &room);
         // Rooms begin and end for good: that is not what may be lost.
         self.fed.at(&service_of(&room), |host| {
             host.fuse = None;

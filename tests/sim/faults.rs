@@ -66,6 +66,10 @@ impl World {
     /// How long a fault lasts; some stay until somebody heals them.
     fn duration(&self, dice: &mut Dice) -> Option<u64> {
         let timeout = self.plan.setup.link_timeout_ms;
+        let is_long = self.plan.setup.long_cuts > 0 && dice.chance(self.plan.setup.long_cuts);
+        if is_long {
+            return Some(2 * timeout + dice.below(10 * timeout));
+        }
         match dice.below(10) {
             0..3 => Some(dice.below(2_000)),
             3..6 => Some(dice.below(timeout)),

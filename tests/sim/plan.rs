@@ -13,8 +13,21 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+/// What a plan is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Usual,
+    /// Many rooms that the same services share, and no more heartbeats than there must be.
+    ManyRooms,
+    /// Seven services; for a long time some of them do not reach some others.
+    Mesh,
+}
+
 #[derive(Debug, Clone)]
 pub struct Setup {
+    pub kind: Kind,
+    /// Most rooms at a time.
+    pub rooms: usize,
     pub services: Vec<ServicePlan>,
     pub room_id: RoomIdScheme,
     pub replicate: Replicate,
@@ -24,6 +37,8 @@ pub struct Setup {
     pub jitter_ms: u64,
     /// Without faults the strictest rules hold.
     pub has_faults: bool,
+    /// Most faults are cuts that outlast the timeout, in percent.
+    pub long_cuts: u64,
     /// Faults touch the links of services that speak the XEP's text only, too.
     pub touches_xep: bool,
     pub ping_interval_ms: u64,
@@ -147,25 +162,20 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let setup = Setup::of(&mut dice);
         let count = dice.between(20, 90);
-        let mut steps = vec![
-            Step {
-                number: 0,
+        let mut steps = Vec::new();
+        for deed in setup.beginning() {
+            steps.push(Step {
+                number: steps.len(),
                 wait_ms: 0,
-                deed: Deed::Create,
+                deed,
                 roll: dice.roll(),
-            },
-            Step {
-                number: 1,
-                wait_ms: 0,
-                deed: Deed::Distribute,
-                roll: dice.roll(),
-            },
-        ];
+            });
+        }
         // Fewer steps where each sets off more.
         let count = count * 3 / (setup.services.len() as u64).max(3);
         for _ in 0..count {
             let deed = if setup.has_faults && dice.chance(22) {
-                weighted(&mut dice, &FAULTS)
+                setup.fault(&mut dice)
             } else {
                 weighted(&mut dice, &WEIGHTS)
             };
@@ -214,8 +224,18 @@ fn weighted(dice: &mut Dice, weights: &[(Deed, u64)]) -> Deed {
 
 impl Setup {
     fn of(dice: &mut Dice) -> Setup {
-        let count = *dice.pick(&[2, 2, 3, 3, 3, 4, 4, 5, 6, 7]).unwrap();
-        let has_faults = dice.chance(80);
+        let kind = match dice.below(100) {
+            0..85 => Kind::Usual,
+            85..95 => Kind::ManyRooms,
+            _ => Kind::Mesh,
+        };
+        let mut count = *dice.pick(&[2, 2, 3, 3, 3, 4, 4, 5, 6, 7]).unwrap();
+        let mut has_faults = dice.chance(80);
+        match kind {
+            Kind::Usual => {}
+            Kind::ManyRooms => count = count.min(3),
+            Kind::Mesh => (count, has_faults) = (7, true),
+        }
         let has_xep = dice.chance(25);
         let is_skewed = dice.chance(30);
         let services = (0..count)
@@ -243,7 +263,11 @@ impl Setup {
             .map(|_| (0..count).map(|_| latency(dice)).collect())
             .collect();
         let link_timeout_ms = *dice.pick(&[6_000, 15_000, 30_000, 60_000]).unwrap();
-        let ping_interval_ms = link_timeout_ms / dice.between(2, 4);
+        let ping_interval_ms = match kind {
+            // Half the timeout is the most there can be.
+            Kind::ManyRooms => link_timeout_ms,
+            _ => link_timeout_ms / dice.between(2, 4),
+        };
         let splits = [
             SplitPresence::Away,
             SplitPresence::Away,
@@ -251,13 +275,16 @@ impl Setup {
             SplitPresence::Leave,
         ];
         Setup {
+            kind,
+            rooms: if kind == Kind::ManyRooms { 8 } else { 3 },
             services,
             has_faults,
+            long_cuts: if kind == Kind::Mesh { 70 } else { 0 },
             touches_xep: has_xep && dice.chance(50),
             ping_interval_ms,
             link_timeout_ms,
             split_presence: *dice.pick(&splits).unwrap(),
-            log_max_messages: dice.chance(6).then(|| dice.between(20, 30) as usize),
+            log_max_messages: dice.chance(6).then(|| dice.between(6, 14) as usize),
             room_id: *dice
                 .pick(&[RoomIdScheme::Uuid, RoomIdScheme::Sha256, RoomIdScheme::Name])
                 .unwrap(),
@@ -271,6 +298,21 @@ impl Setup {
             jitter_ms: *dice.pick(&[0, 5, 50]).unwrap(),
             latency_ms,
         }
+    }
+}
+
+impl Setup {
+    /// What every plan of this kind begins with.
+    fn beginning(&self) -> Vec<Deed> {
+        let rooms = if self.kind == Kind::ManyRooms { 5 } else { 1 };
+        [Deed::Create, Deed::Distribute].repeat(rooms)
+    }
+
+    fn fault(&self, dice: &mut Dice) -> Deed {
+        if self.long_cuts > 0 && dice.chance(self.long_cuts) {
+            return Deed::Cut;
+        }
+        weighted(dice, &FAULTS)
     }
 }
 
@@ -289,6 +331,7 @@ impl fmt::Display for Plan {
             }
             writeln!(f)?;
         }
+        writeln!(f, "  {:?}", setup.kind)?;
         writeln!(
             f,
             "  ids {:?}, replicate {:?}, redirect {}, trusting {}, ping {} ms, timeout {} ms, split presence {:?}, log {:?}",

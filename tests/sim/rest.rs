@@ -15,7 +15,8 @@ impl World {
     pub fn rest(&mut self) -> Result<(), String> {
         self.heal()?;
         let until = self.fed.now_ms + MOST_MS;
-        let quiet_ms = HEARTBEATS * self.plan.setup.ping_interval_ms;
+        // That a heartbeat was lost, and what it told with it, is known only after the timeout.
+        let quiet_ms = HEARTBEATS * self.plan.setup.ping_interval_ms + self.plan.setup.link_timeout_ms;
         let mut busy_at = self.fed.now_ms;
         loop {
             if self.fed.is_settled() && self.fed.now_ms >= busy_at + quiet_ms {
@@ -44,15 +45,16 @@ impl World {
     }
 
     fn expect_agreement(&mut self) -> Result<(), String> {
-        let xep_suffers = self.xep_suffers();
+        let (xep_suffers, stranded) = (self.xep_suffers(), self.checkers.stranded());
         for (number, group) in self.groups.iter().enumerate() {
             if !group.is_distributed || group.has_ended {
                 continue;
             }
             let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
-            compare(&views, self.checkers.refused(), xep_suffers)
+            compare(&views, self.checkers.refused(), &stranded, xep_suffers)
                 .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
+        self.rested_at_ms = self.fed.now_ms + 1;
         self.checkers.rested()
     }
 
@@ -62,7 +64,8 @@ impl World {
             .xep
             .keys()
             .any(|service| self.fed.net.was_touched(service))
-            || self.restarted_with_xep
+            || self.fed.xep.values().any(|peer| peer.has_missed)
+            || self.xep_missed
     }
 
     /// The running engines, for bounds.

@@ -110,7 +110,14 @@ impl World {
                 .map(|message| message.stanza_id.clone())
                 .collect(),
             roster,
-            settings: format!("{form:?} {:?}", host_room.subject.as_ref().map(|(_, text)| text)),
+            settings: format!(
+                "{form:?} {:?}",
+                host_room
+                    .subject
+                    .as_ref()
+                    .map(|(_, text)| text)
+                    .filter(|text| !text.is_empty())
+            ),
             affiliations: affiliations.collect(),
             present,
             max_messages: self.plan.setup.log_max_messages,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::Config;
-use dmuc::address::BareJid;
+use dmuc::address::{BareJid, Jid};
 use dmuc::wire::Affiliation;
 
 use crate::check::Checkers;
@@ -27,8 +27,13 @@ pub struct World {
     pub story: Vec<String>,
     /// What is to happen at some time: a fault passes.
     due: BTreeMap<(u64, u64), Due>,
-    /// A service that has instances beside one that speaks the XEP's text only was down.
-    pub restarted_with_xep: bool,
+    /// A service that has instances beside one that speaks the XEP's text only was down, or refused what that one said:
+    /// it does not say it again.
+    pub xep_missed: bool,
+    /// How many things have happened.
+    steps: u64,
+    /// When everything was at rest last.
+    pub rested_at_ms: u64,
     /// For what nobody plans, as how long it takes until a service is back.
     pub dice: Dice,
 }
@@ -52,6 +57,9 @@ pub struct Group {
     pub has_ended: bool,
 }
 
+/// Most things that happen in one schedule: a thousand times what is usual.
+const MOST_STEPS: u64 = 1_000_000;
+
 impl World {
     pub fn new(plan: Plan) -> World {
         let mut world = World {
@@ -62,7 +70,9 @@ impl World {
             count: 0,
             story: Vec::new(),
             due: BTreeMap::new(),
-            restarted_with_xep: false,
+            xep_missed: false,
+            steps: 0,
+            rested_at_ms: 0,
             dice: Dice::new(plan.seed ^ 0xD1CE),
             plan,
         };
@@ -232,10 +242,19 @@ impl World {
 
     /// What has happened since, for the checkers.
     pub fn check(&mut self) -> Result<(), String> {
-        let events = std::mem::take(&mut self.fed.events);
-        if events.iter().any(|event| matches!(event, Event::Refused { .. })) {
-            self.map_instances();
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            return Err("G13: stanzas beget stanzas without an end".to_owned());
         }
+        let events = std::mem::take(&mut self.fed.events);
+        let is_told = |event: &Event| matches!(event, Event::Refused { .. } | Event::Noticed { .. });
+        if events.iter().any(is_told) {
+            self.map_instances();
+            self.tell_troubles();
+        }
+        let is_xep = |from: &Jid| self.fed.xep.contains_key(&service_of(&from.to_bare()));
+        let misses = |event: &Event| matches!(event, Event::Refused { from, .. } if is_xep(from));
+        self.xep_missed |= events.iter().any(misses);
         self.checkers.time(self.fed.now_ms);
         for event in &events {
             self.checkers.event(event)?;
@@ -264,12 +283,30 @@ impl World {
             if loses_tail {
                 self.checkers.lossy(&service);
             }
-            self.restarted_with_xep |= !self.fed.xep.is_empty();
+            self.xep_missed |= !self.fed.xep.is_empty();
             self.checkers.unsettle();
             self.fed.net.died(&service);
             self.later(ms, Due::Start(service));
         }
         Ok(())
+    }
+
+    /// The checkers learn what may be wrong between whom.
+    fn tell_troubles(&mut self) {
+        let mut troubled: BTreeSet<_> = self.fed.net.troubled_since(self.rested_at_ms).cloned().collect();
+        let services = self.plan.setup.services.iter().map(|service| bare(&service.name));
+        let down: Vec<BareJid> = services.filter(|service| !self.fed.runs(service)).collect();
+        // Who speaks the text only never learns what it has missed.
+        let concerns_xep =
+            |(a, b): &&(BareJid, BareJid)| self.fed.xep.contains_key(a) || self.fed.xep.contains_key(b);
+        troubled.extend(self.fed.net.troubled_since(0).filter(concerns_xep).cloned());
+        for service in self.fed.hosts.keys() {
+            troubled.extend(down.iter().map(|down| (service.clone(), down.clone())));
+        }
+        let services = self.plan.setup.services.iter().enumerate();
+        let absent = services.filter(|(number, _)| !self.running.contains(number));
+        let absent = absent.map(|(_, service)| bare(&service.name)).collect();
+        self.checkers.trouble(troubled, absent);
     }
 
     /// The checkers learn which instance belongs to which room.

@@ -40,6 +40,8 @@ pub struct Federation {
     pub skew_ms: BTreeMap<BareJid, i64>,
     /// Private stanzas on their way, by room and token: between which services, and since when.
     privates: BTreeMap<(BareJid, u64), (BareJid, BareJid, u64)>,
+    /// When a service last got an answer from another.
+    answered_at: BTreeMap<(BareJid, BareJid), u64>,
 }
 
 impl Federation {
@@ -57,6 +59,7 @@ impl Federation {
             is_traced: false,
             skew_ms: BTreeMap::new(),
             privates: BTreeMap::new(),
+            answered_at: BTreeMap::new(),
         }
     }
 
@@ -178,7 +181,10 @@ impl Federation {
                 ..
             } => {
                 if let Some((from, to, at)) = self.privates.remove(&(room.clone(), *token)) {
-                    *may_be_lost |= self.net.last_loss_at(&from, &to).is_some_and(|lost| lost >= at);
+                    let is_lossy = self.net.last_loss_at(&from, &to).is_some_and(|lost| lost >= at);
+                    // Without any answer since nobody can have vouched for it.
+                    let answered = self.answered_at.get(&(from, to));
+                    *may_be_lost |= is_lossy && answered.is_some_and(|answered| *answered >= at);
                 }
             }
             _ => {}
@@ -244,6 +250,10 @@ impl Federation {
                 self.hand_in(&flight.from, &xml);
             }
         } else if self.runs(&flight.to) {
+            if flight.xml.starts_with("<iq") && flight.xml.contains(" type='result'") {
+                let between = (flight.to.clone(), flight.from.clone());
+                self.answered_at.insert(between, self.now_ms);
+            }
             self.hand_in(&flight.to, &flight.xml);
         } else if self.hosts.contains_key(&flight.to) && self.dice.chance(50) {
             // It was in the buffers of a process that is no more.

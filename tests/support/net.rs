@@ -307,6 +307,16 @@ impl Network {
         direction.and_then(|direction| direction.last_loss_at)
     }
 
+    /// Between which services anything has been wrong since then.
+    pub fn troubled_since(&self, since_ms: u64) -> impl Iterator<Item = &(BareJid, BareJid)> {
+        let is_troubled = move |direction: &Direction| {
+            direction.mode != Mode::Up || direction.last_fault_at.is_some_and(|at| at >= since_ms)
+        };
+        let all = self.directions.iter();
+        all.filter(move |(_, direction)| is_troubled(direction))
+            .map(|(between, _)| between)
+    }
+
     /// Whether anything has ever been wrong with a link of this service.
     pub fn was_touched(&self, service: &BareJid) -> bool {
         let touched = |((from, to), direction): (&(BareJid, BareJid), &Direction)| {

@@ -21,7 +21,7 @@ fn id_of(token: u64) -> String {
     format!("pm{token}")
 }
 
-fn token_of(id: &str) -> Option<u64> {
+pub(super) fn token_of(id: &str) -> Option<u64> {
     id.strip_prefix("pm")?.parse().ok()
 }
 

@@ -229,6 +229,7 @@ impl Host {
     /// The process ends in good order.
     pub fn stop(&mut self) {
         self.flush();
+        self.everybody_is_gone();
         self.go_down();
     }
 
@@ -240,6 +241,8 @@ impl Host {
             self.outbox.truncate(stanzas);
             self.take_up(remains);
         }
+        // Also from rooms that are lost with the power.
+        self.everybody_is_gone();
         if lose_tail {
             self.lose_tail();
         }
@@ -275,6 +278,11 @@ impl Host {
         (self.is_down, self.fuse) = (true, None);
         self.private.clear();
         self.presence_payload = None;
+        // Nobody is to mistake the dead engine for one that runs.
+        self.engine = Engine::new(self.engine.config().clone(), [0; 32]);
+    }
+
+    fn everybody_is_gone(&mut self) {
         for room in self.rooms.values_mut() {
             for (nick, occupant) in std::mem::take(&mut room.occupants) {
                 if let Some(local) = occupant.local {
@@ -289,8 +297,11 @@ impl Host {
             let (room, turn) = (room.jid.clone(), Turn::Down);
             self.events.push(Event::Turned { room, turn });
         }
-        // Nobody is to mistake the dead engine for one that runs.
-        self.engine = Engine::new(self.engine.config().clone(), [0; 32]);
+        // A room that was just about to be forgotten.
+        for room in self.logs.keys().filter(|room| !self.rooms.contains_key(*room)) {
+            let (room, turn) = (room.clone(), Turn::Down);
+            self.events.push(Event::Turned { room, turn });
+        }
     }
 
     /// The process starts: what was stored comes back.
@@ -354,6 +365,17 @@ impl Host {
         });
         for (user, entry) in &host_room.affiliations {
             self.tell_affiliation(room, user, entry, None, (None, None));
+        }
+        let stored = self.stored.get(room).map_or("", String::as_str);
+        if let Some((nick, text)) = &host_room.subject
+            && !stored.contains(&format!(">{}</subject>", dmuc::wire::escaped(text)))
+        {
+            self.tell(Input::Subject {
+                room,
+                nick: nick.as_deref(),
+                actor_jid: None,
+                text,
+            });
         }
     }
 

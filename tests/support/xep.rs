@@ -12,6 +12,7 @@ use dmuc::wire::{
 use super::event::{Cause, Event, Seen, SeenMessage};
 use super::incoming::subject_of;
 use super::names::{bare, service_of};
+use super::private::token_of;
 
 #[derive(Debug)]
 pub struct XepService {
@@ -24,6 +25,8 @@ pub struct XepService {
     pub answers: BTreeMap<String, IqBody>,
     /// An administrator has told it where `<peerhost/>`'s newcomers are; the text alone does not name them.
     pub knows_peerhosts: bool,
+    /// A presence of somebody here came back; it is not sent again.
+    pub has_missed: bool,
     next_id: u64,
 }
 
@@ -59,6 +62,7 @@ impl XepService {
             events: Vec::new(),
             answers: BTreeMap::new(),
             knows_peerhosts: false,
+            has_missed: false,
             next_id: 1,
         }
     }
@@ -193,6 +197,7 @@ impl XepService {
 
     fn presence(&mut self, presence: &Presence) {
         let (home, target) = (presence.from.to_bare(), presence.to.to_bare());
+        self.has_missed |= matches!(presence.kind, PresenceKind::Error(_));
         let Some(nick) = presence.from.resource().map(str::to_owned) else {
             return;
         };
@@ -243,6 +248,12 @@ impl XepService {
     }
 
     fn message(&mut self, message: &Message) {
+        if message.kind == MessageKind::Chat
+            && let Some(token) = message.id.as_deref().and_then(token_of)
+        {
+            let room = message.from.to_bare();
+            self.events.push(Event::PrivateArrived { room, token });
+        }
         if message.kind != MessageKind::Groupchat {
             return;
         }

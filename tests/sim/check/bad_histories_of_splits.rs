@@ -1,11 +1,11 @@
 //! As `bad_histories`, for what must hold through failures: each checker sees a history that breaks its guarantee.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bad_histories::{expect_violation, joined, message, said, saw, verdict, view};
 use super::{Checkers, compare};
 use crate::support::event::{Cause, Crossing, Event, Seen, Turn, What};
-use crate::support::names::{CHAT, COVEN, COVEN_AT_ROOMS, bare, jid};
+use crate::support::names::{CHAT, COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS, bare, jid};
 
 fn kept(room: &str, number: u64, id: &str) -> Event {
     Event::Kept {
@@ -135,6 +135,27 @@ fn what_is_sent_though_it_is_held_is_seen() {
 }
 
 #[test]
+fn a_shadow_that_tells_of_others_is_seen() {
+    let said_elsewhere = Event::Said {
+        room: bare(COVEN_AT_CONF),
+        session: 9,
+        payload: message(1, "").payload,
+        kept: true,
+    };
+    let mut checkers = Checkers::default();
+    for instance in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        checkers.map(&bare(instance), 0);
+    }
+    checkers.distributed(0);
+    checkers.event(&kept(COVEN_AT_CONF, 1, "a")).unwrap();
+    checkers.event(&said_elsewhere).unwrap();
+    checkers.event(&asked("1")).unwrap();
+    expect_violation(checkers.event(&answered("1", &["a"])), "G11");
+    checkers.source(0, &bare(COVEN));
+    checkers.event(&answered("1", &["a"])).unwrap();
+}
+
+#[test]
 fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
     let tried = || Event::Tried {
         room: bare(COVEN_AT_ROOMS),
@@ -188,44 +209,119 @@ fn a_removal_by_nobody_is_seen() {
     verdict(&[joined(COVEN), left(Cause::Own)]).unwrap();
 }
 
+fn saw_nick(room: &str, session: u64, id: &str, codes: &[u16]) -> Event {
+    Event::Saw {
+        room: bare(room),
+        session,
+        seen: Seen::Presence {
+            nick: "foo".into(),
+            affiliation: dmuc::wire::Affiliation::None,
+            role: dmuc::wire::Role::Participant,
+            occupant_id: Some(id.into()),
+            payload: String::new(),
+            codes: codes.to_vec(),
+        },
+    }
+}
+
 #[test]
 fn somebody_who_leaves_and_comes_back_without_moving_is_seen() {
-    let saw_nick = |seen: Seen| Event::Saw {
+    let gone = || Event::Saw {
         room: bare(COVEN_AT_ROOMS),
         session: 1,
-        seen,
+        seen: Seen::Gone {
+            nick: "foo".into(),
+            codes: Vec::new(),
+            new_nick: None,
+            actor: None,
+            reason: None,
+        },
     };
-    let gone = saw_nick(Seen::Gone {
-        nick: "foo".into(),
-        codes: Vec::new(),
-        new_nick: None,
-        actor: None,
-        reason: None,
-    });
-    let back = saw_nick(Seen::Presence {
-        nick: "foo".into(),
-        affiliation: dmuc::wire::Affiliation::None,
-        role: dmuc::wire::Role::Participant,
-        occupant_id: None,
-        payload: String::new(),
-        codes: Vec::new(),
-    });
-    let home = |session| Event::Joined {
-        room: bare(COVEN),
-        nick: "foo".into(),
-        session,
+    let shown = |id| saw_nick(COVEN_AT_ROOMS, 1, id, &[]);
+    // Whoever joins is shown itself.
+    let home = |session, id| {
+        let joined = Event::Joined {
+            room: bare(COVEN),
+            nick: "foo".into(),
+            session,
+        };
+        [joined, saw_nick(COVEN, session, id, &[110])]
     };
-    let left = Event::Left {
+    let left = || Event::Left {
         room: bare(COVEN),
         nick: "foo".into(),
         session: 9,
         cause: Cause::Own,
     };
-    expect_seen(
-        &[joined(COVEN_AT_ROOMS), home(9), gone.clone(), back.clone()],
-        "G8",
-    );
-    after(&[joined(COVEN_AT_ROOMS), home(9), left, gone, home(10), back]).unwrap();
+    let told = |rest: Vec<Event>| {
+        let mut all = vec![joined(COVEN_AT_ROOMS)];
+        all.extend(home(9, "a"));
+        all.push(shown("a"));
+        all.extend(rest);
+        all
+    };
+    expect_seen(&told(vec![gone(), shown("a")]), "G8");
+    // Nobody has this nick whose presence is shown meanwhile.
+    expect_seen(&told(vec![gone(), shown("b"), gone(), shown("a")]), "G8");
+    let [joins, is_named] = home(10, "a");
+    after(&told(vec![left(), gone(), joins, is_named, shown("a")])).unwrap();
+    let [joins, is_named] = home(10, "b");
+    after(&told(vec![
+        joins,
+        is_named,
+        gone(),
+        shown("b"),
+        gone(),
+        shown("a"),
+    ]))
+    .unwrap();
+    let [joins, is_named] = home(10, "b");
+    after(&told(vec![left(), joins, is_named, gone(), shown("b")])).unwrap();
+}
+
+#[test]
+fn a_message_that_its_origin_lost_is_due_where_it_may_be_taken() {
+    let lost_by = |origin: &str, others: &[&str], is_trusting: bool| {
+        let mut history = vec![kept(origin, 1, "a")];
+        let Event::Said {
+            session,
+            payload,
+            kept: is_kept,
+            ..
+        } = said(1)
+        else {
+            panic!("nothing was said")
+        };
+        let room = bare(origin);
+        history.push(Event::Said {
+            room,
+            session,
+            payload,
+            kept: is_kept,
+        });
+        history.extend(others.iter().map(|other| kept(other, 1, "a")));
+        history.push(turned(origin, Turn::Down));
+        let mut checkers = after(&history).unwrap();
+        checkers.source(0, &bare(COVEN));
+        checkers.map(&bare(COVEN_AT_CONF), 0);
+        checkers.ledger.is_trusting = is_trusting;
+        checkers.lossy(&bare(origin).service());
+        checkers.started(&bare(origin).service()).unwrap();
+        checkers.stranded()
+    };
+    let message = message(1, "a").payload;
+    assert!(lost_by(COVEN, &[COVEN_AT_ROOMS], false).contains(&message));
+    assert!(lost_by(COVEN_AT_ROOMS, &[COVEN_AT_CONF], false).contains(&message));
+    // From the source everybody takes it, and so they do from those they trust.
+    assert!(lost_by(COVEN_AT_ROOMS, &[COVEN], false).is_empty());
+    assert!(lost_by(COVEN, &[COVEN_AT_ROOMS], true).is_empty());
+    let views = [view(COVEN), view(COVEN_AT_ROOMS)];
+    let mut few = views.clone();
+    few[1].history.remove(0);
+    few[1].archive.retain(|id| id != "a");
+    let none = BTreeSet::new();
+    expect_violation(compare(&few, &[], &none, false), "G6");
+    compare(&few, &[], &BTreeSet::from([message]), false).unwrap();
 }
 
 #[test]
@@ -235,20 +331,20 @@ fn an_outcast_who_is_somewhere_is_seen() {
     source.affiliations = BTreeMap::from([(witch.clone(), "Listed { affiliation: Outcast }".into())]);
     let mut shadow = view(COVEN_AT_ROOMS);
     shadow.affiliations = source.affiliations.clone();
-    compare(&[source.clone(), shadow.clone()], &[], false).unwrap();
+    compare(&[source.clone(), shadow.clone()], &[], &BTreeSet::new(), false).unwrap();
     shadow.present.push((witch, "foo".into()));
-    expect_violation(compare(&[source, shadow], &[], false), "G9");
+    expect_violation(compare(&[source, shadow], &[], &BTreeSet::new(), false), "G9");
 }
 
 #[test]
 fn more_messages_than_are_kept_are_seen() {
     let mut long = view(COVEN);
     long.max_messages = Some(1);
-    expect_violation(compare(&[long.clone()], &[], false), "G13");
+    expect_violation(compare(&[long.clone()], &[], &BTreeSet::new(), false), "G13");
     long.max_messages = Some(2);
-    compare(&[long.clone()], &[], false).unwrap();
+    compare(&[long.clone()], &[], &BTreeSet::new(), false).unwrap();
     long.stored = 1_000;
-    expect_violation(compare(&[long], &[], false), "G13");
+    expect_violation(compare(&[long], &[], &BTreeSet::new(), false), "G13");
 }
 
 #[test]

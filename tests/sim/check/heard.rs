@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
 use dmuc::engine::Notice;
+use dmuc::wire::Condition;
 
 use crate::support::event::{Event, Seen, SeenMessage, Turn};
 use crate::support::names::service_of;
@@ -110,6 +111,9 @@ impl Heard {
                 });
             }
             // Whoever lost the right to speak meanwhile, a nick that cannot be given up: `honest` says when.
+            // What only came before its sender's presence is pulled with it.
+            Event::Refused { stanza, error, .. }
+                if error.condition == Condition::NotAcceptable && stanza.contains("<event ") => {}
             Event::Refused { stanza, .. } => {
                 let said = self.said.iter_mut().filter(|said| stanza.contains(&said.payload));
                 said.for_each(|said| (said.is_due, said.between_ours) = (false, false));
@@ -123,7 +127,9 @@ impl Heard {
                 for said in said.filter(|said| said.session == *session && said.room == *room) {
                     said.is_reflected |= said.payload == message.payload;
                 }
-                let may_repeat = self.has_faults && xep.contains(&service_of(room));
+                // What is not kept has no number by which to tell what the network repeats.
+                let is_known = message.stanza_id.is_some() && !xep.contains(&service_of(room));
+                let may_repeat = self.has_faults && !is_known;
                 self.saw((room, *session), message, may_repeat)?;
                 if !xep.contains(&service_of(room)) {
                     self.compare_ids(room, message)?;
@@ -207,7 +213,11 @@ impl Heard {
     }
 
     /// Who was there when something was said and still is must have seen it.
-    pub fn rested(&mut self, xep: &BTreeSet<BareJid>, excused: &BTreeSet<String>) -> Result<(), String> {
+    pub fn rested(
+        &mut self,
+        xep: &BTreeSet<BareJid>,
+        is_excused: &impl Fn(&BareJid, &String) -> bool,
+    ) -> Result<(), String> {
         for ((room, session), hearing) in &self.stays {
             let is_xep = xep.contains(&service_of(room));
             if self.is_short && self.gaps.contains(room) {
@@ -223,7 +233,7 @@ impl Heard {
                 .filter(|said| said.group == hearing.group)
             {
                 let is_due = said.is_due || said.between_ours && !is_xep;
-                if is_due && !hearing.seen.contains(&said.payload) && !excused.contains(&said.payload) {
+                if is_due && !hearing.seen.contains(&said.payload) && !is_excused(room, &said.payload) {
                     return Err(format!(
                         "G4: stay {session} at {room} has not seen {:?}",
                         said.payload

@@ -1,6 +1,6 @@
 //! Engines that keep to the rules never refuse each other, except where two changes cross on the way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
 use dmuc::engine::Notice;
@@ -17,8 +17,11 @@ pub struct Honest {
     loosened: BTreeSet<usize>,
     /// Messages that were refused where that is allowed.
     pub refused: Vec<String>,
-    /// Links fail.
-    pub has_faults: bool,
+    /// Between which services something has been wrong since everything was at rest: a connection lost something or
+    /// changed its order, or one of the two was down. Each way round.
+    pub troubled: BTreeSet<(BareJid, BareJid)>,
+    /// Services that have not started yet.
+    pub absent: BTreeSet<BareJid>,
     /// Something may be lost for good, or beyond what is kept.
     pub may_have_gaps: bool,
 }
@@ -28,6 +31,7 @@ impl Honest {
         &mut self,
         event: &Event,
         group: &impl Fn(&BareJid) -> Option<usize>,
+        sources: &BTreeMap<usize, BareJid>,
         xep: &BTreeSet<BareJid>,
     ) -> Result<(), String> {
         match event {
@@ -38,6 +42,11 @@ impl Honest {
                 stanza,
             } => {
                 let room = crossing(stanza).to.to_bare();
+                // What a shadow knows of others it has from the source.
+                let source = group(&room).and_then(|group| sources.get(&group));
+                let mut concerned = vec![by.clone(), service_of(&from.to_bare())];
+                concerned.extend(source.map(service_of));
+                let is_troubled = self.is_troubled(&concerned);
                 let is_allowed = match group(&room) {
                     _ if stanza.contains("<act ") => {
                         matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
@@ -45,12 +54,14 @@ impl Honest {
                     // Its setter has just lost the right to it, or the nick.
                     _ if stanza.contains("<subject>") => error.condition == Condition::Forbidden,
                     // It has not heard that its occupants were forgotten by a restart, and does not tell of them anew.
-                    _ if self.has_faults && xep.contains(&service_of(&from.to_bare())) => true,
+                    _ if is_troubled && xep.contains(&service_of(&from.to_bare())) => true,
                     // What was agreed on is forgotten by a restart, or comes out of turn: it is asked for again.
-                    _ if self.has_faults && !stanza.starts_with("<message") => matches!(
+                    _ if is_troubled && !stanza.starts_with("<message") => matches!(
                         error.condition,
                         Condition::UnexpectedRequest | Condition::ItemNotFound | Condition::Forbidden
                     ),
+                    // Its presence was lost on the way.
+                    _ if is_troubled && error.condition == Condition::NotAcceptable => true,
                     // The text has no rule for two with one nick.
                     _ if error.condition == Condition::Conflict => xep.contains(&service_of(&from.to_bare())),
                     Some(group) if self.ended.contains(&group) => true,
@@ -61,7 +72,8 @@ impl Honest {
                             && matches!(error.condition, Condition::Forbidden | Condition::NotAcceptable)
                     }
                 };
-                if is_allowed && stanza.starts_with("<message") {
+                let is_pulled = error.condition == Condition::NotAcceptable && stanza.contains("<event ");
+                if is_allowed && stanza.starts_with("<message") && !is_pulled {
                     self.refused.push(stanza.clone());
                 }
                 if !is_allowed {
@@ -69,14 +81,21 @@ impl Honest {
                 }
             }
             Event::Noticed { room, peer, notice } => match notice {
-                Notice::Replicated { .. } | Notice::Unreachable => {}
-                Notice::SplitBegan { .. } | Notice::SplitEnded if self.has_faults => {}
+                Notice::Replicated { .. } => {}
+                Notice::Unreachable if self.absent.contains(peer) => {}
+                Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable
+                    if self.is_troubled(&[service_of(room), peer.clone()]) => {}
                 Notice::Gap { .. } if self.may_have_gaps => {}
                 other => return Err(format!("{room} is told of {peer}: {other:?}")),
             },
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_troubled(&self, services: &[BareJid]) -> bool {
+        let mut pairs = self.troubled.iter();
+        pairs.any(|(a, b)| services.contains(a) && services.contains(b))
     }
 
     pub fn loosen(&mut self, group: usize) {

@@ -25,7 +25,12 @@ pub struct Ledger {
     /// Said in a distributed room and not shown to its sender yet, by instance and stay.
     said: BTreeMap<(BareJid, u64), BTreeSet<String>>,
     reflected: BTreeMap<String, usize>,
+    /// Where each message was said, and those that their origin has lost since, both by payload.
+    origins: BTreeMap<String, BareJid>,
+    lost_at_home: BTreeSet<String>,
     distributed: BTreeSet<usize>,
+    /// Everybody takes from everybody what third instances have said.
+    pub is_trusting: bool,
     /// Logs are so short that what is kept goes again.
     pub is_short: bool,
     /// Services that speak the XEP's text only: they store what they like.
@@ -33,7 +38,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn event(&mut self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) -> Result<(), String> {
+    pub fn event(
+        &mut self,
+        event: &Event,
+        group: &impl Fn(&BareJid) -> Option<usize>,
+        sources: &BTreeMap<usize, BareJid>,
+    ) -> Result<(), String> {
         match event {
             Event::Kept { room, id, payload } => {
                 self.clock += 1;
@@ -70,6 +80,7 @@ impl Ledger {
                         "G3: {payload:?} is about to be reflected at {room} and not stored"
                     ));
                 }
+                self.origins.insert(payload.clone(), room.clone());
                 let waiting = self.said.entry((room.clone(), *session)).or_default();
                 waiting.insert(payload.clone());
             }
@@ -90,18 +101,40 @@ impl Ledger {
                 to,
                 id: Some(id),
                 what,
-            } => return self.crossed((from.to_bare(), to.to_bare(), id), what),
+            } => {
+                let (from, to) = (from.to_bare(), to.to_bare());
+                let is_source = group(&from).and_then(|group| sources.get(&group)) == Some(&from);
+                if let Crossing::Synced(ids) = what
+                    && !is_source
+                    && !self.is_trusting
+                {
+                    self.speaks_for_itself(&from, &to, ids)?;
+                }
+                return self.crossed((from, to, id), what);
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn holds(&self, room: &BareJid, payload: &str) -> bool {
+    pub fn holds(&self, room: &BareJid, payload: &str) -> bool {
         let held = self.held.get(room);
         held.is_some_and(|held| {
             let mut ids = held.keys().rev();
             ids.any(|id| self.payloads.get(id).is_some_and(|known| known == payload))
         })
+    }
+
+    /// G11: of third instances' messages only the source tells, or who is trusted.
+    fn speaks_for_itself(&self, from: &BareJid, to: &BareJid, ids: &[String]) -> Result<(), String> {
+        for payload in ids.iter().filter_map(|id| self.payloads.get(id)) {
+            if let Some(origin) = self.origins.get(payload).filter(|origin| *origin != from) {
+                return Err(format!(
+                    "G11: {to} asks {from} for what {origin} said: {payload:?}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn crossed(&mut self, (from, to, id): (BareJid, BareJid, &str), what: &Crossing) -> Result<(), String> {
@@ -155,6 +188,9 @@ impl Ledger {
                 if !is_lossy && !self.is_short {
                     return Err(format!("G3: {room} has lost {payload:?} by a restart"));
                 }
+                if self.origins.get(&payload) == Some(&room) {
+                    self.lost_at_home.insert(payload.clone());
+                }
                 let others = self.held.values().chain(self.before.values());
                 if !others.into_iter().any(|held| held.contains_key(&id)) {
                     self.excused.insert(payload);
@@ -162,6 +198,21 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Messages that their origin said and lost, by a loss of power or a backup, and has not got back though others hold
+    /// them. `source_of` says which instance every other takes them from; with those that know them it is not among
+    /// them either. From shadows that are not trusted nobody takes what they do not speak for (DESIGN section 5).
+    pub fn stranded(&self, source_of: &impl Fn(&BareJid) -> Option<BareJid>) -> BTreeSet<String> {
+        let is_stranded = |payload: &&String| {
+            let Some(origin) = self.origins.get(*payload) else {
+                return false;
+            };
+            let source = source_of(origin);
+            let has = |room: &BareJid| self.holds(room, payload);
+            !has(origin) && source.is_some_and(|source| !has(&source))
+        };
+        self.lost_at_home.iter().filter(is_stranded).cloned().collect()
     }
 
     /// In the end somebody holds what was reflected; that all hold the same is another question (G6).

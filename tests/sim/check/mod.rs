@@ -40,6 +40,8 @@ pub struct Checkers {
     /// Services that speak the XEP's text only.
     xep: BTreeSet<BareJid>,
     ended: BTreeSet<usize>,
+    /// The source of each room.
+    sources: BTreeMap<usize, BareJid>,
 }
 
 impl Checkers {
@@ -47,10 +49,16 @@ impl Checkers {
     pub fn set_up(&mut self, setup: &Setup) {
         self.ledger.is_short = setup.log_max_messages.is_some();
         (self.heard.is_short, self.heard.has_faults) = (self.ledger.is_short, setup.has_faults);
-        (self.honest.has_faults, self.once.has_faults) = (setup.has_faults, setup.has_faults);
+        self.once.has_faults = setup.has_faults;
         self.honest.may_have_gaps = self.ledger.is_short;
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
+        self.ledger.is_trusting = setup.is_trusting;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
+    }
+
+    pub fn source(&mut self, group: usize, instance: &BareJid) {
+        self.sources.insert(group, instance.clone());
+        self.map(instance, group);
     }
 
     pub fn map(&mut self, instance: &BareJid, group: usize) {
@@ -70,18 +78,30 @@ impl Checkers {
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
         let group = |room: &BareJid| self.groups.get(room).copied();
         self.once.event(event)?;
-        self.ledger.event(event, &group)?;
+        self.ledger.event(event, &group, &self.sources)?;
         self.heard.event(event, &group, &self.xep)?;
         self.stays.event(event, &group, &self.xep)?;
         self.rule.event(event, &group)?;
         self.private.event(event)?;
-        self.honest.event(event, &group, &self.xep)
+        self.honest.event(event, &group, &self.sources, &self.xep)
     }
 
     /// No time passes before the next event.
     pub fn moment(&mut self) -> Result<(), String> {
         self.private.in_time()?;
         self.heard.moment(&self.xep)
+    }
+
+    /// Messages that only instances have from which nobody may take them.
+    pub fn stranded(&self) -> BTreeSet<String> {
+        if self.ledger.is_trusting {
+            return BTreeSet::new();
+        }
+        let source_of = |room: &BareJid| {
+            let group = self.groups.get(room)?;
+            self.sources.get(group).cloned()
+        };
+        self.ledger.stranded(&source_of)
     }
 
     /// Messages that were refused where that is allowed.
@@ -95,6 +115,11 @@ impl Checkers {
             return Err(format!("G13: {service} waits for {pending} answers"));
         }
         Ok(())
+    }
+
+    /// Between which services something has been wrong since everything was at rest, and which have not started.
+    pub fn trouble(&mut self, troubled: BTreeSet<(BareJid, BareJid)>, absent: BTreeSet<BareJid>) {
+        (self.honest.troubled, self.honest.absent) = (troubled, absent);
     }
 
     /// Instances come and go, or a fault begins: what is said now may be lost on the way.
@@ -133,6 +158,11 @@ impl Checkers {
     pub fn lossy(&mut self, service: &BareJid) {
         self.ledger.lossy(service);
         self.rule.lossy(service);
+        for (group, source) in &self.sources {
+            if source.service() == *service {
+                self.stays.behead(*group);
+            }
+        }
         self.honest.may_have_gaps = true;
     }
 
@@ -143,7 +173,11 @@ impl Checkers {
 
     /// Everything has arrived.
     pub fn rested(&mut self) -> Result<(), String> {
-        self.heard.rested(&self.xep, &self.ledger.excused)?;
+        let (stranded, ledger) = (self.stranded(), &self.ledger);
+        let is_excused = |room: &BareJid, payload: &String| {
+            ledger.excused.contains(payload) || stranded.contains(payload) && !ledger.holds(room, payload)
+        };
+        self.heard.rested(&self.xep, &is_excused)?;
         self.ledger.rested(&self.ended)?;
         self.rule.rested()?;
         self.private.rested()?;

@@ -41,6 +41,8 @@ impl Once {
             }
             // Whoever is there is told of the end.
             Event::Turned { room, .. } => {
+                // Whether it had told of a subject that it had not stored yet it does not know.
+                self.subjects.retain(|(_, sender, _)| sender != room);
                 for ((of, _), changes) in &mut self.presences {
                     if of == room {
                         changes.told = changes.count;

@@ -45,7 +45,11 @@ impl Rule {
                 value,
             } => {
                 let Some(number) = group(room) else { return Ok(()) };
-                let holds = self.values.get(&(number, what.clone())) == Some(value);
+                // Who was never listed has no affiliation.
+                let unlisted = "none".to_owned();
+                let default = matches!(what, What::Affiliation(_)).then_some(&unlisted);
+                let current = self.values.get(&(number, what.clone())).or(default);
+                let holds = current == Some(value);
                 let attempt = Attempt {
                     group: number,
                     actor: actor.clone(),

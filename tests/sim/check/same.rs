@@ -33,8 +33,13 @@ pub struct View {
 /// Compares every instance with the first, the source.
 ///
 /// What somebody said whose rights were just taken away may have been refused by some: `refused` holds such stanzas.
-/// With `xep_suffers` what those have who speak the XEP's text only is not compared, nor what of theirs ours have.
-pub fn compare(views: &[View], refused: &[String], xep_suffers: bool) -> Result<(), String> {
+/// `stranded` are those that nobody may take from those who have them. With `xep_suffers` what those have who speak the XEP's text only is not compared, nor what of theirs ours have.
+pub fn compare(
+    views: &[View],
+    refused: &[String],
+    stranded: &BTreeSet<String>,
+    xep_suffers: bool,
+) -> Result<(), String> {
     // What such a service says has no place in the order, and who was not known to it yet has missed it.
     let xep: Vec<String> = views
         .iter()
@@ -105,6 +110,7 @@ pub fn compare(views: &[View], refused: &[String], xep_suffers: bool) -> Result<
                 .history
                 .iter()
                 .filter(|message| !xep.iter().any(|name| message.payload.contains(name)))
+                .filter(|message| !stranded.contains(&message.payload))
                 .filter(|message| !refused.iter().any(|stanza| stanza.contains(&message.payload)));
             ours.map(|message| format!("{message:?}"))
                 .collect::<Vec<String>>()

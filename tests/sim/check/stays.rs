@@ -3,27 +3,47 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
+use dmuc::engine::Notice;
 
 use crate::support::event::{Cause, Event, Seen, Turn};
 use crate::support::names::service_of;
 
 /// One stay of one occupant.
 type Stay = (BareJid, u64);
+/// A nick in a room, and the occupant-id of a person who has it.
+type Holder = (usize, String, String);
 
 #[derive(Debug, Default)]
 pub struct Stays {
     /// Who is in which room under which nick.
     here: BTreeMap<Stay, (usize, String)>,
+    /// The occupant-id of each stay, as its own client was shown it.
+    ids: BTreeMap<Stay, String>,
+    /// Whose presence a stay was shown last under a nick, by occupant-id.
+    shown: BTreeMap<(Stay, String), String>,
     /// Whom a stay saw leave, by nick, who did not leave.
-    gone: BTreeMap<(Stay, String), Stay>,
-    /// Nicks that more than one has had, or has had at more than one home, since everything was at rest.
-    clashed: BTreeSet<(usize, String)>,
+    gone: BTreeMap<(Stay, String), Gone>,
+    /// How often a person has taken a nick since everything was at rest.
+    taken: BTreeMap<Holder, usize>,
+    /// Who lost sight of which service since everything was at rest.
+    split: BTreeSet<(BareJid, BareJid)>,
     ended: BTreeSet<usize>,
+    /// Rooms whose source has lost what it knew since everything was at rest, and with it who the shadows are.
+    beheaded: BTreeSet<usize>,
     /// Rooms in which somebody has given roles, or changed lists or settings.
     kicked: BTreeSet<usize>,
     governed: BTreeSet<usize>,
     /// Occupants that are out of reach are shown as gone.
     pub may_leave: bool,
+}
+
+/// Somebody who was seen to leave and is there.
+#[derive(Debug)]
+struct Gone {
+    id: String,
+    stay: Stay,
+    /// Somebody else with a right to the nick has been shown under it since.
+    has_lost_it: bool,
 }
 
 const REMOVALS: [u16; 5] = [301, 307, 321, 322, 332];
@@ -55,15 +75,28 @@ impl Stays {
                 nick,
                 cause,
             } => {
-                let Some((number, _)) = self.here.remove(&(room.clone(), *session)) else {
+                let stay = (room.clone(), *session);
+                let Some((number, _)) = self.here.remove(&stay) else {
                     return Ok(());
                 };
+                self.forget(&stay);
                 return self.left(number, room, nick, cause);
             }
             Event::Turned {
                 room,
                 turn: Turn::Down,
-            } => self.here.retain(|(at, _), _| at != room),
+            } => {
+                let stays: Vec<Stay> = self.here.keys().filter(|(at, _)| at == room).cloned().collect();
+                for stay in stays {
+                    self.here.remove(&stay);
+                    self.forget(&stay);
+                }
+            }
+            Event::Noticed {
+                room,
+                peer,
+                notice: Notice::SplitBegan { .. },
+            } => drop(self.split.insert((room.clone(), peer.clone()))),
             Event::Saw { room, session, seen } if !xep.contains(&service_of(room)) => {
                 return self.saw((room.clone(), *session), seen, xep);
             }
@@ -73,11 +106,25 @@ impl Stays {
     }
 
     fn take(&mut self, number: usize, stay: Stay, nick: &str) {
-        let holds = |(group, held): &(usize, String)| *group == number && held == nick;
-        if self.here.values().any(holds) {
-            self.clashed.insert((number, nick.to_owned()));
+        if let Some(id) = self.ids.get(&stay) {
+            let holder = (number, nick.to_owned(), id.clone());
+            *self.taken.entry(holder).or_default() += 1;
         }
         self.here.insert(stay, (number, nick.to_owned()));
+    }
+
+    /// Its client has been shown its own presence, which names it for all others.
+    fn is_named(&mut self, stay: &Stay, number: usize, nick: &str, id: &str) {
+        if self.ids.insert(stay.clone(), id.to_owned()).is_none() {
+            let holder = (number, nick.to_owned(), id.to_owned());
+            *self.taken.entry(holder).or_default() += 1;
+        }
+    }
+
+    fn forget(&mut self, stay: &Stay) {
+        self.ids.remove(stay);
+        self.shown.retain(|(viewer, _), _| viewer != stay);
+        self.gone.retain(|(viewer, _), _| viewer != stay);
     }
 
     fn left(&self, number: usize, room: &BareJid, nick: &str, cause: &Cause) -> Result<(), String> {
@@ -105,23 +152,52 @@ impl Stays {
             Seen::Gone {
                 nick,
                 codes,
-                new_nick: None,
+                new_nick,
                 ..
-            } if !codes.iter().any(|code| REMOVALS.contains(code)) => {
-                if let Some(stay) = self
-                    .only_holder(number, nick)
-                    .filter(|(room, _)| !xep.contains(&service_of(room)))
-                {
-                    self.gone.insert((viewer, nick.clone()), stay);
-                }
-            }
-            Seen::Presence { nick, .. } => {
-                let Some(stay) = self.gone.remove(&(viewer.clone(), nick.clone())) else {
+            } => {
+                let Some(id) = self.shown.remove(&(viewer.clone(), nick.clone())) else {
                     return Ok(());
                 };
-                let is_odd = self.only_holder(number, nick) == Some(stay.clone());
-                if is_odd && !self.may_leave && !self.clashed.contains(&(number, nick.clone())) {
-                    let ((room, session), (home, _)) = (viewer, stay);
+                let has_reason = new_nick.is_some() || codes.iter().any(|code| REMOVALS.contains(code));
+                if let Some(stay) = self
+                    .only_stay(number, nick, &id)
+                    .filter(|(room, _)| !has_reason && !xep.contains(&service_of(room)))
+                {
+                    let has_lost_it = false;
+                    self.gone.entry((viewer, nick.clone())).or_insert(Gone {
+                        id,
+                        stay,
+                        has_lost_it,
+                    });
+                }
+            }
+            Seen::Presence {
+                nick,
+                occupant_id: Some(id),
+                codes,
+                ..
+            } => {
+                if codes.contains(&110) {
+                    self.is_named(&viewer, number, nick, id);
+                }
+                let key = (viewer.clone(), nick.clone());
+                self.shown.insert(key.clone(), id.clone());
+                let Some(gone) = self.gone.get_mut(&key) else {
+                    return Ok(());
+                };
+                if gone.id != *id {
+                    gone.has_lost_it |= self.taken.contains_key(&(number, nick.clone(), id.clone()));
+                    return Ok(());
+                }
+                let Some(gone) = self.gone.remove(&key) else {
+                    return Ok(());
+                };
+                let home = service_of(&gone.stay.0);
+                let may_leave = self.may_leave && self.split.contains(&(viewer.0.clone(), home));
+                let was_here = self.only_stay(number, nick, id).as_ref() == Some(&gone.stay);
+                let may_leave = may_leave || self.beheaded.contains(&number);
+                if was_here && !may_leave && !gone.has_lost_it {
+                    let ((room, session), (home, _)) = (viewer, gone.stay);
                     return Err(format!(
                         "G8: stay {session} at {room} sees {nick} leave and come back, who was at {home} all along"
                     ));
@@ -132,12 +208,18 @@ impl Stays {
         Ok(())
     }
 
-    /// Who alone has this nick in the whole room.
-    fn only_holder(&self, number: usize, nick: &str) -> Option<Stay> {
-        let mut holders = self.here.iter();
-        let is_it = |(_, (group, held)): &(&Stay, &(usize, String))| *group == number && held == nick;
-        let (stay, _) = holders.find(is_it)?;
-        holders.find(is_it).is_none().then(|| stay.clone())
+    /// The stay of this person under this nick, if it has taken the nick but once since everything was at rest.
+    fn only_stay(&self, number: usize, nick: &str, id: &str) -> Option<Stay> {
+        let taken = self.taken.get(&(number, nick.to_owned(), id.to_owned()));
+        let is_it = |(stay, (group, held)): &(&Stay, &(usize, String))| {
+            *group == number && held == nick && self.ids.get(*stay).is_some_and(|known| known == id)
+        };
+        let stay = self.here.iter().find(is_it).map(|(stay, _)| stay.clone());
+        stay.filter(|_| taken == Some(&1))
+    }
+
+    pub fn behead(&mut self, group: usize) {
+        self.beheaded.insert(group);
     }
 
     pub fn kick(&mut self, group: usize) {
@@ -154,7 +236,15 @@ impl Stays {
 
     pub fn rested(&mut self) {
         // Who shares a nick now may still be told apart later.
-        let held: BTreeSet<(usize, String)> = self.here.values().cloned().collect();
-        self.clashed.retain(|nick| held.contains(nick));
+        self.taken.clear();
+        for (stay, (number, nick)) in &self.here {
+            if let Some(id) = self.ids.get(stay) {
+                let holder = (*number, nick.clone(), id.clone());
+                *self.taken.entry(holder).or_default() += 1;
+            }
+        }
+        self.gone.clear();
+        self.split.clear();
+        self.beheaded.clear();
     }
 }

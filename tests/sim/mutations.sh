@@ -1,0 +1,177 @@
+#!/bin/bash
+# Can the simulator fail? Puts deliberate mistakes into a copy of the engine and says which checker sees each.
+# Usage: tests/sim/mutations.sh [SEEDS]   (make mutants; MUTANTS="name name" runs only these)
+# A mutant may consist of several changes: then it is listed several times.
+#
+# All mistakes are compiled into one copy, each asleep until DMUC_MUTANT names it: one build, many runs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seeds=${1:-300}
+here=$PWD
+copy=$here/target/mutants/copy
+binary_log=$here/target/mutants/build.json
+mkdir -p "$copy"
+rm -rf "${copy:?}"/{src,tests,benches,examples}
+cp -r Cargo.toml Cargo.lock build.rs README.md src tests benches examples "$copy"
+cd "$copy"
+
+names=()
+# mutant NAME FILE ORIGINAL MUTATED: the original text must be there exactly once. In the mutated text, IS is the
+# question whether this mutant is awake.
+mutant() {
+	local name=$1 file=$2
+	[[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
+	ORIGINAL=$3 MUTATED=${4//IS/dmuc::mutant::is(\"$name\")} perl -0pi -e '
+		my ($from, $to) = ($ENV{ORIGINAL}, $ENV{MUTATED});
+		$to =~ s/dmuc::mutant/crate::mutant/g if $ARGV =~ m{^src/};
+		my $count = () = /\Q$from\E/g;
+		if ($count != 1) { print STDERR "$ARGV holds this $count times: $from\n"; exit 3 }
+		s/\Q$from\E/$to/' "$file" || { echo "the mutant $name does not apply" >&2; exit 1; }
+}
+
+mutant takes_twice src/engine/log.rs \
+	'if self.has_seen(&key.origin, key.incarnation, key.seq) {' \
+	'if !IS && self.has_seen(&key.origin, key.incarnation, key.seq) {'
+# Numbers and stanza-ids each do on their own; without either there is nothing left.
+mutant takes_twice src/engine/log.rs \
+	'        if self.by_id.contains_key(&entry.id) {
+            return false;' \
+	'        if !IS && self.by_id.contains_key(&entry.id) {
+            return false;'
+mutant forgets_what_it_saw src/engine/log.rs \
+	'self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
+        if' \
+	'if !IS { self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq)); }
+        if'
+mutant takes_with_holes src/engine/log.rs \
+	'seq == 1 || self.has_seen' \
+	'IS || seq == 1 || self.has_seen'
+mutant takes_while_behind src/engine/groupchat.rs \
+	'if !instance.is_synced ||' \
+	'if (!IS && !instance.is_synced) ||'
+mutant shows_before_it_stores tests/support/people.rs \
+	'self.log(room, LogEntry::new(room, &message, event));' \
+	'if !IS { self.log(room, LogEntry::new(room, &message, event)); }'
+mutant old_life src/engine.rs \
+	'room.live_anew((room.incarnation + LIFE).max(now.wall_ms));' \
+	'if !IS { room.live_anew((room.incarnation + LIFE).max(now.wall_ms)); }'
+mutant last_of_page_lost src/engine/sync.rs \
+	'let (events, more) = room.log.lacking(&request.seen, &page);' \
+	'let (mut events, more) = room.log.lacking(&request.seen, &page);
+        if IS { events.pop(); }'
+mutant page_backwards src/engine/sync.rs \
+	'        SyncAnswer {
+            more,' \
+	'        let mut events = events;
+        if IS { events.reverse(); }
+        SyncAnswer {
+            more,'
+mutant keeps_asking_for_what_is_gone src/engine/sync.rs \
+	'if entry.origin == *peer {
+                lost =' \
+	'if IS && entry.origin == *peer { lacks |= room.log.missing(&entry.origin, entry.incarnation, &entry.numbers) > 0; } else if entry.origin == *peer {
+                lost ='
+mutant asks_for_everything src/engine/sync.rs \
+	'let seen = room.log.vector(|origin| relay || origin == peer, false);' \
+	'let seen = if IS { Vec::new() } else { room.log.vector(|origin| relay || origin == peer, false) };'
+mutant trusts_everybody src/engine/sync.rs \
+	'is_trusted || self.rooms' \
+	'IS || is_trusted || self.rooms'
+mutant never_mends src/engine/split.rs \
+	'(instance.is_cut, instance.is_out) = (false, false);' \
+	'if !IS { (instance.is_cut, instance.is_out) = (false, false); }'
+mutant any_presence_is_next src/engine/presence.rs \
+	'Some(held) if version <= held => false,' \
+	'_ if IS => true,
+            Some(held) if version <= held => false,'
+mutant takes_old_settings src/engine/settings.rs \
+	'Some(version) if !is_first && version <= held => {' \
+	'Some(version) if !IS && !is_first && version <= held => {'
+mutant every_offer_wins src/engine/offers.rs \
+	'if !is_same(&current, &was) {' \
+	'if !IS && !is_same(&current, &was) {'
+mutant says_nothing_of_overrides src/engine/offers.rs \
+	'self.overridden(jid, key, &offer);
+    }' \
+	'if !IS { self.overridden(jid, key, &offer); }
+    }'
+mutant forgets_ends src/engine/ending.rs \
+	'if untold.is_empty() {
+            return;' \
+	'if IS || untold.is_empty() {
+            return;'
+mutant errors_remove_occupants src/engine/link.rs \
+	'            self.cut_instance(&room, service);' \
+	'            if IS { self.forget_occupants(&room, service); }
+            self.cut_instance(&room, service);'
+mutant vouches_for_privates src/engine/private.rs \
+	'self.fail_privates(lost);' \
+	'if IS { self.private_arrived(service, u64::MAX); } else { self.fail_privates(lost); }'
+mutant privates_never_end src/engine/private.rs \
+	'self.actions.push_back(Action::PrivateDone { token });' \
+	'if !IS { self.actions.push_back(Action::PrivateDone { token }); }'
+mutant sends_twice src/engine/groupchat.rs \
+	'let mut receivers = self.receivers(jid);' \
+	'let mut receivers = self.receivers(jid);
+        if IS { receivers.extend(self.receivers(jid)); }'
+mutant no_heartbeats src/engine/link.rs \
+	'link.due_at = (is_shared && is_peer).then_some(' \
+	'link.due_at = (!IS && is_shared && is_peer).then_some('
+mutant own_time_for_others src/engine/sync.rs \
+	'incarnation => EventKey {
+                    at: stamp.at,' \
+	'incarnation => EventKey {
+                    at: if IS { self.clock.tick(now) } else { stamp.at },'
+mutant bans_stay_at_home src/engine/presence.rs \
+	'self.actions.push_back(Action::ApplyAffiliation {' \
+	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
+
+# The last one opens a block.
+perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/presence.rs
+
+cat > src/mutant.rs <<'RUST'
+//! Which mistake is awake.
+
+use std::sync::OnceLock;
+
+/// Whether it is this one.
+pub fn is(name: &str) -> bool {
+    static AWAKE: OnceLock<String> = OnceLock::new();
+    AWAKE.get_or_init(|| std::env::var("DMUC_MUTANT").unwrap_or_default()) == name
+}
+RUST
+sed -i '0,/^pub mod address;/s//pub mod mutant;\npub mod address;/' src/lib.rs
+
+export CARGO_TARGET_DIR=$here/target/mutants/build
+echo "building ${#names[@]} mutants" >&2
+cargo test --quiet --test sim --no-run --message-format json > "$binary_log"
+binary=$(grep -o '"executable":"[^"]*/sim-[^"]*"' "$binary_log" | tail -1 | cut -d'"' -f4)
+
+run() {
+	DMUC_MUTANT=$1 DMUC_SIM_SEEDS=$seeds DMUC_SIM_SHRINK=0 RUST_BACKTRACE=0 \
+		timeout "${MUTANT_SECONDS:-300}" "$binary" every_schedule --nocapture 2>/dev/null || true
+}
+
+# Without any, everything passes: otherwise the table says nothing.
+if [ -z "${MUTANTS:-}" ] && run none | grep -a 'schedules, the first'; then
+	echo "this fails without any mutant" >&2
+	exit 1
+fi
+survivors=0
+echo "| mutant | seen by (schedules of $seeds) | first seed |"
+echo "|---|---|---|"
+for name in ${MUTANTS:-${names[@]}}; do
+	out=$(run "$name")
+	seen=$(grep -a ' schedules, the first' <<<"$out" | sed -E 's/^(.*): ([0-9]+) schedules.*/\2 \1/' | sort -rn |
+		awk '{ count = $1; $1 = ""; printf "%s%s %s", sep, substr($0, 2), count; sep = ", " }' || true)
+	first=$(grep -a ' schedules, the first' <<<"$out" | grep -aoE '\[[0-9]+' | tr -d '[' | sort -n | head -1 || true)
+	if [ -z "$seen" ]; then
+		grep -aq 'schedules in' <<<"$out" && seen='**nobody**' || seen='time: it never ends'
+		[ "$seen" = '**nobody**' ] && survivors=$((survivors + 1))
+	fi
+	echo "| $name | $seen | $first |"
+done
+if [ "$survivors" -gt 0 ]; then
+	echo "$survivors mutants live: the checkers have holes" >&2
+	exit 1
+fi
