@@ -8,7 +8,7 @@ use crate::address::BareJid;
 
 use super::clock::Now;
 use super::request::Pending;
-use super::room::Stage;
+use super::room::{Stage, SyncStage};
 use super::{Action, Engine, Notice};
 use crate::wire::{DiscoInfo, Request, StanzaError};
 
@@ -183,6 +183,9 @@ impl Engine {
             match caps {
                 Caps::Nothing => self.refuse_instance(&room, service, Notice::Unsupported),
                 _ => {
+                    if caps == Caps::Xep {
+                        self.forget_wanted(&room, service);
+                    }
                     if was_out && (gained || caps == Caps::Xep) {
                         self.want_again(&room, service, gained);
                     }
@@ -461,6 +464,18 @@ impl Engine {
             .filter(|room| room.instances.keys().any(has))
             .map(|room| room.jid.clone())
             .collect()
+    }
+
+    /// Whoever knows only the XEP's text cannot be asked for what is missing.
+    fn forget_wanted(&mut self, room: &BareJid, service: &BareJid) {
+        let Some(room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        for (jid, instance) in &mut room.instances {
+            if is_at(jid, service) && instance.sync == SyncStage::Wanted {
+                instance.sync = SyncStage::Idle;
+            }
+        }
     }
 
     /// After a failure everything is agreed on anew with this instance, even if it `gained` XEP-0281 after a refusal.

@@ -1,6 +1,7 @@
 //! What people do in a simulation, each deed rolled against what there is at the time.
 
 use dmuc::address::BareJid;
+use dmuc::config::Replicate;
 use dmuc::wire::{Affiliation, Form, Role};
 
 use crate::plan::Deed;
@@ -208,6 +209,10 @@ impl World {
 
     /// Joins there, or where that sends it.
     fn join_at(&mut self, number: usize, mut room: BareJid, nick: &str, user: &str) {
+        if self.plan.setup.replicate == Replicate::OnJoin {
+            // It may bring an instance.
+            self.checkers.unsettle();
+        }
         for _ in 0..2 {
             self.checkers.map(&room, number);
             let service = service_of(&room);

@@ -29,6 +29,11 @@ mutant() {
 		s/\Q$from\E/$to/' "$file" || { echo "the mutant $name does not apply" >&2; exit 1; }
 }
 
+mutant forgets_what_it_saw src/engine/log.rs \
+	'self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
+        if self' \
+	'if !IS { self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq)); }
+        if self'
 mutant takes_twice src/engine/log.rs \
 	'if self.has_seen(&key.origin, key.incarnation, key.seq) {' \
 	'if !IS && self.has_seen(&key.origin, key.incarnation, key.seq) {'
@@ -38,11 +43,6 @@ mutant takes_twice src/engine/log.rs \
             return false;' \
 	'        if !IS && self.by_id.contains_key(&entry.id) {
             return false;'
-mutant forgets_what_it_saw src/engine/log.rs \
-	'self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
-        if' \
-	'if !IS { self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq)); }
-        if'
 mutant takes_with_holes src/engine/log.rs \
 	'seq == 1 || self.has_seen' \
 	'IS || seq == 1 || self.has_seen'
