@@ -229,6 +229,8 @@ return function (dmuc)
 	local function tell_settings(room)
 		if not room._dmuc.is_source then return; end
 		dmuc.forms.changed(room);
+		local subject_from, subject = room:get_subject();
+		if subject then dmuc.feed("subject", room.jid, jid_resource(subject_from), nil, subject); end
 		for jid, affiliation, data in room:each_affiliation() do
 			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
 		end

@@ -122,6 +122,10 @@ impl Engine {
             self.show_subject(jid, Some(subject));
             return Ok(Verdict::Done);
         }
+        let said = |subject: &Subject| (subject.nick.clone(), subject.text.clone());
+        if room.is_source() && room.settings.subject.as_ref().map(said) == Some(said(&subject)) {
+            return Ok(Verdict::Done);
+        }
         let mut version = None;
         let to = if room.is_source() {
             version = Some(room.next_settings());
