@@ -13,7 +13,7 @@ use super::room::{Remote, Room, Stage};
 use super::roster::item_bytes;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
-use crate::wire::{Affiliation, Condition, Listed, Role, Roster, limits};
+use crate::wire::{Affiliation, Condition, Listed, Role, Roster, RosterExtra, limits};
 
 /// How large a roster may get that comes in parts (G13).
 const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
@@ -196,7 +196,19 @@ impl Engine {
                 }
             }
         }
-        self.apply_roster(now, jid, home, roster);
+        let is_old =
+            |extra: &RosterExtra| extra.affiliations && extra.settings.is_some_and(|version| version < held);
+        if from_source && roster.extra.as_ref().is_some_and(is_old) {
+            // Its list is no news, its occupants may be.
+            let mut occupants = roster.clone();
+            occupants.items.retain(|item| item.nick.is_some());
+            if let Some(extra) = &mut occupants.extra {
+                extra.affiliations = false;
+            }
+            self.apply_roster(now, jid, home, &occupants);
+        } else {
+            self.apply_roster(now, jid, home, roster);
+        }
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };

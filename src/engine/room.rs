@@ -440,19 +440,32 @@ impl Room {
         self.is_from_source(jid) || *jid == self.jid || *jid == self.id.at(&jid.service())
     }
 
-    /// Whether this occupant-id is known to be that of somebody who is not at `home`.
-    pub(crate) fn is_somebody_elses(&self, home: &BareJid, id: &str) -> bool {
+    /// Whether this occupant-id is known to be that of somebody who is not at `home`, and for whom `home` does not speak.
+    pub(crate) fn is_somebody_elses(
+        &self,
+        home: &BareJid,
+        id: &str,
+        speaks_for: impl Fn(&Jid) -> bool,
+    ) -> bool {
         let is_it = |known: &Option<String>| known.as_deref() == Some(id);
-        let at = |instance: &Instance| {
-            instance
+        let holders = |instance: &Instance| {
+            let remotes = instance
                 .occupants
                 .values()
-                .any(|remote| is_it(&remote.occupant_id))
+                .filter(|remote| is_it(&remote.occupant_id));
+            remotes.map(|remote| remote.jid.clone()).collect::<Vec<_>>()
         };
-        let is_there = self.instances.get(home).is_some_and(at);
-        let others = self.instances.iter().filter(|(jid, _)| *jid != home);
-        let is_here = self.locals.values().any(|local| is_it(&local.occupant_id));
-        !is_there && (is_here || others.map(|(_, instance)| instance).any(at))
+        if self
+            .instances
+            .get(home)
+            .is_some_and(|instance| !holders(instance).is_empty())
+        {
+            return false;
+        }
+        let locals = self.locals.values().filter(|local| is_it(&local.occupant_id));
+        let mut jids: Vec<Jid> = locals.map(|local| local.jid.clone()).collect();
+        jids.extend(self.instances.values().flat_map(holders).flatten());
+        !jids.is_empty() && !jids.iter().any(speaks_for)
     }
 
     /// The visible occupant of another instance with this nick.

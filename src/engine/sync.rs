@@ -4,7 +4,7 @@
 //! missing and, on its last page, what the addressee has. An event that the asker has is never told again. While
 //! something of a home is missing here, its live messages are not taken: they come in the pages, in order.
 
-use crate::address::BareJid;
+use crate::address::{BareJid, Jid};
 
 use super::clock::{MAX_CLOCK_LEAD_MS, Now};
 use super::link::{Caps, LinkState, is_at, service_of};
@@ -459,9 +459,9 @@ impl Engine {
                 is_useful = true;
                 continue;
             }
-            let occupant_id = event
-                .occupant_id
-                .filter(|id| relay || !room.is_somebody_elses(peer, id));
+            let speaks_for = |jid: &Jid| self.config.is_authoritative(&service_of(peer), jid.domain());
+            let is_theirs = |id: &String| relay || !room.is_somebody_elses(peer, id, speaks_for);
+            let occupant_id = event.occupant_id.filter(is_theirs);
             is_useful |= !room.log.has_seen(&origin, stamp.incarnation, stamp.seq);
             self.clock.observe(now, stamp.at);
             let key = match stamp.incarnation {
