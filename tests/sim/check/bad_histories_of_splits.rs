@@ -407,7 +407,7 @@ fn a_private_message_without_an_end_or_with_a_wrong_one_is_seen() {
         room: bare(COVEN_AT_ROOMS),
         token: 3,
     };
-    let mut checkers = after(&[sent.clone()]).unwrap();
+    let mut checkers = after(std::slice::from_ref(&sent)).unwrap();
     checkers.moment().unwrap();
     checkers.time(1_001);
     expect_violation(checkers.moment(), "private");
