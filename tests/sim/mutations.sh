@@ -39,10 +39,8 @@ mutant takes_twice src/engine/log.rs \
 	'if !IS && self.has_seen(&key.origin, key.incarnation, key.seq) {'
 # Numbers and stanza-ids each do on their own; without either there is nothing left.
 mutant takes_twice src/engine/log.rs \
-	'        if self.by_id.contains_key(&entry.id) {
-            return false;' \
-	'        if !IS && self.by_id.contains_key(&entry.id) {
-            return false;'
+	'if self.has_same(&entry.id, &entry.key) {' \
+	'if !IS && self.has_same(&entry.id, &entry.key) {'
 mutant takes_with_holes src/engine/log.rs \
 	'seq == 1 || self.has_seen' \
 	'IS || seq == 1 || self.has_seen'
@@ -53,12 +51,15 @@ mutant shows_before_it_stores tests/support/people.rs \
 	'self.log(room, LogEntry::new(room, &message, event));' \
 	'if !IS { self.log(room, LogEntry::new(room, &message, event)); }'
 mutant old_life src/engine.rs \
-	'room.live_anew((room.incarnation + LIFE).max(now.wall_ms));' \
-	'if !IS { room.live_anew((room.incarnation + LIFE).max(now.wall_ms)); }'
+	'room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));' \
+	'if !IS { room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms)); }'
 mutant last_of_page_lost src/engine/sync.rs \
-	'let (events, more) = room.log.lacking(&request.seen, &page);' \
-	'let (mut events, more) = room.log.lacking(&request.seen, &page);
-        if IS { events.pop(); }'
+	'false => room.log.lacking(&request.seen, &page),' \
+	'false => {
+                let (mut events, more) = room.log.lacking(&request.seen, &page);
+                if IS { events.pop(); }
+                (events, more)
+            }'
 mutant page_backwards src/engine/sync.rs \
 	'        SyncAnswer {
             more,' \

@@ -1,6 +1,6 @@
 //! An instance of a room as its people, its archive and its engine have it, for comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
 use dmuc::wire::{Affiliation, Role};
@@ -11,6 +11,22 @@ use crate::support::names::service_of;
 use crate::world::World;
 
 impl World {
+    /// Who came to a service of the XEP's text before that knew of this instance, which a fault may have delayed: it does
+    /// not tell again.
+    fn untold(&self, room: &BareJid) -> BTreeSet<(String, BareJid)> {
+        if !self.fed.net.was_touched(&service_of(room)) {
+            return BTreeSet::new();
+        }
+        let is_untold = |((home, _), came_at): &(&(BareJid, String), &u64)| {
+            let known_at = self.known_at.get(&(home.clone(), room.clone()));
+            known_at.is_some_and(|known_at| *came_at < known_at)
+        };
+        let untold = self.came_at.iter().filter(is_untold);
+        untold
+            .map(|((home, nick), _)| (nick.clone(), home.clone()))
+            .collect()
+    }
+
     pub fn view(&self, room: &BareJid) -> View {
         if self.is_xep(room) {
             let entry = &self.fed.xep[&service_of(room)].rooms[room];
@@ -121,6 +137,7 @@ impl World {
             affiliations: affiliations.collect(),
             present,
             max_messages: self.plan.setup.log_max_messages,
+            untold: self.untold(room),
             stored: host.logs.get(room).map_or(0, Vec::len),
             disagreements: shown,
         }

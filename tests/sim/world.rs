@@ -30,6 +30,10 @@ pub struct World {
     /// A service that has instances beside one that speaks the XEP's text only was down, or refused what that one said:
     /// it does not say it again.
     pub xep_missed: bool,
+    /// Since when an instance at a service that speaks the XEP's text only knows of another.
+    pub known_at: BTreeMap<(BareJid, BareJid), u64>,
+    /// When somebody came to an instance of such a service, by instance and nick.
+    pub came_at: BTreeMap<(BareJid, String), u64>,
     /// How many things have happened.
     steps: u64,
     /// When everything was at rest last.
@@ -71,6 +75,8 @@ impl World {
             story: Vec::new(),
             due: BTreeMap::new(),
             xep_missed: false,
+            known_at: BTreeMap::new(),
+            came_at: BTreeMap::new(),
             steps: 0,
             rested_at_ms: 0,
             dice: Dice::new(plan.seed ^ 0xD1CE),
@@ -255,6 +261,7 @@ impl World {
         let is_xep = |from: &Jid| self.fed.xep.contains_key(&service_of(&from.to_bare()));
         let misses = |event: &Event| matches!(event, Event::Refused { from, .. } if is_xep(from));
         self.xep_missed |= events.iter().any(misses);
+        self.note_arrivals(&events);
         self.checkers.time(self.fed.now_ms);
         for event in &events {
             self.checkers.event(event)?;
@@ -289,6 +296,30 @@ impl World {
             self.later(ms, Due::Start(service));
         }
         Ok(())
+    }
+
+    /// Who comes to services of the XEP's text, and which instances these know of.
+    fn note_arrivals(&mut self, events: &[Event]) {
+        if self.fed.xep.is_empty() {
+            return;
+        }
+        let now = self.fed.now_ms;
+        for event in events {
+            if let Event::Joined { room, nick, .. } = event
+                && self.is_xep(room)
+            {
+                self.came_at.insert((room.clone(), nick.clone()), now);
+            }
+        }
+        let mut known = BTreeMap::new();
+        for (home, room) in self.fed.xep.values().flat_map(|peer| &peer.rooms) {
+            for instance in &room.instances {
+                let pair = (home.clone(), instance.clone());
+                let since = self.known_at.get(&pair).copied();
+                known.insert(pair, since.unwrap_or(now));
+            }
+        }
+        self.known_at = known;
     }
 
     /// The checkers learn what may be wrong between whom.

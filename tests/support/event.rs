@@ -64,6 +64,14 @@ pub enum Event {
         room: BareJid,
         actor: BareJid,
         what: What,
+        /// What it was there until then.
+        was: String,
+        value: String,
+    },
+    /// A shadow has this value now.
+    Took {
+        room: BareJid,
+        what: What,
         value: String,
     },
     /// The room told somebody that its change does not hold.

@@ -138,12 +138,17 @@ impl Host {
         self.events.push(event);
     }
 
-    /// A source's or an ordinary room's settings changed.
+    /// A source's or an ordinary room's settings changed, or a shadow's.
     pub(super) fn decided(&mut self, room: &BareJid, what: What, value: String) {
-        if self.rooms.get(room).is_some_and(|room| !room.is_shadow()) {
-            let room = room.clone();
-            self.event(Event::Decided { room, what, value });
-        }
+        let Some(host_room) = self.rooms.get(room) else {
+            return;
+        };
+        let (room, is_shadow) = (room.clone(), host_room.is_shadow());
+        self.event(if is_shadow {
+            Event::Took { room, what, value }
+        } else {
+            Event::Decided { room, what, value }
+        });
     }
 
     /// Shows something to every local occupant.

@@ -143,10 +143,18 @@ impl Host {
 
     /// Something was changed at a shadow that cannot ask its source.
     pub(super) fn tried(&mut self, room: &BareJid, actor: &BareJid, what: What, value: String) {
+        let host_room = self.room(room);
+        let subject = || host_room.subject.as_ref().map(|(_, text)| text.clone());
+        let was = match &what {
+            What::Affiliation(user) => host_room.affiliation_of(user).as_str().to_owned(),
+            What::Field(var) => host_room.form.values(var).unwrap_or_default().join("\n"),
+            What::Subject => subject().unwrap_or_default(),
+        };
         self.event(Event::Tried {
             room: room.clone(),
             actor: actor.clone(),
             what,
+            was,
             value,
         });
     }

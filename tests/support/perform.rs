@@ -166,8 +166,12 @@ impl Host {
         host_room.source = Some(source);
         (host_room.is_distributed, host_room.is_closed) = (true, false);
         host_room.form = form;
+        let fields = host_room.form.fields.clone();
         if let Some(salt) = salt {
             host_room.salt = salt;
+        }
+        for field in fields {
+            self.decided(room, What::Field(field.var), field.values.join("\n"));
         }
         self.show_all(room, &Seen::ConfigChanged);
         self.enforce_membership(room);

@@ -185,6 +185,31 @@ fn a_refusal_between_honest_engines_is_seen() {
 }
 
 #[test]
+fn an_instance_may_be_unknown_only_to_whom_the_source_could_not_tell() {
+    let refused = |text: &str| Event::Refused {
+        by: bare("rooms.macbeth.lit"),
+        from: jid(&format!("{COVEN_AT_CONF}/foo")),
+        error: StanzaError::with_text(Condition::Forbidden, text),
+        stanza: format!(
+            "<message from='{COVEN_AT_CONF}/foo' to='{COVEN_AT_ROOMS}/foo' type='groupchat'><body/></message>"
+        ),
+    };
+    let unknown = "This is not an instance of the room";
+    let judged = |text: &str, between: &str| {
+        let mut checkers = checkers();
+        checkers.source(0, &bare(COVEN));
+        let trouble = (bare("rooms.macbeth.lit"), bare(between));
+        checkers.trouble(BTreeSet::from([trouble]), BTreeSet::new());
+        checkers.event(&refused(text))
+    };
+    let source = bare(COVEN).service().to_string();
+    judged(unknown, &source).unwrap();
+    assert!(judged("Not entitled", &source).is_err());
+    assert!(judged(unknown, bare(COVEN_AT_CONF).service().as_str()).is_err());
+    expect_violation(verdict(&[refused(unknown)]), "rooms.macbeth.lit refuses");
+}
+
+#[test]
 fn more_requests_than_the_bound_are_seen() {
     expect_violation(checkers().bounds(&bare(COVEN), 1_000_000), "G13");
 }
@@ -200,6 +225,7 @@ pub fn view(instance: &str) -> View {
         max_messages: None,
         stored: 0,
         settings: "form".into(),
+        untold: BTreeSet::new(),
         affiliations: BTreeMap::from([(bare("crone1@shakespeare.lit"), "owner".into())]),
         disagreements: Vec::new(),
     }
@@ -229,6 +255,32 @@ fn instances_that_agree_pass() {
         false,
     )
     .unwrap();
+}
+
+#[test]
+fn only_who_came_before_its_service_knew_of_an_instance_may_be_missing() {
+    let untold = |view: &mut View, nick: &str| {
+        view.untold.insert((nick.into(), bare(COVEN)));
+    };
+    let mut late = view(COVEN_AT_CONF);
+    untold(&mut late, "foo");
+    let agrees = |late: &View| compare(&[view(COVEN), late.clone()], &[], &BTreeSet::new(), false);
+    agrees(&late).unwrap();
+    late.roster.clear();
+    agrees(&late).unwrap();
+    expect_difference(
+        |view| {
+            untold(view, "bar");
+            view.roster.clear();
+        },
+        "G6: occupant foo",
+    );
+    let as_other = |view: &mut View| {
+        untold(view, "foo");
+        let homes = BTreeMap::from([(bare(COVEN), "none".into())]);
+        view.roster.insert("foo".into(), homes);
+    };
+    expect_difference(as_other, "G6: occupant foo");
 }
 
 #[test]

@@ -161,6 +161,7 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
         room: bare(COVEN_AT_ROOMS),
         actor: bare("witch@macbeth.lit"),
         what: What::Subject,
+        was: String::new(),
         value: "Toil".into(),
     };
     let decided = |value: &str| Event::Decided {
@@ -188,6 +189,47 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
         .unwrap()
         .rested()
         .unwrap();
+}
+
+#[test]
+fn an_offer_that_wins_over_what_it_did_not_know_is_seen() {
+    let decided = |value: &str| Event::Decided {
+        room: bare(COVEN),
+        what: What::Subject,
+        value: value.into(),
+    };
+    let tried = |was: &str| Event::Tried {
+        room: bare(COVEN_AT_ROOMS),
+        actor: bare("witch@macbeth.lit"),
+        what: What::Subject,
+        was: was.into(),
+        value: "Toil".into(),
+    };
+    expect_seen(
+        &[decided("Old"), tried("Old"), decided("Trouble"), decided("Toil")],
+        "G7",
+    );
+    after(&[decided("Old"), tried("Old"), decided("Toil"), decided("Toil")]).unwrap();
+}
+
+#[test]
+fn a_shadow_that_goes_back_to_old_settings_is_seen() {
+    let decided = |value: &str| Event::Decided {
+        room: bare(COVEN),
+        what: What::Subject,
+        value: value.into(),
+    };
+    let took = |value: &str| Event::Took {
+        room: bare(COVEN_AT_ROOMS),
+        what: What::Subject,
+        value: value.into(),
+    };
+    let both = [decided("Old"), decided("New")];
+    let then = |rest: &[Event]| after(&[&both[..], rest].concat());
+    then(&[took("Old"), took("New"), took("New")]).unwrap();
+    then(&[took("New"), decided("Old"), took("Old")]).unwrap();
+    then(&[took("New"), turned(COVEN_AT_ROOMS, Turn::Restarted), took("Old")]).unwrap();
+    expect_seen(&[decided("Old"), decided("New"), took("New"), took("Old")], "G7");
 }
 
 #[test]
@@ -365,7 +407,7 @@ fn a_private_message_without_an_end_or_with_a_wrong_one_is_seen() {
         room: bare(COVEN_AT_ROOMS),
         token: 3,
     };
-    let mut checkers = after(&[sent.clone()]).unwrap();
+    let mut checkers = after(std::slice::from_ref(&sent)).unwrap();
     checkers.moment().unwrap();
     checkers.time(1_001);
     expect_violation(checkers.moment(), "private");

@@ -10,6 +10,9 @@ use crate::support::event::Event;
 use crate::support::federation::crossing;
 use crate::support::names::service_of;
 
+/// What an instance says to one that it does not know.
+const NO_INSTANCE: &str = "This is not an instance of the room";
+
 #[derive(Debug, Default)]
 pub struct Honest {
     ended: BTreeSet<usize>,
@@ -47,6 +50,11 @@ impl Honest {
                 let mut concerned = vec![by.clone(), service_of(&from.to_bare())];
                 concerned.extend(source.map(service_of));
                 let is_troubled = self.is_troubled(&concerned);
+                // Which instances there are the source tells, which it had no time for or could not.
+                let is_unheard_of = stanza.starts_with("<message")
+                    && error.condition == Condition::Forbidden
+                    && error.text.as_deref() == Some(NO_INSTANCE)
+                    && source.is_some_and(|source| self.is_troubled(&[by.clone(), service_of(source)]));
                 let is_allowed = match group(&room) {
                     _ if stanza.contains("<act ") => {
                         matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
@@ -62,6 +70,7 @@ impl Honest {
                     ),
                     // Its presence was lost on the way.
                     _ if is_troubled && error.condition == Condition::NotAcceptable => true,
+                    _ if is_unheard_of => true,
                     // The text has no rule for two with one nick.
                     _ if error.condition == Condition::Conflict => xep.contains(&service_of(&from.to_bare())),
                     Some(group) if self.ended.contains(&group) => true,
@@ -72,7 +81,8 @@ impl Honest {
                             && matches!(error.condition, Condition::Forbidden | Condition::NotAcceptable)
                     }
                 };
-                let is_pulled = error.condition == Condition::NotAcceptable && stanza.contains("<event ");
+                let is_pulled = (error.condition == Condition::NotAcceptable || is_unheard_of)
+                    && stanza.contains("<event ");
                 if is_allowed && stanza.starts_with("<message") && !is_pulled {
                     self.refused.push(stanza.clone());
                 }

@@ -1,7 +1,7 @@
 //! G7: the source rules. What was changed at a shadow that could not reach it holds in the end, or whoever changed it
 //! is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
 
@@ -14,6 +14,14 @@ pub struct Rule {
     values: BTreeMap<(usize, What), String>,
     /// What was changed at a shadow, its last change only.
     open: BTreeMap<(BareJid, What), Attempt>,
+    /// What the source has decided, in order.
+    decided: BTreeMap<(usize, What), Vec<String>>,
+    /// Which of these each shadow had last.
+    taken: BTreeMap<(BareJid, What), usize>,
+    /// Who decides.
+    deciders: BTreeMap<usize, BareJid>,
+    /// Rooms whose source has lost some of what it had decided.
+    rolled_back: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
@@ -21,6 +29,8 @@ struct Attempt {
     group: usize,
     actor: BareJid,
     value: String,
+    /// What it was based on, and any earlier attempt that nobody has been told of.
+    bases: BTreeSet<String>,
     /// The source has had this value since.
     holds: bool,
     is_told: bool,
@@ -31,6 +41,10 @@ impl Rule {
         match event {
             Event::Decided { room, what, value } => {
                 let Some(number) = group(room) else { return Ok(()) };
+                self.is_base_in_force(number, what, value)?;
+                let key = (number, what.clone());
+                self.decided.entry(key).or_default().push(value.clone());
+                self.deciders.insert(number, room.clone());
                 for ((_, tried), attempt) in &mut self.open {
                     if attempt.group == number && tried == what && attempt.value == *value {
                         attempt.holds = true;
@@ -42,6 +56,7 @@ impl Rule {
                 room,
                 actor,
                 what,
+                was,
                 value,
             } => {
                 let Some(number) = group(room) else { return Ok(()) };
@@ -50,7 +65,12 @@ impl Rule {
                 let default = matches!(what, What::Affiliation(_)).then_some(&unlisted);
                 let current = self.values.get(&(number, what.clone())).or(default);
                 let holds = current == Some(value);
+                let before = self.open.get(&(room.clone(), what.clone()));
+                let before = before.filter(|attempt| !attempt.is_told);
+                let mut bases = before.map_or(BTreeSet::new(), |attempt| attempt.bases.clone());
+                bases.insert(was.clone());
                 let attempt = Attempt {
+                    bases,
                     group: number,
                     actor: actor.clone(),
                     value: value.clone(),
@@ -76,11 +96,64 @@ impl Rule {
                 }
                 attempt.is_told = true;
             }
-            Event::Turned {
-                room,
-                turn: Turn::Closed | Turn::Destroyed,
-            } => self.open.retain(|(at, _), _| at != room),
+            Event::Took { room, what, value } => {
+                let Some(number) = group(room) else { return Ok(()) };
+                return self.took(number, room, what, value);
+            }
+            Event::Turned { room, turn } => {
+                // What it had not stored is what it had before.
+                self.taken.retain(|(at, _), _| at != room);
+                if matches!(turn, Turn::Closed | Turn::Destroyed) {
+                    self.open.retain(|(at, _), _| at != room);
+                }
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// An offer is taken only if the source still has what it was based on. Affiliations are not told apart by their
+    /// values: anybody may have given this one.
+    fn is_base_in_force(&self, number: usize, what: &What, value: &String) -> Result<(), String> {
+        if self.rolled_back.contains(&number) || matches!(what, What::Affiliation(_)) {
+            return Ok(());
+        }
+        let Some(current) = self.values.get(&(number, what.clone())) else {
+            return Ok(());
+        };
+        let decided = self.decided.get(&(number, what.clone()));
+        let is_old = decided.is_some_and(|decided| decided.contains(value));
+        let mut offers = self.open.iter().filter(|((_, tried), attempt)| {
+            attempt.group == number && tried == what && attempt.value == *value
+        });
+        match offers.next() {
+            Some(((room, _), attempt)) if !is_old && !attempt.bases.contains(current) => Err(format!(
+                "G7: the source takes {value:?} for {what:?} from {room}, which knew {:?}, but it had {current:?}",
+                attempt.bases
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A shadow does not go back to what the source had before.
+    fn took(&mut self, number: usize, room: &BareJid, what: &What, value: &String) -> Result<(), String> {
+        let key = (room.clone(), what.clone());
+        let is_own = self.open.get(&key).is_some_and(|attempt| attempt.value == *value);
+        if is_own || self.rolled_back.contains(&number) {
+            return Ok(());
+        }
+        let decided = self.decided.get(&(number, what.clone()));
+        let decided = decided.map_or(&[][..], Vec::as_slice);
+        let since = self.taken.get(&key).copied().unwrap_or(0);
+        if let Some(at) = decided.iter().skip(since).position(|decided| decided == value) {
+            self.taken.insert(key, since + at);
+            return Ok(());
+        }
+        if decided.contains(value) {
+            return Err(format!(
+                "G7: {room} goes back to {value:?} of {what:?}, though it had {:?}",
+                decided[since]
+            ));
         }
         Ok(())
     }
@@ -88,6 +161,11 @@ impl Rule {
     /// It may have lost what it wanted to offer.
     pub fn lossy(&mut self, service: &BareJid) {
         self.open.retain(|(room, _), _| service_of(room) != *service);
+        let theirs = self
+            .deciders
+            .iter()
+            .filter(|(_, room)| service_of(room) == *service);
+        self.rolled_back.extend(theirs.map(|(number, _)| *number));
     }
 
     pub fn end(&mut self, group: usize) {

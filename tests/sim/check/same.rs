@@ -26,6 +26,9 @@ pub struct View {
     pub stored: usize,
     pub settings: String,
     pub affiliations: BTreeMap<BareJid, String>,
+    /// Occupants of services that speak the XEP's text only, by nick and home, which came before their own
+    /// service knew of this instance, and something was wrong with its links: nobody tells of them again.
+    pub untold: BTreeSet<(String, BareJid)>,
     /// Where engine and room differ.
     pub disagreements: Vec<String>,
 }
@@ -72,7 +75,12 @@ pub fn compare(
         }
         for (nick, here) in &source.roster {
             let there = view.roster.get(nick);
-            if there != Some(here) {
+            let is_untold = |home: &BareJid| view.untold.contains(&(nick.clone(), home.clone()));
+            let has = |home: &BareJid| there.is_some_and(|there| there.contains_key(home));
+            let mut due = here.clone();
+            due.retain(|home, _| has(home) || !is_untold(home));
+            let agrees = there.map_or(due.is_empty(), |there| *there == due);
+            if !agrees {
                 return differs(
                     &format!("occupant {nick}"),
                     format!("{here:?}"),
