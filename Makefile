@@ -27,7 +27,7 @@ CLIPPY := cargo clippy --quiet --all-targets
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 	@echo
-	@echo 'Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) LUA=$(LUA) SEEDS=$(SEEDS) KEEP=$(KEEP)'
+	@echo 'Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) LUA=$(LUA) SEEDS=$(SEEDS) SOAK_SECONDS=$(SOAK_SECONDS) KEEP=$(KEEP)'
 
 deps: ## Install what is missing (apt) and unpack Prosody 13 into target/
 	@tests/testbed/setup.sh
@@ -59,7 +59,7 @@ lint: deps ## Formatting, clippy for each face, luacheck, documentation
 	luacheck -q lua/ tests/
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
-	bash -n tests/testbed/*.sh .ci/run
+	bash -n tests/testbed/*.sh tests/sim/*.sh .ci/run
 
 demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
 	KEEP='$(KEEP)' cargo run --quiet --example demo
