@@ -6,12 +6,12 @@
 use crate::address::BareJid;
 
 use super::clock::Now;
-use super::link::service_of;
+use super::link::{LinkState, service_of};
 use super::request::Pending;
 use super::room::{Instance, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Peerhost, Request};
+use crate::wire::{Condition, Peerhost, Request, StanzaError};
 
 /// How long the roster of who begins is awaited; then ours goes first after all.
 const MEETING_MS: u64 = 10_000;
@@ -43,12 +43,7 @@ impl Engine {
                 (true, false) => (newcomer, &other),
                 (false, _) => (&other, newcomer),
             };
-            let pending = Pending::Introduce {
-                room: jid.clone(),
-                told: told.clone(),
-                next: next.clone(),
-            };
-            self.tell_of(now, jid, told, next, pending);
+            self.tell_of(now, jid, (told, next), true);
         }
         self.shadows_changed(now, jid);
     }
@@ -109,17 +104,71 @@ impl Engine {
     }
 
     /// The first of two knows: now the one who begins is told.
-    pub(super) fn introduced(&mut self, now: Now, jid: &BareJid, told: &BareJid, next: &BareJid) {
-        self.tell_of(now, jid, next, told, Pending::Nothing);
+    ///
+    /// Who could not be reached is told again when it can be, if one of them has only the XEP's text: the others learn
+    /// of each other with the settings, too.
+    pub(super) fn introduced(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        (told, of): (&BareJid, &BareJid),
+        is_first: bool,
+        error: Option<&StanzaError>,
+    ) {
+        match error {
+            None if is_first => self.tell_of(now, jid, (of, told), false),
+            Some(error) if Self::is_link_error(error) => {
+                if self.speaks_ours(told) && self.speaks_ours(of) {
+                    return;
+                }
+                let instance = self
+                    .rooms
+                    .get_mut(jid)
+                    .and_then(|room| room.instances.get_mut(told));
+                let Some(instance) = instance else { return };
+                instance.unmet.insert(of.clone(), is_first);
+                if matches!(
+                    self.link_state(&service_of(told)),
+                    LinkState::Up | LinkState::Syncing
+                ) {
+                    self.introduce_again(now, jid, told);
+                }
+            }
+            _ => {}
+        }
     }
 
-    fn tell_of(&mut self, now: Now, jid: &BareJid, whom: &BareJid, of: &BareJid, pending: Pending) {
+    /// The instance can be reached again: it is told of those of whom it could not be told.
+    pub(super) fn introduce_again(&mut self, now: Now, jid: &BareJid, told: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let Some(instance) = room.instances.get_mut(told) else {
+            return;
+        };
+        if instance.stage != Stage::Active {
+            return;
+        }
+        let mut unmet = std::mem::take(&mut instance.unmet);
+        unmet.retain(|of, _| room.instances.contains_key(of));
+        for (of, is_first) in unmet {
+            self.tell_of(now, jid, (told, &of), is_first);
+        }
+    }
+
+    fn tell_of(&mut self, now: Now, jid: &BareJid, (whom, of): (&BareJid, &BareJid), is_first: bool) {
         let Some(room) = self.rooms.get(jid) else { return };
         let request = Request::Peerhost(Peerhost {
             id: room.id.clone(),
             jid: Some(service_of(of)),
             gone: false,
         });
+        let pending = Pending::Introduce {
+            room: jid.clone(),
+            told: whom.clone(),
+            of: of.clone(),
+            is_first,
+        };
         let from = self.config.service.clone();
         self.request(now, from, service_of(whom), request, pending);
     }

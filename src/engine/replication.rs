@@ -59,6 +59,10 @@ impl Engine {
         };
         let (id, source) = (room.id.clone(), room.source.clone());
         let Some((peer, instance)) = room.instances.iter_mut().find(wanted) else {
+            if is_source {
+                let instance = id.at(service);
+                self.introduce_again(now, jid, &instance);
+            }
             return;
         };
         let peer = peer.clone();

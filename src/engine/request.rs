@@ -19,11 +19,12 @@ pub(crate) enum Pending {
     Config { room: BareJid, instance: BareJid },
     /// A roster.
     Roster { room: BareJid, instance: BareJid },
-    /// An instance is told of another one, which is told of it in turn.
+    /// An instance is told of another one, which is told of it in turn if this is the first half.
     Introduce {
         room: BareJid,
         told: BareJid,
-        next: BareJid,
+        of: BareJid,
+        is_first: bool,
     },
     /// A part of a roster of which more follows.
     RosterPart { room: BareJid, instance: BareJid },
@@ -163,9 +164,15 @@ impl Engine {
             (Pending::Roster { room, instance }, response) => {
                 self.roster_answered(now, &room, &instance, response.err());
             }
-            (Pending::Introduce { room, told, next }, Ok(_)) => {
-                self.introduced(now, &room, &told, &next);
-            }
+            (
+                Pending::Introduce {
+                    room,
+                    told,
+                    of,
+                    is_first,
+                },
+                response,
+            ) => self.introduced(now, &room, (&told, &of), is_first, response.err().as_ref()),
             (Pending::RosterPart { room, instance }, Err(error)) => {
                 self.roster_answered(now, &room, &instance, Some(error));
             }

@@ -166,6 +166,8 @@ pub(crate) struct Instance {
     pub(crate) needs_roster: bool,
     /// A shadow we were told of and have not met yet.
     pub(crate) is_introduced: bool,
+    /// Shadows of which it could not be told, and whether that was the first half of the introduction.
+    pub(crate) unmet: BTreeMap<BareJid, bool>,
     /// Whether its history was asked for since we know it.
     pub(crate) was_asked: bool,
     /// Its messages that came while its history is on the way.
@@ -197,6 +199,7 @@ impl Instance {
             lacks_jids: false,
             needs_roster: false,
             is_introduced: false,
+            unmet: BTreeMap::new(),
             was_asked: false,
             held: None,
             retry_at: None,
