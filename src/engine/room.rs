@@ -141,6 +141,8 @@ pub(crate) struct Instance {
     pub(crate) parts_version: Option<u64>,
     /// Whether everything it sent until now is here, so that its next event is taken as it comes.
     pub(crate) is_synced: bool,
+    /// Whether it once had nothing that we lacked, since we know it or started: what we pull afterwards was said since.
+    pub(crate) has_caught_up: bool,
     /// Whether its link went down since both sides agreed: its occupants are shown as out of reach.
     pub(crate) is_cut: bool,
     /// Whether they are not shown at all since then (`dmuc_split_presence = "leave"`).
@@ -186,6 +188,7 @@ impl Instance {
             roster_parts: Vec::new(),
             parts_version: None,
             is_synced: false,
+            has_caught_up: false,
             is_cut: false,
             is_out: false,
             sync: SyncStage::Idle,

@@ -398,6 +398,7 @@ impl Engine {
             return;
         };
         instance.is_synced = !again;
+        instance.has_caught_up |= !again;
         if again {
             self.want_sync(now, jid, peer);
             return;
@@ -439,7 +440,12 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return false;
         };
-        // Who joined as soon as it was possible has missed what was said since; clocks may differ.
+        // Who joined as soon as it was possible has missed what was said since. Clocks may differ, so they only decide
+        // until the peer had nothing left for us for the first time.
+        let has_caught_up = room
+            .instances
+            .get(peer)
+            .is_some_and(|instance| instance.has_caught_up);
         let missed_since = room.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS);
         let (mut is_useful, mut lost) = (false, 0);
         for event in events {
@@ -482,7 +488,7 @@ impl Engine {
                 payload: event.payload.into(),
                 received_ms: now.mono_ms,
             };
-            let deliver = entry.key.at.wall_ms >= missed_since;
+            let deliver = has_caught_up || entry.key.at.wall_ms >= missed_since;
             self.add_entry(now, jid, entry, deliver);
         }
         if lost > 0 {
@@ -559,7 +565,7 @@ impl Engine {
         if instance.stage != Stage::Active {
             return;
         }
-        instance.is_synced = true;
+        (instance.is_synced, instance.has_caught_up) = (true, true);
         if instance.is_cut {
             self.mend_instance(now, jid, peer);
         }

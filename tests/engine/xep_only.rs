@@ -7,6 +7,7 @@ use crate::support::event::{Crossing, Seen};
 use crate::support::federation::{Federation, config_of};
 use crate::support::moderate::Wish;
 use crate::support::names::*;
+use crate::support::net::Mode;
 
 const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
@@ -54,6 +55,40 @@ fn it_gets_configuration_roster_history_and_subject() {
         fed.roster(COVEN_AT_ROOMS),
         ["faust none participant", "foo owner moderator"]
     );
+}
+
+/// The other shadow cannot be told of it when it comes: the source makes up for that (XEP-0281 section 3.2).
+#[test]
+fn an_introduction_that_was_lost_is_made_up_for() {
+    let services = [CHAT, ROOMS, CONF];
+    let mut fed = Federation::empty(1);
+    fed.add(config_of(CHAT, &services));
+    fed.add(config_of(CONF, &services));
+    fed.add_xep(ROOMS);
+    fed.xep.get_mut(&bare(ROOMS)).unwrap().knows_peerhosts = true;
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.create(COVEN, CRONE1, &[]);
+    fed.join(FOO, CRONE1);
+    fed.at(&bare(CHAT), |host| host.distribute(&bare(COVEN)));
+    fed.run_for(60_000);
+    fed.join(FAUST_PLACE, FAUST);
+    fed.run_for(30_000);
+    // The model learns of a shadow by its occupants, too.
+    fed.leave(FAUST_PLACE);
+    fed.run_for(30_000);
+    fed.net.heal();
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Bounces);
+    fed.run_for(100_000);
+    fed.net.heal();
+    fed.run_for(100_000);
+    fed.run();
+    let known = &fed.xep[&bare(ROOMS)].rooms[&bare(COVEN_AT_ROOMS)].instances;
+    assert!(known.contains(&bare(COVEN_AT_CONF)), "{known:?}");
+    join_xep(&mut fed);
+    let roster = ["foo owner moderator", "witch none participant"];
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        assert_eq!(fed.roster(room), roster, "{room}");
+    }
 }
 
 #[test]
