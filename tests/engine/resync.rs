@@ -13,7 +13,10 @@ const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 const SERVICES: [&str; 3] = [CHAT, ROOMS, CONF];
 
 fn coven_with(change: impl Fn(&mut dmuc::Config)) -> Federation {
-    let mut fed = Federation::empty(1);
+    coven_in(Federation::empty(1), change)
+}
+
+fn coven_in(mut fed: Federation, change: impl Fn(&mut dmuc::Config)) -> Federation {
     for service in SERVICES {
         let mut config = config_of(service, &SERVICES);
         change(&mut config);
@@ -79,6 +82,22 @@ fn both_sides_get_what_the_other_one_said_once_and_in_order() {
     assert_eq!(delayed(&fed, WITCH_PLACE), ours);
     expect_one_history(&fed);
     assert_eq!(fed.history(COVEN).len(), 60);
+}
+
+/// How far the clocks are apart decides only until two instances have agreed once.
+#[test]
+fn a_clock_that_is_far_behind_hides_nothing_that_was_missed() {
+    let mut fed = Federation::empty(1);
+    fed.skew_ms.insert(bare(ROOMS), -1_200_000);
+    let mut fed = coven_in(fed, |_| {});
+    cut(&mut fed, CHAT, ROOMS);
+    cut(&mut fed, CONF, ROOMS);
+    fed.say(WITCH_PLACE, "by an old clock");
+    heal(&mut fed);
+    for place in [FOO, FAUST_PLACE] {
+        assert_eq!(delayed(&fed, place), ["by an old clock"], "{place}");
+    }
+    expect_one_history(&fed);
 }
 
 #[test]
