@@ -452,6 +452,11 @@ impl Engine {
         self.rooms.get_mut(room).ok_or(Error::UnknownRoom)
     }
 
+    /// What we know of another instance of one of our rooms.
+    fn instance_mut(&mut self, room: &BareJid, instance: &BareJid) -> Option<&mut Instance> {
+        self.rooms.get_mut(room)?.instances.get_mut(instance)
+    }
+
     fn queue_stores(&mut self) {
         while let Some(room) = self.unsaved.pop_first() {
             self.actions.push_back(Action::Store { room });

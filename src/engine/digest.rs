@@ -138,11 +138,7 @@ impl Engine {
             return;
         }
         let takes_rest = self.takes_relayed(jid, peer);
-        if let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        {
+        if let Some(instance) = self.instance_mut(jid, peer) {
             instance.gone_since = None;
         }
         let Some(room) = self.rooms.get_mut(jid) else {

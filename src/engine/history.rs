@@ -50,10 +50,7 @@ impl Engine {
 
     /// Keeps a message back while the history of its home is awaited. Gives it back if it is not.
     pub(super) fn hold(&mut self, now: Now, jid: &BareJid, home: &BareJid, entry: Entry) -> Option<Entry> {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(home));
+        let instance = self.instance_mut(jid, home);
         let Some(held) = instance.and_then(|instance| instance.held.as_mut()) else {
             return Some(entry);
         };
@@ -66,10 +63,7 @@ impl Engine {
 
     /// The history is there, or will not come: what waited for it follows.
     pub(super) fn release(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(home));
+        let instance = self.instance_mut(jid, home);
         let held = instance.and_then(|instance| instance.held.take());
         for mut entry in held.into_iter().flatten() {
             if entry.key.incarnation == UNSTAMPED {

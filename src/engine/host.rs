@@ -272,9 +272,7 @@ impl Engine {
     /// in-room JID there. The nick is free here at once, whatever the home does.
     fn kick_plainly(&mut self, jid: &BareJid, home: &BareJid, nick: &str, act: &Act) {
         let Some(remote) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(home))
+            .instance_mut(jid, home)
             .and_then(|instance| instance.occupants.remove(nick))
         else {
             return;

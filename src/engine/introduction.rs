@@ -121,11 +121,9 @@ impl Engine {
                 if self.speaks_ours(told) && self.speaks_ours(of) {
                     return;
                 }
-                let instance = self
-                    .rooms
-                    .get_mut(jid)
-                    .and_then(|room| room.instances.get_mut(told));
-                let Some(instance) = instance else { return };
+                let Some(instance) = self.instance_mut(jid, told) else {
+                    return;
+                };
                 instance.unmet.insert(of.clone(), is_first);
                 if matches!(
                     self.link_state(&service_of(told)),
@@ -216,11 +214,9 @@ impl Engine {
 
     /// We have been told of a shadow that speaks our namespace: begin, or wait for it to begin.
     pub(super) fn meet(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer));
-        let Some(instance) = instance else { return };
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
         if jid > peer {
             instance.retry_at = Some(now.mono_ms + MEETING_MS);
             self.timed.insert(jid.clone());

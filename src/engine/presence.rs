@@ -98,10 +98,7 @@ impl Engine {
     /// Whether a presence is the next change of its home's roster. One that is old is no news; if some are missing, they
     /// are pulled, and this one with them.
     fn is_next_presence(&mut self, now: Now, jid: &BareJid, home: &BareJid, version: Option<u64>) -> bool {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(home));
+        let instance = self.instance_mut(jid, home);
         let (Some(instance), Some(version)) = (instance, version) else {
             return true;
         };

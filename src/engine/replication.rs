@@ -383,11 +383,7 @@ impl Engine {
     }
 
     pub(super) fn set_stage(&mut self, jid: &BareJid, peer: &BareJid, stage: Stage) {
-        if let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        {
+        if let Some(instance) = self.instance_mut(jid, peer) {
             instance.stage = stage;
         }
     }

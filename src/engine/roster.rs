@@ -123,11 +123,7 @@ impl Engine {
             term: Some(room.settings.term),
             settings: is_source.then_some(room.settings.version),
         });
-        if let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        {
+        if let Some(instance) = self.instance_mut(jid, peer) {
             instance.lacks_jids = lacks_jids;
             instance.needs_roster = false;
         }
@@ -210,10 +206,7 @@ impl Engine {
                 reason: None,
                 payload: local.payload.clone(),
             })));
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer));
+        let instance = self.instance_mut(jid, peer);
         if let Some(instance) = instance
             && !sees_jids
         {

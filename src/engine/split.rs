@@ -70,11 +70,7 @@ impl Engine {
     /// Both sides agree again: the occupants there are shown as they are.
     pub(super) fn mend_instance(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
         let how = self.config.split_presence;
-        let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        else {
+        let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
         (instance.is_cut, instance.is_out) = (false, false);

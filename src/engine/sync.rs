@@ -166,11 +166,7 @@ impl Engine {
             true => Vec::new(),
             false => room.log.vector(|origin| request.relay || origin == jid, true),
         };
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(asker));
-        if let Some(instance) = instance {
+        if let Some(instance) = self.instance_mut(jid, asker) {
             instance.pulls_until = more.then_some(now.mono_ms + wait_ms);
         }
         SyncAnswer {
@@ -260,11 +256,7 @@ impl Engine {
             settings: room.is_source().then_some(room.settings.version),
         };
         let lacks = !sees_jids && !room.locals.is_empty();
-        if let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(asker))
-        {
+        if let Some(instance) = self.instance_mut(jid, asker) {
             instance.lacks_jids |= lacks;
             instance.needs_roster = false;
         }
@@ -281,11 +273,9 @@ impl Engine {
         peer: &BareJid,
         answer: Result<Response, StanzaError>,
     ) {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer));
-        let Some(instance) = instance else { return };
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
         if instance.sync != SyncStage::Asked {
             return;
         }
@@ -304,11 +294,7 @@ impl Engine {
     }
 
     fn set_sync(&mut self, jid: &BareJid, peer: &BareJid, stage: SyncStage) {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer));
-        if let Some(instance) = instance {
+        if let Some(instance) = self.instance_mut(jid, peer) {
             instance.sync = stage;
         }
     }
@@ -323,11 +309,7 @@ impl Engine {
             self.apply_roster(now, jid, peer, roster);
             self.take_versions(jid, peer, roster.extra.as_ref(), from_source);
         }
-        let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        else {
+        let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
         instance.gone_since = None;
@@ -344,10 +326,7 @@ impl Engine {
 
     /// Takes the next events of a page: few at a time, since the host stores each before it shows it, and others wait.
     fn take_part(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer));
+        let instance = self.instance_mut(jid, peer);
         let Some(page) = instance.and_then(|instance| instance.page.as_mut()) else {
             return;
         };
@@ -355,10 +334,7 @@ impl Engine {
         page.next_at = now.mono_ms + 1;
         let is_last = page.events.is_empty();
         let is_useful = self.take_events(now, jid, peer, part);
-        let instance = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer));
+        let instance = self.instance_mut(jid, peer);
         if let Some(page) = instance.and_then(|instance| instance.page.as_mut()) {
             page.is_useful |= is_useful;
         }
@@ -371,11 +347,7 @@ impl Engine {
 
     /// The whole page is here: the next one, or what the peer has besides.
     fn close_page(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
-        let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        else {
+        let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
         let Some(page) = instance.page.take() else { return };
@@ -390,11 +362,7 @@ impl Engine {
             return;
         }
         let lacks = self.take_seen(jid, peer, &page.seen);
-        let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        else {
+        let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
         instance.is_synced = !again;
@@ -534,11 +502,7 @@ impl Engine {
 
     pub(super) fn resync_later(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
         let jitter = self.ids.below(RESYNC_FIRST_MS);
-        let Some(instance) = self
-            .rooms
-            .get_mut(jid)
-            .and_then(|room| room.instances.get_mut(peer))
-        else {
+        let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
         let delay = RESYNC_FIRST_MS
