@@ -190,6 +190,50 @@ fn what_both_sides_changed_is_the_sources_and_who_is_overridden_is_told() {
     assert_eq!(told.len(), 3, "{told:?}");
 }
 
+/// The source changes the same while an offer is on its way: it compares before it sets (DESIGN 3, G7).
+#[test]
+fn an_offer_that_meets_a_newer_value_is_overridden_at_the_source() {
+    let mut fed = coven();
+    cut(&mut fed);
+    fed.set_subject(MACBETH_PLACE, "Scotland");
+    fed.is_traced = true;
+    fed.net.heal();
+    let is_offer = |line: &String| line.contains("rooms.macbeth.lit sends <iq") && line.contains("<act ");
+    while !fed.trace.iter().any(is_offer) {
+        assert!(fed.step(fed.now_ms + 100_000), "no offer is made");
+    }
+    fed.set_subject(FOO, "England");
+    fed.run();
+    for room in [COVEN, COVEN_AT_ROOMS] {
+        assert_eq!(fed.subject(room), "England", "{room}");
+    }
+    let overridden = |event: &&Event| matches!(event, Event::Overridden { .. });
+    assert_eq!(fed.events.iter().filter(overridden).count(), 1);
+}
+
+/// What was stuck in a connection that is no more comes after what replaced it.
+#[test]
+fn an_old_configuration_that_comes_late_is_no_news() {
+    let mut fed = coven();
+    fed.is_traced = true;
+    fed.configure(FOO, &[("muc#roomconfig_roomname", "Windsor")]);
+    fed.run();
+    let mut lines = fed.trace.iter();
+    let old = lines.find_map(|line| {
+        let (_, xml) = line.split_once("rooms.macbeth.lit gets ")?;
+        xml.contains("<config ").then(|| xml.to_owned())
+    });
+    let old = old.expect("the configuration is sent");
+    fed.configure(FOO, &[("muc#roomconfig_roomname", "Forres")]);
+    fed.run();
+    fed.hand_in(&bare(ROOMS), &old);
+    let name = fed.field(COVEN_AT_ROOMS, "muc#roomconfig_roomname");
+    assert_eq!(name.as_deref(), Some("Forres"));
+    fed.run();
+    let name = fed.field(COVEN_AT_ROOMS, "muc#roomconfig_roomname");
+    assert_eq!(name.as_deref(), Some("Forres"));
+}
+
 #[test]
 fn a_change_of_somebody_who_lost_the_right_meanwhile_is_not_taken() {
     let mut fed = coven();
