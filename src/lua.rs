@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Entry, Input, LinkState, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::Snapshot;
-use crate::wire::EventStamp;
+use crate::wire::{EventStamp, limits};
 use convert::{bare, now, options, text};
 
 /// One engine per MUC host; outlives `module:reload()`, so that reloading keeps rooms, rosters and logs.
@@ -310,5 +310,10 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     module.set("version", env!("CARGO_PKG_VERSION"))?;
     module.set("open", lua.create_function(open)?)?;
     module.set("close", lua.create_function(close)?)?;
+    // What the shim refuses to its users, because no instance would take it from another.
+    let limits = lua.create_table()?;
+    limits.set("text", limits::MAX_TEXT_BYTES)?;
+    limits.set("form_value", limits::MAX_FORM_VALUE_BYTES)?;
+    module.set("limits", limits)?;
     Ok(module)
 }

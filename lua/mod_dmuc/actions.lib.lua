@@ -74,6 +74,13 @@ return function (dmuc)
 		end
 	end);
 
+	-- A message from the room to the owners who are here.
+	function dmuc.tell_owners(room, text)
+		room:broadcast(st.message({ from = room.jid; type = "groupchat" }, text), function (_, occupant)
+			return room:get_affiliation(occupant.bare_jid) == "owner";
+		end);
+	end
+
 	-- What owners who are here, and the log, are told.
 	local notices = {
 		replicated = { "info", "%s has an instance of this room now: %s" };
@@ -94,9 +101,7 @@ return function (dmuc)
 		module:log(level, "%s: %s", action.room, text);
 		local room = room_of(action);
 		if not room or action.notice == "replicated" then return; end
-		room:broadcast(st.message({ from = room.jid; type = "groupchat" }, text), function (_, occupant)
-			return room:get_affiliation(occupant.bare_jid) == "owner";
-		end);
+		dmuc.tell_owners(room, text);
 	end
 
 	function dmuc.perform(action)

@@ -42,10 +42,6 @@ return function (dmuc)
 		return false, false;
 	end
 
-	local function is_subject_change(stanza)
-		return stanza:get_child("subject") and not stanza:get_child("body") and not stanza:get_child("thread");
-	end
-
 	-- Stores a message before anybody sees it (G3), and gives it its stanza-id.
 	local function stamp(room, stanza, id, is_historic, event)
 		-- Whatever claims to be from us is not (XEP-0359 section 3).
@@ -85,7 +81,7 @@ return function (dmuc)
 			return stamp(room, stanza, incoming.id, incoming.is_historic, incoming.event);
 		end
 		local nick = jid_resource(stanza.attr.from);
-		if is_subject_change(stanza) then
+		if stanzas.is_subject_change(stanza) then
 			if room._dmuc.is_source then
 				dmuc.feed("subject", room.jid, nick, nil, stanza:get_child_text("subject") or "");
 			end
@@ -150,7 +146,7 @@ return function (dmuc)
 	-- before mod_muc's own handler (20).
 	module:hook("muc-occupant-groupchat", function (event)
 		local room, stanza, occupant = event.room, event.stanza, event.occupant;
-		if not room._dmuc or room._dmuc.is_source or not is_subject_change(stanza) then return; end
+		if not room._dmuc or room._dmuc.is_source or not stanzas.is_subject_change(stanza) then return; end
 		if occupant.role ~= "moderator" and not (occupant.role == "participant" and room:get_changesubject()) then
 			return; -- mod_muc says no
 		end
@@ -230,7 +226,7 @@ return function (dmuc)
 			groupchat.bounced(origin, stanza, room_jid);
 			return true;
 		elseif type == "groupchat" then
-			if is_subject_change(stanza) then return take_subject(origin, stanza, room_jid); end
+			if stanzas.is_subject_change(stanza) then return take_subject(origin, stanza, room_jid); end
 			if not jid_resource(from) or not jid_resource(stanza.attr.to) then
 				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send messages of their occupants");
 			end

@@ -55,6 +55,11 @@ return function (dmuc)
 
 	local function distribute(room)
 		if dmuc.role(room.jid) then return; end
+		local problem = dmuc.limits.problem_of(room);
+		if problem then
+			module:log("warn", "%s cannot be distributed: %s", room.jid, problem);
+			return dmuc.tell_owners(room, "This room is not distributed. "..problem);
+		end
 		-- It has to outlive the moment in which nobody happens to be here: there may be people elsewhere.
 		room:set_persistent(true);
 		local subject_from, subject = room:get_subject();

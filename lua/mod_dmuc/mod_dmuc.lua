@@ -69,6 +69,7 @@ for _, name in ipairs {
 	"fanout"; -- one text for many recipients
 	"rooms"; -- what is different about a room that is distributed
 	"forms"; -- room configuration
+	"limits"; -- what is refused because other instances would not take it
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
 	"presence"; -- occupants, here and elsewhere
 	"affiliations"; -- the source's list of affiliations

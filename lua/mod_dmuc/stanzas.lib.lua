@@ -28,6 +28,11 @@ return function (dmuc)
 	};
 	stanzas.made_here = made_here;
 
+	-- XEP-0045 section 8.1: a subject with a body or thread beside it is an ordinary message.
+	function stanzas.is_subject_change(stanza)
+		return stanza:get_child("subject") and not stanza:get_child("body") and not stanza:get_child("thread");
+	end
+
 	-- Our own namespaces never reach a client and are never taken from one.
 	local ours = { [dmuc.xmlns] = true; [dmuc.xmlns_ours] = true };
 

@@ -230,6 +230,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
         let mut act = act;
+        act.reason = act.reason.as_deref().map(bounded);
         let target = match &mut act.kind {
             ActKind::Role { nick, serial, .. } => room.remote(nick).map(|(home, remote)| {
                 *serial = Some(remote.serial);
@@ -361,11 +362,9 @@ impl Engine {
     }
 }
 
-/// A text as long as peers take it: a long reason must not keep a room from ending.
-fn bounded(text: &str) -> String {
-    let mut end = text.len().min(crate::wire::limits::MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
+/// A reason as long as peers take it: a longer one must not keep a room from ending, or an occupant from being gone.
+pub(super) fn bounded(text: &str) -> String {
+    text.get(..text.floor_char_boundary(crate::wire::limits::MAX_TEXT_BYTES))
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -85,7 +85,7 @@ impl Engine {
         room.next_settings();
         room.note_affiliation(user);
         let item = RosterItem {
-            reason: reason.map(str::to_owned),
+            reason: reason.map(super::host::bounded),
             actor: actor.nick.map(str::to_owned),
             ..entry_item(user, entry.affiliation, entry.nick.as_deref())
         };
@@ -107,6 +107,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let is_reachable = self.is_source_reachable(jid);
         let room = self.room_mut(jid)?;
+        bounded_subject(text)?;
         let subject = Subject {
             nick: actor.nick.map(str::to_owned),
             stamp: now.wall_ms as i64,
@@ -196,10 +197,7 @@ impl Engine {
         if !room.instances.contains_key(&home) {
             return self.stranger(&home);
         }
-        if text.len() > limits::MAX_TEXT_BYTES {
-            let text = "The subject is longer than this room takes";
-            return Err(super::refuse(crate::wire::Condition::PolicyViolation, text));
-        }
+        bounded_subject(text)?;
         let nick = from.resource().map(str::to_owned);
         let subject = Subject {
             nick,
@@ -331,4 +329,15 @@ impl Engine {
         }
         self.unsaved.insert(jid.clone());
     }
+}
+
+/// A subject that other instances would not take is taken by none.
+fn bounded_subject(text: &str) -> Result<(), Error> {
+    if text.len() <= limits::MAX_TEXT_BYTES {
+        return Ok(());
+    }
+    Err(super::refuse(
+        crate::wire::Condition::PolicyViolation,
+        "The subject is longer than this room takes",
+    ))
 }

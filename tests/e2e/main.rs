@@ -10,6 +10,7 @@ mod governing;
 mod ids;
 mod joining;
 mod lasting;
+mod limits;
 mod members_only;
 mod options;
 mod ordinary;

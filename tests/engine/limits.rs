@@ -270,3 +270,45 @@ fn long_nicks_and_ids_make_pages_of_fewer_messages() {
     let largest = fed.trace.iter().map(String::len).max();
     assert!(largest < Some(512 * 1024), "{largest:?}");
 }
+
+/// The host shows who is gone, and why, in its own words; to the others it goes as far as they take it.
+#[test]
+fn a_reason_too_long_for_the_peers_is_cut_and_the_occupant_gone() {
+    let mut fed = coven(|_| {});
+    fed.join(FOO, CRONE1);
+    fed.join(&format!("{COVEN}/baz"), "mephisto@shakespeare.lit/x");
+    fed.run();
+    assert_eq!(fed.roster(COVEN_AT_ROOMS).len(), 2);
+    let long = "é".repeat(4_000);
+    let kicked = fed.at(&bare(CHAT), |host| {
+        host.set_role(&bare(COVEN), "foo", "baz", dmuc::wire::Role::None, Some(&long))
+    });
+    assert!(kicked.is_ok());
+    fed.run();
+    assert_eq!(fed.roster(COVEN_AT_ROOMS).len(), 1);
+    assert_eq!(conditions(&fed, ROOMS), []);
+}
+
+#[test]
+fn a_subject_too_long_for_the_peers_is_refused_and_changes_nothing() {
+    let mut fed = coven(|_| {});
+    fed.join(FOO, CRONE1);
+    fed.set_subject(FOO, "Fire burn");
+    fed.run();
+    let long = "x".repeat(4_097);
+    for (service, room) in [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS)] {
+        let refused = fed.at(&bare(service), |host| {
+            host.input(dmuc::Input::Subject {
+                room: &bare(room),
+                nick: Some("foo"),
+                actor_jid: None,
+                text: &long,
+            })
+        });
+        let condition = refused.map_err(|error| error.stanza_error().map(|error| error.condition));
+        assert_eq!(condition.err(), Some(Some(Condition::PolicyViolation)));
+    }
+    fed.run();
+    assert_eq!(fed.subject(COVEN), "Fire burn");
+    assert_eq!(fed.subject(COVEN_AT_ROOMS), "Fire burn");
+}

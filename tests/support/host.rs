@@ -97,7 +97,7 @@ impl Host {
     }
 
     /// One input, without draining: nested inputs happen while the outermost call drains.
-    pub(super) fn input(&mut self, input: Input<'_>) -> Result<Verdict, Error> {
+    pub fn input(&mut self, input: Input<'_>) -> Result<Verdict, Error> {
         self.engine.handle_input(self.now, input)
     }
 
