@@ -189,6 +189,17 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
         .unwrap()
         .rested()
         .unwrap();
+    // A service that was put back to a backup may have the attempt again, or not; nobody hears of it twice.
+    let back = || {
+        let mut checkers = after(&[tried(), told("witch@macbeth.lit")]).unwrap();
+        checkers.lossy(&bare(COVEN_AT_ROOMS).service());
+        checkers
+    };
+    back().rested().unwrap();
+    let mut checkers = back();
+    checkers.event(&told("witch@macbeth.lit")).unwrap();
+    expect_violation(checkers.event(&told("witch@macbeth.lit")), "G7");
+    expect_violation(back().event(&told("faust@marlowe.lit")), "G7");
 }
 
 #[test]
