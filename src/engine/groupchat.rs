@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
+use super::clock::{Now, successor};
 use super::link::{Caps, service_of};
 use super::log::{Entry, EventKey, Retention, UNSTAMPED};
 use super::{Action, Engine, Verdict, nick_of, refuse};
@@ -101,8 +101,11 @@ impl Engine {
         let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let at = Hlc {
             wall_ms: wall_ms.min(now.wall_ms),
-            counter: u32::try_from(seq).unwrap_or(u32::MAX),
+            counter: 0,
         };
+        // The clock may have been set back between two messages; who said them said them in this order (G4).
+        let before = room.log.iter().next_back();
+        let at = before.map_or(at, |before| at.max(successor(before.key.at)));
         let entry = Entry {
             key: EventKey {
                 at,
@@ -119,6 +122,8 @@ impl Engine {
         };
         let event = entry.stamp();
         self.insert_entry(now, jid, entry);
+        // What is said from now on comes after it.
+        self.clock.resume(at);
         Ok(Verdict::Accepted {
             id: event.id.clone(),
             event: Some(event),
