@@ -221,13 +221,15 @@ impl Engine {
                 return Ok(Verdict::Done);
             }
         }
+        if !keep && !instance.is_synced && self.speaks_ours(&home) {
+            // Presences of this home are being pulled: the nick may be somebody else's by now (G5), and this is not worth
+            // waiting for.
+            return Ok(Verdict::Done);
+        }
         let Some(remote) = instance.occupants.get(nick) else {
             // Its presence may have been lost on the way: both are pulled (G4).
             if event.is_some() && keep {
                 self.pull_from(now, &jid, &home);
-            } else if !keep && !instance.is_synced && self.speaks_ours(&home) {
-                // Its presence is being pulled; this is not worth waiting for.
-                return Ok(Verdict::Done);
             }
             return Err(refuse(
                 Condition::NotAcceptable,
