@@ -253,6 +253,9 @@ impl Engine {
                 "Visitors may not speak in this room",
             ));
         }
+        if event.is_none() && keep && self.is_copy(now, &jid, &home, nick, message_id, payload) {
+            return Ok(Verdict::Done);
+        }
         let occupant_id = remote.occupant_id.clone();
         if !keep {
             return Ok(Verdict::Deliver {
@@ -338,6 +341,34 @@ impl Engine {
             .unwrap_or(fresh)
     }
 
+    /// Whether a message without our stamp came just before: the same nick, the same `id`, the same children. The network
+    /// may deliver twice what has no number, and who repeats an `id` in earnest says something else with it (G4).
+    fn is_copy(
+        &self,
+        now: Now,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+        payload: &str,
+    ) -> bool {
+        let (Some(room), Some(message_id)) = (self.rooms.get(jid), message_id) else {
+            return false;
+        };
+        let held = room
+            .instances
+            .get(home)
+            .and_then(|instance| instance.held.as_ref());
+        let known = |id: &String| {
+            let waiting = || held.into_iter().flatten().find(|entry| entry.id == *id);
+            room.log.get(id).or_else(waiting)
+        };
+        (0..u32::MAX)
+            .map(|salt| derived_stanza_id(room.id.as_str(), home, nick, message_id, salt))
+            .map_while(|id| known(&id))
+            .any(|entry| *entry.payload == *payload && now.mono_ms < entry.received_ms + COPY_MS)
+    }
+
     pub(super) fn unstamped_key(&self, jid: &BareJid, home: &BareJid, at: Hlc) -> EventKey {
         let seq = self
             .rooms
@@ -374,6 +405,8 @@ impl Engine {
     }
 }
 
+/// How long a second copy of a message without our stamp is expected: so long mod_smacks keeps what was not acknowledged.
+const COPY_MS: u64 = 600_000;
 /// A message further ahead than this has no claim to be kept longer than others.
 const DAY_MS: u64 = 86_400_000;
 
