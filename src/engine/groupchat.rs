@@ -222,8 +222,8 @@ impl Engine {
             }
         }
         if !keep && !instance.is_synced && self.speaks_ours(&home) {
-            // Presences of this home are being pulled: the nick may be somebody else's by now (G5), and this is not worth
-            // waiting for.
+            // Something of its home is being pulled, perhaps a presence: the nick may be somebody else's by now (G5), and
+            // this is not worth waiting for.
             return Ok(Verdict::Done);
         }
         let Some(remote) = instance.occupants.get(nick) else {
