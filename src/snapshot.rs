@@ -10,7 +10,8 @@ use minidom::Element;
 use crate::engine::{Ending, Instance, Remote, Room, Stage};
 use crate::error::RestoreError;
 use crate::wire::{
-    Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem, escaped,
+    Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem,
+    SettingsExtra, escaped,
 };
 
 /// Namespace of the stored form, with its version.
@@ -197,7 +198,10 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
     out.push('>');
     let config = Config {
         form: room.settings.form.clone(),
-        settings: Some(room.settings_extra()),
+        settings: Some(SettingsExtra {
+            said: room.said_before.clone(),
+            ..room.settings_extra()
+        }),
     };
     out.push_str(&Request::Config(config).to_xml());
     let items = room.settings.affiliations.iter().map(|(jid, entry)| RosterItem {
@@ -261,6 +265,7 @@ fn read_settings(room: &mut Room, child: &Element) -> Result<(), RestoreError> {
                 room.settings.form_version = settings.version;
                 room.settings.salt = settings.salt;
                 room.settings.subject = settings.subject;
+                room.said_before = settings.said;
             }
         }
         Request::Roster(roster) => {

@@ -52,7 +52,8 @@ impl HybridClock {
     }
 }
 
-fn successor(at: Hlc) -> Hlc {
+/// The next time after `at`.
+pub(crate) fn successor(at: Hlc) -> Hlc {
     match at.counter.checked_add(1) {
         Some(counter) => Hlc {
             wall_ms: at.wall_ms,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
+use super::clock::{Now, successor};
 use super::link::{Caps, service_of};
 use super::log::{Entry, EventKey, Retention, UNSTAMPED};
 use super::{Action, Engine, Verdict, nick_of, refuse};
@@ -101,8 +101,11 @@ impl Engine {
         let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let at = Hlc {
             wall_ms: wall_ms.min(now.wall_ms),
-            counter: u32::try_from(seq).unwrap_or(u32::MAX),
+            counter: 0,
         };
+        // The clock may have been set back between two messages; who said them said them in this order (G4).
+        let before = room.log.iter().next_back();
+        let at = before.map_or(at, |before| at.max(successor(before.key.at)));
         let entry = Entry {
             key: EventKey {
                 at,
@@ -119,6 +122,8 @@ impl Engine {
         };
         let event = entry.stamp();
         self.insert_entry(now, jid, entry);
+        // What is said from now on comes after it.
+        self.clock.resume(at);
         Ok(Verdict::Accepted {
             id: event.id.clone(),
             event: Some(event),
@@ -216,13 +221,15 @@ impl Engine {
                 return Ok(Verdict::Done);
             }
         }
+        if !keep && !instance.is_synced && self.speaks_ours(&home) {
+            // Something of its home is being pulled, perhaps a presence: the nick may be somebody else's by now (G5), and
+            // this is not worth waiting for.
+            return Ok(Verdict::Done);
+        }
         let Some(remote) = instance.occupants.get(nick) else {
             // Its presence may have been lost on the way: both are pulled (G4).
             if event.is_some() && keep {
                 self.pull_from(now, &jid, &home);
-            } else if !keep && !instance.is_synced && self.speaks_ours(&home) {
-                // Its presence is being pulled; this is not worth waiting for.
-                return Ok(Verdict::Done);
             }
             return Err(refuse(
                 Condition::NotAcceptable,
@@ -245,6 +252,9 @@ impl Engine {
                 Condition::Forbidden,
                 "Visitors may not speak in this room",
             ));
+        }
+        if event.is_none() && keep && self.is_copy(now, &jid, &home, nick, message_id, payload) {
+            return Ok(Verdict::Done);
         }
         let occupant_id = remote.occupant_id.clone();
         if !keep {
@@ -331,6 +341,34 @@ impl Engine {
             .unwrap_or(fresh)
     }
 
+    /// Whether a message without our stamp came just before: the same nick, the same `id`, the same children. The network
+    /// may deliver twice what has no number, and who repeats an `id` in earnest says something else with it (G4).
+    fn is_copy(
+        &self,
+        now: Now,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+        payload: &str,
+    ) -> bool {
+        let (Some(room), Some(message_id)) = (self.rooms.get(jid), message_id) else {
+            return false;
+        };
+        let held = room
+            .instances
+            .get(home)
+            .and_then(|instance| instance.held.as_ref());
+        let known = |id: &String| {
+            let waiting = || held.into_iter().flatten().find(|entry| entry.id == *id);
+            room.log.get(id).or_else(waiting)
+        };
+        (0..u32::MAX)
+            .map(|salt| derived_stanza_id(room.id.as_str(), home, nick, message_id, salt))
+            .map_while(|id| known(&id))
+            .any(|entry| *entry.payload == *payload && now.mono_ms < entry.received_ms + COPY_MS)
+    }
+
     pub(super) fn unstamped_key(&self, jid: &BareJid, home: &BareJid, at: Hlc) -> EventKey {
         let seq = self
             .rooms
@@ -367,6 +405,8 @@ impl Engine {
     }
 }
 
+/// How long a second copy of a message without our stamp is expected: so long mod_smacks keeps what was not acknowledged.
+const COPY_MS: u64 = 600_000;
 /// A message further ahead than this has no claim to be kept longer than others.
 const DAY_MS: u64 = 86_400_000;
 

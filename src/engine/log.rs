@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::address::BareJid;
 
+use crate::wire::limits::MAX_INSTANCES;
 use crate::wire::{EventStamp, Hlc, Numbers, SeenNumbers, SyncEvent, escaped};
 
 /// What names an event in the whole federation.
@@ -154,6 +155,15 @@ impl Log {
             Some((*incarnation, numbers.last()?)).filter(|(incarnation, _)| *incarnation != UNSTAMPED)
         };
         lives.iter().rev().find_map(stamped)
+    }
+
+    /// The latest event of every origin.
+    pub(crate) fn latest_of_all(&self) -> BTreeMap<BareJid, (u64, u64)> {
+        let origins = self.seen.keys();
+        origins
+            .filter_map(|origin| Some((origin.clone(), self.latest(origin)?)))
+            .take(MAX_INSTANCES)
+            .collect()
     }
 
     /// Whether nothing has ever been said here.

@@ -8,7 +8,7 @@ use super::request::Pending;
 use super::room::{Instance, Room, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, StanzaError};
+use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, SettingsExtra, StanzaError};
 
 /// Delay before a roster that could not be taken is sent again; doubled each time.
 pub(super) const ROSTER_RETRY_MS: u64 = 1_000;
@@ -213,7 +213,12 @@ impl Engine {
     pub(super) fn send_config(&mut self, now: Now, jid: &BareJid, peer: &BareJid, first: bool) {
         let is_full = self.speaks_ours(peer);
         let Some(room) = self.rooms.get(jid) else { return };
-        let settings = is_full.then(|| room.settings_extra());
+        let holds_it = |instance: &Instance| instance.stage == Stage::Active;
+        let is_active = room.instances.get(peer).is_some_and(holds_it);
+        let settings = is_full.then(|| SettingsExtra {
+            said: (!is_active).then(|| room.log.latest_of_all()),
+            ..room.settings_extra()
+        });
         let request = Request::Config(ConfigPush {
             form: room.settings.form.clone(),
             settings,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use super::log::{Entry, Log};
+use super::clock::MAX_CLOCK_LEAD_MS;
+use super::log::{Entry, EventKey, Log, UNSTAMPED};
 use super::offers::{Offer, OfferKey};
 use crate::wire::{
     Affiliation, Form, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
@@ -46,6 +47,8 @@ pub(crate) struct Room {
     pub(crate) incarnation: u64,
     /// When the configuration arrived for the first time (Unix ms): from then on people may have missed something.
     pub(crate) ready_at_ms: u64,
+    /// The latest events that the source had of each origin then, if it has said so: nobody here has missed those.
+    pub(crate) said_before: Option<BTreeMap<BareJid, (u64, u64)>>,
     /// What was changed here while the source was out of reach, until the source has decided (G7).
     pub(crate) offers: BTreeMap<OfferKey, Offer>,
     /// Grows with everything that a digest tells of.
@@ -285,6 +288,7 @@ impl Room {
             log: Log::default(),
             incarnation,
             ready_at_ms: 0,
+            said_before: None,
             offers: BTreeMap::new(),
             revision: 1,
         }
@@ -306,6 +310,18 @@ impl Room {
             salt: self.settings.salt.clone(),
             subject: self.settings.subject.clone(),
             instances: self.shadows().collect(),
+            said: None,
+        }
+    }
+
+    /// Whether people here may have missed a message: it was said since the configuration arrived for the first time.
+    /// Clocks may differ, so they decide only if the source has not said what was said before.
+    pub(crate) fn may_be_missed(&self, key: &EventKey) -> bool {
+        match &self.said_before {
+            Some(before) if key.incarnation != UNSTAMPED => before
+                .get(&key.origin)
+                .is_none_or(|latest| (key.incarnation, key.seq) > *latest),
+            _ => key.at.wall_ms >= self.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS),
         }
     }
 

@@ -288,6 +288,8 @@ impl Engine {
         }
         if is_first {
             room.ready_at_ms = now.wall_ms;
+            let settings = config.settings.as_ref();
+            room.said_before = settings.and_then(|settings| settings.said.clone());
         }
         room.ready = true;
         // What waits for the source's decision stays as it is here.

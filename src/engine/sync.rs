@@ -6,7 +6,7 @@
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::{MAX_CLOCK_LEAD_MS, Now};
+use super::clock::Now;
 use super::link::{Caps, LinkState, is_at, service_of};
 use super::log::{Entry, EventKey, Page, UNSTAMPED};
 use super::request::Pending;
@@ -408,13 +408,11 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return false;
         };
-        // Who joined as soon as it was possible has missed what was said since. Clocks may differ, so they only decide
-        // until the peer had nothing left for us for the first time.
+        // Who joined as soon as it was possible has missed what was said since.
         let has_caught_up = room
             .instances
             .get(peer)
             .is_some_and(|instance| instance.has_caught_up);
-        let missed_since = room.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS);
         let (mut is_useful, mut lost) = (false, 0);
         for event in events {
             let stamp = event.event;
@@ -456,7 +454,8 @@ impl Engine {
                 payload: event.payload.into(),
                 received_ms: now.mono_ms,
             };
-            let deliver = has_caught_up || entry.key.at.wall_ms >= missed_since;
+            let room = self.rooms.get(jid);
+            let deliver = has_caught_up || room.is_some_and(|room| room.may_be_missed(&entry.key));
             self.add_entry(now, jid, entry, deliver);
         }
         if lost > 0 {

@@ -2,7 +2,7 @@
 
 use minidom::Element;
 
-use super::dom::{bad, count, countable, flag, id, over, required};
+use super::dom::{count, event_number, flag, id, over, required};
 use super::limits::MAX_DIGEST_ROOMS;
 use super::text::Tag;
 use super::{RoomId, WireError, ns};
@@ -64,15 +64,7 @@ impl Digest {
 
 impl RoomDigest {
     fn read(el: &Element) -> Result<RoomDigest, WireError> {
-        let log = |text: &str| {
-            let (incarnation, seq) = text
-                .split_once('.')
-                .ok_or_else(|| bad("the attribute 'log' is not an event's number"))?;
-            match (countable("log", incarnation)?, countable("log", seq)?) {
-                (0, _) | (_, 0) => Err(bad("events and incarnations are numbered from 1")),
-                numbered => Ok(numbered),
-            }
-        };
+        let log = |text: &str| event_number("log", text);
         Ok(RoomDigest {
             id: RoomId::new(required(el, "id")?)?,
             log: el.attr("log").map(log).transpose()?,

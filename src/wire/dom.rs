@@ -128,6 +128,17 @@ pub(super) fn to_bare(name: &str, value: &str) -> Result<BareJid, WireError> {
     to_jid(name, value)?.try_into().map_err(is_full)
 }
 
+/// An event of a known origin: its incarnation and its number, both from 1.
+pub(super) fn event_number(name: &str, text: &str) -> Result<(u64, u64), WireError> {
+    let (incarnation, seq) = text
+        .split_once('.')
+        .ok_or_else(|| bad(format!("the attribute '{name}' is not an event's number")))?;
+    match (countable(name, incarnation)?, countable(name, seq)?) {
+        (0, _) | (_, 0) => Err(bad("events and incarnations are numbered from 1")),
+        numbered => Ok(numbered),
+    }
+}
+
 /// A JID in an attribute that may be absent.
 pub(super) fn jid(el: &Element, name: &str) -> Result<Option<Jid>, WireError> {
     el.attr(name).map(|value| to_jid(name, value)).transpose()

@@ -1,9 +1,11 @@
 //! `<config/>`: the source tells a shadow the configuration of the room (XEP-0281 section 3.2).
 
+use std::collections::BTreeMap;
+
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, id, nick, only, over, required, required_count, text, time, to_bare};
+use super::dom::{bad, event_number, id, nick, only, over, required, required_count, text, time, to_bare};
 use super::limits::MAX_INSTANCES;
 use super::text::Tag;
 use super::{Form, WireError, datetime, ns};
@@ -30,6 +32,9 @@ pub struct SettingsExtra {
     pub subject: Option<Subject>,
     /// The services of all shadows, so that instances that missed an introduction get to know each other.
     pub instances: Vec<BareJid>,
+    /// In the first configuration of a shadow: the latest event of each origin that the source has, as incarnation and
+    /// number. What is not beyond it was said before anybody could be at the shadow, whatever the clocks say (G4).
+    pub said: Option<BTreeMap<BareJid, (u64, u64)>>,
 }
 
 /// A room's subject and who set it when (XEP-0045 section 7.2.15).
@@ -70,6 +75,7 @@ impl SettingsExtra {
             salt: id(el, "salt")?,
             subject: only(el, "subject", ns::OURS)?.map(Subject::read).transpose()?,
             instances: read_instances(el)?,
+            said: only(el, "said", ns::OURS)?.map(read_said).transpose()?,
         })
     }
 
@@ -84,6 +90,9 @@ impl SettingsExtra {
                 }
                 for service in &self.instances {
                     Tag::new(out, "instance").attr("jid", service.as_str()).empty();
+                }
+                if let Some(said) = &self.said {
+                    write_said(out, said);
                 }
             });
     }
@@ -102,6 +111,32 @@ fn read_instances(el: &Element) -> Result<Vec<BareJid>, WireError> {
         services.push(service);
     }
     Ok(services)
+}
+
+fn read_said(el: &Element) -> Result<BTreeMap<BareJid, (u64, u64)>, WireError> {
+    let mut said = BTreeMap::new();
+    for child in el.children().filter(|child| child.is("latest", ns::OURS)) {
+        if said.len() == MAX_INSTANCES {
+            return Err(over(format!("a room has more than {MAX_INSTANCES} origins")));
+        }
+        let origin = to_bare("origin", required(child, "origin")?)?;
+        let log = event_number("log", required(child, "log")?)?;
+        if said.insert(origin, log).is_some() {
+            return Err(bad("an origin has more than one latest event"));
+        }
+    }
+    Ok(said)
+}
+
+fn write_said(out: &mut String, said: &BTreeMap<BareJid, (u64, u64)>) {
+    Tag::new(out, "said").body(|out| {
+        for (origin, (incarnation, seq)) in said {
+            Tag::new(out, "latest")
+                .attr("origin", origin.as_str())
+                .attr("log", &format!("{incarnation}.{seq}"))
+                .empty();
+        }
+    });
 }
 
 impl Subject {

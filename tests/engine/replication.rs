@@ -99,6 +99,25 @@ fn a_shadow_gets_what_the_source_had_before() {
 }
 
 #[test]
+fn what_was_said_before_and_after_the_clock_was_set_back_keeps_its_order() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.create(COVEN, CRONE1, &[]);
+    let foo = format!("{COVEN}/foo");
+    fed.join(&foo, CRONE1);
+    fed.say(&foo, "one");
+    fed.skew_ms.insert(bare(CHAT), -600_000);
+    fed.say(&foo, "two");
+    fed.say(&foo, "three");
+    fed.at(&bare(CHAT), |host| host.distribute(&bare(COVEN)));
+    fed.say(&foo, "four");
+    fed.run();
+    let witch = format!("{COVEN_AT_ROOMS}/witch");
+    fed.join(&witch, WITCH);
+    assert_eq!(fed.heard(&witch), ["one", "two", "three", "four"]);
+    assert_eq!(fed.history(COVEN), fed.history(COVEN_AT_ROOMS));
+}
+
+#[test]
 fn nobody_joins_a_shadow_before_its_configuration_has_arrived() {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
     fed.distributed(COVEN, CRONE1, &[]);

@@ -100,6 +100,35 @@ fn a_clock_that_is_far_behind_hides_nothing_that_was_missed() {
     expect_one_history(&fed);
 }
 
+/// What had been said when the shadow came into being is told by numbers, not by clocks.
+#[test]
+fn who_comes_with_a_new_shadow_misses_nothing_whatever_the_clocks_say() {
+    for (skew_ms, is_restarted) in [(-1_200_000, false), (-1_200_000, true), (1_200_000, false)] {
+        let mut fed = Federation::empty(1);
+        fed.skew_ms.insert(bare(CHAT), skew_ms);
+        fed.add(config_of(CHAT, &[CHAT, ROOMS]));
+        fed.add(config_of(ROOMS, &[CHAT, ROOMS]));
+        fed.create(COVEN, CRONE1, &[]);
+        fed.join(FOO, CRONE1);
+        fed.say(FOO, "before");
+        fed.at(&bare(CHAT), |host| host.distribute(&bare(COVEN)));
+        while fed.try_join(WITCH_PLACE, WITCH).is_err() {
+            assert!(fed.step(10_000), "the shadow does not come");
+        }
+        // Its first question is lost.
+        fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+        fed.run_for(1_000);
+        if is_restarted {
+            fed.restart(ROOMS);
+            fed.join(WITCH_PLACE, WITCH);
+        }
+        fed.say(FOO, "missed");
+        heal(&mut fed);
+        assert_eq!(delayed(&fed, WITCH_PLACE), ["missed"], "{skew_ms} {is_restarted}");
+        assert_eq!(fed.history(COVEN_AT_ROOMS), fed.history(COVEN));
+    }
+}
+
 #[test]
 fn what_was_missed_comes_in_pages_and_nothing_comes_twice() {
     let mut fed = coven();

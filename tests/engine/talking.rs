@@ -5,6 +5,7 @@ use dmuc::wire::Role;
 use crate::support::event::Crossing;
 use crate::support::federation::Federation;
 use crate::support::names::*;
+use crate::support::net::Mode;
 use crate::support::people::Denied;
 
 const FOO: &str = "coven@chat.shakespeare.lit/foo";
@@ -120,6 +121,28 @@ fn a_message_that_is_not_kept_is_sent_once_and_forgotten() {
         assert_eq!(seen[0].stanza_id, None);
     }
     assert!(fed.history(COVEN).is_empty() && fed.history(COVEN_AT_ROOMS).is_empty());
+}
+
+/// Its presence is missing: whose nick it is by now is not known.
+#[test]
+fn what_is_not_kept_is_not_taken_for_somebody_elses_who_had_the_nick_before() {
+    let mut fed = coven();
+    fed.forget();
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Swallows);
+    fed.leave(WITCH_PLACE);
+    fed.join(WITCH_PLACE, "secondwitch@macbeth.lit/x");
+    fed.net.heal();
+    fed.update(WITCH_PLACE, "<show>away</show>");
+    let hum = "<hum xmlns='urn:example:hum'/>";
+    fed.here(WITCH_PLACE, |host, room, nick| host.say(room, nick, None, hum));
+    fed.run_for(1_000);
+    assert!(fed.messages(FOO).is_empty());
+    // It is known now.
+    fed.here(WITCH_PLACE, |host, room, nick| host.say(room, nick, None, hum));
+    fed.run();
+    let (home, here) = (fed.messages(WITCH_PLACE), fed.messages(FOO));
+    assert_eq!(here.len(), 1);
+    assert_eq!(here[0].occupant_id, home[0].occupant_id);
 }
 
 #[test]

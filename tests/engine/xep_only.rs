@@ -165,6 +165,31 @@ fn a_message_without_an_id_is_taken_too_and_repeated_ids_are_told_apart() {
 }
 
 #[test]
+fn a_second_copy_of_its_message_is_dropped() {
+    let mut fed = coven();
+    join_xep(&mut fed);
+    fed.forget();
+    let say = |fed: &mut Federation, nth: usize, text: &str| {
+        for _ in 0..nth {
+            fed.at_xep(ROOMS, |peer| {
+                peer.say(&bare(COVEN_AT_ROOMS), "witch", Some("m1"), &message_body(text))
+            });
+        }
+        fed.run();
+    };
+    say(&mut fed, 3, "hail");
+    say(&mut fed, 2, "another");
+    assert_eq!(fed.heard(FOO), ["hail", "another"]);
+    assert_eq!(fed.heard(FAUST_PLACE), ["hail", "another"]);
+    assert_eq!(fed.history(COVEN), fed.history(COVEN_AT_CONF));
+    // Long afterwards it is said again.
+    fed.run_for(600_000);
+    say(&mut fed, 1, "hail");
+    assert_eq!(fed.heard(FOO), ["hail", "another", "hail"]);
+    assert_eq!(fed.history(COVEN), fed.history(COVEN_AT_CONF));
+}
+
+#[test]
 fn a_newcomer_gets_its_messages_from_the_source() {
     let mut fed = coven();
     join_xep(&mut fed);

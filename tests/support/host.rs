@@ -180,7 +180,13 @@ impl Host {
             return;
         };
         let is_distributed = host_room.is_distributed;
-        self.show_all(room, &local.as_seen(nick, codes));
+        // Status 110 says to somebody that this is its own presence (XEP-0045 section 7.2.2).
+        let others: Vec<u16> = codes.iter().copied().filter(|code| *code != 110).collect();
+        let sessions: Vec<u64> = host_room.locals().map(|(_, local)| local.session).collect();
+        for session in sessions {
+            let codes = if session == local.session { &codes } else { &others };
+            self.show(room, session, local.as_seen(nick, codes.clone()));
+        }
         if is_distributed {
             self.tell_occupant(room, nick, &local);
         }

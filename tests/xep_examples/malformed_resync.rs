@@ -376,6 +376,34 @@ fn malformed_instances_in_settings_are_refused() {
         expect_refused(Set, &[(&config(instances), condition)]);
     }
     assert!(Request::parse(Set, &config("<instance jid='rooms.macbeth.lit'/>")).is_ok());
+    let said = |latest: &str| config(&format!("<said>{latest}</said>"));
+    for (latest, condition) in [
+        ("<latest/>", BadRequest),
+        ("<latest origin='a@b.lit'/>", BadRequest),
+        ("<latest log='1.1'/>", BadRequest),
+        ("<latest origin='a@b.lit/x' log='1.1'/>", JidMalformed),
+        ("<latest origin='a@b.lit' log='1'/>", BadRequest),
+        ("<latest origin='a@b.lit' log='0.1'/>", BadRequest),
+        ("<latest origin='a@b.lit' log='1.0'/>", BadRequest),
+        (
+            "<latest origin='a@b.lit' log='1.9223372036854775808'/>",
+            BadRequest,
+        ),
+        (
+            "<latest origin='a@b.lit' log='1.1'/><latest origin='a@b.lit' log='1.2'/>",
+            BadRequest,
+        ),
+        ("</said><said>", BadRequest),
+    ] {
+        expect_refused(Set, &[(&said(latest), condition)]);
+    }
+    let many = |n: usize| -> String {
+        (0..n)
+            .map(|i| format!("<latest origin='a@s{i}.lit' log='1.1'/>"))
+            .collect()
+    };
+    assert!(Request::parse(Set, &said(&many(1_000))).is_ok());
+    expect_refused(Set, &[(&said(&many(1_001)), PolicyViolation)]);
 }
 
 #[test]

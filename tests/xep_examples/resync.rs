@@ -179,6 +179,7 @@ fn the_last_page_brings_settings_and_roster() {
                 term: 0,
                 version: 9,
                 instances: vec![bare("rooms.macbeth.lit"), bare("chat.hecate.lit")],
+                said: Some([(bare("coven@chat.shakespeare.lit"), (7, 42))].into()),
                 ..SettingsExtra::default()
             }),
         }),
@@ -203,7 +204,8 @@ fn the_last_page_brings_settings_and_roster() {
            <config xmlns='urn:xmpp:dmuc:0'><x xmlns='jabber:x:data' type='form'>
              <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#roomconfig</value></field></x>
              <settings xmlns='urn:x-dmuc:0' term='0' version='9'>
-               <instance jid='rooms.macbeth.lit'/><instance jid='chat.hecate.lit'/></settings></config>
+               <instance jid='rooms.macbeth.lit'/><instance jid='chat.hecate.lit'/>
+               <said><latest origin='coven@chat.shakespeare.lit' log='7.42'/></said></settings></config>
            <roster xmlns='urn:xmpp:dmuc:0'><snapshot xmlns='urn:x-dmuc:0' version='42' settings='9'/>
              <item affiliation='none' role='none' name='gone &lt;away&gt;'/></roster></sync>",
     );

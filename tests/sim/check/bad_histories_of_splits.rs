@@ -189,6 +189,17 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
         .unwrap()
         .rested()
         .unwrap();
+    // A service that was put back to a backup may have the attempt again, or not; nobody hears of it twice.
+    let back = || {
+        let mut checkers = after(&[tried(), told("witch@macbeth.lit")]).unwrap();
+        checkers.lossy(&bare(COVEN_AT_ROOMS).service());
+        checkers
+    };
+    back().rested().unwrap();
+    let mut checkers = back();
+    checkers.event(&told("witch@macbeth.lit")).unwrap();
+    expect_violation(checkers.event(&told("witch@macbeth.lit")), "G7");
+    expect_violation(back().event(&told("faust@marlowe.lit")), "G7");
 }
 
 #[test]
@@ -319,6 +330,58 @@ fn somebody_who_leaves_and_comes_back_without_moving_is_seen() {
     .unwrap();
     let [joins, is_named] = home(10, "b");
     after(&told(vec![left(), joins, is_named, gone(), shown("b")])).unwrap();
+}
+
+/// A nick that somebody at a service of the XEP's text really had for a while, without an occupant-id.
+#[test]
+fn who_lost_the_nick_to_somebody_without_an_occupant_id_may_come_back() {
+    let seen_without_id = Event::Saw {
+        room: bare(COVEN_AT_ROOMS),
+        session: 1,
+        seen: Seen::Presence {
+            nick: "foo".into(),
+            affiliation: dmuc::wire::Affiliation::None,
+            role: dmuc::wire::Role::Participant,
+            occupant_id: None,
+            payload: String::new(),
+            codes: Vec::new(),
+        },
+    };
+    let gone = Event::Saw {
+        room: bare(COVEN_AT_ROOMS),
+        session: 1,
+        seen: Seen::Gone {
+            nick: "foo".into(),
+            codes: Vec::new(),
+            new_nick: None,
+            actor: None,
+            reason: None,
+        },
+    };
+    let takes_the_nick = |room: &str, session| Event::Joined {
+        room: bare(room),
+        nick: "foo".into(),
+        session,
+    };
+    for is_there in [true, false] {
+        let mut checkers = after(&[joined(COVEN_AT_ROOMS), takes_the_nick(COVEN, 9)]).unwrap();
+        checkers.map(&bare(COVEN_AT_CONF), 0);
+        checkers.speaks_xep_only(&bare(COVEN_AT_CONF).service());
+        let mut history = vec![
+            saw_nick(COVEN, 9, "a", &[110]),
+            saw_nick(COVEN_AT_ROOMS, 1, "a", &[]),
+        ];
+        history.extend(is_there.then(|| takes_the_nick(COVEN_AT_CONF, 2)));
+        history.extend([gone.clone(), seen_without_id.clone(), gone.clone()]);
+        for event in &history {
+            checkers.event(event).unwrap();
+        }
+        let verdict = checkers.event(&saw_nick(COVEN_AT_ROOMS, 1, "a", &[]));
+        match is_there {
+            true => verdict.unwrap(),
+            false => expect_violation(verdict, "G8"),
+        }
+    }
 }
 
 #[test]

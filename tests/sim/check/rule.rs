@@ -14,6 +14,10 @@ pub struct Rule {
     values: BTreeMap<(usize, What), String>,
     /// What was changed at a shadow, its last change only.
     open: BTreeMap<(BareJid, What), Attempt>,
+    /// Who has ever changed something at a shadow.
+    tried: BTreeMap<(BareJid, What), BTreeSet<BareJid>>,
+    /// Of these, who may hear of it though nothing is open: its service has lost some, perhaps not the attempt.
+    may_hear: BTreeMap<(BareJid, What), BTreeSet<BareJid>>,
     /// What the source has decided, in order.
     decided: BTreeMap<(usize, What), Vec<String>>,
     /// Which of these each shadow had last.
@@ -77,10 +81,17 @@ impl Rule {
                     holds,
                     is_told: false,
                 };
-                self.open.insert((room.clone(), what.clone()), attempt);
+                let key = (room.clone(), what.clone());
+                self.tried.entry(key.clone()).or_default().insert(actor.clone());
+                self.open.insert(key, attempt);
             }
             Event::Overridden { room, actor, what } => {
-                let Some(attempt) = self.open.get_mut(&(room.clone(), what.clone())) else {
+                let key = (room.clone(), what.clone());
+                let Some(attempt) = self.open.get_mut(&key) else {
+                    let may_hear = self.may_hear.get_mut(&key).zip(actor.as_ref());
+                    if may_hear.is_some_and(|(actors, actor)| actors.remove(actor)) {
+                        return Ok(());
+                    }
                     return Err(format!(
                         "G7: {actor:?} hears of {what:?} at {room}, which nobody changed"
                     ));
@@ -158,9 +169,15 @@ impl Rule {
         Ok(())
     }
 
-    /// It may have lost what it wanted to offer.
+    /// It may have lost what it wanted to offer, or have something again that it had offered.
     pub fn lossy(&mut self, service: &BareJid) {
         self.open.retain(|(room, _), _| service_of(room) != *service);
+        let tried = self
+            .tried
+            .iter()
+            .filter(|((room, _), _)| service_of(room) == *service);
+        self.may_hear
+            .extend(tried.map(|(key, actors)| (key.clone(), actors.clone())));
         let theirs = self
             .deciders
             .iter()

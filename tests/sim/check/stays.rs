@@ -23,7 +23,8 @@ pub struct Stays {
     shown: BTreeMap<(Stay, String), String>,
     /// Whom a stay saw leave, by nick, who did not leave.
     gone: BTreeMap<(Stay, String), Gone>,
-    /// How often a person has taken a nick since everything was at rest.
+    /// How often a person has taken a nick since everything was at rest. Occupants of services of the XEP's text have no
+    /// occupant-id: for all of them together it is the empty one.
     taken: BTreeMap<Holder, usize>,
     /// Who lost sight of which service since everything was at rest.
     split: BTreeSet<(BareJid, BareJid)>,
@@ -58,7 +59,7 @@ impl Stays {
         match event {
             Event::Joined { room, nick, session } => {
                 if let Some(number) = group(room) {
-                    self.take(number, (room.clone(), *session), nick);
+                    self.take(number, (room.clone(), *session), nick, xep);
                 }
             }
             Event::Renamed { room, session, nick } => {
@@ -67,7 +68,7 @@ impl Stays {
                         "G8: stay {session} at {room} is renamed and was not there"
                     ));
                 };
-                self.take(number, (room.clone(), *session), nick);
+                self.take(number, (room.clone(), *session), nick, xep);
             }
             Event::Left {
                 room,
@@ -105,7 +106,10 @@ impl Stays {
         Ok(())
     }
 
-    fn take(&mut self, number: usize, stay: Stay, nick: &str) {
+    fn take(&mut self, number: usize, stay: Stay, nick: &str, xep: &BTreeSet<BareJid>) {
+        if xep.contains(&service_of(&stay.0)) {
+            self.ids.insert(stay.clone(), String::new());
+        }
         if let Some(id) = self.ids.get(&stay) {
             let holder = (number, nick.to_owned(), id.clone());
             *self.taken.entry(holder).or_default() += 1;
@@ -169,6 +173,16 @@ impl Stays {
                         stay,
                         has_lost_it,
                     });
+                }
+            }
+            Seen::Presence {
+                nick,
+                occupant_id: None,
+                ..
+            } => {
+                let somebody = (number, nick.clone(), String::new());
+                if let Some(gone) = self.gone.get_mut(&(viewer, nick.clone())) {
+                    gone.has_lost_it |= self.taken.contains_key(&somebody);
                 }
             }
             Seen::Presence {

@@ -189,6 +189,10 @@ impl Gen {
             salt: g.maybe(Gen::word),
             subject: g.maybe(subject),
             instances: g.some(3, Gen::domain),
+            said: g.maybe(|g| {
+                let latest = |g: &mut Gen| (g.bare(), (g.countable().max(1), g.countable().max(1)));
+                g.some(3, latest).into_iter().collect()
+            }),
         };
         Config {
             form: self.form(),
