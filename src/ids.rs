@@ -27,6 +27,14 @@ impl IdSource {
         hash.finalize().into()
     }
 
+    /// What tells this generator from those of other seeds; takes nothing from the sequence. 16 hexadecimal digits.
+    pub fn name(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(b"name");
+        hex(hash.finalize().get(..8).unwrap_or_default())
+    }
+
     /// A version 4 UUID (RFC 9562) in its 36-character form.
     pub fn uuid(&mut self) -> String {
         let block = self.block();

@@ -63,6 +63,17 @@ impl Engine {
         }
     }
 
+    /// A peer says that our occupant has lost its nick.
+    pub(super) fn lose_nick(&mut self, jid: &BareJid, nick: &str) {
+        if self
+            .rooms
+            .get(jid)
+            .is_some_and(|room| room.locals.contains_key(nick))
+        {
+            self.rename_local(jid, nick);
+        }
+    }
+
     fn rename_local(&mut self, jid: &BareJid, nick: &str) {
         let Some(room) = self.rooms.get(jid) else { return };
         let new_nick = free_nick(nick, |nick| room.is_nick_used(nick));

@@ -5,7 +5,7 @@ use crate::address::BareJid;
 
 use super::Engine;
 use super::clock::Now;
-use super::link::is_at;
+use super::link::{LinkState, is_at};
 use super::request::Pending;
 use super::room::{Room, Stage, SyncStage};
 use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
@@ -29,7 +29,8 @@ impl Engine {
             rooms.push(line(room, &peer));
         }
         let from = self.config.service.clone();
-        let request = Request::Digest(Digest { rooms });
+        let life = Some(self.ids.name());
+        let request = Request::Digest(Digest { life, rooms });
         let pending = Pending::Digest(service.clone());
         self.request_within(now, wait_ms, from, service.clone(), request, pending);
     }
@@ -64,13 +65,52 @@ impl Engine {
         }
     }
 
+    /// Another life than before: the peer was restarted, maybe from a backup, and which of our rooms it still has shows
+    /// when it is told of them again. Returns whether that is so.
+    fn note_life(&mut self, service: &BareJid, digest: &Digest) -> bool {
+        let (Some(life), Some(link)) = (&digest.life, self.links.get_mut(service)) else {
+            return false;
+        };
+        let was = link.life.replace(life.clone());
+        let is_another = was.is_some_and(|was| was != *life);
+        if is_another {
+            self.forget_told(service);
+        }
+        is_another
+    }
+
+    /// Whether rooms that the service has an instance of have not been told of.
+    fn has_untold(&self, service: &BareJid) -> bool {
+        self.rooms.values().any(|room| {
+            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
+            room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
+        })
+    }
+
+    /// A source that has lost that there was a shadow (it was restarted from what it had stored before) takes it up again.
+    fn take_up_again(&mut self, now: Now, service: &BareJid, theirs: &RoomDigest) -> bool {
+        let limit = self.config.max_peerhosts;
+        let is_unknown = |room: &&Room| {
+            let is_ours = room.id == theirs.id && room.is_source() && room.started;
+            is_ours
+                && room.instances.len() < limit
+                && !room.instances.keys().any(|instance| is_at(instance, service))
+        };
+        let Some(jid) = self.rooms.values().find(is_unknown).map(|room| room.jid.clone()) else {
+            return false;
+        };
+        self.want_instance(now, &jid, service);
+        true
+    }
+
     /// A peer told what its rooms have to offer: ours of the same rooms are the answer.
     pub(super) fn digest_told(&mut self, now: Now, service: &BareJid, digest: &Digest) -> Digest {
+        let is_restarted = self.note_life(service, digest);
         let mut rooms = Vec::new();
         for theirs in &digest.rooms {
             let found = self.find_instance(service, theirs);
             let Some((jid, peer)) = found else {
-                if !theirs.gone {
+                if !theirs.gone && !self.take_up_again(now, service, theirs) {
                     rooms.push(RoomDigest::gone(theirs.id.clone()));
                 }
                 continue;
@@ -84,23 +124,25 @@ impl Engine {
             }
             self.compare(now, &jid, &peer, theirs);
         }
-        Digest { rooms }
+        // Of those that it has it has just told by itself.
+        if is_restarted && self.link_state(service) == LinkState::Up && self.has_untold(service) {
+            self.send_digest(now, service, self.config.link_timeout_ms);
+        }
+        let life = Some(self.ids.name());
+        Digest { life, rooms }
     }
 
     /// The peer's side of the rooms that we told of.
     pub(super) fn digest_answered(&mut self, now: Now, service: &BareJid, digest: &Digest) {
+        self.note_life(service, digest);
         for theirs in &digest.rooms {
             if let Some((jid, peer)) = self.find_instance(service, theirs) {
                 self.compare(now, &jid, &peer, theirs);
             }
         }
         // More rooms than fit into one.
-        let more = self.rooms.values().any(|room| {
-            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
-            room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
-        });
         self.ask_wanted(now, service);
-        if more {
+        if self.has_untold(service) {
             self.send_digest(now, service, self.config.link_timeout_ms);
         }
         self.settle_link(service);

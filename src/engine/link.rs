@@ -70,6 +70,8 @@ pub(crate) struct Link {
     down_since: u64,
     /// Whether its occupants have been given up since.
     has_expired: bool,
+    /// The life of the peer's engine, as its last digest named it.
+    pub(crate) life: Option<String>,
 }
 
 impl Default for Link {
@@ -85,6 +87,7 @@ impl Default for Link {
             pinged_until: None,
             down_since: 0,
             has_expired: false,
+            life: None,
         }
     }
 }
@@ -176,6 +179,7 @@ impl Engine {
             caps,
             state: if was_out { LinkState::Up } else { link.state },
             acked_at: now.mono_ms,
+            life: link.life.take(),
             ..Link::default()
         };
         self.schedule_ping(now, service);

@@ -516,6 +516,13 @@ impl Engine {
         }
         if Self::is_link_error(error) {
             self.link_failed(now, &service, false);
+        } else if error.condition == Condition::Conflict {
+            // Somebody there has the nick of the occupant that spoke, and we have not heard of them.
+            for jid in jids {
+                if let Some(nick) = from.resource() {
+                    self.lose_nick(&jid, nick);
+                }
+            }
         } else if matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden) {
             // It does not know what we think it knows: bring it up again.
             for jid in jids {

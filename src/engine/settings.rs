@@ -217,7 +217,7 @@ impl Engine {
         Ok(Verdict::Done)
     }
 
-    /// The source has changed the subject. An old one is no news; if something before it is missing, that is pulled.
+    /// The source has changed the subject. An old one is no news; if something before it is missing, both are pulled.
     fn subject_pushed(
         &mut self,
         now: Now,
@@ -237,7 +237,8 @@ impl Engine {
         match version {
             Some(version) if version <= held => return,
             Some(version) if version == held + 1 => room.settings.version = version,
-            Some(_) => self.want_sync(now, jid, source),
+            // It comes with what is missing before it: a source that has lost it again would not say so.
+            Some(_) => return self.want_sync(now, jid, source),
             None => {}
         }
         let value = Value::Subject(Some(subject.clone()));
@@ -247,7 +248,7 @@ impl Engine {
         self.unsaved.insert(jid.clone());
     }
 
-    /// A configuration that the source sent by itself. An old one is no news; if something before it is missing, that is
+    /// A configuration that the source sent by itself. An old one is no news; if something before it is missing, both are
     /// pulled.
     pub(super) fn config_pushed(&mut self, now: Now, jid: &BareJid, source: &BareJid, config: ConfigPush) {
         let Some(room) = self.rooms.get_mut(jid) else {
@@ -265,9 +266,12 @@ impl Engine {
                 }
                 return;
             }
-            Some(version) if !is_first && version > held + 1 => self.want_sync(now, jid, source),
-            Some(version) => room.settings.version = version,
-            None => {}
+            Some(version) if !is_first && version > held + 1 => {
+                return self.want_sync(now, jid, source);
+            }
+            // Until the list has come, too, none of the source's versions is here as a whole.
+            Some(version) if !is_first => room.settings.version = version,
+            _ => {}
         }
         self.apply_config(now, jid, source, config);
     }

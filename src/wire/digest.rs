@@ -10,6 +10,8 @@ use super::{RoomId, WireError, ns};
 /// What a service says of the rooms it shares with another: those that have changed since it last said so.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Digest {
+    /// Names the sender's present life: another one shows that it was restarted.
+    pub life: Option<String>,
     /// One line per room; none is a mere heartbeat.
     pub rooms: Vec<RoomDigest>,
 }
@@ -54,11 +56,16 @@ impl Digest {
             }
             rooms.push(RoomDigest::read(child)?);
         }
-        Ok(Digest { rooms })
+        Ok(Digest {
+            life: id(el, "life")?,
+            rooms,
+        })
     }
 
     pub(super) fn write(&self, out: &mut String) {
-        Tag::within(out, "digest", ns::OURS).body(|out| self.rooms.iter().for_each(|room| room.write(out)));
+        Tag::within(out, "digest", ns::OURS)
+            .opt("life", self.life.as_deref())
+            .body(|out| self.rooms.iter().for_each(|room| room.write(out)));
     }
 }
 

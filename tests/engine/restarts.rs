@@ -1,10 +1,12 @@
 //! A service restarts: its rooms stay distributed, its occupants are gone once, everything is agreed on anew.
 
 use dmuc::Snapshot;
+use dmuc::config::Replicate;
 use dmuc::wire::Affiliation;
 
-use crate::support::federation::Federation;
+use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
+use crate::support::net::Mode;
 
 const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
@@ -246,4 +248,126 @@ fn a_subject_that_its_source_has_lost_is_nowhere() {
         (fed.subject(COVEN), fed.subject(COVEN_AT_ROOMS)),
         Default::default()
     );
+}
+
+/// What comes with a hole before it is not taken: the source may never have stored either.
+#[test]
+fn what_a_source_has_told_and_lost_is_not_taken_when_it_comes_late() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.join(FOO, CRONE1);
+    fed.run();
+    let chat = bare(CHAT);
+    fed.at(&chat, |host| host.backup());
+    // None of it arrives, and the last two are still to come.
+    fed.net.set_mode(&chat, &bare(ROOMS), Mode::Swallows);
+    fed.is_traced = true;
+    fed.set_subject(FOO, "Toil");
+    fed.set_subject(FOO, "Trouble");
+    fed.configure(FOO, &[("muc#roomconfig_roomname", "A Pit of Acheron")]);
+    let sent = |what: &str| {
+        let mut lines = fed.trace.iter().rev();
+        let line = lines.find_map(|line| line.split_once("sends ").filter(|(_, xml)| xml.contains(what)));
+        line.expect("it is sent").1.to_owned()
+    };
+    let late = [sent("<subject>Trouble<"), sent("A Pit of Acheron")];
+    fed.net.heal();
+    fed.at(&chat, |host| {
+        host.stop();
+        assert!(host.restore_backup());
+    });
+    fed.start(&chat);
+    fed.run();
+    for xml in &late {
+        fed.hand_in(&bare(ROOMS), xml);
+    }
+    fed.run_for(100_000);
+    fed.run();
+    assert_eq!(fed.subject(COVEN_AT_ROOMS), fed.subject(COVEN));
+    let name = |room| fed.field(room, "muc#roomconfig_roomname");
+    assert_eq!(name(COVEN_AT_ROOMS), name(COVEN));
+}
+
+/// The configuration comes first and the list after it: a version is here when both are.
+#[test]
+fn a_shadow_that_falls_back_to_before_its_list_came_gets_the_list() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.is_traced = true;
+    fed.distributed(COVEN, CRONE1, &[]);
+    let rooms = bare(ROOMS);
+    let is_config = |line: &String| line.contains("rooms.macbeth.lit gets ") && line.contains("<config ");
+    while !fed.trace.iter().any(is_config) {
+        assert!(fed.step(fed.now_ms + 100_000), "no configuration comes");
+    }
+    assert_eq!(
+        fed.affiliation(COVEN_AT_ROOMS, "crone1@shakespeare.lit"),
+        Affiliation::None
+    );
+    fed.at(&rooms, |host| host.backup());
+    fed.run();
+    fed.at(&rooms, |host| {
+        host.crash(false);
+        assert!(host.restore_backup());
+    });
+    fed.start(&rooms);
+    fed.run();
+    assert_eq!(
+        fed.affiliation(COVEN_AT_ROOMS, "crone1@shakespeare.lit"),
+        Affiliation::Owner
+    );
+}
+
+/// It was away for less than a heartbeat: only its digests show that it is not the same any more.
+#[test]
+fn a_service_put_back_to_before_it_had_a_shadow_gets_it_again() {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    let rooms = bare(ROOMS);
+    fed.at(&rooms, |host| host.backup());
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run_for(100_000);
+    fed.at(&rooms, |host| {
+        host.stop();
+        assert!(host.restore_backup());
+    });
+    fed.start(&rooms);
+    fed.run_for(100_000);
+    fed.run();
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        assert_eq!(fed.instances(room).len(), 2, "{room}");
+    }
+    fed.join(WITCH_PLACE, WITCH);
+    fed.join(FAUST_PLACE, FAUST);
+    fed.say(WITCH_PLACE, "hail");
+    fed.run();
+    assert_eq!(fed.heard(FAUST_PLACE), ["hail"]);
+}
+
+#[test]
+fn a_source_that_has_lost_that_there_is_a_shadow_takes_it_up_again() {
+    let services = [CHAT, ROOMS];
+    let mut fed = Federation::empty(1);
+    for service in services {
+        let mut config = config_of(service, &services);
+        config.replicate = Replicate::OnJoin;
+        fed.add(config);
+    }
+    let chat = bare(CHAT);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.at(&chat, |host| host.backup());
+    fed.join("coven@chat.shakespeare.lit/banquo", "banquo@macbeth.lit/x");
+    fed.run();
+    fed.join(WITCH_PLACE, WITCH);
+    fed.run_for(100_000);
+    fed.at(&chat, |host| {
+        host.stop();
+        assert!(host.restore_backup());
+    });
+    fed.start(&chat);
+    fed.run_for(100_000);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.say(WITCH_PLACE, "hail");
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["hail"]);
+    assert_eq!(fed.roster(COVEN), fed.roster(COVEN_AT_ROOMS));
 }

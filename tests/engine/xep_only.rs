@@ -464,3 +464,29 @@ fn an_unknown_room_of_the_firsthost_does_not_become_the_source_of_a_known_one() 
         matches!(&fed.xep[&bare(ROOMS)].answers["steal"], IqBody::Error(error) if error.condition == Condition::Forbidden)
     );
 }
+
+/// The text has no way to tell again who is there. So who joins under such a nick is renamed when others say that it is
+/// taken (G8), and is heard under the new one.
+#[test]
+fn a_nick_that_a_restart_has_forgotten_is_lost_when_a_peer_says_so() {
+    let mut fed = coven();
+    join_xep(&mut fed);
+    fed.restart(CONF);
+    fed.run();
+    fed.join("coven@conference.marlowe.lit/witch", FAUST);
+    fed.run_for(100_000);
+    fed.forget();
+    fed.say("coven@conference.marlowe.lit/witch", "I am the witch");
+    fed.run_for(100_000);
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["I am the witch"]);
+    let nicks = |room: &str| -> Vec<String> {
+        let host_room = fed.host(service_of(&bare(room)).as_str()).room(&bare(room));
+        host_room.occupants.keys().cloned().collect()
+    };
+    assert_eq!(nicks(COVEN), ["foo", "witch", "witch (2)"]);
+    fed.forget();
+    fed.say("coven@conference.marlowe.lit/witch (2)", "who am I?");
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["who am I?"]);
+}

@@ -255,6 +255,11 @@ fn a_malformed_digest_is_refused_in_both_directions() {
         expect_answer_refused(&digest(&line), condition);
     };
     refused(line.replace(" id='theroom'", ""), BadRequest);
+    for (life, condition) in [(String::new(), BadRequest), ("a".repeat(129), PolicyViolation)] {
+        let digest = digest(line).replace("0'>", &format!("0' life='{life}'>"));
+        expect_refused(Set, &[(&digest, condition)]);
+        expect_answer_refused(&digest, condition);
+    }
     refused(line.replace("theroom", ""), NotAcceptable);
     refused(line.replace("theroom", "the@room"), NotAcceptable);
     refused(line.replace("a1", ""), BadRequest);

@@ -215,6 +215,7 @@ fn the_last_page_brings_settings_and_roster() {
 #[test]
 fn a_digest_says_the_same_in_both_directions() {
     let digest = Digest {
+        life: None,
         rooms: vec![
             RoomDigest {
                 id: RoomId::new("theroom").unwrap(),
@@ -246,6 +247,12 @@ fn a_digest_says_the_same_in_both_directions() {
         &Request::Digest(Digest::default()),
         "<digest xmlns='urn:x-dmuc:0'/>",
     );
+    let beat = Digest {
+        life: Some("5e0c1b7d9f3a2468".into()),
+        rooms: Vec::new(),
+    };
+    let xml = "<digest xmlns='urn:x-dmuc:0' life='5e0c1b7d9f3a2468'/>";
+    expect_request(&Request::Digest(beat), xml);
 }
 
 fn offer(kind: ActKind) -> Request {
