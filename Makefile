@@ -55,7 +55,7 @@ lint: deps ## Formatting, clippy for each face, luacheck, documentation
 	$(CLIPPY) -p dmuc -- -D warnings
 	$(CLIPPY) -p dmuc --features lua -- -D warnings
 	$(CLIPPY) -p dmuc --features capi -- -D warnings
-	$(CLIPPY) -p dmuc-testbed -- -D warnings
+	$(CLIPPY) -p dmuc-testbed -p dmuc-e2e -- -D warnings
 	luacheck -q lua/ tests/
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
