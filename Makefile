@@ -16,16 +16,18 @@ SEEDS ?= 500
 SOAK_SECONDS ?= 300
 SOAK_SEED ?=
 KEEP ?=
+# The versions that the browser test runs on.
+PROSODY ?= 0.12 13
 
 PLUGIN := target/plugin/mod_dmuc
 # A target folder of its own: a build with other features must not replace the .so.
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet --all-targets
 
-.PHONY: help deps plugin install test lint demo bench sim mutants soak clean distclean
+.PHONY: help deps plugin install test test-browser lint demo bench sim mutants soak clean distclean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo 'Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) LUA=$(LUA) SEEDS=$(SEEDS) SOAK_SECONDS=$(SOAK_SECONDS) KEEP=$(KEEP)'
 
@@ -50,6 +52,11 @@ install: plugin ## Install where Prosody looks for modules (PREFIX, DESTDIR)
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
 
+test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13'; needs Node.js 20)
+	tests/browser/setup.sh
+	cargo build --quiet -p dmuc-testbed --example federation
+	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-reporter=spec rooms.test.js
+
 lint: deps ## Formatting, clippy for each face, luacheck, documentation
 	cargo fmt --all --check
 	$(CLIPPY) -p dmuc -- -D warnings
@@ -59,7 +66,7 @@ lint: deps ## Formatting, clippy for each face, luacheck, documentation
 	luacheck -q lua/ tests/
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
-	bash -n tests/testbed/*.sh tests/sim/*.sh .ci/run
+	bash -n tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh .ci/run
 
 demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
 	KEEP='$(KEEP)' cargo run --quiet --example demo

@@ -37,6 +37,9 @@ pub struct ServerSpec {
     pub mam: bool,
     /// Whether streams are managed (XEP-0198), as in Debian's default configuration.
     pub smacks: bool,
+    /// Whether clients may connect by WebSocket (port 5280, without TLS), to a server with what people's clients
+    /// expect: carbons, an archive and bookmarks.
+    pub websocket: bool,
     /// Lowest level that is logged.
     pub log_level: String,
     /// More modules for the MUC service.
@@ -80,6 +83,7 @@ impl ServerSpec {
             peers: true,
             mam: true,
             smacks: true,
+            websocket: false,
             log_level: "debug".to_owned(),
             muc_modules: Vec::new(),
             muc_lines: Vec::new(),
@@ -197,6 +201,9 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     if spec.smacks {
         modules.push("smacks");
     }
+    if spec.websocket {
+        modules.extend(["websocket", "carbons", "mam", "bookmarks", "blocklist"]);
+    }
     let plugins = [
         workspace().join("tests/testbed/prosody"),
         workspace().join("target/plugin"),
@@ -231,6 +238,12 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     section.set("c2s_ports", "{ 5222 }");
     section.set("s2s_ports", "{ 5269 }");
     section.set("component_ports", "{ 5347 }");
+    if spec.websocket {
+        section.set("http_interfaces", list(&[at.address.to_string()]));
+        section.set("http_ports", "{ 5280 }");
+        section.set("https_ports", "{}");
+        section.set("consider_websocket_secure", true);
+    }
     section.set("c2s_direct_tls_ports", "{}");
     section.set("s2s_direct_tls_ports", "{}");
     // Every user exists, every password is right.

@@ -75,6 +75,11 @@ impl Builder {
         self.all(|s| s.smacks = smacks)
     }
 
+    /// Whether clients may connect by WebSocket (default: no); see [`ServerSpec::websocket`].
+    pub fn websocket(self, websocket: bool) -> Builder {
+        self.all(|s| s.websocket = websocket)
+    }
+
     /// Lowest level that is logged (default: `debug`).
     pub fn log_level(self, level: &str) -> Builder {
         self.all(|s| level.clone_into(&mut s.log_level))

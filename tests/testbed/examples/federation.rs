@@ -1,0 +1,140 @@
+//! A federation that stays up, for real clients: those that people try by hand and those of `tests/browser`.
+//!
+//! ```sh
+//! cargo run -p dmuc-testbed --example federation -- 13     # or 0.12, the default
+//! ```
+//!
+//! The first line on stdout is JSON that says where the servers are. Then every line on stdin is a command, answered by
+//! one line of JSON, `{"ok": …}` or `{"error": "…"}`:
+//!
+//! | command | does |
+//! |---|---|
+//! | `cut 0 1`, `stall 0 1`, `swallow 0 1` | what [`dmuc_testbed::Link`] does, to the link between two servers |
+//! | `heal` | every link is as it was |
+//! | `stop 1`, `start 1`, `restart 1`, `crash 1` | a server |
+//! | `settle` | everything that services had sent each other has been processed |
+//! | `eval 1 return …` | Lua inside a server |
+//!
+//! The end of stdin ends the servers; the exit code is not 0 if one of them logged an error.
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use dmuc_testbed::{Federation, Server, Value, Version};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("federation: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let version = match std::env::args().nth(1).as_deref() {
+        None | Some("0.12") => Version::V0_12,
+        Some("13") => Version::V13,
+        Some(other) => bail!("{other:?} is not a version: 0.12 and 13 are"),
+    };
+    ensure!(
+        version.available(),
+        "Prosody {version:?} is not installed: run 'make deps'"
+    );
+    let fed = Federation::builder()
+        .label("clients")
+        .version(version)
+        .dmuc(true)
+        .websocket(true)
+        .muc_line("dmuc_room_id = \"name\"")
+        // A broken link is noticed soon; the defaults are 30 and 60 s.
+        .muc_line("dmuc_ping_interval = 1")
+        .muc_line("dmuc_link_timeout = 3")
+        .start()
+        .await?;
+    say(&hello(&fed));
+    let mut lines = lines();
+    while let Some(line) = lines.recv().await {
+        let answer = match obey(&fed, &line).await {
+            Ok(value) => json!({ "ok": value }),
+            Err(error) => json!({ "error": format!("{error:#}") }),
+        };
+        say(&answer);
+    }
+    fed.finish().await
+}
+
+fn hello(fed: &Federation) -> Value {
+    let server = |s: &std::sync::Arc<Server>| {
+        json!({
+            "domain": s.domain(),
+            "muc": s.muc(),
+            "address": s.address().to_string(),
+            "websocket": format!("ws://{}:5280/xmpp-websocket", s.domain()),
+            "log": s.dir().join("prosody.log"),
+        })
+    };
+    json!({
+        "servers": fed.servers().iter().map(server).collect::<Vec<_>>(),
+        "ca": fed.dir().join("pki/ca.crt"),
+    })
+}
+
+/// Whoever has started this waits for the line.
+fn say(value: &Value) {
+    let mut out = std::io::stdout().lock();
+    // Nobody listens any more: stdin says so as well.
+    let _ = writeln!(out, "{value}").and_then(|()| out.flush());
+}
+
+/// The lines of stdin until its end. A thread: reading a terminal blocks.
+fn lines() -> mpsc::UnboundedReceiver<String> {
+    let (tx, rx) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if tx.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    rx
+}
+
+async fn obey(fed: &Federation, line: &str) -> Result<Value> {
+    let (verb, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+    let server = |text: &str| -> Result<usize> {
+        let index: usize = text
+            .parse()
+            .with_context(|| format!("{text:?} is not a server"))?;
+        ensure!(index < fed.servers().len(), "there is no server {index}");
+        Ok(index)
+    };
+    match verb {
+        "cut" | "stall" | "swallow" => {
+            let (a, b) = rest.split_once(' ').context("which two servers?")?;
+            let link = fed.link(server(a)?, server(b)?);
+            match verb {
+                "cut" => link.cut().await,
+                "stall" => link.stall().await,
+                _ => link.swallow().await,
+            }
+        }
+        "heal" => fed.heal_all().await,
+        "stop" => fed[server(rest)?].stop().await?,
+        "start" => fed[server(rest)?].start().await?,
+        "restart" => fed[server(rest)?].restart().await?,
+        "crash" => fed[server(rest)?].crash().await?,
+        "settle" => fed.settle(2).await?,
+        "eval" => {
+            let (index, chunk) = rest.split_once(' ').context("what shall be run?")?;
+            return fed[server(index)?].eval(chunk).await;
+        }
+        _ => bail!("unknown command {verb:?}"),
+    }
+    Ok(Value::Null)
+}
