@@ -401,6 +401,15 @@ impl Engine {
         shown
     }
 
+    /// The instance whose client is shown of an occupant with clients at several (XEP-0045 section 7.2.9 leaves it to the
+    /// service): the one that was joined first, then the one with the smaller JID. Every instance decides alike.
+    pub fn first_home(&self, room: &BareJid, nick: &str) -> Option<&BareJid> {
+        let room = self.rooms.get(room)?;
+        let here = room.locals.get(nick).map(|local| (local.serial, &room.jid));
+        let elsewhere = room.remotes(nick).map(|(home, remote)| (remote.serial, home));
+        here.into_iter().chain(elsewhere).min().map(|(_, home)| home)
+    }
+
     /// The nicks of our own occupants of `room`: what the host compares with after it was not listening.
     pub fn local_nicks(&self, room: &BareJid) -> Vec<&str> {
         self.rooms

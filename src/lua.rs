@@ -245,6 +245,11 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
                 .collect::<mlua::Result<Vec<_>>>()
         },
     );
+    // first_home(room, nick): the instance whose client is shown of an occupant with clients at several
+    methods.add_method("first_home", |_, this, (room, nick): (String, String)| {
+        let room = bare(&room)?;
+        this.with(|engine| engine.first_home(&room, &nick).map(ToString::to_string))
+    });
     methods.add_method("local_nicks", |_, this, room: String| {
         let room = bare(&room)?;
         this.with(|engine| {

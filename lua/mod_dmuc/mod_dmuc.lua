@@ -68,6 +68,7 @@ for _, name in ipairs {
 	"archive"; -- messages into mod_muc_mam's archive
 	"fanout"; -- one text for many recipients
 	"rooms"; -- what is different about a room that is distributed
+	"persons"; -- one person with clients at several instances is one occupant
 	"forms"; -- room configuration
 	"limits"; -- what is refused because other instances would not take it
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored

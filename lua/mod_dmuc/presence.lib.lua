@@ -27,12 +27,19 @@ return function (dmuc)
 			room:get_affiliation(occupant.bare_jid) or "none", occupant.role,
 			occupant_id and occupant_id.attr.id or room:get_occupant_id({ bare_jid = occupant.bare_jid }),
 			stanzas.payload(pr));
+		dmuc.persons.announced(room, occupant);
 	end
 
 	-- mod_muc has shown something of an occupant to everybody here.
 	function presence.publicised(room, occupant, x, nick, actor, reason)
 		local session = rooms.local_session(room, occupant);
-		if not session then return; end
+		local has_left = room._dmuc.left[occupant.nick];
+		room._dmuc.left[occupant.nick] = nil;
+		if not session then
+			-- Its client here has another nick now, which another client of the same person has as well, or keeps this one.
+			if has_left then dmuc.feed("occupant_left", room.jid, { nick = jid_resource(occupant.nick) }); end
+			return;
+		end
 		if rooms.has_live_local_session(room, occupant) then
 			return presence.announce(room, occupant);
 		end
@@ -125,17 +132,25 @@ return function (dmuc)
 			if jid ~= session then has_others = true; end
 		end
 		if has_others then
-			-- The same person is here by another way.
+			-- The same person is here by another way, and is shown as it is there.
+			local was_shown = occupant.jid == session;
 			occupant:remove_session(session);
 			remotes[session] = nil;
-			room:save_occupant(occupant);
+			occupant = room:save_occupant(occupant);
+			if occupant and was_shown and not is_silent then
+				room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil, nil, nil, occupant.role);
+			end
 			return;
 		end
 		local prev_role = occupant.role;
-		occupant.role = nil;
 		local pr = at_hand[session];
-		pr = pr and pr.attr.type == "unavailable" and stanzas.strip(st.clone(pr), stanzas.made_here)
-			or st.presence({ type = "unavailable" });
+		if action.new_nick then
+			pr = st.presence({ type = "unavailable" }); -- the role stays (XEP-0045 section 7.6), and nobody says good-bye
+		else
+			occupant.role = nil;
+			pr = pr and pr.attr.type == "unavailable" and stanzas.strip(st.clone(pr), stanzas.made_here)
+				or st.presence({ type = "unavailable" });
+		end
 		if action.occupant_id or remotes[session] and remotes[session].occupant_id then
 			pr:add_direct_child(stanzas.occupant_id(action.occupant_id or remotes[session].occupant_id));
 		end

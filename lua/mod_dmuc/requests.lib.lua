@@ -14,7 +14,7 @@ return function (dmuc)
 
 	local rooms, xmlns, xmlns_ours = dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
 
-	-- Acts that are not answered yet: [token] = { origin, stanza } of the user's IQ, or true.
+	-- Acts that are not answered yet: [token] = { origin, stanza } of the user's IQ, or { nick } of whom a role is for.
 	local waiting = {};
 
 	-- A bounce from a peer instance: it moves link state, never occupants (G8).
@@ -91,11 +91,11 @@ return function (dmuc)
 		if not dmuc.role(jid_bare(to)) then return; end
 		local room = dmuc.get_room(jid_bare(to));
 		local occupant = room and room._dmuc and room:get_occupant_by_nick(to);
-		local session = occupant and not rooms.local_session(room, occupant) and rooms.remote_session(room, occupant);
-		local current_nick = session and room:get_occupant_jid(from);
+		local session = occupant and not rooms.local_session(room, occupant) and dmuc.persons.reached(room, occupant);
+		local current_nick = session and not room._dmuc.remotes[from] and room:get_occupant_jid(from);
 		if not current_nick then return; end
 		-- The id by which mod_muc finds the way back.
-		stanza.attr.id = base64.encode(occupant.jid.."\0"..id.."\0"..hmac_sha256(room:get_salt(), from):sub(1, 8));
+		stanza.attr.id = base64.encode(session.."\0"..id.."\0"..hmac_sha256(room:get_salt(), from):sub(1, 8));
 		stanza.attr.from, stanza.attr.to = current_nick, session;
 		room:route_stanza(stanza);
 		stanza.attr.from, stanza.attr.to, stanza.attr.id = from, to, id;
@@ -105,7 +105,7 @@ return function (dmuc)
 	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has.
 	function requests.act(room, act, event)
 		local token = rooms.next_token();
-		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or true;
+		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or { nick = act.role and act.nick };
 		local verdict, err_type, condition, text = dmuc.feed("act", room.jid, token, act);
 		if not verdict then
 			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
@@ -118,8 +118,12 @@ return function (dmuc)
 		if action.error_condition then
 			module:log("info", "A request to another instance of %s was refused: %s", action.room, action.error_condition);
 		end
-		if type(request) ~= "table" then return; end
-		if action.error_condition then
+		if not request then return; end
+		if not request.origin then
+			-- Who was removed here, and stays where it was to be removed as well, is here by way of there.
+			local room = action.error_condition and request.nick and dmuc.get_room(action.room);
+			if room and room._dmuc then dmuc.persons.show_again(room, request.nick); end
+		elseif action.error_condition then
 			request.origin.send(st.error_reply(request.stanza, action.error_type, action.error_condition, action.error_text));
 		else
 			request.origin.send(st.reply(request.stanza));
@@ -241,7 +245,11 @@ return function (dmuc)
 		local room = dmuc.get_room(action.room);
 		local reply = { to = action.to; from = action.from; id = action.id };
 		local ok, err_type, condition = nil, "cancel", "item-not-found";
-		if room and room._dmuc then ok, err_type, condition = perform(room, action); end
+		if room and room._dmuc then
+			room._dmuc.is_performing = true;
+			ok, err_type, condition = perform(room, action);
+			if room._dmuc then room._dmuc.is_performing = nil; end
+		end
 		if ok then
 			reply.type = "result";
 			module:send(st.iq(reply));

@@ -7,6 +7,7 @@
 -- room._dmuc = {
 --   locals = { [occupant JID] = occupant with a local session };
 --   remotes = { [session JID] = { home, jid, affiliation, occupant_id } };
+--   left = { [occupant JID] = true for one that has just lost its last local session };
 --   acting = session JID in whose name mod_muc does what the source has decided;
 -- }
 
@@ -41,6 +42,7 @@ return function (dmuc)
 		if not ok then error(a, 0); end
 		return a, b;
 	end
+	rooms.locally = locally;
 
 	-- The session through which an occupant takes part elsewhere, and what is known of it.
 	function rooms.remote_session(room, occupant)
@@ -55,12 +57,15 @@ return function (dmuc)
 		local remotes = room._dmuc.remotes;
 		local primary = occupant.jid;
 		if primary and not remotes[primary] and occupant.sessions[primary] then return primary; end
+		-- Whatever the order of the table: the peers are told of one session only, always the same one.
+		local live, any;
 		for jid, presence in occupant:each_session() do
-			if not remotes[jid] and presence.attr.type == nil then return jid; end
+			if not remotes[jid] then
+				if not any or jid < any then any = jid; end
+				if presence.attr.type == nil and (not live or jid < live) then live = jid; end
+			end
 		end
-		for jid in occupant:each_session() do
-			if not remotes[jid] then return jid; end
-		end
+		return live or any;
 	end
 
 	-- A session that leads mod_muc to this nick, wherever its home is.
@@ -114,11 +119,15 @@ return function (dmuc)
 	end
 
 	local methods = {};
+	rooms.methods = methods;
 
 	function methods:save_occupant(occupant)
 		local state = self._dmuc;
+		dmuc.persons.choose_primary(self, occupant);
 		local saved = getmetatable(self).__index.save_occupant(self, occupant);
+		local was_local = state.locals[occupant.nick];
 		state.locals[occupant.nick] = saved and rooms.has_live_local_session(self, saved) and saved or nil;
+		state.left[occupant.nick] = was_local and not state.locals[occupant.nick] or nil;
 		if saved then
 			identify(self, saved);
 		end
@@ -230,11 +239,15 @@ return function (dmuc)
 		return done, err_type, condition;
 	end
 
-	-- A role of an occupant whose home is elsewhere is its home's to set.
+	-- A role of an occupant is its home's to set, and that of somebody with clients at several instances every home's.
 	function methods:set_role(actor, occupant_jid, role, reason)
+		local set_role = getmetatable(self).__index.set_role;
 		local occupant = self:get_occupant_by_nick(occupant_jid);
-		if not occupant or rooms.local_session(self, occupant) then
-			return getmetatable(self).__index.set_role(self, actor, occupant_jid, role, reason);
+		local is_here = not occupant or rooms.local_session(self, occupant);
+		local is_elsewhere = occupant and rooms.remote_session(self, occupant);
+		-- Who asks from elsewhere asks every home, and of what only the source does by itself every instance sees to its own.
+		if is_here and (not is_elsewhere or self._dmuc.is_performing or actor == true and not self._dmuc.is_source) then
+			return set_role(self, actor, occupant_jid, role, reason);
 		end
 		if not actor then return nil, "modify", "not-acceptable"; end
 		if role == nil or role == false then role = "none"; end
@@ -247,6 +260,10 @@ return function (dmuc)
 			if not allowed then return allowed, err, condition; end
 			act.actor_nick = jid_resource(self:get_occupant_jid(actor));
 			act.actor_jid = jid_bare(actor);
+		end
+		if is_here then
+			local ok, err_type, condition = set_role(self, actor, occupant_jid, role, reason);
+			if not ok then return ok, err_type, condition; end
 		end
 		dmuc.requests.act(self, act);
 		return true;
@@ -265,6 +282,7 @@ return function (dmuc)
 		local state = {
 			locals = {};
 			remotes = {};
+			left = {};
 			save = room.save;
 			is_source = role == "source";
 			source = source;

@@ -197,13 +197,13 @@ pub enum Action {
         /// `remote-server-timeout` or `remote-server-not-found`.
         error: StanzaError,
     },
-    /// The outcome of [`super::Input::Act`].
+    /// The outcome of [`super::Input::Act`], once: of several homes of one person, when all have answered.
     ActAnswered {
         /// Our room.
         room: BareJid,
         /// The token of the input.
         token: u64,
-        /// The error, if it was refused or could not be delivered.
+        /// The error, if any of them refused it or could not be asked.
         error: Option<StanzaError>,
     },
     /// The source was destroyed: destroy this shadow.

@@ -231,41 +231,56 @@ impl Engine {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
         let mut act = act;
         act.reason = act.reason.as_deref().map(bounded);
-        let target = match &mut act.kind {
-            ActKind::Role { nick, serial, .. } => room.remote(nick).map(|(home, remote)| {
-                *serial = Some(remote.serial);
-                home.clone()
-            }),
-            _ => room.source.clone().filter(|source| source != jid),
-        };
-        let error = match target {
-            None => Some(Condition::ItemNotFound),
-            Some(target) if !self.is_link_open(&service_of(&target)) => Some(Condition::RemoteServerNotFound),
-            Some(target) if !self.speaks_ours(&target) => match &act.kind {
-                ActKind::Role {
-                    nick,
-                    role: Role::None,
-                    ..
-                } if self.caps(&service_of(&target)) == Caps::Xep => {
-                    self.kick_plainly(jid, &target, nick, &act);
-                    None
-                }
-                _ => Some(Condition::FeatureNotImplemented),
-            },
-            Some(target) => {
-                let pending = Pending::Act {
-                    room: jid.clone(),
-                    token,
-                };
-                self.request(now, jid.clone(), target, Request::Act(act), pending);
-                return Ok(Verdict::Done);
+        // A role is set by every home that the occupant has: one person may have clients at several instances.
+        let acts: Vec<(BareJid, Act)> = match &act.kind {
+            ActKind::Role { nick, .. } => {
+                let homes = room.remotes(nick);
+                homes
+                    .map(|(home, remote)| (home.clone(), at_serial(&act, remote.serial)))
+                    .collect()
+            }
+            _ => {
+                let source = room.source.clone().filter(|source| source != jid);
+                source.into_iter().map(|source| (source, act.clone())).collect()
             }
         };
-        self.actions.push_back(Action::ActAnswered {
-            room: jid.clone(),
-            token,
-            error: error.map(StanzaError::new),
-        });
+        let mut error = acts.is_empty().then_some(Condition::ItemNotFound);
+        let mut asked = Vec::new();
+        for (target, act) in acts {
+            if !self.is_link_open(&service_of(&target)) {
+                error = Some(Condition::RemoteServerNotFound);
+            } else if self.speaks_ours(&target) {
+                asked.push((target, act));
+            } else {
+                match &act.kind {
+                    ActKind::Role {
+                        nick,
+                        role: Role::None,
+                        ..
+                    } if self.caps(&service_of(&target)) == Caps::Xep => {
+                        self.kick_plainly(jid, &target, nick, &act);
+                    }
+                    _ => error = Some(Condition::FeatureNotImplemented),
+                }
+            }
+        }
+        let error = error.map(StanzaError::new);
+        if asked.is_empty() {
+            self.actions.push_back(Action::ActAnswered {
+                room: jid.clone(),
+                token,
+                error,
+            });
+            return Ok(Verdict::Done);
+        }
+        for (target, act) in asked {
+            let pending = Pending::Act {
+                room: jid.clone(),
+                token,
+                error: error.clone(),
+            };
+            self.request(now, jid.clone(), target, Request::Act(act), pending);
+        }
         Ok(Verdict::Done)
     }
 
@@ -367,4 +382,13 @@ pub(super) fn bounded(text: &str) -> String {
     text.get(..text.floor_char_boundary(crate::wire::limits::MAX_TEXT_BYTES))
         .unwrap_or_default()
         .to_owned()
+}
+
+/// The act, about the occupant who joined with this serial.
+fn at_serial(act: &Act, joined: u64) -> Act {
+    let mut act = act.clone();
+    if let ActKind::Role { serial, .. } = &mut act.kind {
+        *serial = Some(joined);
+    }
+    act
 }

@@ -31,10 +31,12 @@ impl Engine {
         is_request: bool,
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
-        let Some((home, _)) = room.remote(nick).filter(|_| !room.locals.contains_key(nick)) else {
+        let homes = room.remotes(nick).filter(|_| !room.locals.contains_key(nick));
+        // Of several that one person has, one that can be reached will do.
+        let services = homes.map(|(home, _)| service_of(home));
+        let Some(service) = services.min_by_key(|service| self.link_state(service) == LinkState::Down) else {
             return Ok(Verdict::Continue);
         };
-        let service = service_of(home);
         if self.link_state(&service) == LinkState::Down {
             return Err(refuse(
                 Condition::RemoteServerNotFound,

@@ -30,8 +30,12 @@ pub(crate) enum Pending {
     RosterPart { room: BareJid, instance: BareJid },
     /// The history.
     History { room: BareJid, instance: BareJid },
-    /// Something a user of ours wants done elsewhere.
-    Act { room: BareJid, token: u64 },
+    /// Something a user of ours wants done elsewhere, by one instance or by several, and what one of them said against it.
+    Act {
+        room: BareJid,
+        token: u64,
+        error: Option<StanzaError>,
+    },
     /// What is missing here.
     Sync { room: BareJid, instance: BareJid },
     /// A heartbeat.
@@ -193,14 +197,32 @@ impl Engine {
             (Pending::Ending { room, instance }, response) => {
                 self.ending_answered(now, &room, &instance, response.err().as_ref());
             }
-            (Pending::Act { room, token }, response) => {
-                self.actions.push_back(Action::ActAnswered {
-                    room,
-                    token,
-                    error: response.err(),
-                });
+            (Pending::Act { room, token, error }, response) => {
+                self.act_answered(room, token, error.or(response.err()));
             }
             _ => {}
+        }
+    }
+
+    /// One answer to whoever wants something done: when the last instance has answered, with what any of them said against it.
+    fn act_answered(&mut self, room: BareJid, token: u64, error: Option<StanzaError>) {
+        let mut is_last = true;
+        for outstanding in self.outstanding.values_mut() {
+            if let Pending::Act {
+                room: other,
+                token: same,
+                error: first,
+            } = &mut outstanding.pending
+                && (&*other, *same) == (&room, token)
+            {
+                is_last = false;
+                if first.is_none() {
+                    first.clone_from(&error);
+                }
+            }
+        }
+        if is_last {
+            self.actions.push_back(Action::ActAnswered { room, token, error });
         }
     }
 

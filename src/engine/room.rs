@@ -490,15 +490,20 @@ impl Room {
         !jids.is_empty() && !jids.iter().any(speaks_for)
     }
 
-    /// The visible occupant of another instance with this nick.
-    pub(crate) fn remote(&self, nick: &str) -> Option<(&BareJid, &Remote)> {
-        self.instances.iter().find_map(|(home, instance)| {
+    /// The visible occupants of other instances with this nick: of one person, if there are several.
+    pub(crate) fn remotes(&self, nick: &str) -> impl Iterator<Item = (&BareJid, &Remote)> {
+        self.instances.iter().filter_map(move |(home, instance)| {
             instance
                 .occupants
                 .get(nick)
                 .filter(|remote| instance.shows(remote))
                 .map(|remote| (home, remote))
         })
+    }
+
+    /// The visible occupant of another instance with this nick; the first one of several.
+    pub(crate) fn remote(&self, nick: &str) -> Option<(&BareJid, &Remote)> {
+        self.remotes(nick).next()
     }
 
     /// Whether anybody uses this nick, shown or not.

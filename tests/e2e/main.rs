@@ -15,6 +15,7 @@ mod members_only;
 mod options;
 mod ordinary;
 mod payloads;
+mod persons;
 mod presences;
 mod private;
 mod redirects;

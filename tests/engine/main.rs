@@ -15,6 +15,7 @@ mod lies_of_occupants;
 mod limits;
 mod links;
 mod nicks;
+mod persons;
 mod privacy;
 mod redirects;
 mod replication;

@@ -181,7 +181,17 @@ impl Host {
             };
             return Ok(self.ask(room, nick, &actor, kind, reason));
         }
+        // One person may have clients at several instances: every home sets the role.
+        let is_elsewhere = self.room(room).remote(target).is_some();
         self.apply_role(room, target, role, Some(nick), reason);
+        if is_elsewhere {
+            let kind = ActKind::Role {
+                nick: target.to_owned(),
+                serial: None,
+                role,
+            };
+            return Ok(self.ask(room, nick, &actor, kind, reason));
+        }
         self.drain();
         Ok(Wish::Done)
     }

@@ -1,0 +1,145 @@
+-- One person with clients at several instances is one occupant (XEP-0045 section 7.2.9): who that is, which of the clients
+-- is shown, and which of them gets what is for the occupant.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+
+return function (dmuc)
+	local persons = {};
+	dmuc.persons = persons;
+
+	local rooms = dmuc.rooms;
+	local methods = rooms.methods;
+
+	-- Whether an occupant who is elsewhere only, and whose real JID is not for this instance to know, is this person: all
+	-- instances compute the same occupant-id (XEP-0421) of the same bare JID, and nobody learns a JID by the comparison.
+	local function is_same_person(room, occupant, bare_jid)
+		local occupant_id = room:get_occupant_id({ bare_jid = bare_jid });
+		local is_same = false;
+		for session in occupant:each_session() do
+			local remote = room._dmuc.remotes[session];
+			if not remote or remote.jid then return false; end -- mod_muc compares real JIDs
+			is_same = is_same or remote.occupant_id == occupant_id;
+		end
+		return is_same;
+	end
+
+	-- Before the occupant-id is put into the presence (0), and mod_muc looks for a conflict of nicks.
+	local function recognise(occupant, event)
+		local bare_jid = jid_bare(event.stanza.attr.from);
+		if not event.room._dmuc or event.is_first_session or occupant.bare_jid == bare_jid then return; end
+		if is_same_person(event.room, occupant, bare_jid) then occupant.bare_jid = bare_jid; end
+	end
+	module:hook("muc-occupant-pre-join", function (event) recognise(event.occupant, event); end, 500);
+	module:hook("muc-occupant-pre-change", function (event) recognise(event.dest_occupant, event); end, 500);
+
+	local function has_several(room, occupant)
+		local home;
+		for jid in occupant:each_session() do
+			local remote = room._dmuc.remotes[jid];
+			local this = remote and remote.home or room.jid;
+			if home and home ~= this then return true; end
+			home = this;
+		end
+		return false;
+	end
+
+	-- Which of the clients is shown is decided alike everywhere: one of the instance that was joined first.
+	function persons.choose_primary(room, occupant)
+		if not has_several(room, occupant) then return; end
+		local home = dmuc.ask("first_home", room.jid, jid_resource(occupant.nick));
+		if not home then return; end
+		local session = home == room.jid and rooms.local_session(room, occupant) or home.."/"..jid_resource(occupant.nick);
+		local presence = occupant.sessions[session];
+		if presence and presence.attr.type == nil then occupant.jid = session; end
+	end
+
+	-- The engine has heard of a client here, which may have been the first one.
+	function persons.announced(room, occupant)
+		if not has_several(room, occupant) then return; end
+		local current = room:get_occupant_by_nick(occupant.nick);
+		local before = current and current.jid;
+		current = current and room:save_occupant(current);
+		if current and current.jid ~= before then
+			room:publicise_occupant_status(current, st.stanza("x", { xmlns = dmuc.stanzas.xmlns_muc_user }),
+				nil, nil, nil, current.role);
+		end
+	end
+
+	-- A removal that did not happen everywhere: who is still there by way of another instance is shown.
+	function persons.show_again(room, nick)
+		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
+			if remote.nick == nick then dmuc.presence.show(room, remote); end
+		end
+	end
+
+	local function is_out_of_reach(remote)
+		return dmuc.ask("link", jid_host(remote.home)) == "down";
+	end
+
+	-- The session through which an occupant is asked something: one here, else one that can be reached.
+	function persons.reached(room, occupant)
+		local session = rooms.local_session(room, occupant);
+		if session then return session; end
+		for jid in occupant:each_session() do
+			session = session or jid;
+			if not is_out_of_reach(room._dmuc.remotes[jid]) then return jid; end
+		end
+		return session;
+	end
+
+	-- To an occupant who is not here (any more) nothing is passed on for somebody who is not here either.
+	local function is_for_nobody(room, origin, stanza)
+		if not room._dmuc.remotes[stanza.attr.from] or stanza.attr.type == "error" or stanza.attr.type == "result" then
+			return false;
+		end
+		local occupant = room:get_occupant_by_nick(stanza.attr.to);
+		if not occupant or rooms.local_session(room, occupant) then return false; end
+		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "Recipient not in room", room.jid));
+		return true;
+	end
+
+	-- Who sends a private message from elsewhere sends it to every home of the addressee, and so do we.
+	function methods:handle_message_to_occupant(origin, stanza)
+		if is_for_nobody(self, origin, stanza) then return true; end
+		if self._dmuc.remotes[stanza.attr.from] then
+			return rooms.locally(self, "handle_message_to_occupant", origin, stanza);
+		end
+		local occupant = self:get_occupant_by_nick(stanza.attr.to);
+		local base = getmetatable(self).__index;
+		if not occupant or not has_several(self, occupant) then
+			return base.handle_message_to_occupant(self, origin, stanza);
+		end
+		-- One that gets it will do: no error for the others.
+		local route, reached = rawget(self, "route_stanza"), persons.reached(self, occupant);
+		self.route_stanza = function (room, copy)
+			local remote = room._dmuc.remotes[copy.attr.to];
+			if remote and copy.attr.to ~= reached and is_out_of_reach(remote) then return; end
+			return base.route_stanza(room, copy);
+		end
+		local ok, result = pcall(base.handle_message_to_occupant, self, origin, stanza);
+		self.route_stanza = route;
+		if not ok then error(result, 0); end
+		return result;
+	end
+
+	-- A request goes to one client, here if there is one.
+	function methods:handle_iq_to_occupant(origin, stanza)
+		local base = getmetatable(self).__index;
+		local type = stanza.attr.type;
+		if type ~= "get" and type ~= "set" then return base.handle_iq_to_occupant(self, origin, stanza); end
+		if is_for_nobody(self, origin, stanza) then return true; end
+		local get_occupant = rawget(self, "get_occupant_by_nick");
+		self.get_occupant_by_nick = function (room, nick)
+			local occupant = base.get_occupant_by_nick(room, nick);
+			if occupant and has_several(room, occupant) then occupant.jid = persons.reached(room, occupant); end
+			return occupant;
+		end
+		local ok, result = pcall(base.handle_iq_to_occupant, self, origin, stanza);
+		self.get_occupant_by_nick = get_occupant;
+		if not ok then error(result, 0); end
+		return result;
+	end
+end

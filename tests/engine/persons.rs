@@ -1,0 +1,111 @@
+//! One person with clients at two instances is one occupant: roles are every home's to set, and which client is shown is
+//! decided alike everywhere.
+
+use dmuc::wire::{Condition, Role};
+
+use crate::support::federation::Federation;
+use crate::support::moderate::Wish;
+use crate::support::names::*;
+use crate::support::net::Mode;
+
+const FOO: &str = "coven@chat.shakespeare.lit/foo";
+const AT_ROOMS: &str = "coven@rooms.macbeth.lit/witch";
+const AT_CONF: &str = "coven@conference.marlowe.lit/witch";
+const ABROAD: &str = "somewitch@macbeth.lit/abroad";
+
+/// The witch is at both shadows, under one nick.
+fn coven() -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.run();
+    fed.join(AT_ROOMS, WITCH);
+    fed.run();
+    fed.now_ms += 10;
+    fed.join(AT_CONF, ABROAD);
+    fed.run();
+    fed.forget();
+    fed
+}
+
+fn token(wish: Wish) -> u64 {
+    match wish {
+        Wish::Asked(token) => token,
+        Wish::Done => panic!("it was done at once"),
+    }
+}
+
+fn first_homes(fed: &Federation) -> Vec<String> {
+    let homes = [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF].map(|room| {
+        let engine = &fed.host(service_of(&bare(room)).as_str()).engine;
+        engine.first_home(&bare(room), "witch").map(ToString::to_string)
+    });
+    homes.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+#[test]
+fn the_client_that_came_first_is_the_one_that_is_shown_everywhere() {
+    let mut fed = coven();
+    assert_eq!(first_homes(&fed), [COVEN_AT_ROOMS; 3]);
+    fed.leave(AT_ROOMS);
+    fed.run();
+    assert_eq!(first_homes(&fed), [COVEN_AT_CONF; 3]);
+    fed.now_ms += 10;
+    fed.join(AT_ROOMS, WITCH);
+    fed.run();
+    assert_eq!(
+        first_homes(&fed),
+        [COVEN_AT_CONF; 3],
+        "who comes back comes later"
+    );
+    fed.leave(AT_ROOMS);
+    fed.leave(AT_CONF);
+    fed.run();
+    assert_eq!(first_homes(&fed), [""; 3]);
+}
+
+#[test]
+fn a_kick_is_carried_out_by_every_home_and_answered_once() {
+    let mut fed = coven();
+    let wish = token(fed.kick(FOO, "witch"));
+    fed.run();
+    assert_eq!(fed.host(CHAT).acts.get(&wish), Some(&None));
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        assert_eq!(fed.roster(room), fed.roster(COVEN), "{room}");
+        assert_eq!(fed.roster(room).len(), 1, "{room}");
+    }
+}
+
+#[test]
+fn a_role_is_set_by_every_home() {
+    let mut fed = coven();
+    let wish = fed.here(FOO, |host, room, nick| {
+        host.set_role(room, nick, "witch", Role::Visitor, None)
+    });
+    let wish = token(wish);
+    fed.run();
+    assert_eq!(fed.host(CHAT).acts.get(&wish), Some(&None));
+    for room in [COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        let host_room = fed.host(service_of(&bare(room)).as_str()).room(&bare(room));
+        assert_eq!(host_room.local("witch").unwrap().role, Role::Visitor, "{room}");
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_asked_is_said_so_and_the_other_one_does_it() {
+    let mut fed = coven();
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Bounces);
+    fed.run_for(200_000);
+    let wish = token(fed.kick(FOO, "witch"));
+    fed.run_for(60_000);
+    let answer = fed.host(CHAT).acts.get(&wish).expect("an answer").as_ref();
+    assert_eq!(
+        answer.map(|error| error.condition),
+        Some(Condition::RemoteServerNotFound)
+    );
+    let at_rooms = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+    assert!(at_rooms.local("witch").is_none());
+    let at_conf = fed.host(CONF).room(&bare(COVEN_AT_CONF));
+    assert!(at_conf.local("witch").is_some());
+}
