@@ -130,11 +130,13 @@ typedef enum {
   DMUC_ACTION_RENAME = 7,
   // A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
   // DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
-  // MESSAGE_ID and OCCUPANT_ID may be absent.
+  // MESSAGE_ID and OCCUPANT_ID may be absent. Without PAYLOAD it was moderated: a tombstone, which is shown to nobody. Without
+  // NICK it is the room's own word that the message MODERATED is taken away (XEP-0425), by ACTOR, for REASON, both optional:
+  // that becomes a tombstone in the stored log and in the archive, and the occupants are told.
   DMUC_ACTION_ADD_MESSAGE = 8,
   // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
   // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD. REASON may be absent.
+  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD; MODERATED. REASON may be absent.
   DMUC_ACTION_PERFORM_ACT = 9,
   // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
   DMUC_ACTION_ACT_ANSWERED = 10,
@@ -158,7 +160,7 @@ typedef enum {
   DMUC_ACTION_PRIVATE_FAILED = 16,
   // What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
   // source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
-  // on that, JID and AFFILIATION, SUBJECT, or VARIABLE: what it was changed to. ACTOR and ACTOR_JID may be absent.
+  // on that, JID and AFFILIATION, SUBJECT, VARIABLE, or MODERATED: what it was changed to. ACTOR and ACTOR_JID may be absent.
   DMUC_ACTION_OVERRIDDEN = 17,
   // Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
   // opens a new one. TCP alone would take a quarter of an hour.
@@ -166,6 +168,11 @@ typedef enum {
   // The stored log of ROOM has grown well beyond what is kept: drop the entries that were appended first until KEEP are
   // left.
   DMUC_ACTION_TRIM_LOG = 19,
+  // Somebody here took the message MODERATED away while the source is out of reach: the occupants are told, and it is a
+  // tombstone in the archive. The stored log still has it. ROOM, MODERATED; ACTOR and REASON may be absent.
+  DMUC_ACTION_HIDE_MESSAGE = 20,
+  // The source did not take the message STANZA_ID away, which was hidden here: it is back in the archive. ROOM, STANZA_ID.
+  DMUC_ACTION_RESTORE_MESSAGE = 21,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -259,10 +266,12 @@ typedef enum {
   DMUC_FIELD_MESSAGES = 42,
   // The real JID of who did it.
   DMUC_FIELD_ACTOR_JID = 43,
-  // What was changed: "affiliation", "subject" or "field".
+  // What was changed: "affiliation", "subject", "field" or "moderation".
   DMUC_FIELD_CHANGE = 44,
   // The variable of a field of the configuration, as "muc#roomconfig_roomname".
   DMUC_FIELD_VARIABLE = 45,
+  // The stanza-id of the message that is taken away.
+  DMUC_FIELD_MODERATED = 46,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -277,6 +286,8 @@ typedef enum {
   DMUC_ACT_DESTROY = 4,
   // Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
   DMUC_ACT_SUBJECT = 5,
+  // Take a message away (XEP-0425): `message`.
+  DMUC_ACT_MODERATE = 6,
 } dmuc_act_type;
 
 // An action and its parts. Opaque.
@@ -335,6 +346,20 @@ typedef struct {
   const char *payload;
 } dmuc_departure;
 
+// A message that is taken away (XEP-0425).
+typedef struct {
+  // Its stanza-id.
+  const char *message;
+  // The nick of who did it. Optional.
+  const char *actor_nick;
+  // The real JID of who did it, a bare JID. Optional; a shadow needs it.
+  const char *actor_jid;
+  // The occupant-id of who did it. Optional.
+  const char *occupant_id;
+  // Why. Optional.
+  const char *reason;
+} dmuc_moderation;
+
 // An entry of the list of affiliations.
 typedef struct {
   // Whose: a bare JID or a domain.
@@ -375,6 +400,8 @@ typedef struct {
   const char *venue;
   // The password there.
   const char *password;
+  // The stanza-id of a message.
+  const char *message;
 } dmuc_act;
 
 // A message from before the room was distributed.
@@ -395,7 +422,7 @@ typedef struct {
 
 // An entry of the host's stored log, as a verdict or an action gave it.
 typedef struct {
-  // Who sent it.
+  // Who sent it. Absent for the room itself, which says that a message is moderated.
   const char *nick;
   // The `id` attribute. Optional.
   const char *id;
@@ -562,6 +589,15 @@ dmuc_result dmuc_engine_subject(dmuc_engine *engine,
                                 const char *nick,
                                 const char *actor_jid,
                                 const char *subject);
+
+// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
+// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
+// message, or it cannot be hidden now. What is to be done with it follows as actions.
+dmuc_result dmuc_engine_moderate(dmuc_engine *engine,
+                                 dmuc_now now,
+                                 const char *room,
+                                 const dmuc_moderation *moderation,
+                                 dmuc_verdict **verdict);
 
 // The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
 // dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a

@@ -16,6 +16,7 @@ mod introduction;
 mod link;
 mod log;
 mod merge;
+mod moderation;
 mod offers;
 mod peer;
 mod presence;
@@ -241,6 +242,11 @@ impl Engine {
                 actor_jid,
                 text,
             } => self.local_subject(now, room, Actor { nick, jid: actor_jid }, text),
+            Input::Moderate {
+                room,
+                moderation,
+                actor_jid,
+            } => self.local_moderation(now, room, moderation, actor_jid),
             Input::Settings {
                 room,
                 form,
@@ -308,6 +314,12 @@ impl Engine {
                 text,
                 version,
             } => self.peer_subject(now, from, room, text, version),
+            Input::PeerModeration {
+                from,
+                room,
+                event,
+                moderation,
+            } => self.peer_moderation(now, from, room, event, moderation),
             Input::PeerError { from, error } => Ok(self.peer_error(now, from, error)),
         }
     }
@@ -379,6 +391,19 @@ impl Engine {
     /// The messages of the room's log in their order, the same on every instance (G6); `rev()` starts with the newest.
     pub fn messages(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
         self.rooms.get(room).into_iter().flat_map(|room| room.log.iter())
+    }
+
+    /// What people who join see of the log: without what is moderated.
+    pub fn history(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
+        let room = self.rooms.get(room);
+        let shows = move |entry: &&Entry| room.is_some_and(|room| !room.is_hidden(entry));
+        room.into_iter().flat_map(|room| room.log.iter()).filter(shows)
+    }
+
+    /// The decision of the source that the message with this stanza-id is gone, as an entry of the log whose payload is a
+    /// [`Moderation`](crate::wire::Moderation).
+    pub fn moderation(&self, room: &BareJid, id: &str) -> Option<&Entry> {
+        self.rooms.get(room).and_then(|room| room.log.moderation_of(id))
     }
 
     /// The occupants of other instances as they should be shown in `room`: what the host compares with after it

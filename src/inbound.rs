@@ -97,6 +97,7 @@ impl Head {
                 id: self.id.clone(),
                 event: None,
                 settings: None,
+                moderation: None,
                 payload: String::new(),
             }),
         })
@@ -176,6 +177,14 @@ impl Inbound {
                         room: &self.to,
                         text,
                         version: message.settings,
+                    });
+                }
+                if let Some(moderation) = &message.moderation {
+                    return Some(Input::PeerModeration {
+                        from: &message.from,
+                        room: &self.to,
+                        event: message.event.clone(),
+                        moderation,
                     });
                 }
                 Some(Input::PeerGroupchat {

@@ -220,10 +220,20 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     });
     methods.add_method("message", |lua, this, (room, id): (String, String)| {
         let room = bare(&room)?;
-        let entry = this.with(|engine| engine.message(&room, &id).cloned())?;
-        entry.map(|entry| action::entry_table(lua, &entry)).transpose()
+        let entries = this.with(|engine| {
+            let moderated = engine.moderation(&room, &id).cloned();
+            engine.message(&room, &id).cloned().zip(Some(moderated))
+        })?;
+        entries
+            .map(|(entry, moderated)| action::entry_table(lua, &entry, moderated.as_ref()))
+            .transpose()
     });
-    // newest(room, skip, max, since): messages of the log, newest first; since in seconds, absent for any
+    // is_moderated(room, stanza_id): whether the source has taken this message away
+    methods.add_method("is_moderated", |_, this, (room, id): (String, String)| {
+        let room = bare(&room)?;
+        this.with(|engine| engine.moderation(&room, &id).is_some())
+    });
+    // newest(room, skip, max, since): messages of the log that are not moderated, newest first; since in seconds, absent for any
     methods.add_method(
         "newest",
         |lua, this, (room, skip, max, since): (String, usize, usize, Option<f64>)| {
@@ -232,7 +242,7 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
             let entries = this.with(|engine| {
                 let is_late = |entry: &&Entry| entry.key.at.wall_ms >= since_ms;
                 let newest = engine
-                    .messages(&room)
+                    .history(&room)
                     .rev()
                     .take_while(is_late)
                     .skip(skip)
@@ -241,7 +251,7 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
             })?;
             entries
                 .iter()
-                .map(|entry| action::entry_table(lua, entry))
+                .map(|entry| action::entry_table(lua, entry, None))
                 .collect::<mlua::Result<Vec<_>>>()
         },
     );

@@ -24,6 +24,9 @@ return function (dmuc)
 		send_presence = presence.send;
 		send_groupchat = groupchat.send;
 		send_subject = groupchat.send_subject;
+		send_moderation = dmuc.moderation.send;
+		hide_message = on_room(dmuc.moderation.hide);
+		restore_message = on_room(dmuc.moderation.restore);
 		perform_act = requests.perform;
 		act_answered = requests.act_answered;
 		show_occupant = on_room(presence.show);

@@ -64,6 +64,27 @@ return function (dmuc)
 		return ids;
 	end
 
+	-- Puts something else in the place of an archived message; returns whether it was there. Also where the archive is
+	-- switched off by now: what it has from before is of the room, too.
+	function archiving.replace(room, id, stanza)
+		if not store.set or not prosody.hosts[module.host].modules.muc_mam then return false; end
+		local ok, err = store:set(jid_node(room.jid), id, stanza);
+		if not ok and err and err ~= "item-not-found" then
+			module:log("error", "Could not replace an archived message in %s: %s", room.jid, err);
+		end
+		return ok and true or false;
+	end
+
+	-- An archived message by its id.
+	function archiving.get(room, id)
+		if not store.find or not prosody.hosts[module.host].modules.muc_mam then return; end
+		local items = store:find(jid_node(room.jid), { key = id; limit = 1 });
+		if not items then return; end
+		for key, stanza in items do
+			if key == id then return stanza; end
+		end
+	end
+
 	-- Stores a message before it is reflected (G3).
 	function archiving.append(room, id, stanza)
 		if not is_enabled(room) then return; end

@@ -164,6 +164,8 @@ return function (dmuc)
 		return true;
 	end
 
+	groupchat.refuse = refuse;
+
 	local function take_subject(origin, stanza, room_jid)
 		local text = stanza:get_child_text("subject") or "";
 		local settings = stanza:get_child("settings", dmuc.xmlns_ours);
@@ -227,6 +229,9 @@ return function (dmuc)
 			return true;
 		elseif type == "groupchat" then
 			if stanzas.is_subject_change(stanza) then return take_subject(origin, stanza, room_jid); end
+			if stanza:get_child("moderate", dmuc.xmlns_ours) then
+				return dmuc.hold(dmuc.moderation.take, origin, stanza, room_jid);
+			end
 			if not jid_resource(from) or not jid_resource(stanza.attr.to) then
 				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send messages of their occupants");
 			end
@@ -270,11 +275,14 @@ return function (dmuc)
 
 	-- A message of the log as the room shows it.
 	local function shown(room, entry)
+		if entry.moderates then return dmuc.moderation.announcement(room, entry.moderates, entry.stanza_id); end
 		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id });
 		stanzas.add_payload(message, entry.payload);
 		if entry.occupant_id then message:add_direct_child(stanzas.occupant_id(entry.occupant_id)); end
 		return message;
 	end
+
+	groupchat.shown = shown;
 
 	local function delayed(room, entry)
 		return shown(room, entry)
@@ -290,7 +298,8 @@ return function (dmuc)
 			for _, entry in ipairs(page) do
 				local message = delayed(room, entry);
 				-- Reactions and the like are in the log only.
-				if #found < max and module:fire_event("muc-message-is-historic", { room = room; stanza = message }) then
+				if #found < max and (entry.moderates
+					or module:fire_event("muc-message-is-historic", { room = room; stanza = message })) then
 					message.attr.to = event.to;
 					if event.maxchars then
 						chars = chars + #tostring(message);
@@ -333,6 +342,8 @@ return function (dmuc)
 		end
 	end
 
+	groupchat.archive_entry = archive_entry;
+
 	-- A message from before the room was distributed has its place in the log now.
 	function groupchat.log_past(room, stanza_id)
 		local entry = dmuc.ask("message", room.jid, stanza_id);
@@ -345,7 +356,13 @@ return function (dmuc)
 		if not archived then return; end
 		for i = math.max(1, #entries - repaired + 1), #entries do
 			local entry = not archived[entries[i].stanza_id] and dmuc.ask("message", room.jid, entries[i].stanza_id);
-			if entry then archive_entry(room, entry, shown(room, entry)); end
+			if entry then
+				if entry.moderates or entry.moderated then
+					dmuc.moderation.add(room, entry, true);
+				else
+					archive_entry(room, entry, shown(room, entry));
+				end
+			end
 		end
 	end
 
@@ -354,7 +371,15 @@ return function (dmuc)
 		local entry = dmuc.ask("message", room.jid, action.id);
 		if not entry then return; end
 		local message = shown(room, entry);
-		log_entry(room, entry, message);
+		if entry.moderates then
+			-- Stored in the servers' words, shown in the clients'.
+			log_entry(room, entry, stanzas.add_payload(st.message({ type = "groupchat"; from = room.jid }), entry.payload));
+		else
+			log_entry(room, entry, message);
+		end
+		if entry.moderates or entry.payload == "" then
+			return dmuc.moderation.add(room, entry, not action.deliver);
+		end
 		archive_entry(room, entry, message);
 		if action.deliver then
 			room:broadcast(delayed(room, entry));

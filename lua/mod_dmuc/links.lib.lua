@@ -32,6 +32,7 @@ return function (dmuc)
 			return ("the affiliation %q of %s"):format(action.affiliation, action.jid);
 		end;
 		subject = function (action) return ("the subject %q"):format(action.text); end;
+		moderation = function () return "that you took a message away"; end;
 		field = function (action) return ("your change of %s"):format((action.var:gsub("^muc#roomconfig_", ""))); end;
 	};
 

@@ -71,6 +71,27 @@ return function (dmuc)
 		end
 	end
 
+	-- Leaves nothing of a message but that there was one. Rare, and worth looking for.
+	function log.blank(room_jid, stanza_id)
+		local node = jid_node(room_jid);
+		local items = store.set and store:find(node, {});
+		if not items then return; end
+		for key, stanza in items do
+			local event = stanza:get_child("event", dmuc.xmlns_ours);
+			if event and event.attr.id == stanza_id then
+				stanza:maptags(function (tag)
+					local xmlns = tag.attr.xmlns;
+					return (xmlns == dmuc.xmlns_ours or xmlns == dmuc.stanzas.xmlns_occupant_id) and tag or nil;
+				end);
+				local ok, err = store:set(node, key, stanza);
+				if not ok then
+					module:log("error", "A moderated message in %s is still in its stored log: %s", room_jid, err);
+				end
+				return;
+			end
+		end
+	end
+
 	-- Every stored message, in the order in which they were appended: each a table for the engine.
 	function log.read(room_jid)
 		local entries = {};
@@ -84,6 +105,8 @@ return function (dmuc)
 			count = count + 1;
 			local event = stanza:get_child("event", dmuc.xmlns_ours);
 			local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
+			-- Of the room itself: that a message is moderated.
+			local moderate = not jid_resource(stanza.attr.from) and stanza:get_child("moderate", dmuc.xmlns_ours);
 			if event then
 				entries[#entries + 1] = {
 					nick = jid_resource(stanza.attr.from);
@@ -91,7 +114,7 @@ return function (dmuc)
 					occupant_id = occupant_id and occupant_id.attr.id;
 					stanza_id = event.attr.id;
 					origin = event.attr.origin; inc = event.attr.inc; seq = event.attr.seq; at = event.attr.at;
-					payload = dmuc.stanzas.payload(stanza, room_jid);
+					payload = moderate and tostring(moderate) or dmuc.stanzas.payload(stanza, room_jid);
 				};
 			end
 		end

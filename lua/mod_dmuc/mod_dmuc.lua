@@ -75,6 +75,7 @@ for _, name in ipairs {
 	"presence"; -- occupants, here and elsewhere
 	"affiliations"; -- the source's list of affiliations
 	"groupchat"; -- messages and history
+	"moderation"; -- messages that are taken away
 	"private"; -- what people here send to occupants elsewhere
 	"requests"; -- IQs from peers, and what users here want done elsewhere
 	"links"; -- what people are told of splits, and connections that swallow everything

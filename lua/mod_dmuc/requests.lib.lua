@@ -224,6 +224,8 @@ return function (dmuc)
 		elseif action.act == "affiliation" then
 			local data = action.nick and { reserved_nickname = action.nick } or nil;
 			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, data);
+		elseif action.act == "moderate" then
+			return dmuc.moderation.perform(room, actor, action);
 		elseif actor ~= true and room:get_affiliation(actor) ~= "owner" then
 			return nil, "auth", "forbidden";
 		elseif action.act == "config" then

@@ -36,11 +36,13 @@ pub enum dmuc_action_type {
     DMUC_ACTION_RENAME = 7,
     /// A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
     /// DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
-    /// MESSAGE_ID and OCCUPANT_ID may be absent.
+    /// MESSAGE_ID and OCCUPANT_ID may be absent. Without PAYLOAD it was moderated: a tombstone, which is shown to nobody. Without
+    /// NICK it is the room's own word that the message MODERATED is taken away (XEP-0425), by ACTOR, for REASON, both optional:
+    /// that becomes a tombstone in the stored log and in the archive, and the occupants are told.
     DMUC_ACTION_ADD_MESSAGE = 8,
     /// Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
     /// IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-    /// AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD. REASON may be absent.
+    /// AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD; MODERATED. REASON may be absent.
     DMUC_ACTION_PERFORM_ACT = 9,
     /// The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
     DMUC_ACTION_ACT_ANSWERED = 10,
@@ -64,7 +66,7 @@ pub enum dmuc_action_type {
     DMUC_ACTION_PRIVATE_FAILED = 16,
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
     /// source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
-    /// on that, JID and AFFILIATION, SUBJECT, or VARIABLE: what it was changed to. ACTOR and ACTOR_JID may be absent.
+    /// on that, JID and AFFILIATION, SUBJECT, VARIABLE, or MODERATED: what it was changed to. ACTOR and ACTOR_JID may be absent.
     DMUC_ACTION_OVERRIDDEN = 17,
     /// Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
     /// opens a new one. TCP alone would take a quarter of an hour.
@@ -72,6 +74,11 @@ pub enum dmuc_action_type {
     /// The stored log of ROOM has grown well beyond what is kept: drop the entries that were appended first until KEEP are
     /// left.
     DMUC_ACTION_TRIM_LOG = 19,
+    /// Somebody here took the message MODERATED away while the source is out of reach: the occupants are told, and it is a
+    /// tombstone in the archive. The stored log still has it. ROOM, MODERATED; ACTOR and REASON may be absent.
+    DMUC_ACTION_HIDE_MESSAGE = 20,
+    /// The source did not take the message STANZA_ID away, which was hidden here: it is back in the archive. ROOM, STANZA_ID.
+    DMUC_ACTION_RESTORE_MESSAGE = 21,
 }
 
 /// An action and its parts. Opaque.
@@ -124,6 +131,7 @@ fn addresses(action: &Action) -> Option<(String, String)> {
         Action::SendPresence(presence) => (&presence.room, &presence.to, Some(presence.nick.as_str())),
         Action::SendGroupchat { room, to, nick, .. } => (room, to, Some(nick.as_str())),
         Action::SendSubject { room, to, nick, .. } => (room, to, nick.as_deref()),
+        Action::SendModeration { room, to, .. } => (room, to, None),
         _ => return None,
     };
     Some((in_room(from, nick), in_room(to, nick)))
@@ -137,7 +145,8 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
         | Action::SendAnswer { .. }
         | Action::SendPresence(_)
         | Action::SendGroupchat { .. }
-        | Action::SendSubject { .. } => return None,
+        | Action::SendSubject { .. }
+        | Action::SendModeration { .. } => return None,
         Action::ApplySettings {
             room,
             source,
@@ -206,7 +215,11 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 room_fields(&room)
                     .place(&entry.id, entry.key.incarnation, entry.key.seq, entry.key.at)
                     .jid(F::DMUC_FIELD_ORIGIN, &entry.key.origin)
-                    .set(F::DMUC_FIELD_NICK, &entry.nick)
+                    .some(
+                        F::DMUC_FIELD_NICK,
+                        Some(entry.nick.as_str()).filter(|nick| !nick.is_empty()),
+                    )
+                    .moderation(entry.moderation().as_ref())
                     .some(F::DMUC_FIELD_MESSAGE_ID, entry.message_id.as_deref())
                     .some(F::DMUC_FIELD_OCCUPANT_ID, entry.occupant_id.as_deref())
                     .number(F::DMUC_FIELD_TIME_MS, entry.key.at.wall_ms)
@@ -214,6 +227,14 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                     .number(F::DMUC_FIELD_DELIVER, u64::from(deliver)),
             )
         }
+        Action::HideMessage { room, moderation } => (
+            dmuc_action_type::DMUC_ACTION_HIDE_MESSAGE,
+            room_fields(&room).moderation(Some(&moderation)),
+        ),
+        Action::RestoreMessage { room, id } => (
+            dmuc_action_type::DMUC_ACTION_RESTORE_MESSAGE,
+            room_fields(&room).set(F::DMUC_FIELD_STANZA_ID, &id),
+        ),
         Action::PerformAct {
             room,
             actor,
@@ -334,6 +355,9 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
         ActKind::Subject { text, .. } => {
             kind(fields, dmuc_act_type::DMUC_ACT_SUBJECT).set(F::DMUC_FIELD_SUBJECT, text)
         }
+        ActKind::Moderate { id } => {
+            kind(fields, dmuc_act_type::DMUC_ACT_MODERATE).set(F::DMUC_FIELD_MODERATED, id)
+        }
         ActKind::Destroy { venue, password } => kind(fields, dmuc_act_type::DMUC_ACT_DESTROY)
             .some(F::DMUC_FIELD_VENUE, venue.as_ref().map(|venue| venue.as_str()))
             .some(F::DMUC_FIELD_PASSWORD, password.as_deref()),
@@ -347,6 +371,7 @@ fn change_fields(fields: Fields, change: &Change) -> Fields {
             .jid(F::DMUC_FIELD_JID, jid)
             .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str()),
         Change::Subject { text } => named("subject").set(F::DMUC_FIELD_SUBJECT, text),
+        Change::Moderation { id } => named("moderation").set(F::DMUC_FIELD_MODERATED, id),
         Change::Field { var } => named("field").set(F::DMUC_FIELD_VARIABLE, var),
     }
 }

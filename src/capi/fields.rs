@@ -7,7 +7,7 @@ use std::ptr;
 use crate::address::BareJid;
 
 use super::guard::c_text;
-use crate::wire::{Hlc, StanzaError};
+use crate::wire::{Hlc, Moderation, StanzaError};
 
 /// The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
 /// others for dmuc_action_text and dmuc_verdict_text. Which action and which verdict has which is said there.
@@ -102,10 +102,12 @@ pub enum dmuc_field {
     DMUC_FIELD_MESSAGES = 42,
     /// The real JID of who did it.
     DMUC_FIELD_ACTOR_JID = 43,
-    /// What was changed: "affiliation", "subject" or "field".
+    /// What was changed: "affiliation", "subject", "field" or "moderation".
     DMUC_FIELD_CHANGE = 44,
     /// The variable of a field of the configuration, as "muc#roomconfig_roomname".
     DMUC_FIELD_VARIABLE = 45,
+    /// The stanza-id of the message that is taken away.
+    DMUC_FIELD_MODERATED = 46,
 }
 
 /// Named parts; what is absent is not in it.
@@ -143,6 +145,14 @@ impl Fields {
             .number(dmuc_field::DMUC_FIELD_INCARNATION, incarnation)
             .number(dmuc_field::DMUC_FIELD_SEQ, seq)
             .set(dmuc_field::DMUC_FIELD_AT, &at.to_string())
+    }
+
+    /// What is taken away, if something is.
+    pub(super) fn moderation(self, moderation: Option<&Moderation>) -> Fields {
+        let Some(moderation) = moderation else { return self };
+        self.set(dmuc_field::DMUC_FIELD_MODERATED, &moderation.id)
+            .some(dmuc_field::DMUC_FIELD_ACTOR, moderation.nick.as_deref())
+            .some(dmuc_field::DMUC_FIELD_REASON, moderation.reason.as_deref())
     }
 
     pub(super) fn error(self, error: &StanzaError) -> Fields {

@@ -10,7 +10,7 @@ use super::result::dmuc_result;
 use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::{Departure, Input, Occupant};
 use crate::inbound::presence_payload;
-use crate::wire::{Act, ActKind, Affiliation, Condition, Form, Role, WireError};
+use crate::wire::{Act, ActKind, Affiliation, Condition, Form, Moderation, Role, WireError};
 
 /// A local occupant as it is now.
 #[repr(C)]
@@ -84,6 +84,8 @@ pub enum dmuc_act_type {
     DMUC_ACT_DESTROY = 4,
     /// Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
     DMUC_ACT_SUBJECT = 5,
+    /// Take a message away (XEP-0425): `message`.
+    DMUC_ACT_MODERATE = 6,
 }
 
 /// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -112,6 +114,24 @@ pub struct dmuc_act {
     pub venue: *const c_char,
     /// The password there.
     pub password: *const c_char,
+    /// The stanza-id of a message.
+    pub message: *const c_char,
+}
+
+/// A message that is taken away (XEP-0425).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_moderation {
+    /// Its stanza-id.
+    pub message: *const c_char,
+    /// The nick of who did it. Optional.
+    pub actor_nick: *const c_char,
+    /// The real JID of who did it, a bare JID. Optional; a shadow needs it.
+    pub actor_jid: *const c_char,
+    /// The occupant-id of who did it. Optional.
+    pub occupant_id: *const c_char,
+    /// Why. Optional.
+    pub reason: *const c_char,
 }
 
 pub(super) fn invalid_value(_: WireError) -> dmuc_result {
@@ -326,6 +346,40 @@ pub unsafe extern "C" fn dmuc_engine_subject(
     }
 }
 
+/// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
+/// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
+/// message, or it cannot be hidden now. What is to be done with it follows as actions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_moderate(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    moderation: *const dmuc_moderation,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, given) = (engine.room(text(room)?)?, reference(moderation)?);
+            let out = Output::new(verdict)?;
+            let actor_jid = optional_text(given.actor_jid)?.map(to_bare).transpose()?;
+            let moderation = Moderation {
+                id: text(given.message)?.to_owned(),
+                nick: optional_text(given.actor_nick)?.map(to_nick).transpose()?,
+                occupant_id: optional_text(given.occupant_id)?.map(str::to_owned),
+                reason: optional_text(given.reason)?.map(str::to_owned),
+            };
+            let input = Input::Moderate {
+                room: &room,
+                moderation,
+                actor_jid: actor_jid.as_ref(),
+            };
+            out.write_handle(verdict_of(engine, now, input)?);
+            Ok(())
+        })
+    }
+}
+
 /// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
 /// dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
 /// DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
@@ -420,6 +474,7 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
     const AFFILIATION: u32 = dmuc_act_type::DMUC_ACT_AFFILIATION as u32;
     const SETTINGS: u32 = dmuc_act_type::DMUC_ACT_SETTINGS as u32;
     const DESTROY: u32 = dmuc_act_type::DMUC_ACT_DESTROY as u32;
+    const MODERATE: u32 = dmuc_act_type::DMUC_ACT_MODERATE as u32;
     // SAFETY: passed on to the caller.
     unsafe {
         Ok(match act.act {
@@ -441,6 +496,9 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
             DESTROY => ActKind::Destroy {
                 venue: optional_text(act.venue)?.map(to_bare).transpose()?,
                 password: optional_text(act.password)?.map(str::to_owned),
+            },
+            MODERATE => ActKind::Moderate {
+                id: text(act.message)?.to_owned(),
             },
             _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
         })

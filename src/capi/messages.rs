@@ -9,7 +9,7 @@ use super::result::dmuc_result;
 use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::Input;
 use crate::inbound::message_payload;
-use crate::wire::{Condition, EventStamp, limits};
+use crate::wire::{Condition, EventStamp, Moderation, limits};
 
 /// A message that a local occupant sends to the room.
 #[repr(C)]
@@ -47,7 +47,7 @@ pub struct dmuc_past_message {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct dmuc_logged_message {
-    /// Who sent it.
+    /// Who sent it. Absent for the room itself, which says that a message is moderated.
     pub nick: *const c_char,
     /// The `id` attribute. Optional.
     pub id: *const c_char,
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn dmuc_engine_logged(
     unsafe {
         with_engine(engine, |engine| {
             let (room, message) = (engine.room(text(room)?)?, reference(message)?);
-            let nick = to_nick(text(message.nick)?)?;
+            let nick = optional_text(message.nick)?.map(to_nick).transpose()?;
             let origin = optional_text(message.origin)?.map(to_bare).transpose()?;
             let (incarnation, seq) = (message.incarnation.to_string(), message.seq.to_string());
             let event = EventStamp::from_attrs(
@@ -123,11 +123,16 @@ pub unsafe extern "C" fn dmuc_engine_logged(
             );
             let event = event.map_err(invalid_value)?;
             // As it came in: the host may have stored what its client sent.
-            let payload = message_payload(text(message.payload)?).map_err(invalid_xml)?;
+            let payload = match &nick {
+                Some(_) => message_payload(text(message.payload)?).map_err(invalid_xml)?,
+                None => Moderation::parse(text(message.payload)?)
+                    .map_err(invalid_xml)?
+                    .to_xml(),
+            };
             let message_id = optional_text(message.id)?;
             let input = Input::Logged {
                 room: &room,
-                nick: &nick,
+                nick: nick.as_deref().unwrap_or_default(),
                 message_id: message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES),
                 occupant_id: optional_text(message.occupant_id)?,
                 event,

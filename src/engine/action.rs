@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use crate::wire::{Act, Affiliation, EventStamp, Form, Request, Response, Role, StanzaError};
+use crate::wire::{Act, Affiliation, EventStamp, Form, Moderation, Request, Response, Role, StanzaError};
 
 /// The engine's immediate answer to an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,17 @@ pub enum Action {
         event: Option<EventStamp>,
         /// The children.
         payload: Arc<str>,
+    },
+    /// Tell one peer instance that a message is moderated; from the room itself.
+    SendModeration {
+        /// From our room.
+        room: BareJid,
+        /// To this instance.
+        to: BareJid,
+        /// Our stamp.
+        event: EventStamp,
+        /// Which message, by whom and why.
+        moderation: Box<Moderation>,
     },
     /// Send a change of subject to one peer instance.
     SendSubject {
@@ -159,7 +170,9 @@ pub enum Action {
         new_nick: String,
     },
     /// A message that was missed or is older than this instance: into the stored log, then into the archive, then, if
-    /// `deliver`, to the occupants with a delay.
+    /// `deliver`, to the occupants with a delay. If it has no payload it was moderated: a tombstone, which is not shown.
+    /// If it has no nick, its payload is a [`Moderation`]: the message that this names becomes a tombstone in the stored
+    /// log and in the archive, and the occupants are told.
     AddMessage {
         /// Our room.
         room: BareJid,
@@ -167,6 +180,21 @@ pub enum Action {
         id: String,
         /// Whether occupants have yet to see it.
         deliver: bool,
+    },
+    /// Somebody here took a message away while the source is out of reach (XEP-0425): people here are told, and the archive
+    /// says so. The stored log still has the message.
+    HideMessage {
+        /// Our room.
+        room: BareJid,
+        /// Which message, by whom and why.
+        moderation: Box<Moderation>,
+    },
+    /// The source did not take away a message that was hidden by [`Action::HideMessage`]: it is back in the archive.
+    RestoreMessage {
+        /// Our room.
+        room: BareJid,
+        /// Stanza-id; [`super::Engine::message`] gives the rest.
+        id: String,
     },
     /// Do what a peer's occupant asks, with the rights of `actor`, and answer the IQ named by `to`, `from`, `id`.
     PerformAct {
@@ -283,6 +311,11 @@ pub enum Change {
     Subject {
         /// What it was set to.
         text: String,
+    },
+    /// A message was taken away.
+    Moderation {
+        /// Its stanza-id.
+        id: String,
     },
     /// A field of the configuration.
     Field {

@@ -194,20 +194,8 @@ impl Engine {
                 "The message is larger than this room takes",
             ));
         }
-        if event
-            .as_ref()
-            .is_some_and(|event| event.incarnation == UNSTAMPED || event.seq == 0)
-        {
-            return Err(refuse(Condition::BadRequest, "Events are numbered from 1"));
-        }
-        if event
-            .as_ref()
-            .is_some_and(|event| event.origin.as_ref().is_some_and(|origin| *origin != home))
-        {
-            return Err(refuse(
-                Condition::Forbidden,
-                "A peer speaks only for occupants whose home it is",
-            ));
+        if let Some(event) = &event {
+            check_stamp(event, &home)?;
         }
         // Numbers are for those who can tell of them again.
         let event = event.filter(|_| matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown));
@@ -302,6 +290,11 @@ impl Engine {
             seq: entry.key.seq,
             at: entry.key.at,
         };
+        if self.room_mut(&jid)?.log.moderation_of(&event.id).is_some() {
+            // It was taken away before it came.
+            self.add_entry(now, &jid, entry, false);
+            return Ok(Verdict::Done);
+        }
         self.insert_entry(now, &jid, entry);
         Ok(Verdict::Deliver {
             event: Some(event),
@@ -310,7 +303,7 @@ impl Engine {
     }
 
     /// Something of this home is missing here: nothing of it is taken as it comes until that has been pulled.
-    fn pull_from(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
+    pub(super) fn pull_from(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
         let room = self.rooms.get_mut(jid);
         if let Some(instance) = room.and_then(|room| room.instances.get_mut(home)) {
             instance.is_synced = false;
@@ -409,6 +402,20 @@ impl Engine {
 const COPY_MS: u64 = 600_000;
 /// A message further ahead than this has no claim to be kept longer than others.
 const DAY_MS: u64 = 86_400_000;
+
+/// What a live event of this home may say of itself.
+pub(super) fn check_stamp(event: &EventStamp, home: &BareJid) -> Result<(), Error> {
+    if event.incarnation == UNSTAMPED || event.seq == 0 {
+        return Err(refuse(Condition::BadRequest, "Events are numbered from 1"));
+    }
+    if event.origin.as_ref().is_some_and(|origin| origin != home) {
+        return Err(refuse(
+            Condition::Forbidden,
+            "A peer speaks only for occupants whose home it is",
+        ));
+    }
+    Ok(())
+}
 
 /// An id that no peer would take must not cost the message.
 fn bounded<'a>(

@@ -76,7 +76,12 @@ impl Engine {
     /// Puts a message into the log and tells the host of it, if it is new.
     pub(super) fn add_entry(&mut self, now: Now, jid: &BareJid, entry: Entry, deliver: bool) {
         let id = entry.id.clone();
+        let moderates = entry.moderation();
         if self.insert_entry(now, jid, entry) {
+            // What was moderated before it came is not shown, and what was hidden here has been told already.
+            let is_gone = self.message(jid, &id).is_some_and(Entry::is_gone);
+            let is_told = moderates.is_some_and(|moderation| self.moderated_by_source(jid, moderation));
+            let deliver = deliver && !is_gone && !is_told;
             self.actions.push_back(Action::AddMessage {
                 room: jid.clone(),
                 id,
@@ -110,7 +115,9 @@ impl Engine {
             seconds.max(since),
             // Between shadows each speaks for its own occupants: the source has told of the others.
             |entry| {
-                let is_told = room.is_source() || entry.key.origin == *jid;
+                let is_told = (room.is_source() || entry.key.origin == *jid)
+                    && !entry.nick.is_empty()
+                    && !room.is_hidden(entry);
                 is_told.then(|| entry.payload.len() + MESSAGE_OVERHEAD)
             },
         );

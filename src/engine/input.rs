@@ -2,7 +2,7 @@
 
 use crate::address::{BareJid, Jid};
 
-use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Role, StanzaError};
+use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Moderation, Role, StanzaError};
 
 /// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
 ///
@@ -32,7 +32,7 @@ pub enum Input<'a> {
     Logged {
         /// The room.
         room: &'a BareJid,
-        /// Who sent it.
+        /// Who sent it; empty for the room itself.
         nick: &'a str,
         /// `id` attribute.
         message_id: Option<&'a str>,
@@ -107,6 +107,16 @@ pub enum Input<'a> {
         actor_jid: Option<&'a BareJid>,
         /// The new subject, empty to remove it.
         text: &'a str,
+    },
+    /// A message was taken away by somebody entitled (XEP-0425). At a shadow only while
+    /// [`Engine::is_source_reachable`](super::Engine::is_source_reachable) is false: it holds here until the source decides.
+    Moderate {
+        /// The room.
+        room: &'a BareJid,
+        /// Which message, by whom and why.
+        moderation: Moderation,
+        /// The real JID of who did it (a shadow needs it).
+        actor_jid: Option<&'a BareJid>,
     },
     /// The room's configuration as it is now; unchanged is recognised. At a shadow only while
     /// [`Engine::is_source_reachable`](super::Engine::is_source_reachable) is false: it holds here until the source decides.
@@ -225,6 +235,17 @@ pub enum Input<'a> {
         text: &'a str,
         /// The version of the settings with it, if the source said (`<settings version=''/>`).
         version: Option<u64>,
+    },
+    /// A message of type groupchat from a room itself with `<moderate/>` (XEP-0425): from the source only.
+    PeerModeration {
+        /// The room at the peer.
+        from: &'a Jid,
+        /// Our room.
+        room: &'a BareJid,
+        /// Its stamp.
+        event: Option<EventStamp>,
+        /// What is moderated.
+        moderation: &'a Moderation,
     },
     /// A stanza of type error came back from a peer instance. Moves link state, never occupants (G8).
     PeerError {

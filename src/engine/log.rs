@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::address::BareJid;
 
 use crate::wire::limits::MAX_INSTANCES;
-use crate::wire::{EventStamp, Hlc, Numbers, SeenNumbers, SyncEvent, escaped};
+use crate::wire::{EventStamp, Hlc, Moderation, Numbers, SeenNumbers, SyncEvent, escaped};
 
 /// What names an event in the whole federation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,13 +30,14 @@ pub struct Entry {
     pub key: EventKey,
     /// The stanza-id (XEP-0359), the same on every instance (G5).
     pub id: String,
-    /// The nick of who sent it.
+    /// The nick of who sent it; empty for the room itself, which says only that a message is moderated.
     pub nick: String,
     /// The `id` attribute of the message.
     pub message_id: Option<String>,
     /// The occupant-id (XEP-0421) of who sent it.
     pub occupant_id: Option<String>,
-    /// The message's children as XML in the context of `jabber:client`: opaque.
+    /// The message's children as XML in the context of `jabber:client`: opaque. Empty for a message that is moderated; a
+    /// [`Moderation`] if it is of the room itself.
     pub payload: Arc<str>,
     /// When it came here (monotonic ms); 0 for one that was read back.
     pub received_ms: u64,
@@ -52,6 +53,17 @@ impl Entry {
             seq: self.key.seq,
             at: self.key.at,
         }
+    }
+
+    /// What it takes away, if it is of the room itself.
+    pub fn moderation(&self) -> Option<Moderation> {
+        let is_rooms = self.nick.is_empty();
+        is_rooms.then(|| Moderation::parse(&self.payload).ok()).flatten()
+    }
+
+    /// Whether nothing of it is left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.payload.is_empty()
     }
 
     /// What its sender chose the length of, besides the payload, is on the wire: six bytes at most for each.
@@ -94,6 +106,9 @@ struct Origin {
 pub(crate) struct Log {
     entries: BTreeMap<EventKey, Entry>,
     by_id: BTreeMap<String, EventKey>,
+    /// Which event says that the message with this stanza-id is moderated. Such a message has no payload, now or when it
+    /// comes; as many are remembered as there are such events (G13).
+    moderations: BTreeMap<String, EventKey>,
     seen: BTreeMap<BareJid, Origin>,
     /// Characters of payload held.
     bytes: usize,
@@ -221,13 +236,36 @@ impl Log {
     pub(crate) fn forget_entries(&mut self) {
         self.entries.clear();
         self.by_id.clear();
+        self.moderations.clear();
         (self.bytes, self.stored) = (0, 0);
     }
 
-    fn hold(&mut self, entry: Entry) {
+    fn hold(&mut self, mut entry: Entry) {
+        if let Some(moderation) = entry.moderation() {
+            self.take_away(&moderation.id);
+            self.moderations
+                .entry(moderation.id)
+                .or_insert_with(|| entry.key.clone());
+        } else if self.moderations.contains_key(&entry.id) {
+            entry.payload = Arc::from("");
+        }
         self.bytes += entry.payload.len();
         self.by_id.insert(entry.id.clone(), entry.key.clone());
         self.entries.insert(entry.key.clone(), entry);
+    }
+
+    /// Nothing of a message stays but that there was one.
+    fn take_away(&mut self, id: &str) {
+        let entry = self.by_id.get(id).and_then(|key| self.entries.get_mut(key));
+        if let Some(entry) = entry.filter(|entry| !entry.nick.is_empty()) {
+            self.bytes -= entry.payload.len();
+            entry.payload = Arc::from("");
+        }
+    }
+
+    /// The event that says that the message with this stanza-id is moderated.
+    pub(crate) fn moderation_of(&self, id: &str) -> Option<&Entry> {
+        self.moderations.get(id).and_then(|key| self.entries.get(key))
     }
 
     /// Counts these numbers as seen. Returns how many of them were not.
@@ -294,6 +332,11 @@ impl Log {
         if let Some(entry) = self.entries.remove(key) {
             self.bytes -= entry.payload.len();
             self.by_id.remove(&entry.id);
+            if let Some(moderation) = entry.moderation()
+                && self.moderations.get(&moderation.id) == Some(key)
+            {
+                self.moderations.remove(&moderation.id);
+            }
         }
     }
 

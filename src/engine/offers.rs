@@ -9,10 +9,11 @@ use super::clock::Now;
 use super::link::service_of;
 use super::request::Pending;
 use super::room::Room;
-use super::{Action, Engine, refuse};
+use super::{Action, Engine, Entry, refuse};
 use crate::error::Error;
 use crate::wire::{
-    Act, ActKind, Affiliation, Condition, Field, Form, Listed, Request, Role, StanzaError, Subject,
+    Act, ActKind, Affiliation, Condition, Field, Form, Listed, Moderation, Request, Role, StanzaError,
+    Subject,
 };
 
 /// How many changes may wait for the source; more are refused by taking them back at once (G13).
@@ -24,6 +25,8 @@ pub(crate) enum OfferKey {
     Affiliation(BareJid),
     Subject,
     Field(String),
+    /// The message with this stanza-id.
+    Moderation(String),
 }
 
 /// The value of a setting.
@@ -33,6 +36,8 @@ pub(crate) enum Value {
     /// Subject and the nick that set it.
     Subject(Option<Subject>),
     Field(Vec<String>),
+    /// By whom and why a message is taken away; `None` if it is there.
+    Moderated(Option<Moderation>),
 }
 
 /// A change that waits for the source.
@@ -64,7 +69,18 @@ impl Room {
             OfferKey::Affiliation(jid) => Value::Listed(self.listed(jid)),
             OfferKey::Subject => Value::Subject(self.settings.subject.clone()),
             OfferKey::Field(var) => Value::Field(self.settings.form.values(var).unwrap_or_default().to_vec()),
+            // What is hidden here is not in the log, but in the offer itself.
+            OfferKey::Moderation(id) => match self.offers.get(key) {
+                Some(offer) => offer.now.clone(),
+                None => Value::Moderated(self.log.moderation_of(id).and_then(Entry::moderation)),
+            },
         }
+    }
+
+    /// Whether nobody who joins is shown this: it is moderated, for good or until the source has decided.
+    pub(crate) fn is_hidden(&self, entry: &Entry) -> bool {
+        entry.is_gone()
+            || !self.offers.is_empty() && self.offers.contains_key(&OfferKey::Moderation(entry.id.clone()))
     }
 
     fn set_value(&mut self, key: &OfferKey, value: &Value) {
@@ -87,6 +103,7 @@ fn is_same(a: &Value, b: &Value) -> bool {
     };
     match (a, b) {
         (Value::Subject(a), Value::Subject(b)) => said(a) == said(b),
+        (Value::Moderated(a), Value::Moderated(b)) => a.is_some() == b.is_some(),
         (a, b) => a == b,
     }
 }
@@ -192,12 +209,17 @@ impl Engine {
         self.resolve_offer(jid, key, error.is_none());
     }
 
-    fn forget_offer(&mut self, jid: &BareJid, key: &OfferKey) -> Option<Offer> {
+    pub(super) fn forget_offer(&mut self, jid: &BareJid, key: &OfferKey) -> Option<Offer> {
+        let offer = self.rooms.get_mut(jid)?.offers.remove(key)?;
         self.unsaved.insert(jid.clone());
-        self.rooms.get_mut(jid)?.offers.remove(key)
+        Some(offer)
     }
 
     fn resolve_offer(&mut self, jid: &BareJid, key: &OfferKey, is_taken: bool) {
+        // The decision is an event on its way here: until it comes the message stays hidden.
+        if is_taken && matches!(key, OfferKey::Moderation(_)) {
+            return;
+        }
         let Some(offer) = self.forget_offer(jid, key) else {
             return;
         };
@@ -215,6 +237,7 @@ impl Engine {
                 affiliation: entry.affiliation,
             },
             (OfferKey::Field(var), _) => Change::Field { var: var.clone() },
+            (OfferKey::Moderation(id), _) => Change::Moderation { id: id.clone() },
             (_, Value::Subject(Some(subject))) => Change::Subject {
                 text: subject.text.clone(),
             },
@@ -241,6 +264,12 @@ impl Engine {
             }
             (OfferKey::Subject, Value::Subject(subject)) => self.show_subject(jid, subject.clone()),
             (OfferKey::Field(_), _) => self.show_settings(jid),
+            (OfferKey::Moderation(id), Value::Moderated(None)) if room.log.has_id(id) => {
+                self.actions.push_back(Action::RestoreMessage {
+                    room: jid.clone(),
+                    id: id.clone(),
+                });
+            }
             _ => {}
         }
     }
@@ -268,6 +297,9 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return Err(Error::UnknownRoom);
         };
+        if let ActKind::Moderate { id } = kind {
+            return Ok(room.log.moderation_of(id).is_none());
+        }
         let pairs: Vec<(OfferKey, Value, Value)> = match kind {
             ActKind::Affiliation {
                 jid,
@@ -403,12 +435,17 @@ impl Offer {
                 form: form(var, &self.now),
                 was: Some(form(var, &self.was)),
             },
+            OfferKey::Moderation(id) => ActKind::Moderate { id: id.clone() },
+        };
+        let reason = match &self.now {
+            Value::Moderated(Some(moderation)) => moderation.reason.clone(),
+            _ => None,
         };
         Act {
             actor_nick: self.actor_nick.clone(),
             actor_jid: self.actor_jid.clone(),
             kind,
-            reason: None,
+            reason,
         }
     }
 }

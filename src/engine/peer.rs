@@ -285,8 +285,15 @@ impl Engine {
             && let Some(remote) = instance.occupants.get(nick)
         {
             // A role is an occupant's to give; the list of affiliations knows people.
-            if !matches!(act.kind, ActKind::Role { .. })
+            if !matches!(act.kind, ActKind::Role { .. } | ActKind::Moderate { .. })
                 && let Some(person) = &remote.jid
+            {
+                return Ok(person.to_bare().into());
+            }
+            // Since its home told of its role the list has changed: that is older than the list.
+            if matches!(act.kind, ActKind::Moderate { .. })
+                && let Some(person) = &remote.jid
+                && room.affiliation_of(person) != remote.claimed
             {
                 return Ok(person.to_bare().into());
             }

@@ -59,6 +59,21 @@ pub(super) fn write(action: &Action) -> Option<String> {
                 event.as_ref(),
             ))
         }
+        Action::SendModeration {
+            room,
+            to,
+            event,
+            moderation,
+        } => Some(write_message(&Message {
+            from: in_room(room, None)?,
+            to: in_room(to, None)?,
+            kind: MessageKind::Groupchat,
+            id: None,
+            event: Some(event.clone()),
+            settings: None,
+            moderation: Some(moderation.as_ref().clone()),
+            payload: String::new(),
+        })),
         Action::SendSubject {
             room,
             to,
@@ -72,6 +87,7 @@ pub(super) fn write(action: &Action) -> Option<String> {
             id: None,
             event: None,
             settings: *version,
+            moderation: None,
             payload: format!("<subject>{}</subject>", escaped(text)),
         })),
         _ => None,

@@ -423,6 +423,13 @@ impl Engine {
             if origin != *peer && !(relay && room.may_have_instance(&origin)) {
                 continue;
             }
+            if event.nick.is_empty() && !room.is_from_source(&origin) {
+                // Only the source says what is moderated (G11).
+                let number = Numbers::single(stamp.seq);
+                is_useful |= room.log.mark(&origin, stamp.incarnation, &number) > 0;
+                self.unsaved.insert(jid.clone());
+                continue;
+            }
             if event.payload.len() > self.config.max_stanza_size {
                 // No instance with this limit will ever take it: it counts as known, and as lost.
                 lost += room

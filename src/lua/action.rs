@@ -4,7 +4,7 @@ use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
 use crate::engine::{Action, Change, Entry, Notice, RemoteOccupant, SendPresence};
-use crate::wire::{Act, ActKind, IqKind, StanzaError};
+use crate::wire::{Act, ActKind, IqKind, Moderation, StanzaError};
 
 /// A table under construction.
 struct Fields(Table);
@@ -95,6 +95,25 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
                     .set("event_at", event.at.to_string())?,
             }
         }
+        Action::SendModeration {
+            room,
+            to,
+            event,
+            moderation,
+        } => Fields::new(lua, "send_moderation")?
+            .jid("room", &room)?
+            .jid("to", &to)?
+            .set("event_id", event.id)?
+            .set("event_inc", event.incarnation.to_string())?
+            .set("event_seq", event.seq.to_string())?
+            .set("event_at", event.at.to_string())?
+            .set("payload", moderation.to_xml())?,
+        Action::HideMessage { room, moderation } => Fields::new(lua, "hide_message")?
+            .jid("room", &room)?
+            .set("moderation", moderation_table(lua, &moderation)?)?,
+        Action::RestoreMessage { room, id } => Fields::new(lua, "restore_message")?
+            .jid("room", &room)?
+            .set("id", id)?,
         Action::SendSubject {
             room,
             to,
@@ -261,6 +280,7 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
         ActKind::Config { form, .. } => fields.set("act", "config")?.set("form", form.to_xml()),
         // The engine decides it and has it shown.
         ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),
+        ActKind::Moderate { id } => fields.set("act", "moderate")?.set("message", id.as_str()),
         ActKind::Destroy { venue, password } => fields
             .set("act", "destroy")?
             .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
@@ -276,6 +296,7 @@ fn overridden(lua: &Lua, change: &Change) -> mlua::Result<Fields> {
             .jid("jid", jid)?
             .set("affiliation", affiliation.as_str()),
         Change::Subject { text } => fields.set("change", "subject")?.set("text", text.as_str()),
+        Change::Moderation { id } => fields.set("change", "moderation")?.set("message", id.as_str()),
         Change::Field { var } => fields.set("change", "field")?.set("var", var.as_str()),
     }
 }
@@ -306,7 +327,28 @@ pub(super) fn occupant_table(lua: &Lua, occupant: RemoteOccupant) -> mlua::Resul
     Ok(fields.0)
 }
 
-pub(super) fn entry_table(lua: &Lua, entry: &Entry) -> mlua::Result<Table> {
+/// What is moderated: `id`, `nick`, `occupant_id`, `reason`.
+fn moderation_table(lua: &Lua, moderation: &Moderation) -> mlua::Result<Table> {
+    let fields = Fields(lua.create_table_with_capacity(0, 6)?)
+        .set("id", moderation.id.as_str())?
+        .some("nick", moderation.nick.as_deref())?
+        .some("occupant_id", moderation.occupant_id.as_deref())?
+        .some("reason", moderation.reason.as_deref())?;
+    Ok(fields.0)
+}
+
+/// A message of the log. One that is moderated has `moderated`; one of the room itself, which says so of another, has
+/// `moderates`: tables as of [`moderation_table`], `moderated` also with `time` and `stanza_id` of the decision.
+pub(super) fn entry_table(lua: &Lua, entry: &Entry, moderated: Option<&Entry>) -> mlua::Result<Table> {
+    let moderates = entry.moderation();
+    let moderates = moderates.map(|moderation| moderation_table(lua, &moderation));
+    let moderated = moderated.and_then(|by| Some((by, by.moderation()?)));
+    let moderated = moderated.map(|(by, moderation)| {
+        let table = moderation_table(lua, &moderation)?;
+        table.raw_set("time", by.key.at.wall_ms as f64 / 1_000.0)?;
+        table.raw_set("stanza_id", by.id.as_str())?;
+        Ok::<Table, mlua::Error>(table)
+    });
     let fields = Fields::new(lua, "message")?
         .set("stanza_id", entry.id.as_str())?
         .set("nick", entry.nick.as_str())?
@@ -317,6 +359,8 @@ pub(super) fn entry_table(lua: &Lua, entry: &Entry) -> mlua::Result<Table> {
         .set("inc", entry.key.incarnation.to_string())?
         .set("seq", entry.key.seq.to_string())?
         .set("at", entry.key.at.to_string())?
-        .set("payload", &*entry.payload)?;
+        .set("payload", &*entry.payload)?
+        .some("moderates", moderates.transpose()?)?
+        .some("moderated", moderated.transpose()?)?;
     Ok(fields.0)
 }

@@ -6,7 +6,7 @@ use super::convert::{affiliation, any, bare, full, now, role};
 use super::{Handle, verdict_values};
 use crate::engine::{Departure, Input, Occupant, PeerPresence};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, EventStamp, Form, IqKind, StanzaError};
+use crate::wire::{Act, ActKind, EventStamp, Form, IqKind, Moderation, StanzaError, WireError};
 
 fn str_of(text: &LuaString) -> mlua::Result<BorrowedStr> {
     text.to_str()
@@ -135,6 +135,26 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
+    // moderate(mono, wall, room, { id, nick, occupant_id, reason, actor_jid })
+    methods.add_method(
+        "moderate",
+        |lua, this, (mono, wall, room, given): (f64, f64, String, Table)| {
+            let room = bare(&room)?;
+            let text = |key: &str| given.get::<Option<String>>(key);
+            let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
+            let input = Input::Moderate {
+                room: &room,
+                moderation: Moderation {
+                    id: given.get("id")?,
+                    nick: text("nick")?,
+                    occupant_id: text("occupant_id")?,
+                    reason: text("reason")?,
+                },
+                actor_jid: actor_jid.as_ref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
     // settings(mono, wall, room, form_xml, actor_nick, actor_jid)
     methods.add_method(
         "settings",
@@ -230,7 +250,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         },
     );
     // act(mono, wall, room, token, act): act has actor_nick, actor_jid, reason, and role + nick, or affiliation +
-    // jid (+ nick), or form, or destroy (a table with jid, reason, password)
+    // jid (+ nick), or form, or message (its stanza-id: to moderate it), or destroy (a table with jid, reason, password)
     methods.add_method(
         "act",
         |lua, this, (mono, wall, room, token, act): (f64, f64, String, u64, Table)| {
@@ -293,6 +313,8 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
             form: form(&xml)?,
             was: None,
         }
+    } else if let Some(id) = text("message")? {
+        ActKind::Moderate { id }
     } else {
         ActKind::Destroy {
             venue: jid("venue")?,
@@ -474,6 +496,8 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     );
     // peer_groupchat(mono, wall, from, to, id, payload, keep, event_id, event_origin, event_inc, event_seq, event_at)
     methods.add_method("peer_groupchat", peer_groupchat);
+    // peer_moderation(mono, wall, from, room, moderate_xml, event_id, event_origin, event_inc, event_seq, event_at)
+    methods.add_method("peer_moderation", peer_moderation);
     methods.add_method(
         "peer_subject",
         |lua,
@@ -532,21 +556,64 @@ type GroupchatArgs = (
     Option<String>,
 );
 
-fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result<MultiValue> {
-    let (mono, wall, from, to, id, payload, keep, event_id, origin, incarnation, seq, at) = args;
-    let (from, to) = (full(&from)?, full(&to)?);
-    let id = id.as_ref().map(str_of).transpose()?;
-    let is_stamped = event_id.is_some() || incarnation.is_some() || seq.is_some() || at.is_some();
+type ModerationArgs = (
+    f64,
+    f64,
+    String,
+    String,
+    LuaString,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+fn peer_moderation(lua: &Lua, this: &Handle, args: ModerationArgs) -> mlua::Result<MultiValue> {
+    let (mono, wall, from, room, xml, event_id, origin, incarnation, seq, at) = args;
+    let (from, room) = (any(&from)?, bare(&room)?);
+    let event = event_of(event_id, origin, incarnation, seq, at);
+    let xml = str_of(&xml)?;
+    let parsed = event.and_then(|event| Ok((event, Moderation::parse(&xml)?)));
+    let (event, moderation) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
+    };
+    let input = Input::PeerModeration {
+        from: &from,
+        room: &room,
+        event,
+        moderation: &moderation,
+    };
+    this.input(lua, now(mono, wall), input)
+}
+
+/// The attributes of an `<event/>`, if there is one.
+fn event_of(
+    id: Option<String>,
+    origin: Option<String>,
+    incarnation: Option<String>,
+    seq: Option<String>,
+    at: Option<String>,
+) -> Result<Option<EventStamp>, WireError> {
+    let is_stamped = id.is_some() || incarnation.is_some() || seq.is_some() || at.is_some();
     let event = is_stamped.then(|| {
         EventStamp::from_attrs(
-            event_id.as_deref(),
+            id.as_deref(),
             origin.as_deref(),
             incarnation.as_deref(),
             seq.as_deref(),
             at.as_deref(),
         )
     });
-    let event = match event.transpose() {
+    event.transpose()
+}
+
+fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result<MultiValue> {
+    let (mono, wall, from, to, id, payload, keep, event_id, origin, incarnation, seq, at) = args;
+    let (from, to) = (full(&from)?, full(&to)?);
+    let id = id.as_ref().map(str_of).transpose()?;
+    let event = match event_of(event_id, origin, incarnation, seq, at) {
         Ok(event) => event,
         Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
     };

@@ -5,7 +5,7 @@ use minidom::Element;
 use crate::address::BareJid;
 use crate::engine::{Offer, OfferKey, Value};
 use crate::error::RestoreError;
-use crate::wire::{Listed, Subject, escaped};
+use crate::wire::{Listed, Moderation, Subject, escaped, ns};
 
 use super::{NS, optional_bare, push_attr, push_some, required, wrong};
 
@@ -15,6 +15,7 @@ pub(super) fn write(out: &mut String, key: &OfferKey, offer: &Offer) {
         OfferKey::Affiliation(jid) => push_attr(out, "affiliation", jid.as_str()),
         OfferKey::Subject => push_attr(out, "subject", "true"),
         OfferKey::Field(var) => push_attr(out, "field", var),
+        OfferKey::Moderation(id) => push_attr(out, "message", id),
     }
     push_some(out, "nick", offer.actor_nick.as_deref());
     push_some(out, "actor", offer.actor_jid.as_ref().map(|jid| jid.as_str()));
@@ -39,6 +40,11 @@ fn write_value(out: &mut String, name: &str, value: &Value) {
             push_attr(out, "stamp", &subject.stamp.to_string());
             out.push_str(&format!(">{}</{name}>", escaped(&subject.text)));
         }
+        Value::Moderated(moderation) => {
+            out.push('>');
+            out.push_str(&moderation.as_ref().map_or(String::new(), Moderation::to_xml));
+            out.push_str(&format!("</{name}>"));
+        }
         Value::Field(values) => {
             out.push('>');
             for value in values {
@@ -55,6 +61,8 @@ pub(super) fn read(el: &Element) -> Result<(OfferKey, Offer), RestoreError> {
         OfferKey::Affiliation(jid.ok_or_else(|| wrong("an offer about nobody"))?)
     } else if let Some(var) = el.attr("field") {
         OfferKey::Field(var.to_owned())
+    } else if let Some(id) = el.attr("message") {
+        OfferKey::Moderation(id.to_owned())
     } else {
         OfferKey::Subject
     };
@@ -91,6 +99,10 @@ fn read_value(key: &OfferKey, el: &Element) -> Result<Value, RestoreError> {
                 stamp: stamp.parse().map_err(|_| wrong("bad stamp"))?,
                 text: el.text(),
             }),
+        }),
+        OfferKey::Moderation(_) => Value::Moderated(match el.get_child("moderate", ns::OURS) {
+            None => None,
+            Some(el) => Some(Moderation::read(el).map_err(|_| wrong("bad moderation"))?),
         }),
         OfferKey::Field(_) => Value::Field(el.children().map(Element::text).collect()),
     })

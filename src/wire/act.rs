@@ -3,7 +3,7 @@
 use crate::address::BareJid;
 use minidom::Element;
 
-use super::dom::{bad, bare_jid, child_text, count, nick, only, required, to_bare, to_nick};
+use super::dom::{bad, bare_jid, child_text, count, nick, only, required, to_bare, to_id, to_nick};
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Form, Role, WireError, ns};
 
@@ -56,6 +56,11 @@ pub enum ActKind {
         text: String,
         /// Only if the subject is still this one (G7).
         was: Option<String>,
+    },
+    /// Take a message away (XEP-0425); sent to the source. The reason is the act's.
+    Moderate {
+        /// Its stanza-id.
+        id: String,
     },
     /// Destroy the room; sent to the source. The reason is the act's.
     Destroy {
@@ -125,6 +130,9 @@ impl ActKind {
                 text: child_text(el, "text", ns::OURS)?.unwrap_or_default(),
                 was: child_text(el, "was", ns::OURS)?,
             },
+            "moderate" => ActKind::Moderate {
+                id: to_id("id", required(el, "id")?)?,
+            },
             "destroy" => ActKind::Destroy {
                 venue: bare_jid(el, "jid")?,
                 password: child_text(el, "password", ns::OURS)?,
@@ -164,6 +172,7 @@ impl ActKind {
                 opt_text(out, "text", Some(text));
                 opt_text(out, "was", was.as_deref());
             }),
+            ActKind::Moderate { id } => Tag::new(out, "moderate").attr("id", id).empty(),
             ActKind::Destroy { venue, password } => Tag::new(out, "destroy")
                 .opt("jid", venue.as_ref().map(|venue| venue.as_str()))
                 .body(|out| opt_text(out, "password", password.as_deref())),

@@ -10,7 +10,7 @@ use super::limits::MAX_PART_BYTES;
 use super::payload::collect;
 use super::presence::read_error;
 use super::text::Tag;
-use super::{EventStamp, StanzaError, WireError, ns};
+use super::{EventStamp, Moderation, StanzaError, WireError, ns};
 
 /// A message with the parts that the engine knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Message {
     pub event: Option<EventStamp>,
     /// The version of the settings with the subject that it sets (`<settings version=''/>` of ours).
     pub settings: Option<u64>,
+    /// The message that the source takes away with it (`<moderate/>` of ours).
+    pub moderation: Option<Moderation>,
     /// The other children as XML, unchanged.
     pub payload: String,
 }
@@ -107,6 +109,9 @@ pub fn write_message(message: &Message) -> String {
                     .number("version", version)
                     .empty();
             }
+            if let Some(moderation) = &message.moderation {
+                moderation.write(out);
+            }
             if let MessageKind::Error(error) = &message.kind {
                 error.write(out);
             }
@@ -150,6 +155,9 @@ impl Message {
                 Some(settings) => count(settings, "version")?,
                 None => None,
             },
+            moderation: only(el, "moderate", ns::OURS)?
+                .map(Moderation::read)
+                .transpose()?,
             payload: collect(el, |child| {
                 let refusal = is_error && child.is("error", ns::CLIENT);
                 !(refusal || child.has_ns(ns::OURS) || child.has_ns(ns::DMUC))

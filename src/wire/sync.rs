@@ -11,7 +11,7 @@ use super::dom::{
 use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES, MAX_SEEN};
 use super::payload::{collect, push_sound};
 use super::text::Tag;
-use super::{Config, EventStamp, Numbers, Roster, WireError, ns};
+use super::{Config, EventStamp, Moderation, Numbers, Roster, WireError, ns};
 
 /// What an instance has of one (origin, incarnation).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +62,13 @@ pub struct SyncAnswer {
 pub struct SyncEvent {
     /// Its stamp, with the origin.
     pub event: EventStamp,
-    /// Who said it.
+    /// Who said it; empty for the room itself, which says only that a message is moderated.
     pub nick: String,
     /// The `id` its sender gave it.
     pub message_id: Option<String>,
     /// The occupant-id (XEP-0421) of its sender.
     pub occupant_id: Option<String>,
-    /// Its children as XML.
+    /// Its children as XML: none if it was moderated. Of the room itself [`Moderation::to_xml`].
     pub payload: String,
 }
 
@@ -184,6 +184,9 @@ impl SyncEvent {
         if seq == 0 {
             return Err(bad("events are numbered from 1"));
         }
+        let moderation = only(el, "moderate", ns::OURS)?
+            .map(Moderation::read)
+            .transpose()?;
         Ok(SyncEvent {
             event: EventStamp {
                 id: to_id("event", required(el, "event")?)?,
@@ -192,10 +195,16 @@ impl SyncEvent {
                 seq,
                 at: required(el, "at")?.parse()?,
             },
-            nick: nick(el, "nick")?.ok_or_else(|| bad("an event says not whose it is"))?,
+            nick: match &moderation {
+                Some(_) => String::new(),
+                None => nick(el, "nick")?.ok_or_else(|| bad("an event says not whose it is"))?,
+            },
             message_id: stanza_id(el)?,
             occupant_id: id(el, "occupant")?,
-            payload: collect(el, |child| !(child.has_ns(ns::OURS) || child.has_ns(ns::DMUC)))?,
+            payload: match moderation {
+                Some(moderation) => moderation.to_xml(),
+                None => collect(el, |child| !(child.has_ns(ns::OURS) || child.has_ns(ns::DMUC)))?,
+            },
         })
     }
 
@@ -205,7 +214,7 @@ impl SyncEvent {
             .attr("event", &self.event.id)
             .number("seq", self.event.seq)
             .attr("at", &self.event.at.to_string())
-            .attr("nick", &self.nick)
+            .opt("nick", Some(self.nick.as_str()).filter(|nick| !nick.is_empty()))
             .opt(
                 "id",
                 self.message_id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES),

@@ -14,6 +14,7 @@ mod lies;
 mod lies_of_occupants;
 mod limits;
 mod links;
+mod moderation;
 mod nicks;
 mod persons;
 mod privacy;

@@ -145,6 +145,8 @@ pub enum What {
     Affiliation(BareJid),
     Field(String),
     Subject,
+    /// The message with this stanza-id is gone.
+    Message(String),
 }
 
 /// What an occupant's client is shown.

@@ -192,14 +192,20 @@ impl Host {
             _ => return self.receive_private(&message),
         }
         let room = message.to.to_bare();
-        let result = match subject_of(&message) {
-            Some(text) => self.input(Input::PeerSubject {
+        let result = match (&message.moderation, subject_of(&message)) {
+            (Some(moderation), _) => self.input(Input::PeerModeration {
+                from: &message.from,
+                room: &room,
+                event: message.event.clone(),
+                moderation,
+            }),
+            (None, Some(text)) => self.input(Input::PeerSubject {
                 from: &message.from,
                 room: &room,
                 text: &text,
                 version: message.settings,
             }),
-            None => {
+            (None, None) => {
                 let payload = message.payload.as_str();
                 let (message_id, event) = (message.id.as_deref(), message.event.clone());
                 let keep = payload.contains("<body");
@@ -229,6 +235,7 @@ impl Host {
             id: message.id,
             event: None,
             settings: None,
+            moderation: None,
             payload: String::new(),
         }));
     }

@@ -3,12 +3,12 @@
 use dmuc::Input;
 use dmuc::address::BareJid;
 use dmuc::engine::Departure;
-use dmuc::wire::{Act, ActKind, Affiliation, Form, Role};
+use dmuc::wire::{Act, ActKind, Affiliation, Form, Moderation, Role};
 
 use super::event::{Event, Seen, What};
 use super::host::Host;
 use super::people::Denied;
-use super::room::{Listed, Local};
+use super::room::{Archived, Listed, Local};
 
 /// What came of a wish that may need another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +149,7 @@ impl Host {
             What::Affiliation(user) => host_room.affiliation_of(user).as_str().to_owned(),
             What::Field(var) => host_room.form.values(var).unwrap_or_default().join("\n"),
             What::Subject => subject().unwrap_or_default(),
+            What::Message(id) => id.clone(),
         };
         self.event(Event::Tried {
             room: room.clone(),
@@ -157,6 +158,51 @@ impl Host {
             was,
             value,
         });
+    }
+
+    /// A moderator takes a message away (XEP-0425).
+    pub fn take_away(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        id: &str,
+        reason: Option<&str>,
+    ) -> Result<Wish, Denied> {
+        let actor = self.expect_local(room, nick)?.clone();
+        if actor.role != Role::Moderator {
+            return Err(Denied::NotEntitled);
+        }
+        let user = actor.jid.to_bare();
+        if self.room(room).is_shadow() && self.engine.is_source_reachable(room) {
+            let kind = ActKind::Moderate { id: id.to_owned() };
+            return Ok(self.ask(room, nick, &actor, kind, reason));
+        }
+        self.tell(Input::Moderate {
+            room,
+            moderation: Moderation {
+                id: id.to_owned(),
+                nick: Some(nick.to_owned()),
+                occupant_id: Some(actor.occupant_id.clone()),
+                reason: reason.map(str::to_owned),
+            },
+            actor_jid: Some(&user),
+        });
+        self.drain();
+        Ok(Wish::Done)
+    }
+
+    /// Out of the source's reach: the message is gone here for now.
+    pub(super) fn hide_message(&mut self, room: &BareJid, moderation: &Moderation) {
+        self.rewrite_archived(room, &moderation.id, Some(String::new()));
+        let told = Archived {
+            stanza_id: String::new(),
+            nick: String::new(),
+            message_id: None,
+            occupant_id: None,
+            payload: moderation.to_xml(),
+            wall_ms: self.now.wall_ms,
+        };
+        self.show_all(room, &Seen::Message(told.as_seen(false)));
     }
 
     /// A moderator gives somebody another role; `Role::None` is a kick.

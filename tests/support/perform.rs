@@ -2,7 +2,9 @@
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::{Change, RemoteOccupant};
-use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, StanzaError, write_iq};
+use dmuc::wire::{
+    Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, Moderation, Role, StanzaError, write_iq,
+};
 use dmuc::{Action, Input};
 
 use super::event::{Event, Seen, Turn, What};
@@ -89,6 +91,11 @@ impl Host {
             }
             Action::Rename { room, nick, new_nick } => self.rename(&room, &nick, &new_nick, vec![210]),
             Action::AddMessage { room, id, deliver } => self.add_message(&room, &id, deliver),
+            Action::HideMessage { room, moderation } => self.hide_message(&room, &moderation),
+            Action::RestoreMessage { room, id } => {
+                let entry = self.engine.message(&room, &id).cloned();
+                self.rewrite_archived(&room, &id, entry.map(|entry| entry.payload.to_string()));
+            }
             Action::PerformAct {
                 room,
                 actor,
@@ -139,6 +146,7 @@ impl Host {
                     Change::Affiliation { jid, .. } => What::Affiliation(jid),
                     Change::Subject { .. } => What::Subject,
                     Change::Field { var } => What::Field(var),
+                    Change::Moderation { id } => What::Message(id),
                 };
                 let actor = actor_jid;
                 self.event(Event::Overridden { room, actor, what });
@@ -150,7 +158,8 @@ impl Host {
             | Action::SendAnswer { .. }
             | Action::SendPresence(_)
             | Action::SendGroupchat { .. }
-            | Action::SendSubject { .. } => panic!("{action:?} has no stanza"),
+            | Action::SendSubject { .. }
+            | Action::SendModeration { .. } => panic!("{action:?} has no stanza"),
         }
     }
 
@@ -221,6 +230,10 @@ impl Host {
         };
         let logged = LogEntry::of(&entry);
         self.log(room, logged);
+        if let Some(moderation) = entry.moderation() {
+            self.rewrite_archived(room, &moderation.id, Some(String::new()));
+            self.forget_logged(room, &moderation.id);
+        }
         self.keep(room, message.clone());
         if deliver {
             self.show_all(room, &Seen::Message(message.as_seen(true)));
@@ -273,6 +286,19 @@ impl Host {
                 self.apply_form(room, &form, None);
             }
             // The engine decides by itself.
+            ActKind::Moderate { id } => {
+                entitled(rank.1 == Role::Moderator)?;
+                self.tell(Input::Moderate {
+                    room,
+                    moderation: Moderation {
+                        id,
+                        nick: act.actor_nick,
+                        occupant_id: None,
+                        reason: act.reason,
+                    },
+                    actor_jid: None,
+                });
+            }
             ActKind::Subject { .. } => panic!("a subject is no act for the host"),
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;

@@ -73,6 +73,7 @@ impl Host {
                 id: Some(id_of(token)),
                 event: None,
                 settings: None,
+                moderation: None,
                 payload: format!("<body>psst {token}</body>"),
             })),
             Ok(_) | Err(_) => self.private_ended(token, false),

@@ -151,6 +151,29 @@ impl Host {
         }
     }
 
+    /// What is archived under this id gets another payload; nothing if there is none.
+    pub(super) fn rewrite_archived(&mut self, room: &BareJid, id: &str, payload: Option<String>) {
+        let archive = self.rooms.get_mut(room).map(|room| &mut room.archive);
+        let archived = archive.and_then(|archive| archive.iter_mut().find(|message| message.stanza_id == id));
+        if let Some((archived, payload)) = archived.zip(payload) {
+            archived.payload = payload;
+        }
+    }
+
+    /// The stored log keeps only that there was a message with this id.
+    pub(super) fn forget_logged(&mut self, room: &BareJid, id: &str) {
+        let log = self.logs.get_mut(room);
+        if let Some(entry) = log.and_then(|log| log.iter_mut().find(|entry| entry.event.id == id)) {
+            Arc::make_mut(entry).payload = "".into();
+        }
+    }
+
+    /// The payload that the stored log has under this id.
+    pub fn stored_payload(&self, room: &BareJid, id: &str) -> Option<String> {
+        let entry = self.logs.get(room)?.iter().find(|entry| entry.event.id == id)?;
+        Some(entry.payload.to_string())
+    }
+
     pub(super) fn store(&mut self, room: &BareJid) {
         self.tick();
         match self.engine.snapshot(room) {

@@ -1,0 +1,219 @@
+-- Messages that are taken away (XEP-0425): asked for by moderators here, decided by the source, done by every instance in
+-- its own log, archive and words.
+--
+-- Who may ask is mod_muc_moderation's to offer, where it is loaded; what the source has decided is done everywhere.
+
+local st = require "util.stanza";
+local datetime = require "util.datetime";
+local id = require "util.id";
+local jid_bare = require "util.jid".bare;
+local jid_resource = require "util.jid".resource;
+local time_now = require "util.time".now;
+
+-- Both forms of the specification, for clients of either: 0.2 (what Debian's mod_muc_moderation speaks) and 0.3.
+local xmlns_fasten = "urn:xmpp:fasten:0";
+local xmlns_moderate_0, xmlns_retract_0 = "urn:xmpp:message-moderate:0", "urn:xmpp:message-retract:0";
+local xmlns_moderate_1, xmlns_retract_1 = "urn:xmpp:message-moderate:1", "urn:xmpp:message-retract:1";
+
+return function (dmuc)
+	local moderation = {};
+	dmuc.moderation = moderation;
+
+	local stanzas, rooms, groupchat = dmuc.stanzas, dmuc.rooms, dmuc.groupchat;
+
+	local function is_offered()
+		return prosody.hosts[module.host].modules.muc_moderation ~= nil;
+	end
+
+	-- The moderator as this instance names it.
+	local function by(room, given)
+		return given.nick and room.jid.."/"..given.nick or room.jid;
+	end
+
+	local function add_moderated_1(stanza, room, given)
+		stanza:tag("moderated", { xmlns = xmlns_moderate_1; by = by(room, given) });
+		if given.occupant_id then stanza:add_child(stanzas.occupant_id(given.occupant_id)); end
+		return stanza:up();
+	end
+
+	-- What people here are told.
+	function moderation.announcement(room, given, announcement_id)
+		local message = st.message({ from = room.jid; type = "groupchat"; id = announcement_id or id.medium() });
+		message:tag("apply-to", { xmlns = xmlns_fasten; id = given.id })
+			:tag("moderated", { xmlns = xmlns_moderate_0; by = by(room, given) })
+				:tag("retract", { xmlns = xmlns_retract_0 }):up();
+		if given.reason then message:text_tag("reason", given.reason); end
+		message:up():up():tag("retract", { xmlns = xmlns_retract_1; id = given.id });
+		add_moderated_1(message, room, given);
+		if given.reason then message:text_tag("reason", given.reason); end
+		return message:reset();
+	end
+
+	-- What stays in the archive in the place of a message.
+	local function tombstone(room, entry, given, when)
+		local stamp = datetime.datetime(stanzas.time(when));
+		local message = st.message({ from = room.jid.."/"..entry.nick; type = "groupchat"; id = entry.id });
+		message:tag("moderated", { xmlns = xmlns_moderate_0; by = by(room, given) })
+			:tag("retracted", { xmlns = xmlns_retract_0; stamp = stamp }):up();
+		if given.reason then message:text_tag("reason", given.reason); end
+		message:up():tag("retracted", { xmlns = xmlns_retract_1; stamp = stamp; id = given.stanza_id });
+		add_moderated_1(message, room, given);
+		if given.reason then message:text_tag("reason", given.reason); end
+		message:reset();
+		if entry.occupant_id then message:add_direct_child(stanzas.occupant_id(entry.occupant_id)); end
+		return message;
+	end
+
+	-- Who said something that is in the archive only: in-room nick, id, occupant-id.
+	local function archived(room, stanza_id)
+		local stanza = dmuc.archiving.get(room, stanza_id);
+		local nick = stanza and jid_resource(stanza.attr.from);
+		if not nick then return; end
+		local occupant_id = stanza:get_child("occupant-id", stanzas.xmlns_occupant_id);
+		return { nick = nick; id = stanza.attr.id; occupant_id = occupant_id and occupant_id.attr.id };
+	end
+
+	-- A message is gone from the archive, and stays gone.
+	local function bury(room, given, when)
+		local entry = dmuc.ask("message", room.jid, given.id) or archived(room, given.id);
+		if not entry then return; end -- not here yet
+		dmuc.archiving.replace(room, given.id, tombstone(room, entry, given, when));
+	end
+
+	-- An entry of the log that is a decision of the source, or a message that had been taken away before it came.
+	function moderation.add(room, entry, is_silent)
+		local given = entry.moderates;
+		if not given then
+			given = entry.moderated or { id = entry.stanza_id };
+			local stone = tombstone(room, entry, given, given.time or entry.time);
+			if not dmuc.archiving.replace(room, entry.stanza_id, stone) then
+				dmuc.archiving.append(room, entry.stanza_id, stone);
+			end
+			return;
+		end
+		given.stanza_id = entry.stanza_id;
+		bury(room, given, entry.time);
+		dmuc.log.blank(room.jid, given.id);
+		local message = moderation.announcement(room, given, entry.stanza_id);
+		dmuc.archiving.append(room, entry.stanza_id, message);
+		if is_silent then return; end
+		message:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id));
+		module:log("info", "%s: a message was moderated by %s", room.jid, by(room, given));
+		room:broadcast(message);
+	end
+
+	-- Taken away here while the source is out of reach. The log keeps it until the source has decided.
+	function moderation.hide(room, action)
+		bury(room, action.moderation, time_now());
+		room:broadcast(moderation.announcement(room, action.moderation));
+	end
+
+	-- The source has decided otherwise.
+	function moderation.restore(room, action)
+		local entry = dmuc.ask("message", room.jid, action.id);
+		if not entry then return; end
+		dmuc.archiving.replace(room, action.id, groupchat.shown(room, entry));
+	end
+
+	function moderation.send(action)
+		local message = st.message({ type = "groupchat"; from = action.room; to = action.to })
+			:tag("event", {
+				xmlns = dmuc.xmlns_ours;
+				id = action.event_id; inc = action.event_inc; seq = action.event_seq; at = action.event_at;
+			}):up();
+		module:send(message:add_direct_child(stanzas.parse(action.payload)));
+	end
+
+	-- A decision of the source.
+	function moderation.take(origin, stanza, room_jid)
+		local from = stanza.attr.from;
+		local event = stanza:get_child("event", dmuc.xmlns_ours);
+		local attr = event and event.attr or {};
+		dmuc.get_room(room_jid); -- an evicted room comes back first
+		local verdict, err_type, condition, text = dmuc.feed("peer_moderation", from, room_jid,
+			tostring(stanza:get_child("moderate", dmuc.xmlns_ours)),
+			event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
+		if not verdict then return groupchat.refuse(origin, stanza, room_jid, err_type, condition, text); end
+		return verdict ~= "continue" or nil;
+	end
+
+	-- Whether a message is there to be taken away.
+	local function is_there(room, stanza_id)
+		local entry = dmuc.ask("message", room.jid, stanza_id);
+		if entry then return not entry.moderates; end
+		return archived(room, stanza_id) ~= nil;
+	end
+
+	-- The role in which somebody acts: an occupant's, else what the affiliation gives.
+	local function role_of(room, actor)
+		local nick = room:get_occupant_jid(actor);
+		local occupant = nick and room:get_occupant_by_nick(nick);
+		if occupant then return occupant.role, occupant; end
+		return room:get_default_role(room:get_affiliation(actor));
+	end
+
+	local function decide(room, stanza_id, nick, occupant_id, reason, actor_jid)
+		return dmuc.feed("moderate", room.jid, {
+			id = stanza_id; nick = nick; occupant_id = occupant_id; reason = reason; actor_jid = actor_jid;
+		});
+	end
+
+	-- What a moderator at a shadow asks for, at the source.
+	function moderation.perform(room, actor, action)
+		local role, occupant = "moderator", nil;
+		if actor ~= true then role, occupant = role_of(room, actor); end
+		if role ~= "moderator" then return nil, "auth", "forbidden"; end
+		local _, remote = nil, nil;
+		if occupant then _, remote = rooms.remote_session(room, occupant); end
+		-- Whether there is such a message its instance has looked: it may be on its way here.
+		local verdict, err_type, condition = decide(room, action.message, occupant and jid_resource(occupant.nick),
+			remote and remote.occupant_id, action.reason);
+		if not verdict then return nil, err_type, condition; end
+		return true;
+	end
+
+	local function moderate(event, stanza_id, retract, reason)
+		local origin, stanza = event.origin, event.stanza;
+		local room_jid = stanza.attr.to;
+		if not is_offered() or not dmuc.role(room_jid) then return; end
+		local room = dmuc.get_room(room_jid);
+		if not room or not room._dmuc or room._dmuc.remotes[stanza.attr.from] then return; end
+		local function refuse(err_type, condition, text)
+			origin.send(st.error_reply(stanza, err_type, condition, text));
+			return true;
+		end
+		local from = stanza.attr.from;
+		local role, occupant = role_of(room, from);
+		if role ~= "moderator" then
+			return refuse("auth", "forbidden", "You need a role of at least 'moderator'");
+		end
+		if not retract then
+			return refuse("cancel", "feature-not-implemented", "A message can only be retracted");
+		end
+		if not stanza_id or not is_there(room, stanza_id) then return refuse("modify", "item-not-found"); end
+		local nick = occupant and jid_resource(occupant.nick);
+		if not room._dmuc.is_source and dmuc.ask("is_source_reachable", room.jid) then
+			dmuc.requests.act(room, {
+				actor_nick = nick; actor_jid = jid_bare(from); message = stanza_id; reason = reason;
+			}, event);
+			return true;
+		end
+		local occupant_id = occupant and room:get_occupant_id(occupant);
+		local verdict, err_type, condition, text = decide(room, stanza_id, nick, occupant_id, reason, jid_bare(from));
+		if not verdict then return refuse(err_type, condition, text); end
+		origin.send(st.reply(stanza));
+		return true;
+	end
+
+	-- Before mod_muc_moderation (0), which knows this server only.
+	module:hook("iq-set/bare/"..xmlns_fasten..":apply-to", function (event)
+		local apply_to = event.stanza.tags[1];
+		local given = apply_to:get_child("moderate", xmlns_moderate_0);
+		if not given then return; end
+		return moderate(event, apply_to.attr.id, given:get_child("retract", xmlns_retract_0), given:get_child_text("reason"));
+	end, 10);
+	module:hook("iq-set/bare/"..xmlns_moderate_1..":moderate", function (event)
+		local given = event.stanza.tags[1];
+		return moderate(event, given.attr.id, given:get_child("retract", xmlns_retract_1), given:get_child_text("reason"));
+	end, 10);
+end

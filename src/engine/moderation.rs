@@ -1,0 +1,181 @@
+//! Moderation (XEP-0425): a message is taken away everywhere. The source decides, as it does of everything that is not an
+//! occupant's own (G7, G11), and numbers the decision as an event of the room itself, so that it is stored, resynchronised
+//! and told as messages are (G3, G4). What it names loses its payload in every log, whether it is there or comes later.
+//!
+//! A shadow that cannot reach the source hides the message for the time being, and offers that (see [`super::offers`]).
+
+use std::sync::Arc;
+
+use crate::address::{BareJid, Jid};
+
+use super::clock::Now;
+use super::groupchat::check_stamp;
+use super::link::{Caps, service_of};
+use super::log::{Entry, EventKey};
+use super::offers::{Actor, OfferKey, Value};
+use super::{Action, Engine, Verdict, bare, refuse};
+use crate::error::Error;
+use crate::wire::{Condition, EventStamp, Moderation, limits};
+
+impl Engine {
+    /// Somebody entitled took a message away, here or, if this is the source, anywhere.
+    pub(super) fn local_moderation(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        moderation: Moderation,
+        actor_jid: Option<&BareJid>,
+    ) -> Result<Verdict, Error> {
+        let is_reachable = self.is_source_reachable(jid);
+        let room = self.room_mut(jid)?;
+        let target = room.log.get(&moderation.id);
+        let is_rooms = target.is_some_and(|entry| entry.nick.is_empty());
+        let is_long = |text: &Option<String>, most| text.as_ref().is_some_and(|text| text.len() > most);
+        if is_rooms || moderation.id.is_empty() || moderation.id.len() > limits::MAX_ID_BYTES {
+            return Err(refuse(Condition::ItemNotFound, "There is no such message"));
+        }
+        if is_long(&moderation.reason, limits::MAX_TEXT_BYTES) {
+            return Err(refuse(Condition::NotAcceptable, "The reason is too long"));
+        }
+        if room.log.moderation_of(&moderation.id).is_some() {
+            return Ok(Verdict::Done);
+        }
+        if room.is_source() {
+            self.decide_moderation(now, jid, moderation);
+            return Ok(Verdict::Done);
+        }
+        if is_reachable {
+            return Err(refuse(
+                Condition::UnexpectedRequest,
+                "The source decides this and can be asked",
+            ));
+        }
+        // What is not in the log could not be brought back.
+        if target.is_none() {
+            return Err(refuse(
+                Condition::ItemNotFound,
+                "There is no such message while the room's source is out of reach",
+            ));
+        }
+        let key = OfferKey::Moderation(moderation.id.clone());
+        if room.offers.contains_key(&key) {
+            return Ok(Verdict::Done);
+        }
+        let actor = Actor {
+            nick: moderation.nick.as_deref(),
+            jid: actor_jid,
+        };
+        self.offer(
+            jid,
+            key.clone(),
+            Value::Moderated(Some(moderation.clone())),
+            actor,
+        );
+        if self.room_mut(jid)?.offers.contains_key(&key) {
+            self.actions.push_back(Action::HideMessage {
+                room: jid.clone(),
+                moderation: Box::new(moderation),
+            });
+        }
+        Ok(Verdict::Done)
+    }
+
+    fn decide_moderation(&mut self, now: Now, jid: &BareJid, moderation: Moderation) {
+        let (id, at) = (self.ids.uuid(), self.clock.tick(now));
+        let Some(room) = self.rooms.get(jid) else { return };
+        let incarnation = room.incarnation;
+        let seq = room.log.next_seq(jid, incarnation);
+        let entry = Entry {
+            key: EventKey {
+                at,
+                origin: jid.clone(),
+                incarnation,
+                seq,
+            },
+            id: id.clone(),
+            nick: String::new(),
+            message_id: None,
+            occupant_id: None,
+            payload: Arc::from(moderation.to_xml()),
+            received_ms: now.mono_ms,
+        };
+        self.add_entry(now, jid, entry, true);
+        let event = EventStamp {
+            id,
+            origin: None,
+            incarnation,
+            seq,
+            at,
+        };
+        let is_pulling = |peer: &BareJid| self.rooms.get(jid).is_some_and(|room| room.is_pulling(peer, now));
+        let mut receivers = self.receivers(jid);
+        receivers.retain(|peer| self.speaks_ours(peer) && !is_pulling(peer));
+        for to in receivers {
+            self.actions.push_back(Action::SendModeration {
+                room: jid.clone(),
+                to,
+                event: event.clone(),
+                moderation: Box::new(moderation.clone()),
+            });
+        }
+    }
+
+    /// A room says that a message is moderated: believed of the source (G11).
+    pub(super) fn peer_moderation(
+        &mut self,
+        now: Now,
+        from: &Jid,
+        jid: &BareJid,
+        event: Option<EventStamp>,
+        moderation: &Moderation,
+    ) -> Result<Verdict, Error> {
+        let home = from.to_bare();
+        let Some(room) = self.rooms.get(jid) else {
+            return Ok(Verdict::Continue);
+        };
+        let Some(instance) = room.instances.get(&home) else {
+            return self.stranger(&home);
+        };
+        let speaks_ours = matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown);
+        if bare(from).is_none() || !room.is_from_source(&home) || !speaks_ours {
+            return Err(refuse(
+                Condition::Forbidden,
+                "Only the source says what is moderated",
+            ));
+        }
+        let Some(event) = event else {
+            return Err(refuse(Condition::BadRequest, "What is moderated has a number"));
+        };
+        check_stamp(&event, &home)?;
+        if room.log.has_seen(&home, event.incarnation, event.seq) {
+            return Ok(Verdict::Done);
+        }
+        if !instance.is_synced || !room.log.is_next(&home, event.incarnation, event.seq) {
+            self.pull_from(now, jid, &home);
+            return Ok(Verdict::Done);
+        }
+        self.clock.observe(now, event.at);
+        let entry = Entry {
+            key: EventKey {
+                at: event.at,
+                origin: home,
+                incarnation: event.incarnation,
+                seq: event.seq,
+            },
+            id: event.id,
+            nick: String::new(),
+            message_id: None,
+            occupant_id: None,
+            payload: Arc::from(moderation.to_xml()),
+            received_ms: now.mono_ms,
+        };
+        self.add_entry(now, jid, entry, true);
+        Ok(Verdict::Done)
+    }
+
+    /// The source has taken a message away. Returns whether people here know, because it was hidden here before.
+    pub(super) fn moderated_by_source(&mut self, jid: &BareJid, moderation: Moderation) -> bool {
+        let key = OfferKey::Moderation(moderation.id);
+        self.forget_offer(jid, &key).is_some()
+    }
+}
