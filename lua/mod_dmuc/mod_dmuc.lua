@@ -69,6 +69,7 @@ for _, name in ipairs {
 	"fanout"; -- one text for many recipients
 	"rooms"; -- what is different about a room that is distributed
 	"forms"; -- room configuration
+	"capacity"; -- how many occupants a distributed room takes
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
 	"presence"; -- occupants, here and elsewhere
 	"affiliations"; -- the source's list of affiliations

@@ -8,6 +8,7 @@
 --   locals = { [occupant JID] = occupant with a local session };
 --   remotes = { [session JID] = { home, jid, affiliation, occupant_id } };
 --   acting = session JID in whose name mod_muc does what the source has decided;
+--   is_performing = true while this instance does what another one asked of it;
 -- }
 
 local jid_bare = require "util.jid".bare;
@@ -230,23 +231,36 @@ return function (dmuc)
 		return done, err_type, condition;
 	end
 
-	-- A role of an occupant whose home is elsewhere is its home's to set.
-	function methods:set_role(actor, occupant_jid, role, reason)
-		local occupant = self:get_occupant_by_nick(occupant_jid);
-		if not occupant or rooms.local_session(self, occupant) then
-			return getmetatable(self).__index.set_role(self, actor, occupant_jid, role, reason);
-		end
+	local roles = { none = true; visitor = true; participant = true; moderator = true };
+
+	-- What the homes of an occupant are asked if somebody here gives it a role, or nil and why nobody is asked.
+	function rooms.role_act(room, actor, occupant, role, reason)
 		if not actor then return nil, "modify", "not-acceptable"; end
 		if role == nil or role == false then role = "none"; end
-		if not ({ none = true; visitor = true; participant = true; moderator = true })[role] then
-			return nil, "modify", "not-acceptable";
-		end
-		local act = { role = role; nick = jid_resource(occupant_jid); reason = reason };
+		if not roles[role] then return nil, "modify", "not-acceptable"; end
+		local act = { role = role; nick = jid_resource(occupant.nick); reason = reason };
 		if actor ~= true then
-			local allowed, err, condition = self:may_set_role(actor, occupant, role ~= "none" and role or nil);
-			if not allowed then return allowed, err, condition; end
-			act.actor_nick = jid_resource(self:get_occupant_jid(actor));
+			local allowed, err, condition = room:may_set_role(actor, occupant, role ~= "none" and role or nil);
+			if not allowed then return nil, err, condition; end
+			act.actor_nick = jid_resource(room:get_occupant_jid(actor));
 			act.actor_jid = jid_bare(actor);
+		end
+		return act;
+	end
+
+	-- A role of an occupant whose home is elsewhere is its home's to set; of one that is here and elsewhere, each
+	-- home's. Modules that call this do not learn what the home decides; users do (requests.lib.lua).
+	function methods:set_role(actor, occupant_jid, role, reason)
+		local occupant = self:get_occupant_by_nick(occupant_jid);
+		local is_here = occupant and rooms.local_session(self, occupant);
+		if not occupant or is_here and (self._dmuc.is_performing or not rooms.remote_session(self, occupant)) then
+			return getmetatable(self).__index.set_role(self, actor, occupant_jid, role, reason);
+		end
+		local act, err, condition = rooms.role_act(self, actor, occupant, role, reason);
+		if not act then return nil, err, condition; end
+		if is_here then
+			local ok, here_err, here_condition = getmetatable(self).__index.set_role(self, actor, occupant_jid, role, reason);
+			if not ok then return ok, here_err, here_condition; end
 		end
 		dmuc.requests.act(self, act);
 		return true;

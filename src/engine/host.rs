@@ -230,13 +230,21 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
         let mut act = act;
+        let mut others = Vec::new();
         let target = match &mut act.kind {
-            ActKind::Role { nick, serial, .. } => room.remote(nick).map(|(home, remote)| {
-                *serial = Some(remote.serial);
-                home.clone()
-            }),
+            ActKind::Role { nick, serial, .. } => {
+                // The same person may be there by several homes: each is asked, the first one's answer counts.
+                let mut homes = room.homes(nick);
+                let first = homes.next().map(|(home, remote)| {
+                    *serial = Some(remote.serial);
+                    home.clone()
+                });
+                others.extend(homes.map(|(home, remote)| (home.clone(), remote.serial)));
+                first
+            }
             _ => room.source.clone().filter(|source| source != jid),
         };
+        self.ask_other_homes(now, jid, &act, others);
         let error = match target {
             None => Some(Condition::ItemNotFound),
             Some(target) if !self.is_link_open(&service_of(&target)) => Some(Condition::RemoteServerNotFound),
@@ -266,6 +274,20 @@ impl Engine {
             error: error.map(StanzaError::new),
         });
         Ok(Verdict::Done)
+    }
+
+    /// A change of role for further homes of an occupant. Nobody waits for their answers.
+    fn ask_other_homes(&mut self, now: Now, jid: &BareJid, act: &Act, homes: Vec<(BareJid, u64)>) {
+        for (home, current) in homes {
+            if !self.is_link_open(&service_of(&home)) || !self.speaks_ours(&home) {
+                continue;
+            }
+            let mut act = act.clone();
+            if let ActKind::Role { serial, .. } = &mut act.kind {
+                *serial = Some(current);
+            }
+            self.request(now, jid.clone(), home, Request::Act(act), Pending::Nothing);
+        }
     }
 
     /// A kick for a home that speaks only the XEP's text, in the words of XEP-0045: its occupant's session is its

@@ -476,7 +476,12 @@ impl Room {
 
     /// The visible occupant of another instance with this nick.
     pub(crate) fn remote(&self, nick: &str) -> Option<(&BareJid, &Remote)> {
-        self.instances.iter().find_map(|(home, instance)| {
+        self.homes(nick).next()
+    }
+
+    /// The homes of the visible occupant with this nick: several if one person joined at several other instances.
+    pub(crate) fn homes(&self, nick: &str) -> impl Iterator<Item = (&BareJid, &Remote)> {
+        self.instances.iter().filter_map(move |(home, instance)| {
             instance
                 .occupants
                 .get(nick)

@@ -267,7 +267,11 @@ impl Engine {
                 }
                 return;
             }
-            Some(version) if !is_first && version > held + 1 => self.want_sync(now, jid, source),
+            Some(version) if !is_first && version > held + 1 => {
+                // What is missing may be what makes somebody a member of a room that takes only members now.
+                self.want_sync(now, jid, source);
+                return;
+            }
             Some(version) => room.settings.version = version,
             None => {}
         }
@@ -322,6 +326,8 @@ impl Engine {
         }
         if is_changed {
             self.show_settings(jid);
+            // The room may have become one in which everybody sees real JIDs.
+            self.reveal_jids(now, jid);
         }
         if let Some(subject) = subject {
             self.show_subject(jid, subject);

@@ -19,6 +19,7 @@ mod private;
 mod redirects;
 mod refusals;
 mod replicating;
+mod ruling;
 mod splits;
 mod stage;
 mod story;
