@@ -62,7 +62,7 @@ return function (dmuc)
 	end);
 
 	actions.apply_affiliation = on_room(function (room, action)
-		local data = action.nick and { reserved_nickname = action.nick } or nil;
+		local data = (action.nick or action.reason) and { reserved_nickname = action.nick; reason = action.reason } or nil;
 		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);

@@ -8,6 +8,7 @@ return function (dmuc)
 
 	local form_type = "http://jabber.org/protocol/muc#roomconfig";
 	local field_name = "muc#roomconfig_distributed";
+	local persistent_name = "muc#roomconfig_persistentroom";
 
 	-- Who asks when nobody does. On Prosody 13 an actor needs a localpart.
 	local itself = "dmuc@"..module.host;
@@ -32,7 +33,7 @@ return function (dmuc)
 		end);
 		-- Left out of the form of somebody who may not choose them.
 		set_boolean(form, "muc#roomconfig_publicroom", room:get_public());
-		set_boolean(form, "muc#roomconfig_persistentroom", true);
+		set_boolean(form, persistent_name, true);
 		return tostring(form);
 	end
 
@@ -100,6 +101,36 @@ return function (dmuc)
 		room:set_persistent(true);
 		room:save(true);
 	end
+
+	-- What only the source can decide: a shadow's form says so instead of offering it.
+	local at_the_source = {
+		[field_name] = { "1"; "Whether this room is distributed is decided at its source, %s" };
+		[persistent_name] = { "1"; "An instance of a distributed room is persistent; whether the room is, is decided at its source, %s" };
+	};
+
+	-- What is wrong with a form that is submitted at a shadow, or nil. What says nothing new is taken out.
+	function forms.check_at_shadow(room, form)
+		local problem;
+		form:maptags(function (tag)
+			local decided = tag.name == "field" and at_the_source[tag.attr.var];
+			if not decided then return tag; end
+			local value = tag:get_child_text("value");
+			if value ~= decided[1] and value ~= "true" then problem = decided[2]:format(room._dmuc.source); end
+			return nil;
+		end);
+		return problem;
+	end
+
+	module:hook("muc-config-form", function (event)
+		local room, form = event.room, event.form;
+		if not room._dmuc or room._dmuc.is_source then return; end
+		for i = #form, 1, -1 do
+			if form[i].name == persistent_name then table.remove(form, i); end
+		end
+		for _, name in ipairs { field_name, persistent_name } do
+			table.insert(form, { type = "fixed"; value = at_the_source[name][2]:format(room._dmuc.source) });
+		end
+	end, -100);
 
 	-- The choice in the configuration form (XEP-0281 section 3.1).
 	module:hook("muc-config-form", function (event)

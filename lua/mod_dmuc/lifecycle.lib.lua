@@ -165,19 +165,60 @@ return function (dmuc)
 		dmuc.rooms.attach(room);
 	end, 100);
 
-	-- Only now is it certain that the room goes.
-	module:hook("muc-pre-room-destroy", function (event)
-		if event.allowed == false or not event.room._dmuc then return; end
-		if not dmuc.is_ending then
-			dmuc.feed("destroyed", event.room.jid, event.reason, event.newjid, event.password);
+	-- The sessions of those who are here.
+	local function sessions_here(room)
+		local people = {};
+		for _, occupant in pairs(room._dmuc.locals) do
+			for jid in occupant:each_session() do
+				if not room._dmuc.remotes[jid] then people[#people + 1] = jid; end
+			end
 		end
+		return people;
+	end
+
+	local function invite(room, people, to, reason)
+		for _, jid in ipairs(people) do
+			room:route_stanza(st.message({ from = room.jid; to = jid })
+				:tag("x", { xmlns = "jabber:x:conference"; jid = to; reason = reason }):up());
+		end
+	end
+
+	-- Only now is it certain that the room goes. Whoever administers this service may destroy a shadow, and so may a
+	-- module or the shell: it leaves, the room goes on elsewhere, and whoever was in it here is invited to the source.
+	module:hook("muc-pre-room-destroy", function (event)
+		local room = event.room;
+		if event.allowed == false or not room._dmuc then return; end
+		if dmuc.is_ending then return; end
+		if not room._dmuc.is_source then
+			room._dmuc.leaving = { people = sessions_here(room); source = room._dmuc.source; reason = event.reason };
+			event.newjid = event.newjid or room._dmuc.source;
+		end
+		dmuc.feed("destroyed", room.jid, event.reason, event.newjid, event.password);
 	end, -1000);
 	module:hook("muc-room-destroyed", function (event)
 		local room = event.room;
 		if not room._dmuc then return; end
 		if not room.destroying then dmuc.feed("destroyed", room.jid); end
+		local leaving = room._dmuc.leaving;
 		dmuc.rooms.detach(room);
+		if not leaving then return; end
+		module:log("info", "%s leaves its source %s", room.jid, leaving.source);
+		invite(room, leaving.people, leaving.source, leaving.reason);
+		-- The tombstone, as soon as there is one, keeps it from being made again.
+		module:add_timer(0, function ()
+			local tombstone = dmuc.get_room(room.jid);
+			if not tombstone or not tombstone._data.destroyed then return; end
+			tombstone._data.dmuc_left = true;
+			tombstone:save(true);
+		end);
 	end, 1000);
+
+	-- Whether there is a room of this name that is not distributed and stays: an ordinary one, or what is left of a
+	-- shadow that an administrator has destroyed.
+	function lifecycle.is_taken(room, service, source)
+		if room._data.destroyed then return room._data.dmuc_left == true; end
+		return not lifecycle.was_shadow_of(room, service, source);
+	end
 
 	function lifecycle.destroy(room, venue, reason, password)
 		dmuc.is_ending = true;
@@ -188,12 +229,7 @@ return function (dmuc)
 	-- The source is an ordinary room again: what is here stays as history that is closed to new messages.
 	function lifecycle.close(room, source, reason)
 		dmuc.groupchat.keep_history(room);
-		local people = {};
-		for _, occupant in pairs(room._dmuc.locals) do
-			for jid in occupant:each_session() do
-				if not room._dmuc.remotes[jid] then people[#people + 1] = jid; end
-			end
-		end
+		local people = sessions_here(room);
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join xmpp:%s?join")
 			:format(source, reason and (" ("..reason..")") or "", source));
 		dmuc.rooms.detach(room);
@@ -203,10 +239,7 @@ return function (dmuc)
 			if occupant.role == "participant" then room:set_role(true, nick, "visitor"); end
 		end
 		room:save(true);
-		for _, jid in ipairs(people) do
-			room:route_stanza(st.message({ from = room.jid; to = jid })
-				:tag("x", { xmlns = "jabber:x:conference"; jid = source; reason = reason }):up());
-		end
+		invite(room, people, source, reason);
 		module:log("info", "%s was closed by its source %s", room.jid, source);
 	end
 

@@ -71,6 +71,7 @@ for _, name in ipairs {
 	"persons"; -- one person with clients at several instances is one occupant
 	"forms"; -- room configuration
 	"limits"; -- what is refused because other instances would not take it
+	"capacity"; -- how many occupants a distributed room takes
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
 	"presence"; -- occupants, here and elsewhere
 	"affiliations"; -- the source's list of affiliations

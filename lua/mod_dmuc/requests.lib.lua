@@ -5,8 +5,10 @@ local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 local jid_prep = require "util.jid".prep;
+local resourceprep = require "util.encodings".stringprep.resourceprep;
 local base64 = require "util.encodings".base64;
 local hmac_sha256 = require "util.hashes".hmac_sha256;
+local um_is_admin = require "core.usermanager".is_admin;
 
 return function (dmuc)
 	local requests = {};
@@ -14,8 +16,10 @@ return function (dmuc)
 
 	local rooms, xmlns, xmlns_ours = dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
 
-	-- Acts that are not answered yet: [token] = { origin, stanza } of the user's IQ, or { nick } of whom a role is for.
-	local waiting = {};
+	-- Acts that are not answered yet: [token] = { origin, stanza } of the user's IQ, or { nick } of whom a role is for. The
+	-- engine answers each within the link timeout.
+	local waiting, waiting_count = {}, 0;
+	local max_waiting = 1000;
 
 	-- A bounce from a peer instance: it moves link state, never occupants (G8).
 	function requests.peer_error(stanza)
@@ -32,8 +36,7 @@ return function (dmuc)
 			local room_id = payload:get_child("room");
 			local room_jid = room_id and room_id.attr.id and dmuc.ask("shadow_room", room_id.attr.id);
 			local room = room_jid and not dmuc.role(room_jid) and dmuc.get_room(room_jid);
-			taken = room and not room._data.destroyed
-				and not dmuc.lifecycle.was_shadow_of(room, from, payload.attr.source) or false;
+			taken = room and dmuc.lifecycle.is_taken(room, from, payload.attr.source) or false;
 		else
 			dmuc.get_room(jid_bare(to)); -- an evicted room comes back first
 		end
@@ -104,8 +107,13 @@ return function (dmuc)
 
 	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has.
 	function requests.act(room, act, event)
+		if event and waiting_count >= max_waiting then
+			event.origin.send(st.error_reply(event.stanza, "wait", "resource-constraint", "Too many requests wait for other services"));
+			return;
+		end
 		local token = rooms.next_token();
 		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or { nick = act.role and act.nick };
+		waiting_count = waiting_count + 1;
 		local verdict, err_type, condition, text = dmuc.feed("act", room.jid, token, act);
 		if not verdict then
 			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
@@ -114,7 +122,10 @@ return function (dmuc)
 
 	function requests.act_answered(action)
 		local request = waiting[action.token];
-		waiting[action.token] = nil;
+		if request then
+			waiting[action.token] = nil;
+			waiting_count = waiting_count - 1;
+		end
 		if action.error_condition then
 			module:log("info", "A request to another instance of %s was refused: %s", action.room, action.error_condition);
 		end
@@ -158,6 +169,25 @@ return function (dmuc)
 		return true;
 	end, 20);
 
+	-- Roles are set by the homes of whom they are for, which answer: so does the room.
+	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
+		local origin, stanza = event.origin, event.stanza;
+		local item = stanza.tags[1].tags[1];
+		if not item or not item.attr.role or item.attr.affiliation or not dmuc.role(stanza.attr.to) then return; end
+		local room = dmuc.get_room(stanza.attr.to);
+		local nick = item.attr.nick and resourceprep(item.attr.nick);
+		local occupant = nick and room and room._dmuc and room:get_occupant_by_nick(room.jid.."/"..nick);
+		if not occupant or rooms.local_session(room, occupant) then return; end
+		local reason = item:get_child_text("reason");
+		local act, err_type, condition = rooms.role_act(room, stanza.attr.from, occupant, item.attr.role, reason);
+		if act then
+			requests.act(room, act, event);
+		else
+			origin.send(st.error_reply(stanza, err_type, condition));
+		end
+		return true;
+	end, 15);
+
 	-- Affiliations are edited at the source.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
 		local room, stanza = shadow_of(event), event.stanza;
@@ -192,14 +222,31 @@ return function (dmuc)
 		return true;
 	end, 10);
 
+	local function is_service_admin(jid)
+		if module.could then return module:could("muc:automatic-ownership", jid); end
+		return um_is_admin(jid, module.host); -- 0.12
+	end
+
 	-- Configuration is decided, and the room destroyed, at the source.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#owner:query", function (event)
 		local room, stanza = shadow_of(event), event.stanza;
-		if not room or room:get_affiliation(stanza.attr.from) ~= "owner" then return; end
+		if not room then return; end
 		local child = stanza.tags[1].tags[1];
+		if room:get_affiliation(stanza.attr.from) ~= "owner" then
+			-- Who administers this service, but not the room, may end what this service has of it.
+			if not child or child.name ~= "destroy" or not is_service_admin(stanza.attr.from) then return; end
+			local ok, err = room:destroy(child.attr.jid, child:get_child_text("reason"), child:get_child_text("password"));
+			event.origin.send(ok and st.reply(stanza) or st.error_reply(stanza, err or "cancel", "not-allowed"));
+			return true;
+		end
 		local actor_nick, actor_jid = actor_of(room, stanza);
 		local act = { actor_nick = actor_nick; actor_jid = actor_jid };
 		if child and child.name == "x" and child.attr.xmlns == "jabber:x:data" and child.attr.type == "submit" and child.tags[1] then
+			local problem = dmuc.forms.check_at_shadow(room, child);
+			if problem then
+				event.origin.send(st.error_reply(stanza, "modify", "not-acceptable", problem));
+				return true;
+			end
 			if not dmuc.ask("is_source_reachable", room.jid) then
 				return dmuc.forms.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
 					return room:handle_owner_query_set_to_room(event.origin, stanza);
@@ -215,6 +262,16 @@ return function (dmuc)
 		return true;
 	end, 10);
 
+	-- What the list keeps of somebody besides the affiliation. Prosody 13 keeps the reason an administrator gave.
+	local function affiliation_data(room, action)
+		if not action.nick and not action.reason then return nil; end
+		local data = {};
+		for key, value in pairs(room:get_affiliation_data(action.jid) or {}) do data[key] = value; end
+		data.reason = action.reason or data.reason;
+		data.reserved_nickname = action.nick or data.reserved_nickname;
+		return data;
+	end
+
 	local function perform(room, action)
 		local actor = action.actor;
 		-- The source itself, for a module of its server.
@@ -222,8 +279,7 @@ return function (dmuc)
 		if action.act == "role" then
 			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
 		elseif action.act == "affiliation" then
-			local data = action.nick and { reserved_nickname = action.nick } or nil;
-			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, data);
+			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, affiliation_data(room, action));
 		elseif action.act == "moderate" then
 			return dmuc.moderation.perform(room, actor, action);
 		elseif actor ~= true and room:get_affiliation(actor) ~= "owner" then
@@ -231,8 +287,7 @@ return function (dmuc)
 		elseif action.act == "config" then
 			local reply = dmuc.forms.submit(room, actor, action.form);
 			if reply and reply.attr.type == "error" then
-				local err_type, condition = reply:get_error();
-				return nil, err_type, condition;
+				return nil, reply:get_error();
 			end
 			return true;
 		else
@@ -246,10 +301,10 @@ return function (dmuc)
 	function requests.perform(action)
 		local room = dmuc.get_room(action.room);
 		local reply = { to = action.to; from = action.from; id = action.id };
-		local ok, err_type, condition = nil, "cancel", "item-not-found";
+		local ok, err_type, condition, text = nil, "cancel", "item-not-found", nil;
 		if room and room._dmuc then
 			room._dmuc.is_performing = true;
-			ok, err_type, condition = perform(room, action);
+			ok, err_type, condition, text = perform(room, action);
 			if room._dmuc then room._dmuc.is_performing = nil; end
 		end
 		if ok then
@@ -258,7 +313,7 @@ return function (dmuc)
 		else
 			module:log("info", "%s may not do what its instance asks in %s: %s", action.actor, action.room, condition or err_type);
 			reply.type, reply.from, reply.to = "set", action.to, action.from;
-			module:send(st.error_reply(st.iq(reply), condition and err_type or "cancel", condition or err_type or "not-allowed"));
+			module:send(st.error_reply(st.iq(reply), condition and err_type or "cancel", condition or err_type or "not-allowed", text));
 		end
 	end
 

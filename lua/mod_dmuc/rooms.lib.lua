@@ -9,6 +9,7 @@
 --   remotes = { [session JID] = { home, jid, affiliation, occupant_id } };
 --   left = { [occupant JID] = true for one that has just lost its last local session };
 --   acting = session JID in whose name mod_muc does what the source has decided;
+--   is_performing = true while this instance does what another one asked of it;
 -- }
 
 local jid_bare = require "util.jid".bare;
@@ -239,7 +240,25 @@ return function (dmuc)
 		return done, err_type, condition;
 	end
 
+	local roles = { none = true; visitor = true; participant = true; moderator = true };
+
+	-- What the homes of an occupant are asked if somebody here gives it a role, or nil and why nobody is asked.
+	function rooms.role_act(room, actor, occupant, role, reason)
+		if not actor then return nil, "modify", "not-acceptable"; end
+		if role == nil or role == false then role = "none"; end
+		if not roles[role] then return nil, "modify", "not-acceptable"; end
+		local act = { role = role; nick = jid_resource(occupant.nick); reason = reason };
+		if actor ~= true then
+			local allowed, err, condition = room:may_set_role(actor, occupant, role ~= "none" and role or nil);
+			if not allowed then return nil, err, condition; end
+			act.actor_nick = jid_resource(room:get_occupant_jid(actor));
+			act.actor_jid = jid_bare(actor);
+		end
+		return act;
+	end
+
 	-- A role of an occupant is its home's to set, and that of somebody with clients at several instances every home's.
+	-- Modules that call this do not learn what the homes decide; users do (requests.lib.lua).
 	function methods:set_role(actor, occupant_jid, role, reason)
 		local set_role = getmetatable(self).__index.set_role;
 		local occupant = self:get_occupant_by_nick(occupant_jid);
@@ -249,21 +268,11 @@ return function (dmuc)
 		if is_here and (not is_elsewhere or self._dmuc.is_performing or actor == true and not self._dmuc.is_source) then
 			return set_role(self, actor, occupant_jid, role, reason);
 		end
-		if not actor then return nil, "modify", "not-acceptable"; end
-		if role == nil or role == false then role = "none"; end
-		if not ({ none = true; visitor = true; participant = true; moderator = true })[role] then
-			return nil, "modify", "not-acceptable";
-		end
-		local act = { role = role; nick = jid_resource(occupant_jid); reason = reason };
-		if actor ~= true then
-			local allowed, err, condition = self:may_set_role(actor, occupant, role ~= "none" and role or nil);
-			if not allowed then return allowed, err, condition; end
-			act.actor_nick = jid_resource(self:get_occupant_jid(actor));
-			act.actor_jid = jid_bare(actor);
-		end
+		local act, err, condition = rooms.role_act(self, actor, occupant, role, reason);
+		if not act then return nil, err, condition; end
 		if is_here then
-			local ok, err_type, condition = set_role(self, actor, occupant_jid, role, reason);
-			if not ok then return ok, err_type, condition; end
+			local ok, here_err, here_condition = set_role(self, actor, occupant_jid, role, reason);
+			if not ok then return ok, here_err, here_condition; end
 		end
 		dmuc.requests.act(self, act);
 		return true;

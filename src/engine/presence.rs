@@ -13,7 +13,7 @@ use super::room::{Remote, Room, Stage};
 use super::roster::item_bytes;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
-use crate::wire::{Affiliation, Condition, Listed, Role, Roster, RosterExtra, limits};
+use crate::wire::{Affiliation, Condition, Listed, Role, Roster, RosterExtra, RosterItem, limits};
 
 /// How large a roster may get that comes in parts (G13).
 const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
@@ -278,6 +278,26 @@ impl Engine {
             }
         }
         self.reveal_jids(now, jid);
+    }
+
+    /// Takes in the entries of the source's list that give somebody more than it has.
+    pub(super) fn raise_affiliations(&mut self, jid: &BareJid, roster: &Roster) {
+        let (Some(room), Some(extra)) = (self.rooms.get(jid), &roster.extra) else {
+            return;
+        };
+        let raises = |item: &&RosterItem| {
+            let user = item.jid.as_ref().map(Jid::to_bare);
+            item.nick.is_none() && user.is_some_and(|user| item.affiliation > room.listed(&user).affiliation)
+        };
+        let raised = Roster {
+            items: roster.items.iter().filter(raises).cloned().collect(),
+            extra: Some(RosterExtra {
+                occupants: false,
+                affiliations: false,
+                ..extra.clone()
+            }),
+        };
+        self.apply_affiliations(jid, &raised);
     }
 
     fn apply_affiliations(&mut self, jid: &BareJid, roster: &Roster) {

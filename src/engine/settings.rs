@@ -267,6 +267,7 @@ impl Engine {
                 return;
             }
             Some(version) if !is_first && version > held + 1 => {
+                // What is missing may be what makes somebody a member of a room that takes only members now.
                 return self.want_sync(now, jid, source);
             }
             // Until the list has come, too, none of the source's versions is here as a whole.
@@ -326,6 +327,8 @@ impl Engine {
         }
         if is_changed {
             self.show_settings(jid);
+            // The room may have become one in which everybody sees real JIDs.
+            self.reveal_jids(now, jid);
         }
         if let Some(subject) = subject {
             self.show_subject(jid, subject);

@@ -303,6 +303,11 @@ impl Engine {
         let from_source = self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer));
         let is_useful = answer.config.is_some() || answer.roster.is_some();
         if let Some(config) = answer.config.filter(|_| from_source) {
+            // Who has become a member is one before the room takes only members, and who is none any more stays one
+            // until it takes everybody: so nobody is removed whom the source did not remove.
+            if let Some(roster) = &answer.roster {
+                self.raise_affiliations(jid, roster);
+            }
             self.apply_config(now, jid, peer, config);
         }
         if let Some(roster) = &answer.roster {

@@ -21,6 +21,7 @@ mod private;
 mod redirects;
 mod refusals;
 mod replicating;
+mod ruling;
 mod splits;
 mod stage;
 mod story;

@@ -22,6 +22,7 @@ mod redirects;
 mod replication;
 mod restarts;
 mod resync;
+mod rulings;
 mod splits;
 mod talking;
 mod xep_only;

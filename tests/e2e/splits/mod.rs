@@ -14,6 +14,7 @@ mod faults;
 mod kept;
 mod partial;
 mod resumed;
+mod rulings;
 mod scene;
 mod settings;
 mod soak;
