@@ -163,7 +163,7 @@ const DUELS: [(Deed, u64); 8] = [
 
 /// Of so many seeds one has duels. It is told by the seed, so that the others mean what they meant without them.
 const DUELS_OF: u64 = 20;
-const DUELS_AT: u64 = 3;
+const DUELS_AT: u64 = 11;
 
 const FAULTS: [(Deed, u64); 11] = [
     (Deed::Cut, 14),
@@ -204,6 +204,8 @@ impl Plan {
             };
             // Mostly in the middle of what the last step set off, sometimes long after.
             let wait_ms = match dice.below(100) {
+                // An offer takes a cut and a heal.
+                60.. if setup.kind == Kind::Duels => dice.below(6 * setup.link_timeout_ms),
                 0..75 => dice.below(120),
                 75..90 => dice.below(3_000),
                 _ if setup.has_faults => dice.below(2 * setup.link_timeout_ms),
@@ -346,6 +348,11 @@ impl Setup {
     }
 
     fn fault(&self, dice: &mut Dice) -> Deed {
+        if self.kind == Kind::Duels {
+            // Nothing that loses what was decided: then the strictest rules of who decides hold.
+            let spared = [Deed::Cut, Deed::Reset, Deed::Restart];
+            return dice.pick(&spared).copied().unwrap_or(Deed::Cut);
+        }
         if self.long_cuts > 0 && dice.chance(self.long_cuts) {
             return Deed::Cut;
         }
