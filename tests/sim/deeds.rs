@@ -7,15 +7,17 @@ use dmuc::wire::{Affiliation, Form, Role};
 use crate::plan::Deed;
 use crate::support::dice::Dice;
 use crate::support::names::{bare, full, service_of};
-use crate::support::net::Mode;
+use crate::support::net::{Mode, Weather};
 use crate::support::people::Denied;
-use crate::world::{Due, Group, World};
+use crate::world::{Ambush, Due, Group, World};
 
 const NICKS: [&str; 14] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj",
     "olivia", "peggy",
 ];
 const USERS: u64 = 4;
+/// What duels are about: an affiliation, the subject, a field of the form.
+const WHAT: u64 = 3;
 
 impl World {
     pub fn perform(&mut self, deed: Deed, dice: &mut Dice) {
@@ -37,6 +39,8 @@ impl World {
             Deed::Undistribute | Deed::Destroy => self.end(deed, dice),
             Deed::Rest => {}
             Deed::Duel => self.duel(dice),
+            Deed::Ambush => self.ambush(dice),
+            Deed::Volley => self.volley(dice),
             Deed::Cut
             | Deed::Isolate
             | Deed::Wedge
@@ -358,38 +362,28 @@ impl World {
     }
 
     /// Two entitled people are to change the same at the source and at a shadow that cannot reach it.
-    fn duel(&mut self, dice: &mut Dice) {
+    /// A room and one of its shadows, where somebody is entitled. If nobody is yet, somebody becomes so.
+    fn duellists(&mut self, dice: &mut Dice) -> Option<(usize, BareJid)> {
         let distributed = self.groups_where(|group| group.is_distributed && !group.has_ended);
-        let Some(number) = dice.pick(&distributed).copied() else {
-            return;
-        };
+        let number = dice.pick(&distributed).copied()?;
         let source = self.groups[number].source.clone();
         let mut shadows = self.instances(&self.groups[number]);
         shadows.retain(|room| *room != source && !self.is_xep(room));
-        let Some(shadow) = dice.pick(&shadows).cloned() else {
-            return;
-        };
+        let shadow = dice.pick(&shadows).cloned()?;
         self.checkers.govern(number);
         self.checkers.loosen(number);
         let (ours, theirs) = (self.ranked(&source), self.ranked(&shadow));
         let is_ready = theirs
             .iter()
             .any(|(_, affiliation)| *affiliation >= Affiliation::Admin);
-        let Some((owner, _)) = ours
+        let (owner, _) = ours
             .iter()
-            .find(|(_, affiliation)| *affiliation == Affiliation::Owner)
-        else {
-            return;
-        };
+            .find(|(_, affiliation)| *affiliation == Affiliation::Owner)?;
         if !is_ready {
             // Somebody there has to be entitled first; another time, then.
-            let Some((nick, _)) = dice.pick(&theirs) else {
-                return;
-            };
+            let (nick, _) = dice.pick(&theirs)?;
             let local = self.host(&shadow).room(&shadow).local(nick);
-            let Some(user) = local.map(|local| local.jid.to_bare()) else {
-                return;
-            };
+            let user = local.map(|local| local.jid.to_bare())?;
             let rank = if dice.chance(50) {
                 Affiliation::Owner
             } else {
@@ -398,8 +392,16 @@ impl World {
             self.fed.at(&service_of(&source), |host| {
                 drop(host.affiliate(&source, owner, &user, rank, None));
             });
-            return;
+            return None;
         }
+        Some((number, shadow))
+    }
+
+    fn duel(&mut self, dice: &mut Dice) {
+        let Some((number, shadow)) = self.duellists(dice) else {
+            return;
+        };
+        let source = self.groups[number].source.clone();
         if !self.plan.setup.has_faults {
             return self.fight(number, &shadow, dice);
         }
@@ -413,6 +415,89 @@ impl World {
             timeout + dice.below(2 * timeout),
             Due::Duel(number, shadow, dice.roll()),
         );
+    }
+
+    /// A shadow that cannot reach its source changes something; the source does when that is on its way.
+    fn ambush(&mut self, dice: &mut Dice) {
+        let Some((number, shadow)) = self.duellists(dice) else {
+            return;
+        };
+        self.checkers.unsettle();
+        let source = service_of(&self.groups[number].source);
+        let timeout = self.plan.setup.link_timeout_ms;
+        let ms = Some(3 * timeout + dice.below(timeout));
+        self.set(&source, &service_of(&shadow), Mode::Swallows, ms);
+        self.set(&service_of(&shadow), &source, Mode::Swallows, ms);
+        let ambush = Ambush {
+            group: number,
+            shadow,
+            what: dice.below(WHAT),
+            victim: self.anybody(dice),
+        };
+        self.later(2 * timeout + dice.below(timeout), Due::Ambush(ambush));
+    }
+
+    /// The shadow changes it.
+    pub fn set_ambush(&mut self, ambush: Ambush) {
+        if !self.groups[ambush.group].has_ended {
+            self.change(ambush.group, &ambush.shadow, ambush.what, &ambush.victim);
+            self.ambushes.push(ambush);
+        }
+    }
+
+    /// The source changes it, when what the shadow has changed is offered.
+    pub fn spring_ambushes(&mut self) {
+        let is_offered = |ambush: &Ambush| {
+            let from = service_of(&ambush.shadow);
+            let mut flights = self.fed.net.flights().filter(|flight| flight.from == from);
+            flights.any(|flight| flight.xml.contains("<act ") && flight.xml.contains("<was"))
+        };
+        let Some(place) = self.ambushes.iter().position(is_offered) else {
+            return;
+        };
+        let ambush = self.ambushes.swap_remove(place);
+        let group = &self.groups[ambush.group];
+        let source = group.source.clone();
+        if !group.has_ended && self.fed.runs(&service_of(&source)) {
+            self.change(ambush.group, &source, ambush.what, &ambush.victim);
+        }
+    }
+
+    fn volley(&mut self, dice: &mut Dice) {
+        let Some((number, shadow)) = self.duellists(dice) else {
+            return;
+        };
+        self.checkers.unsettle();
+        let (from, to) = (service_of(&self.groups[number].source), service_of(&shadow));
+        let weather = Weather {
+            duplicates: 500,
+            ..Weather::default()
+        };
+        self.tell(format!("{from} → {to}: {weather:?}"));
+        self.fed.net.set_weather(&from, &to, weather);
+        let mut ms = 0;
+        for _ in 0..dice.between(2, 5) {
+            self.later(ms, Due::Shot(number, 1 + dice.below(WHAT - 1)));
+            ms += dice.between(1, 200);
+        }
+        self.later(ms, Due::Clear(from, to));
+    }
+
+    /// One change of a volley.
+    pub fn shoot(&mut self, number: usize, what: u64) {
+        let source = self.groups[number].source.clone();
+        if !self.groups[number].has_ended && self.fed.runs(&service_of(&source)) {
+            let nobody = bare("nobody@s0.example");
+            self.change(number, &source, what, &nobody);
+        }
+    }
+
+    fn anybody(&self, dice: &mut Dice) -> BareJid {
+        bare(&format!(
+            "user{}@s{}.example",
+            dice.below(USERS),
+            dice.below(self.plan.setup.services.len() as u64)
+        ))
     }
 
     /// Who is here of our own, with their affiliations.
@@ -431,34 +516,35 @@ impl World {
             return;
         }
         let source = self.groups[number].source.clone();
-        let victim = bare(&format!(
-            "user{}@s{}.example",
-            dice.below(USERS),
-            dice.below(self.plan.setup.services.len() as u64)
-        ));
-        let what = dice.below(3);
-        self.checkers.loosen(number);
+        let victim = self.anybody(dice);
+        let what = dice.below(WHAT);
         for room in [source, shadow.clone()] {
-            self.count += 1;
-            let text = format!("duel {}", self.count);
-            let entitled = self.ranked(&room);
-            let entitled = entitled
-                .iter()
-                .filter(|(_, affiliation)| *affiliation >= Affiliation::Admin);
-            let Some((nick, _)) = entitled.max_by_key(|(_, affiliation)| *affiliation) else {
-                continue;
-            };
-            let rank =
-                [Affiliation::Outcast, Affiliation::Member, Affiliation::None][(self.count % 3) as usize];
-            self.tell(format!(
-                "{nick} at {room} fights: {what} {victim} {rank:?} {text}"
-            ));
-            self.fed.at(&service_of(&room), |host| match what {
-                0 => drop(host.affiliate(&room, nick, &victim, rank, None)),
-                1 => drop(host.set_subject(&room, nick, &text)),
-                _ => drop(host.configure(&room, nick, &[("muc#roomconfig_roomname", &text)])),
-            });
+            self.change(number, &room, what, &victim);
         }
+    }
+
+    /// Whoever is most entitled at an instance changes something.
+    fn change(&mut self, number: usize, room: &BareJid, what: u64, victim: &BareJid) {
+        self.checkers.govern(number);
+        self.checkers.loosen(number);
+        self.count += 1;
+        let text = format!("duel {}", self.count);
+        let entitled = self.ranked(room);
+        let entitled = entitled
+            .iter()
+            .filter(|(_, affiliation)| *affiliation >= Affiliation::Admin);
+        let Some((nick, _)) = entitled.max_by_key(|(_, affiliation)| *affiliation) else {
+            return;
+        };
+        let rank = [Affiliation::Outcast, Affiliation::Member, Affiliation::None][(self.count % 3) as usize];
+        self.tell(format!(
+            "{nick} at {room} fights: {what} {victim} {rank:?} {text}"
+        ));
+        self.fed.at(&service_of(room), |host| match what {
+            0 => drop(host.affiliate(room, nick, victim, rank, None)),
+            1 => drop(host.set_subject(room, nick, &text)),
+            _ => drop(host.configure(room, nick, &[("muc#roomconfig_roomname", &text)])),
+        });
     }
 
     fn act_xep(&mut self, deed: Deed, room: &BareJid, nick: &str, count: u64) {

@@ -21,6 +21,8 @@ pub enum Kind {
     ManyRooms,
     /// Seven services; for a long time some of them do not reach some others.
     Mesh,
+    /// Mostly changes of the same thing by two entitled people while something old is on its way.
+    Duels,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +99,10 @@ pub enum Deed {
     Private,
     /// Two entitled people, at the source and at a shadow that cannot reach it, change the same thing.
     Duel,
+    /// The same, but the source changes it when the shadow's offer is on its way.
+    Ambush,
+    /// The source changes its settings several times in a row, over a connection that delivers old stanzas again.
+    Volley,
     /// A link fails, one way or both, for a while or until healed.
     Cut,
     /// All links of a service fail.
@@ -143,6 +149,22 @@ const WEIGHTS: [(Deed, u64); 20] = [
     (Deed::Duel, 2),
 ];
 
+/// In schedules of duels, faults aside.
+const DUELS: [(Deed, u64); 8] = [
+    (Deed::Join, 22),
+    (Deed::Say, 8),
+    (Deed::Affiliate, 4),
+    (Deed::Configure, 3),
+    (Deed::Duel, 8),
+    (Deed::Ambush, 30),
+    (Deed::Volley, 20),
+    (Deed::Rest, 5),
+];
+
+/// Of so many seeds one has duels. It is told by the seed, so that the others mean what they meant without them.
+const DUELS_OF: u64 = 20;
+const DUELS_AT: u64 = 11;
+
 const FAULTS: [(Deed, u64); 11] = [
     (Deed::Cut, 14),
     (Deed::Isolate, 5),
@@ -160,7 +182,8 @@ const FAULTS: [(Deed, u64); 11] = [
 impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut dice = Dice::new(seed);
-        let setup = Setup::of(&mut dice);
+        let setup = Setup::of(&mut dice, seed % DUELS_OF == DUELS_AT);
+        let weights = setup.weights();
         let count = dice.between(20, 90);
         let mut steps = Vec::new();
         for deed in setup.beginning() {
@@ -174,13 +197,15 @@ impl Plan {
         // Fewer steps where each sets off more.
         let count = count * 3 / (setup.services.len() as u64).max(3);
         for _ in 0..count {
-            let deed = if setup.has_faults && dice.chance(22) {
+            let deed = if setup.has_faults && dice.chance(setup.faults()) {
                 setup.fault(&mut dice)
             } else {
-                weighted(&mut dice, &WEIGHTS)
+                weighted(&mut dice, weights)
             };
             // Mostly in the middle of what the last step set off, sometimes long after.
             let wait_ms = match dice.below(100) {
+                // An offer takes a cut and a heal.
+                60.. if setup.kind == Kind::Duels => dice.below(6 * setup.link_timeout_ms),
                 0..75 => dice.below(120),
                 75..90 => dice.below(3_000),
                 _ if setup.has_faults => dice.below(2 * setup.link_timeout_ms),
@@ -223,8 +248,9 @@ fn weighted(dice: &mut Dice, weights: &[(Deed, u64)]) -> Deed {
 }
 
 impl Setup {
-    fn of(dice: &mut Dice) -> Setup {
+    fn of(dice: &mut Dice, has_duels: bool) -> Setup {
         let kind = match dice.below(100) {
+            _ if has_duels => Kind::Duels,
             0..85 => Kind::Usual,
             85..95 => Kind::ManyRooms,
             _ => Kind::Mesh,
@@ -235,8 +261,9 @@ impl Setup {
             Kind::Usual => {}
             Kind::ManyRooms => count = count.min(3),
             Kind::Mesh => (count, has_faults) = (7, true),
+            Kind::Duels => (count, has_faults) = (count.min(3), true),
         }
-        let has_xep = dice.chance(25);
+        let has_xep = dice.chance(25) && !has_duels;
         let is_skewed = dice.chance(30);
         let services = (0..count)
             .map(|number| ServicePlan {
@@ -308,7 +335,24 @@ impl Setup {
         [Deed::Create, Deed::Distribute].repeat(rooms)
     }
 
+    fn weights(&self) -> &'static [(Deed, u64)] {
+        match self.kind {
+            Kind::Duels => &DUELS,
+            _ => &WEIGHTS,
+        }
+    }
+
+    /// How many steps of a hundred are faults.
+    fn faults(&self) -> u64 {
+        if self.kind == Kind::Duels { 6 } else { 22 }
+    }
+
     fn fault(&self, dice: &mut Dice) -> Deed {
+        if self.kind == Kind::Duels {
+            // Nothing that loses what was decided: then the strictest rules of who decides hold.
+            let spared = [Deed::Cut, Deed::Reset, Deed::Restart];
+            return dice.pick(&spared).copied().unwrap_or(Deed::Cut);
+        }
         if self.long_cuts > 0 && dice.chance(self.long_cuts) {
             return Deed::Cut;
         }

@@ -27,6 +27,8 @@ pub struct World {
     pub story: Vec<String>,
     /// What is to happen at some time: a fault passes.
     due: BTreeMap<(u64, u64), Due>,
+    /// What happens when something else does.
+    pub ambushes: Vec<Ambush>,
     /// A service that has instances beside one that speaks the XEP's text only was down, or refused what that one said:
     /// it does not say it again.
     pub xep_missed: bool,
@@ -50,6 +52,19 @@ pub enum Due {
     Start(BareJid),
     /// Two people change the same, at the source and at this shadow.
     Duel(usize, BareJid, u64),
+    /// Somebody changes something at a shadow, and the source will.
+    Ambush(Ambush),
+    /// The source changes something.
+    Shot(usize, u64),
+}
+
+/// What was changed at a shadow is going to be changed at the source when it is offered.
+#[derive(Debug, Clone)]
+pub struct Ambush {
+    pub group: usize,
+    pub shadow: BareJid,
+    pub what: u64,
+    pub victim: BareJid,
 }
 
 /// One room and all its instances.
@@ -74,6 +89,7 @@ impl World {
             count: 0,
             story: Vec::new(),
             due: BTreeMap::new(),
+            ambushes: Vec::new(),
             xep_missed: false,
             known_at: BTreeMap::new(),
             came_at: BTreeMap::new(),
@@ -174,6 +190,7 @@ impl World {
             let stop = next.filter(|at| *at <= until).unwrap_or(until);
             while self.fed.step(stop) {
                 self.check()?;
+                self.spring_ambushes();
             }
             self.fed.now_ms = self.fed.now_ms.max(stop);
             self.fed.net.tick(self.fed.now_ms);
@@ -212,6 +229,8 @@ impl World {
             }
             Due::Clear(from, to) => self.fed.net.set_weather(&from, &to, Weather::default()),
             Due::Duel(number, shadow, roll) => self.fight(number, &shadow, &mut Dice::new(roll)),
+            Due::Ambush(ambush) => self.set_ambush(ambush),
+            Due::Shot(number, what) => self.shoot(number, what),
             Due::Start(service) => self.bring_up(&service)?,
         }
         self.check()

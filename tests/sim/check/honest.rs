@@ -56,6 +56,10 @@ impl Honest {
                     && error.text.as_deref() == Some(NO_INSTANCE)
                     && source.is_some_and(|source| self.is_troubled(&[by.clone(), service_of(source)]));
                 let is_allowed = match group(&room) {
+                    // An offer meets what the source has changed meanwhile (G7).
+                    Some(group) if stanza.contains("<was") && error.condition == Condition::Conflict => {
+                        self.loosened.contains(&group)
+                    }
                     _ if stanza.contains("<act ") => {
                         matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
                     }
@@ -71,8 +75,14 @@ impl Honest {
                     // Its presence was lost on the way.
                     _ if is_troubled && error.condition == Condition::NotAcceptable => true,
                     _ if is_unheard_of => true,
-                    // The text has no rule for two with one nick.
-                    _ if error.condition == Condition::Conflict => xep.contains(&service_of(&from.to_bare())),
+                    // The text has no rule for two with one nick; and whoever was restarted, or out of reach, has not heard
+                    // of those who have it at a service of the text, and hears of them by this refusal.
+                    _ if error.condition == Condition::Conflict => {
+                        let from = service_of(&from.to_bare());
+                        let mut texts = xep.iter();
+                        xep.contains(&from)
+                            || texts.any(|text| self.is_troubled(&[from.clone(), text.clone()]))
+                    }
                     Some(group) if self.ended.contains(&group) => true,
                     // A room that nobody has joined there, or a service: it may have ended.
                     None => error.condition == Condition::ItemNotFound && !self.ended.is_empty(),
@@ -81,8 +91,8 @@ impl Honest {
                             && matches!(error.condition, Condition::Forbidden | Condition::NotAcceptable)
                     }
                 };
-                let is_pulled = (error.condition == Condition::NotAcceptable || is_unheard_of)
-                    && stanza.contains("<event ");
+                let is_early = matches!(error.condition, Condition::NotAcceptable | Condition::Conflict);
+                let is_pulled = (is_early || is_unheard_of) && stanza.contains("<event ");
                 if is_allowed && stanza.starts_with("<message") && !is_pulled {
                     self.refused.push(stanza.clone());
                 }

@@ -64,6 +64,10 @@ impl Rule {
                 value,
             } => {
                 let Some(number) = group(room) else { return Ok(()) };
+                if was == value {
+                    // Nothing was changed, and nothing is offered.
+                    return Ok(());
+                }
                 // Who was never listed has no affiliation.
                 let unlisted = "none".to_owned();
                 let default = matches!(what, What::Affiliation(_)).then_some(&unlisted);
