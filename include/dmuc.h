@@ -134,7 +134,7 @@ typedef enum {
   DMUC_ACTION_ADD_MESSAGE = 8,
   // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
   // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD. REASON may be absent.
+  // AFFILIATION and RESERVED_NICK; FORM; RESERVED_NICK, which may be absent; VENUE and PASSWORD. REASON may be absent.
   DMUC_ACTION_PERFORM_ACT = 9,
   // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
   DMUC_ACTION_ACT_ANSWERED = 10,
@@ -158,7 +158,8 @@ typedef enum {
   DMUC_ACTION_PRIVATE_FAILED = 16,
   // What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
   // source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
-  // on that, JID and AFFILIATION, SUBJECT, or VARIABLE: what it was changed to. ACTOR and ACTOR_JID may be absent.
+  // on that, JID and AFFILIATION, JID and RESERVED_NICK (absent if a registration was taken back), SUBJECT, or VARIABLE:
+  // what it was changed to. ACTOR and ACTOR_JID may be absent.
   DMUC_ACTION_OVERRIDDEN = 17,
   // Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
   // opens a new one. TCP alone would take a quarter of an hour.
@@ -259,7 +260,7 @@ typedef enum {
   DMUC_FIELD_MESSAGES = 42,
   // The real JID of who did it.
   DMUC_FIELD_ACTOR_JID = 43,
-  // What was changed: "affiliation", "subject" or "field".
+  // What was changed: "affiliation", "registration", "subject" or "field".
   DMUC_FIELD_CHANGE = 44,
   // The variable of a field of the configuration, as "muc#roomconfig_roomname".
   DMUC_FIELD_VARIABLE = 45,
@@ -277,6 +278,8 @@ typedef enum {
   DMUC_ACT_DESTROY = 4,
   // Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
   DMUC_ACT_SUBJECT = 5,
+  // Register `nick` for the user, who need not be in the room, or take its registration back (no `nick`).
+  DMUC_ACT_REGISTER = 6,
 } dmuc_act_type;
 
 // An action and its parts. Opaque.

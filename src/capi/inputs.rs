@@ -84,6 +84,8 @@ pub enum dmuc_act_type {
     DMUC_ACT_DESTROY = 4,
     /// Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
     DMUC_ACT_SUBJECT = 5,
+    /// Register `nick` for the user, who need not be in the room, or take its registration back (no `nick`).
+    DMUC_ACT_REGISTER = 6,
 }
 
 /// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -420,6 +422,7 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
     const AFFILIATION: u32 = dmuc_act_type::DMUC_ACT_AFFILIATION as u32;
     const SETTINGS: u32 = dmuc_act_type::DMUC_ACT_SETTINGS as u32;
     const DESTROY: u32 = dmuc_act_type::DMUC_ACT_DESTROY as u32;
+    const REGISTER: u32 = dmuc_act_type::DMUC_ACT_REGISTER as u32;
     // SAFETY: passed on to the caller.
     unsafe {
         Ok(match act.act {
@@ -441,6 +444,10 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
             DESTROY => ActKind::Destroy {
                 venue: optional_text(act.venue)?.map(to_bare).transpose()?,
                 password: optional_text(act.password)?.map(str::to_owned),
+            },
+            REGISTER => ActKind::Register {
+                nick: optional_text(act.nick)?.map(to_nick).transpose()?,
+                was: None,
             },
             _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
         })

@@ -261,6 +261,7 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
         ActKind::Config { form, .. } => fields.set("act", "config")?.set("form", form.to_xml()),
         // The engine decides it and has it shown.
         ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),
+        ActKind::Register { nick, .. } => fields.set("act", "register")?.some("nick", nick.as_deref()),
         ActKind::Destroy { venue, password } => fields
             .set("act", "destroy")?
             .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
@@ -275,6 +276,10 @@ fn overridden(lua: &Lua, change: &Change) -> mlua::Result<Fields> {
             .set("change", "affiliation")?
             .jid("jid", jid)?
             .set("affiliation", affiliation.as_str()),
+        Change::Registration { jid, nick } => fields
+            .set("change", "registration")?
+            .jid("jid", jid)?
+            .some("nick", nick.as_deref()),
         Change::Subject { text } => fields.set("change", "subject")?.set("text", text.as_str()),
         Change::Field { var } => fields.set("change", "field")?.set("var", var.as_str()),
     }

@@ -57,6 +57,14 @@ pub enum ActKind {
         /// Only if the subject is still this one (G7).
         was: Option<String>,
     },
+    /// Register a nick for the actor, or take its registration back (XEP-0045 section 7.10); sent to the source. The actor
+    /// need not be in the room.
+    Register {
+        /// The nick; absent to take the registration back, which ends a membership that came with it.
+        nick: Option<String>,
+        /// Only if the actor's entry of the list is still this one (G7).
+        was: Option<Listed>,
+    },
     /// Destroy the room; sent to the source. The reason is the act's.
     Destroy {
         /// Where to go instead.
@@ -125,6 +133,10 @@ impl ActKind {
                 text: child_text(el, "text", ns::OURS)?.unwrap_or_default(),
                 was: child_text(el, "was", ns::OURS)?,
             },
+            "register" => ActKind::Register {
+                nick: nick(el, "nick")?,
+                was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
+            },
             "destroy" => ActKind::Destroy {
                 venue: bare_jid(el, "jid")?,
                 password: child_text(el, "password", ns::OURS)?,
@@ -164,6 +176,15 @@ impl ActKind {
                 opt_text(out, "text", Some(text));
                 opt_text(out, "was", was.as_deref());
             }),
+            ActKind::Register { nick, was } => {
+                Tag::new(out, "register")
+                    .opt("nick", nick.as_deref())
+                    .body(|out| {
+                        if let Some(was) = was {
+                            was.write(out);
+                        }
+                    })
+            }
             ActKind::Destroy { venue, password } => Tag::new(out, "destroy")
                 .opt("jid", venue.as_ref().map(|venue| venue.as_str()))
                 .body(|out| opt_text(out, "password", password.as_deref())),

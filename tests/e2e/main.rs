@@ -18,6 +18,7 @@ mod presences;
 mod private;
 mod redirects;
 mod refusals;
+mod registry;
 mod replicating;
 mod splits;
 mod stage;

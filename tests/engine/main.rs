@@ -17,6 +17,7 @@ mod links;
 mod nicks;
 mod privacy;
 mod redirects;
+mod registering;
 mod replication;
 mod restarts;
 mod resync;

@@ -5,7 +5,7 @@
 //! [`agreement`] collects that and is how nearly every test here ends.
 
 mod absence;
-mod agreement;
+pub mod agreement;
 mod clashes;
 mod crashes;
 mod enduring;
@@ -14,7 +14,7 @@ mod faults;
 mod kept;
 mod partial;
 mod resumed;
-mod scene;
+pub mod scene;
 mod settings;
 mod soak;
 mod unreachable;
