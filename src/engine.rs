@@ -77,6 +77,8 @@ pub struct Engine {
     actions: VecDeque<Action>,
     /// Rooms whose stored state is out of date.
     unsaved: BTreeSet<BareJid>,
+    /// Rooms whose list of affiliations has changed: who may have a nick may be somebody else.
+    relisted: BTreeSet<BareJid>,
     /// Rooms with an instance of which something is to be tried again, and maybe some others.
     timed: BTreeSet<BareJid>,
     /// Rooms whose stored log is to be cut down, and to how many entries.
@@ -113,6 +115,7 @@ impl Engine {
             private_mark: 0,
             actions: VecDeque::new(),
             unsaved: BTreeSet::new(),
+            relisted: BTreeSet::new(),
             timed: BTreeSet::new(),
             trims: BTreeMap::new(),
         }
@@ -173,6 +176,7 @@ impl Engine {
     /// [`Error`] says why the input was refused; nothing changed then.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) -> Result<Verdict, Error> {
         let verdict = self.dispatch(now, input);
+        self.settle_nicks(now);
         self.queue_stores();
         verdict
     }
@@ -331,6 +335,7 @@ impl Engine {
         self.handle_instance_timeouts(now);
         self.handle_resyncs(now);
         self.handle_private_timeouts(now);
+        self.settle_nicks(now);
         self.queue_stores();
     }
 

@@ -73,6 +73,8 @@ return function (dmuc)
 		if not ok then
 			-- mod_muc does not let administrators of this server be anything but owners; the source decides.
 			room._affiliations[action.jid] = affiliation;
+			room._affiliation_data[action.jid] = affiliation and data;
+			room._reserved_nicks = nil; -- mod_muc's index of them
 			room:save(true);
 		end
 	end);

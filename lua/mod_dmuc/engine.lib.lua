@@ -47,6 +47,9 @@ return function (dmuc)
 		module:add_timer(math.max(due - monotonic(), 0.001), tick);
 	end
 
+	-- Work for when all actions that are due have been performed.
+	local afterwards = {};
+
 	local function drain()
 		if is_busy then return; end
 		is_busy = true;
@@ -59,6 +62,18 @@ return function (dmuc)
 		is_busy = false;
 		dmuc.groupchat.drained();
 		arm();
+		local due = afterwards;
+		afterwards = {};
+		for _, work in ipairs(due) do work(); end
+	end
+
+	-- Runs work when what has been decided is on its way: who gets an answer then has got that before.
+	function dmuc.afterwards(work)
+		if is_busy then
+			afterwards[#afterwards + 1] = work;
+		else
+			work();
+		end
 	end
 
 	function tick()

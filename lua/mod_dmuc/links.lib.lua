@@ -31,6 +31,10 @@ return function (dmuc)
 		affiliation = function (action)
 			return ("the affiliation %q of %s"):format(action.affiliation, action.jid);
 		end;
+		registration = function (action)
+			if not action.nick then return "the end of your registration"; end
+			return ("the registration of the nick %q"):format(action.nick);
+		end;
 		subject = function (action) return ("the subject %q"):format(action.text); end;
 		moderation = function () return "that you took a message away"; end;
 		field = function (action) return ("your change of %s"):format((action.var:gsub("^muc#roomconfig_", ""))); end;

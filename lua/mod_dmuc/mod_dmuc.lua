@@ -79,6 +79,7 @@ for _, name in ipairs {
 	"moderation"; -- messages that are taken away
 	"private"; -- what people here send to occupants elsewhere
 	"requests"; -- IQs from peers, and what users here want done elsewhere
+	"registration"; -- registered nicks
 	"links"; -- what people are told of splits, and connections that swallow everything
 	"discovery"; -- disco, redirects
 	"actions"; -- does what the engine says

@@ -188,6 +188,15 @@ return function (dmuc)
 		return true;
 	end, 15);
 
+	-- Has mod_muc change affiliations of a shadow whose source is out of reach: it is told when it is back (G7).
+	function requests.provisionally(room, actor, work)
+		room._dmuc.provisional = actor;
+		local ok, result = pcall(work);
+		room._dmuc.provisional = nil;
+		if not ok then error(result, 0); end
+		return result;
+	end
+
 	-- Affiliations are edited at the source.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
 		local room, stanza = shadow_of(event), event.stanza;
@@ -209,11 +218,9 @@ return function (dmuc)
 		local actor_nick, actor_jid = actor_of(room, stanza);
 		if not dmuc.ask("is_source_reachable", room.jid) then
 			-- mod_muc decides for now, and the source when it is back (G7).
-			room._dmuc.provisional = { nick = actor_nick; jid = actor_jid };
-			local ok, result = pcall(room.handle_admin_query_set_command, room, event.origin, stanza);
-			room._dmuc.provisional = nil;
-			if not ok then error(result, 0); end
-			return result;
+			return requests.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
+				return room:handle_admin_query_set_command(event.origin, stanza);
+			end);
 		end
 		requests.act(room, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
@@ -272,6 +279,17 @@ return function (dmuc)
 		return data;
 	end
 
+	-- Who reserves a nick for somebody takes it from whoever uses it, as mod_muc has it.
+	local function make_room_for(room, actor, jid, nick)
+		local rank = actor == true and "owner" or room:get_affiliation(actor);
+		if not nick or rank ~= "owner" and rank ~= "admin" then return; end
+		local nick_jid = room.jid.."/"..nick;
+		local occupant = room:get_occupant_by_nick(nick_jid);
+		if occupant and occupant.bare_jid ~= jid then
+			room:set_role(true, nick_jid, nil, "This nickname is reserved");
+		end
+	end
+
 	local function perform(room, action)
 		local actor = action.actor;
 		-- The source itself, for a module of its server.
@@ -279,9 +297,12 @@ return function (dmuc)
 		if action.act == "role" then
 			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
 		elseif action.act == "affiliation" then
+			make_room_for(room, actor, action.jid, action.nick);
 			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, affiliation_data(room, action));
 		elseif action.act == "moderate" then
 			return dmuc.moderation.perform(room, actor, action);
+		elseif action.act == "register" then
+			return dmuc.registration.submit(room, actor, action.nick);
 		elseif actor ~= true and room:get_affiliation(actor) ~= "owner" then
 			return nil, "auth", "forbidden";
 		elseif action.act == "config" then
@@ -309,7 +330,8 @@ return function (dmuc)
 		end
 		if ok then
 			reply.type = "result";
-			module:send(st.iq(reply));
+			-- Whoever asked sees what it has got.
+			dmuc.afterwards(function () module:send(st.iq(reply)); end);
 		else
 			module:log("info", "%s may not do what its instance asks in %s: %s", action.actor, action.room, condition or err_type);
 			reply.type, reply.from, reply.to = "set", action.to, action.from;

@@ -42,7 +42,8 @@ pub enum dmuc_action_type {
     DMUC_ACTION_ADD_MESSAGE = 8,
     /// Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
     /// IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-    /// AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD; MODERATED. REASON may be absent.
+    /// AFFILIATION and RESERVED_NICK; FORM; RESERVED_NICK, which may be absent; VENUE and PASSWORD; MODERATED. REASON may
+    /// be absent.
     DMUC_ACTION_PERFORM_ACT = 9,
     /// The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
     DMUC_ACTION_ACT_ANSWERED = 10,
@@ -66,7 +67,8 @@ pub enum dmuc_action_type {
     DMUC_ACTION_PRIVATE_FAILED = 16,
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
     /// source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
-    /// on that, JID and AFFILIATION, SUBJECT, VARIABLE, or MODERATED: what it was changed to. ACTOR and ACTOR_JID may be absent.
+    /// on that, JID and AFFILIATION, JID and RESERVED_NICK (absent if a registration was taken back), SUBJECT, VARIABLE, or
+    /// MODERATED: what it was changed to. ACTOR and ACTOR_JID may be absent.
     DMUC_ACTION_OVERRIDDEN = 17,
     /// Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
     /// opens a new one. TCP alone would take a quarter of an hour.
@@ -358,6 +360,9 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
         ActKind::Moderate { id } => {
             kind(fields, dmuc_act_type::DMUC_ACT_MODERATE).set(F::DMUC_FIELD_MODERATED, id)
         }
+        ActKind::Register { nick, .. } => {
+            kind(fields, dmuc_act_type::DMUC_ACT_REGISTER).some(F::DMUC_FIELD_RESERVED_NICK, nick.as_deref())
+        }
         ActKind::Destroy { venue, password } => kind(fields, dmuc_act_type::DMUC_ACT_DESTROY)
             .some(F::DMUC_FIELD_VENUE, venue.as_ref().map(|venue| venue.as_str()))
             .some(F::DMUC_FIELD_PASSWORD, password.as_deref()),
@@ -370,6 +375,9 @@ fn change_fields(fields: Fields, change: &Change) -> Fields {
         Change::Affiliation { jid, affiliation } => named("affiliation")
             .jid(F::DMUC_FIELD_JID, jid)
             .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str()),
+        Change::Registration { jid, nick } => named("registration")
+            .jid(F::DMUC_FIELD_JID, jid)
+            .some(F::DMUC_FIELD_RESERVED_NICK, nick.as_deref()),
         Change::Subject { text } => named("subject").set(F::DMUC_FIELD_SUBJECT, text),
         Change::Moderation { id } => named("moderation").set(F::DMUC_FIELD_MODERATED, id),
         Change::Field { var } => named("field").set(F::DMUC_FIELD_VARIABLE, var),

@@ -102,7 +102,7 @@ pub enum dmuc_field {
     DMUC_FIELD_MESSAGES = 42,
     /// The real JID of who did it.
     DMUC_FIELD_ACTOR_JID = 43,
-    /// What was changed: "affiliation", "subject", "field" or "moderation".
+    /// What was changed: "affiliation", "registration", "subject", "field" or "moderation".
     DMUC_FIELD_CHANGE = 44,
     /// The variable of a field of the configuration, as "muc#roomconfig_roomname".
     DMUC_FIELD_VARIABLE = 45,

@@ -86,6 +86,8 @@ pub enum dmuc_act_type {
     DMUC_ACT_SUBJECT = 5,
     /// Take a message away (XEP-0425): `message`.
     DMUC_ACT_MODERATE = 6,
+    /// Register `nick` for the user, who need not be in the room, or take its registration back (no `nick`).
+    DMUC_ACT_REGISTER = 7,
 }
 
 /// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -475,6 +477,7 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
     const SETTINGS: u32 = dmuc_act_type::DMUC_ACT_SETTINGS as u32;
     const DESTROY: u32 = dmuc_act_type::DMUC_ACT_DESTROY as u32;
     const MODERATE: u32 = dmuc_act_type::DMUC_ACT_MODERATE as u32;
+    const REGISTER: u32 = dmuc_act_type::DMUC_ACT_REGISTER as u32;
     // SAFETY: passed on to the caller.
     unsafe {
         Ok(match act.act {
@@ -499,6 +502,10 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
             },
             MODERATE => ActKind::Moderate {
                 id: text(act.message)?.to_owned(),
+            },
+            REGISTER => ActKind::Register {
+                nick: optional_text(act.nick)?.map(to_nick).transpose()?,
+                was: None,
             },
             _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
         })

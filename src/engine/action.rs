@@ -307,6 +307,13 @@ pub enum Change {
         /// The affiliation it was given.
         affiliation: Affiliation,
     },
+    /// The nick that somebody registered, or the registration that somebody took back.
+    Registration {
+        /// Who.
+        jid: BareJid,
+        /// The nick; absent if it was taken back.
+        nick: Option<String>,
+    },
     /// The subject.
     Subject {
         /// What it was set to.

@@ -2,6 +2,7 @@
 //! shown until its home has renamed it (G8).
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use crate::address::{BareJid, Jid};
 
@@ -74,9 +75,82 @@ impl Engine {
         }
     }
 
+    /// Who has registered which nick has changed in some rooms: clashes that are not over are decided once more.
+    pub(super) fn settle_nicks(&mut self, now: Now) {
+        while let Some(jid) = self.relisted.pop_first() {
+            let Some(room) = self.rooms.get(&jid) else {
+                continue;
+            };
+            let losers: Vec<(BareJid, String)> = room
+                .instances
+                .iter()
+                .filter(|(_, instance)| !instance.is_out)
+                .flat_map(|(home, instance)| {
+                    let hidden = instance.occupants.iter().filter(|(_, remote)| remote.hidden);
+                    hidden.map(|(nick, _)| (home.clone(), nick.clone()))
+                })
+                .collect();
+            for (home, nick) in losers {
+                self.settle_again(now, &jid, &home, &nick);
+            }
+            for nick in self.nicks_of_others(&jid) {
+                self.rename_local(&jid, &nick);
+            }
+        }
+    }
+
+    /// The nicks that people here took meanwhile which the source has registered for somebody else, whether that one is in
+    /// the room or not. At the source the host sees to that before it registers a nick.
+    fn nicks_of_others(&self, jid: &BareJid) -> Vec<String> {
+        let Some(room) = self.rooms.get(jid).filter(|room| !room.is_source()) else {
+            return Vec::new();
+        };
+        let entries = room.settings.affiliations.values();
+        let registered: BTreeSet<&str> = entries
+            .filter_map(|entry| entry.reserved_nick.as_deref())
+            .collect();
+        let here = room
+            .locals
+            .iter()
+            .filter(|(nick, _)| registered.contains(nick.as_str()));
+        here.filter(|(nick, local)| room.nick_owner(nick) != Some(&local.jid.to_bare()))
+            .map(|(nick, _)| nick.clone())
+            .collect()
+    }
+
+    /// Somebody who lost a nick may have it after all: then everybody else gives it up.
+    fn settle_again(&mut self, now: Now, jid: &BareJid, home: &BareJid, nick: &str) {
+        let instance = self.instance_mut(jid, home);
+        let loser = instance.and_then(|instance| instance.occupants.get(nick));
+        let Some(mut remote) = loser.filter(|remote| remote.hidden).cloned() else {
+            return;
+        };
+        remote.hidden = false;
+        self.settle_clash(now, jid, home, nick, &mut remote);
+        if remote.hidden {
+            return;
+        }
+        remote.rename_by = 0;
+        let how = self.config.split_presence;
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let Some(instance) = room.instances.get(home) else {
+            return;
+        };
+        let payload = split::payload_of(instance, home, &remote, how);
+        let occupant = shown(room, home, nick, &remote, Some(payload));
+        self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
+        if let Some(instance) = room.instances.get_mut(home) {
+            instance.occupants.insert(nick.to_owned(), remote);
+        }
+    }
+
     fn rename_local(&mut self, jid: &BareJid, nick: &str) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let new_nick = free_nick(nick, |nick| room.is_nick_used(nick));
+        let new_nick = free_nick(nick, |nick| {
+            room.is_nick_used(nick) || room.nick_owner(nick).is_some()
+        });
         self.actions.push_back(Action::Rename {
             room: jid.clone(),
             nick: nick.to_owned(),

@@ -38,6 +38,11 @@ impl Engine {
             return;
         }
         let services: BTreeSet<BareJid> = untold.iter().map(service_of).collect();
+        // Who has not heard of the end of an earlier room of this name hears of it with this one.
+        let mut untold = untold;
+        if let Some(earlier) = self.endings.remove(jid) {
+            untold.extend(earlier.untold);
+        }
         let ending = Ending {
             request,
             untold,

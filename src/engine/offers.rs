@@ -144,9 +144,13 @@ impl Engine {
                 room.offers.remove(&key);
             }
             Some(offer) => {
+                // Who registers a nick does not answer for the affiliation that somebody else gave before.
+                let is_others = offer.has_given_affiliation() && is_only_the_nick(&offer.now, &now);
                 offer.now = now;
-                offer.actor_nick = actor.nick.map(str::to_owned);
-                offer.actor_jid = actor.jid.cloned();
+                if !is_others {
+                    offer.actor_nick = actor.nick.map(str::to_owned);
+                    offer.actor_jid = actor.jid.cloned();
+                }
             }
             None => {
                 room.offers.insert(key, Offer::of(actor, was, now));
@@ -232,6 +236,12 @@ impl Engine {
 
     fn overridden(&mut self, jid: &BareJid, key: &OfferKey, offer: &Offer) {
         let change = match (key, &offer.now) {
+            (OfferKey::Affiliation(user), Value::Listed(entry)) if offer.is_registration(user) => {
+                Change::Registration {
+                    jid: user.clone(),
+                    nick: entry.nick.clone(),
+                }
+            }
             (OfferKey::Affiliation(user), Value::Listed(entry)) => Change::Affiliation {
                 jid: user.clone(),
                 affiliation: entry.affiliation,
@@ -293,7 +303,7 @@ impl Engine {
     }
 
     /// What the source does with a conditional act (G7): `true` if it is to be performed, `false` if that is so already.
-    pub(super) fn is_wanted(&self, jid: &BareJid, kind: &ActKind) -> Result<bool, Error> {
+    pub(super) fn is_wanted(&self, jid: &BareJid, kind: &ActKind, actor: &BareJid) -> Result<bool, Error> {
         let Some(room) = self.rooms.get(jid) else {
             return Err(Error::UnknownRoom);
         };
@@ -316,6 +326,11 @@ impl Engine {
                     Value::Listed(was.clone()),
                     Value::Listed(now),
                 )]
+            }
+            ActKind::Register { nick, was: Some(was) } => {
+                let now = registered(was, nick.as_deref());
+                let key = OfferKey::Affiliation(actor.clone());
+                vec![(key, Value::Listed(was.clone()), Value::Listed(now))]
             }
             ActKind::Config { form, was: Some(was) } => {
                 let pair = |field: &Field| {
@@ -381,6 +396,30 @@ impl Engine {
     }
 }
 
+/// An entry of the list after its person has registered this nick, or taken a registration back (XEP-0045 section 7.10):
+/// who had no affiliation becomes a member, and ceases to be one.
+fn registered(was: &Listed, nick: Option<&str>) -> Listed {
+    let affiliation = match (was.affiliation, nick) {
+        (Affiliation::None, Some(_)) => Affiliation::Member,
+        (Affiliation::Member, None) => Affiliation::None,
+        (affiliation, _) => affiliation,
+    };
+    Listed {
+        affiliation,
+        nick: nick.map(str::to_owned),
+    }
+}
+
+/// Whether two values of an entry differ in the registered nick alone.
+fn is_only_the_nick(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        (Value::Listed(before), Value::Listed(after)) => {
+            before.affiliation == after.affiliation && before.nick != after.nick
+        }
+        _ => false,
+    }
+}
+
 fn subject_of(text: &str) -> Value {
     Value::Subject(Some(Subject {
         nick: None,
@@ -401,6 +440,26 @@ impl Offer {
         }
     }
 
+    /// Whether it changes an affiliation, not only the nick registered with it.
+    fn has_given_affiliation(&self) -> bool {
+        match (&self.was, &self.now) {
+            (Value::Listed(was), Value::Listed(now)) => was.affiliation != now.affiliation,
+            _ => false,
+        }
+    }
+
+    /// Whether `user` has registered a nick, or taken the registration back: for that nobody needs to administer the room.
+    fn is_registration(&self, user: &BareJid) -> bool {
+        match (&self.was, &self.now) {
+            (Value::Listed(was), Value::Listed(now)) => {
+                self.actor_jid.as_ref() == Some(user)
+                    && was.nick != now.nick
+                    && *now == registered(was, now.nick.as_deref())
+            }
+            _ => false,
+        }
+    }
+
     fn as_act(&self, key: &OfferKey) -> Act {
         let text = |value: &Value| match value {
             Value::Subject(Some(subject)) => subject.text.clone(),
@@ -418,6 +477,10 @@ impl Offer {
             _ => Listed::default(),
         };
         let kind = match key {
+            OfferKey::Affiliation(jid) if self.is_registration(jid) => ActKind::Register {
+                nick: listed(&self.now).nick,
+                was: Some(listed(&self.was)),
+            },
             OfferKey::Affiliation(jid) => {
                 let entry = listed(&self.now);
                 ActKind::Affiliation {

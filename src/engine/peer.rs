@@ -157,7 +157,7 @@ impl Engine {
                     ));
                 }
                 let actor = self.actor_of(target, asker, &act)?;
-                if !self.is_wanted(target, &act.kind)? {
+                if !self.is_wanted(target, &act.kind, &actor.to_bare())? {
                     return Ok(Some(Response::Empty));
                 }
                 if let ActKind::Subject { text, .. } = &act.kind {
@@ -298,15 +298,17 @@ impl Engine {
                 return Ok(person.to_bare().into());
             }
             let speaks_for =
-                |actor: &BareJid| self.config.is_authoritative(&service_of(asker), actor.domain());
-            if remote.jid.is_none()
-                && !room.is_from_source(asker)
-                && !act.actor_jid.as_ref().is_some_and(speaks_for)
-            {
+                |actor: &&BareJid| self.config.is_authoritative(&service_of(asker), actor.domain());
+            let named = act.actor_jid.as_ref().filter(speaks_for);
+            if remote.jid.is_none() && !room.is_from_source(asker) && named.is_none() {
                 return Err(refuse(
                     Condition::Forbidden,
                     "Nobody here knows who this occupant is",
                 ));
+            }
+            // A nick is registered for a person.
+            if let (ActKind::Register { .. }, Some(person)) = (&act.kind, named) {
+                return Ok(person.clone().into());
             }
             let in_room = asker.with_resource(nick).map_err(|_| unknown())?;
             return Ok(in_room.into());

@@ -366,6 +366,7 @@ impl Engine {
     /// has it. With which role their homes say; where they have said so already, that counts again. Who is banned is
     /// removed by its home.
     pub(super) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
+        self.relisted.insert(jid.clone());
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };

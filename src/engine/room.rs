@@ -354,10 +354,12 @@ impl Room {
             .unwrap_or(Affiliation::None)
     }
 
-    /// Who has registered this nick.
+    /// Who has registered this nick. A registration that waits for the source's decision yields to any other.
     pub(crate) fn nick_owner(&self, nick: &str) -> Option<&BareJid> {
-        let entry = |(_, entry): &(&BareJid, &Affiliated)| entry.reserved_nick.as_deref() == Some(nick);
-        self.settings.affiliations.iter().find(entry).map(|(jid, _)| jid)
+        let entries = self.settings.affiliations.iter();
+        let owners = entries.filter(|(_, entry)| entry.reserved_nick.as_deref() == Some(nick));
+        let waits = |jid: &BareJid| self.offers.contains_key(&OfferKey::Affiliation(jid.clone()));
+        owners.map(|(jid, _)| jid).min_by_key(|jid| waits(jid))
     }
 
     /// Changes the list; `None` takes the entry off. Returns whether anything changed.

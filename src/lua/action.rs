@@ -281,6 +281,7 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
         // The engine decides it and has it shown.
         ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),
         ActKind::Moderate { id } => fields.set("act", "moderate")?.set("message", id.as_str()),
+        ActKind::Register { nick, .. } => fields.set("act", "register")?.some("nick", nick.as_deref()),
         ActKind::Destroy { venue, password } => fields
             .set("act", "destroy")?
             .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
@@ -295,6 +296,10 @@ fn overridden(lua: &Lua, change: &Change) -> mlua::Result<Fields> {
             .set("change", "affiliation")?
             .jid("jid", jid)?
             .set("affiliation", affiliation.as_str()),
+        Change::Registration { jid, nick } => fields
+            .set("change", "registration")?
+            .jid("jid", jid)?
+            .some("nick", nick.as_deref()),
         Change::Subject { text } => fields.set("change", "subject")?.set("text", text.as_str()),
         Change::Moderation { id } => fields.set("change", "moderation")?.set("message", id.as_str()),
         Change::Field { var } => fields.set("change", "field")?.set("var", var.as_str()),

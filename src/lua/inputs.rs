@@ -250,7 +250,8 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         },
     );
     // act(mono, wall, room, token, act): act has actor_nick, actor_jid, reason, and role + nick, or affiliation +
-    // jid (+ nick), or form, or message (its stanza-id: to moderate it), or destroy (a table with jid, reason, password)
+    // jid (+ nick), or form, or message (its stanza-id: to moderate it), or register (true) (+ nick), or nothing else
+    // (+ venue, password) to destroy the room
     methods.add_method(
         "act",
         |lua, this, (mono, wall, room, token, act): (f64, f64, String, u64, Table)| {
@@ -315,6 +316,11 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
         }
     } else if let Some(id) = text("message")? {
         ActKind::Moderate { id }
+    } else if act.get::<Option<bool>>("register")? == Some(true) {
+        ActKind::Register {
+            nick: text("nick")?,
+            was: None,
+        }
     } else {
         ActKind::Destroy {
             venue: jid("venue")?,

@@ -62,6 +62,14 @@ pub enum ActKind {
         /// Its stanza-id.
         id: String,
     },
+    /// Register a nick for the actor, or take its registration back (XEP-0045 section 7.10); sent to the source. The actor
+    /// need not be in the room.
+    Register {
+        /// The nick; absent to take the registration back, which ends a membership that came with it.
+        nick: Option<String>,
+        /// Only if the actor's entry of the list is still this one (G7).
+        was: Option<Listed>,
+    },
     /// Destroy the room; sent to the source. The reason is the act's.
     Destroy {
         /// Where to go instead.
@@ -133,6 +141,10 @@ impl ActKind {
             "moderate" => ActKind::Moderate {
                 id: to_id("id", required(el, "id")?)?,
             },
+            "register" => ActKind::Register {
+                nick: nick(el, "nick")?,
+                was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
+            },
             "destroy" => ActKind::Destroy {
                 venue: bare_jid(el, "jid")?,
                 password: child_text(el, "password", ns::OURS)?,
@@ -173,6 +185,15 @@ impl ActKind {
                 opt_text(out, "was", was.as_deref());
             }),
             ActKind::Moderate { id } => Tag::new(out, "moderate").attr("id", id).empty(),
+            ActKind::Register { nick, was } => {
+                Tag::new(out, "register")
+                    .opt("nick", nick.as_deref())
+                    .body(|out| {
+                        if let Some(was) = was {
+                            was.write(out);
+                        }
+                    })
+            }
             ActKind::Destroy { venue, password } => Tag::new(out, "destroy")
                 .opt("jid", venue.as_ref().map(|venue| venue.as_str()))
                 .body(|out| opt_text(out, "password", password.as_deref())),

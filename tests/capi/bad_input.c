@@ -288,6 +288,8 @@ static void invalid_text(dmuc_engine *engine)
 		       engine, NOW, ROOM,
 		       &(dmuc_occupant){ .nick = "n", .jid = "a@b/c", .affiliation = "none", .role = "king" }));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = 0 }));
+	EXPECT(DMUC_RESULT_INVALID_JID,
+	       dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_REGISTER, .nick = "" }));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_SUBJECT }));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = UINT32_MAX }));
 

@@ -213,7 +213,7 @@ static void overridden(host *self, const dmuc_action *action)
 {
 	const char *change = dmuc_action_text(action, DMUC_FIELD_CHANGE);
 	const char *what = dmuc_action_text(action, DMUC_FIELD_SUBJECT);
-	if (same(change, "affiliation"))
+	if (same(change, "affiliation") || same(change, "registration"))
 		what = dmuc_action_text(action, DMUC_FIELD_JID);
 	else if (same(change, "field"))
 		what = dmuc_action_text(action, DMUC_FIELD_VARIABLE);

@@ -7,12 +7,12 @@ use dmuc_testbed::{Client, Federation, Storage, Version};
 use crate::asking::role;
 use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, instances, three, together};
 
-const ROOMS: [&str; 3] = [SOURCE, MACBETH, MARLOWE];
-const NICKS: [&str; 3] = ["firstcrone", "firstwitch", "faust"];
+pub const ROOMS: [&str; 3] = [SOURCE, MACBETH, MARLOWE];
+pub const NICKS: [&str; 3] = ["firstcrone", "firstwitch", "faust"];
 const USERS: [&str; 3] = ["crone1", "somewitch", "faust"];
 
 /// Every server has its part of the room, under the same id, with both others.
-async fn is_distributed(fed: &Federation) -> Result<()> {
+pub async fn is_distributed(fed: &Federation) -> Result<()> {
     for (server, room) in ROOMS.iter().enumerate() {
         let expected = if server == 0 { "source" } else { "shadow" };
         eventually(&format!("{room} is a {expected}"), || async {
@@ -33,7 +33,7 @@ async fn is_distributed(fed: &Federation) -> Result<()> {
 }
 
 /// Each says something that everybody sees exactly once.
-async fn talk(fed: &Federation, people: &[Client; 3], occasion: &str) -> Result<()> {
+pub async fn talk(fed: &Federation, people: &[Client; 3], occasion: &str) -> Result<()> {
     for (server, speaker) in people.iter().enumerate() {
         let text = format!("{occasion}: {}", NICKS[server]);
         speaker.say(ROOMS[server], &text).await?;
@@ -55,7 +55,7 @@ async fn talk(fed: &Federation, people: &[Client; 3], occasion: &str) -> Result<
 }
 
 /// Whether anybody was thrown out of the room: nobody may be by what happens here.
-async fn nobody_left(people: &[Client; 3]) -> Result<()> {
+pub async fn nobody_left(people: &[Client; 3]) -> Result<()> {
     for client in people {
         client.sync().await?;
         let left = client.drain_matching(|s| s.name() == "presence" && s.attr("type") == Some("unavailable"));
@@ -93,7 +93,7 @@ async fn reloads(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-async fn gathered(fed: &Federation) -> Result<[Client; 3]> {
+pub async fn gathered(fed: &Federation) -> Result<[Client; 3]> {
     let crone = distributed(fed, &[]).await?;
     crone
         .set_affiliation(SOURCE, "hecate@macbeth.lit", "admin")

@@ -167,3 +167,31 @@ fn what_is_on_its_way_when_a_room_ends_harms_nobody() {
         .count();
     assert_eq!(turned, 4, "distributed, undistributed, closed twice");
 }
+
+#[test]
+fn who_was_away_when_two_rooms_of_one_name_ended_hears_of_it() {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.net
+        .set_mode(&bare(CHAT), &bare(ROOMS), crate::support::net::Mode::Bounces);
+    fed.run_for(100_000);
+    let room = bare(COVEN);
+    let destroy = |fed: &mut Federation| {
+        fed.at(&bare(CHAT), |host| host.destroy(&room, Some("over"), None));
+        fed.run_for(5_000);
+    };
+    destroy(&mut fed);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run_for(5_000);
+    assert!(
+        fed.host(CONF).rooms.contains_key(&bare(COVEN_AT_CONF)),
+        "the second one is at the other peer"
+    );
+    destroy(&mut fed);
+    assert!(fed.host(ROOMS).rooms.contains_key(&bare(COVEN_AT_ROOMS)));
+    fed.net.heal();
+    // Sooner than it would close by itself because its source does not know it.
+    fed.run_for(100_000);
+    expect_forgotten(&fed, &[CHAT, ROOMS, CONF]);
+}

@@ -19,6 +19,7 @@ mod nicks;
 mod persons;
 mod privacy;
 mod redirects;
+mod registering;
 mod replication;
 mod restarts;
 mod resync;

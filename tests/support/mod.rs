@@ -20,6 +20,7 @@ pub mod net;
 pub mod people;
 pub mod perform;
 pub mod private;
+pub mod register;
 pub mod room;
 pub mod storage;
 pub mod view;

@@ -10,6 +10,7 @@ use dmuc::{Action, Input};
 use super::event::{Event, Seen, Turn, What};
 use super::host::Host;
 use super::moderate::{may_affiliate, may_set_role};
+use super::register::registered;
 use super::room::{Archived, HostRoom, Listed, Remote};
 use super::storage::LogEntry;
 
@@ -143,7 +144,9 @@ impl Host {
                 ..
             } => {
                 let what = match change {
-                    Change::Affiliation { jid, .. } => What::Affiliation(jid),
+                    Change::Affiliation { jid, .. } | Change::Registration { jid, .. } => {
+                        What::Affiliation(jid)
+                    }
                     Change::Subject { .. } => What::Subject,
                     Change::Field { var } => What::Field(var),
                     Change::Moderation { id } => What::Message(id),
@@ -300,6 +303,18 @@ impl Host {
                 });
             }
             ActKind::Subject { .. } => panic!("a subject is no act for the host"),
+            ActKind::Register { nick, .. } => {
+                let user = actor.to_bare();
+                assert!(actor.resource().is_none(), "a nick is registered for a person");
+                let entry = registered(host_room, &user, nick.as_deref())?;
+                self.decide_affiliation(
+                    room,
+                    &user,
+                    &entry,
+                    None,
+                    (act.actor_nick.as_deref(), Some(&user)),
+                );
+            }
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
                 let (reason, venue) = (act.reason.as_deref(), venue.as_ref());

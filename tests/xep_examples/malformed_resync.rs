@@ -319,6 +319,15 @@ fn an_act_that_says_badly_what_was_there_is_refused() {
         ("<subject><text/><text/></subject>".to_owned(), BadRequest),
         ("<subject><was/><was/></subject>".to_owned(), BadRequest),
         ("<role nick='b' role='none' serial='9223372036854775808'/>".to_owned(), BadRequest),
+        ("<register nick=''/>".to_owned(), JidMalformed),
+        (format!("<register nick='{}'/>", "n".repeat(1024)), PolicyViolation),
+        ("<register nick='b'><was nick='b'/></register>".to_owned(), BadRequest),
+        ("<register nick='b'><was affiliation='king'/></register>".to_owned(), BadRequest),
+        (
+            "<register nick='b'><was affiliation='none'/><was affiliation='none'/></register>".to_owned(),
+            BadRequest,
+        ),
+        ("<register nick='b'/><register nick='c'/>".to_owned(), BadRequest),
     ] {
         expect_refused(Set, &[(&act(&inner), condition)]);
     }
@@ -326,6 +335,8 @@ fn an_act_that_says_badly_what_was_there_is_refused() {
         "<affiliation jid='a@b.lit' affiliation='none'><was affiliation='none'/></affiliation>".to_owned(),
         format!("<config>{form}<was>{form}</was></config>"),
         "<subject/>".to_owned(),
+        "<register/>".to_owned(),
+        "<register nick='b'><was affiliation='none'/></register>".to_owned(),
     ] {
         assert!(Request::parse(Set, &act(&inner)).is_ok(), "{inner}");
     }

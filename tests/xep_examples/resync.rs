@@ -314,6 +314,23 @@ fn an_offer_says_what_it_replaces() {
             },
             "<subject><text/></subject>".to_owned(),
         ),
+        (
+            ActKind::Register {
+                nick: Some("wyrd & sister".into()),
+                was: Some(Listed {
+                    affiliation: Affiliation::Member,
+                    nick: None,
+                }),
+            },
+            "<register nick='wyrd &amp; sister'><was affiliation='member'/></register>".to_owned(),
+        ),
+        (
+            ActKind::Register {
+                nick: None,
+                was: None,
+            },
+            "<register/>".to_owned(),
+        ),
     ];
     for (kind, inner) in cases {
         let xml =

@@ -5,7 +5,7 @@
 //! [`agreement`] collects that and is how nearly every test here ends.
 
 mod absence;
-mod agreement;
+pub mod agreement;
 mod clashes;
 mod crashes;
 mod enduring;
@@ -15,7 +15,7 @@ mod kept;
 mod partial;
 mod resumed;
 mod rulings;
-mod scene;
+pub mod scene;
 mod settings;
 mod soak;
 mod unreachable;

@@ -248,7 +248,11 @@ impl Gen {
     }
 
     fn act(&mut self) -> Act {
-        let kind = match self.below(5) {
+        let listed = |g: &mut Gen| Listed {
+            affiliation: g.affiliation(),
+            nick: g.maybe(Gen::nick),
+        };
+        let kind = match self.below(6) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
@@ -258,10 +262,7 @@ impl Gen {
                 jid: self.bare(),
                 affiliation: self.affiliation(),
                 nick: self.maybe(Gen::nick),
-                was: self.maybe(|g| Listed {
-                    affiliation: g.affiliation(),
-                    nick: g.maybe(Gen::nick),
-                }),
+                was: self.maybe(listed),
             },
             2 => ActKind::Config {
                 form: self.form(),
@@ -270,6 +271,10 @@ impl Gen {
             3 => ActKind::Subject {
                 text: self.text(),
                 was: self.maybe(Gen::text),
+            },
+            4 => ActKind::Register {
+                nick: self.maybe(Gen::nick),
+                was: self.maybe(listed),
             },
             _ => ActKind::Destroy {
                 venue: self.maybe(Gen::bare),
