@@ -97,5 +97,6 @@ end
 
 function module.unload()
 	dmuc.fanout.stop();
+	dmuc.requests.stop();
 	dmuc.lifecycle.stop();
 end
