@@ -35,7 +35,7 @@ return function (dmuc)
 			return nil, "wait", "internal-server-error", "The room service failed and starts again";
 		end
 		-- An address or a value that the engine does not take; nothing has changed.
-		module:log("debug", "Input %s was not taken: %s", method, a);
+		module:log("debug", "Input %s was not taken: %s", method, tostring(a):match("^[^\n]*")); -- without Lua's traceback
 		return nil, "modify", "jid-malformed", "This address is not taken here";
 	end
 

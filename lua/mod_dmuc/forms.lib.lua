@@ -108,17 +108,22 @@ return function (dmuc)
 		[persistent_name] = { "1"; "An instance of a distributed room is persistent; whether the room is, is decided at its source, %s" };
 	};
 
-	-- What is wrong with a form that is submitted at a shadow, or nil. What says nothing new is taken out.
+	-- Error type, condition and text if a form that is submitted at a shadow cannot be passed on. What it has of the
+	-- source's own and is so already is taken out.
 	function forms.check_at_shadow(room, form)
-		local problem;
+		local is_configuration, problem = false, nil;
 		form:maptags(function (tag)
-			local decided = tag.name == "field" and at_the_source[tag.attr.var];
+			if tag.name ~= "field" then return tag; end
+			local value, decided = tag:get_child_text("value"), at_the_source[tag.attr.var];
+			if tag.attr.var == "FORM_TYPE" then is_configuration = value == form_type; end
 			if not decided then return tag; end
-			local value = tag:get_child_text("value");
 			if value ~= decided[1] and value ~= "true" then problem = decided[2]:format(room._dmuc.source); end
 			return nil;
 		end);
-		return problem;
+		if not is_configuration then
+			return "cancel", "bad-request", "Form is not of type room configuration"; -- as mod_muc says it
+		end
+		if problem then return "modify", "not-acceptable", problem; end
 	end
 
 	module:hook("muc-config-form", function (event)

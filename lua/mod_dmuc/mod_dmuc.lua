@@ -101,5 +101,6 @@ end
 
 function module.unload()
 	dmuc.fanout.stop();
+	dmuc.requests.stop();
 	dmuc.lifecycle.stop();
 end

@@ -116,6 +116,7 @@ return function (dmuc)
 		waiting_count = waiting_count + 1;
 		local verdict, err_type, condition, text = dmuc.feed("act", room.jid, token, act);
 		if not verdict then
+			if act.form and condition == "jid-malformed" then condition, text = "bad-request", "This form is not taken here"; end
 			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
 		end
 	end
@@ -139,6 +140,18 @@ return function (dmuc)
 		else
 			request.origin.send(st.reply(request.stanza));
 		end
+	end
+
+	-- This module goes: the answers that are still to come would find nobody.
+	function requests.stop()
+		for token, request in pairs(waiting) do
+			waiting[token] = nil;
+			if type(request) == "table" then
+				request.origin.send(st.error_reply(request.stanza, "wait", "remote-server-timeout",
+					"The room service was reloaded before the other service answered"));
+			end
+		end
+		waiting_count = 0;
 	end
 
 	local function shadow_of(event)
@@ -249,9 +262,9 @@ return function (dmuc)
 		local actor_nick, actor_jid = actor_of(room, stanza);
 		local act = { actor_nick = actor_nick; actor_jid = actor_jid };
 		if child and child.name == "x" and child.attr.xmlns == "jabber:x:data" and child.attr.type == "submit" and child.tags[1] then
-			local problem = dmuc.forms.check_at_shadow(room, child);
-			if problem then
-				event.origin.send(st.error_reply(stanza, "modify", "not-acceptable", problem));
+			local err_type, condition, text = dmuc.forms.check_at_shadow(room, child);
+			if err_type then
+				event.origin.send(st.error_reply(stanza, err_type, condition, text));
 				return true;
 			end
 			if not dmuc.ask("is_source_reachable", room.jid) then

@@ -165,8 +165,8 @@ pub enum Input<'a> {
         /// The token.
         token: u64,
     },
-    /// Somebody here wants something done elsewhere: at the source, or at the home of an occupant. Answered
-    /// later by [`Action::ActAnswered`](super::Action) with the same token.
+    /// Somebody here wants something done elsewhere: at the source, or at the home of an occupant (at every home, if one
+    /// person joined at several; the first one's answer counts). Answered once, within the link timeout, by [`Action::ActAnswered`](super::Action) with the same token.
     Act {
         /// The room.
         room: &'a BareJid,

@@ -111,7 +111,9 @@ pub async fn changes_of_absent_people_are_announced(fed: &Federation) -> Result<
         .await?;
     all_see(&[crone, witch, faust], "faust", "admin", "moderator").await?;
     quiet(fed, &[crone, witch, faust]).await?;
-    people.each_ref().map(announced);
+    for person in &people {
+        announced(person);
+    }
     for by in [crone, faust] {
         for affiliation in ["member", "none"] {
             let change = format!("affiliation='{affiliation}' jid='banquo@macbeth.lit'");

@@ -93,6 +93,7 @@ async fn ruling(version: Version, storage: Storage) -> Result<()> {
     };
     acting::who_asks_is_answered_by_the_home(&fed).await?;
     acting::a_stale_act_misses(&fed).await?;
+    acting::a_moderator_for_the_time_being_is_one_everywhere(&fed).await?;
     acting::a_person_at_two_instances_is_removed_from_both(&fed).await?;
     listing::a_domain_is_banned_everywhere(&fed).await?;
     listing::changes_of_absent_people_are_announced(&fed).await?;

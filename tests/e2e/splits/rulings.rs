@@ -132,7 +132,7 @@ async fn membership(scene: &Scene<'_>) -> Result<()> {
     scene.heals().await?;
     eventually("the shadow is open", || async {
         let form = witch.room_form(&witch.room).await?;
-        Ok(value(&form, MEMBERS_ONLY).as_deref() == Some("0"))
+        Ok(value(&form, MEMBERS_ONLY).as_deref() != Some("1"))
     })
     .await?;
     agree(scene).await?;
