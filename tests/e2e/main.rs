@@ -11,6 +11,7 @@ mod ids;
 mod joining;
 mod lasting;
 mod members_only;
+mod moderation;
 mod options;
 mod ordinary;
 mod payloads;
