@@ -1,5 +1,6 @@
 //! End to end: real Prosody servers, real client connections.
 
+mod archives;
 mod asking;
 mod bad_input;
 mod creating;
@@ -17,6 +18,7 @@ mod ordinary;
 mod payloads;
 mod presences;
 mod private;
+mod private_rules;
 mod redirects;
 mod refusals;
 mod replicating;
