@@ -325,6 +325,7 @@ fn a_subject_brings_the_version_of_the_settings() {
         id: None,
         event: None,
         settings: Some(1_769_155_200_123),
+        moderation: None,
         payload: "<subject>Fire</subject>".into(),
     };
     let xml = write_message(&message);

@@ -244,7 +244,7 @@ impl Gen {
     }
 
     fn act(&mut self) -> Act {
-        let kind = match self.below(5) {
+        let kind = match self.below(6) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
@@ -267,6 +267,7 @@ impl Gen {
                 text: self.text(),
                 was: self.maybe(Gen::text),
             },
+            4 => ActKind::Moderate { id: self.word() },
             _ => ActKind::Destroy {
                 venue: self.maybe(Gen::bare),
                 password: self.maybe(Gen::text),
