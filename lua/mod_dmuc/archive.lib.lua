@@ -22,6 +22,17 @@ return function (dmuc)
 	local log_by_default = module:get_option_boolean("muc_log_by_default", true);
 	local _, driver_name = storagemanager.get_driver(module.host, store_name);
 	local is_internal = driver_name == "internal";
+	-- After how many seconds mod_muc_mam drops messages.
+	local function expiry()
+		local default = "1w";
+		if module.get_option_period then return module:get_option_period("muc_log_expires_after", default); end
+		local given = module:get_option_string("muc_log_expires_after", default):lower();
+		local day = 86400;
+		local units = { d = day, w = 7 * day, m = 31 * day, y = 365.2425 * day };
+		local number, unit = given:match("(%d+)%s*([dwmy]?)");
+		return number and tonumber(number) * (units[unit] or 1) or math.huge;
+	end
+	local expires_after = expiry() or math.huge;
 	local item_limit = module:get_option_number("storage_archive_item_limit", 10000);
 	local item_counts = new_cache(1000);
 	local cleaned_dates = new_cache(1000);
@@ -83,6 +94,11 @@ return function (dmuc)
 		for key, stanza in items do
 			if key == id then return stanza; end
 		end
+	end
+
+	-- Whether a message of this time would be in the archive still, if it ever was.
+	function archiving.is_current(time)
+		return time > time_now() - expires_after;
 	end
 
 	-- Stores a message before it is reflected (G3).

@@ -356,7 +356,8 @@ return function (dmuc)
 		if not archived then return; end
 		for i = math.max(1, #entries - repaired + 1), #entries do
 			local entry = not archived[entries[i].stanza_id] and dmuc.ask("message", room.jid, entries[i].stanza_id);
-			if entry then
+			-- What has expired is missing with reason.
+			if entry and dmuc.archiving.is_current(entry.time) then
 				if entry.moderates or entry.moderated then
 					dmuc.moderation.add(room, entry, true);
 				else

@@ -121,7 +121,8 @@ return function (dmuc)
 				xmlns = dmuc.xmlns_ours;
 				id = action.event_id; inc = action.event_inc; seq = action.event_seq; at = action.event_at;
 			}):up();
-		module:send(message:add_direct_child(stanzas.parse(action.payload)));
+		message:add_direct_child(stanzas.parse(action.payload));
+		module:send(message);
 	end
 
 	-- A decision of the source.

@@ -1,5 +1,6 @@
 //! End to end: real Prosody servers, real client connections.
 
+mod archives;
 mod asking;
 mod bad_input;
 mod creating;
@@ -13,12 +14,14 @@ mod joining;
 mod lasting;
 mod limits;
 mod members_only;
+mod moderation;
 mod options;
 mod ordinary;
 mod payloads;
 mod persons;
 mod presences;
 mod private;
+mod private_rules;
 mod recreating;
 mod redirects;
 mod refusals;

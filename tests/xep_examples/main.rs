@@ -21,6 +21,7 @@ mod limits;
 mod malformed;
 mod malformed_resync;
 mod malformed_stanzas;
+mod moderation;
 mod pages;
 mod payloads;
 mod replicating;

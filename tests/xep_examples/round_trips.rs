@@ -157,6 +157,7 @@ fn stanza(g: &mut Gen) -> Stanza {
                 id,
                 event,
                 settings: g.maybe(Gen::countable),
+                moderation: None,
                 payload: g.payload(),
             })
         }

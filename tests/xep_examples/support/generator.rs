@@ -252,7 +252,7 @@ impl Gen {
             affiliation: g.affiliation(),
             nick: g.maybe(Gen::nick),
         };
-        let kind = match self.below(6) {
+        let kind = match self.below(7) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
@@ -276,6 +276,7 @@ impl Gen {
                 nick: self.maybe(Gen::nick),
                 was: self.maybe(listed),
             },
+            5 => ActKind::Moderate { id: self.word() },
             _ => ActKind::Destroy {
                 venue: self.maybe(Gen::bare),
                 password: self.maybe(Gen::text),
