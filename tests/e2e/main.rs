@@ -2,6 +2,7 @@
 
 mod asking;
 mod bad_input;
+mod community;
 mod creating;
 mod destroying;
 mod entry;
