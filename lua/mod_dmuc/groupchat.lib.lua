@@ -246,8 +246,9 @@ return function (dmuc)
 	-- same nick on both sides, bounces without a word to anybody (G8).
 	function groupchat.bounced(origin, stanza, room_jid)
 		local room = dmuc.get_room(room_jid);
-		local nick = jid_resource(stanza.attr.from);
-		if not room or not room._dmuc or not nick or nick == jid_resource(stanza.attr.to) then return; end
+		local nick, addressee = jid_resource(stanza.attr.from), jid_resource(stanza.attr.to);
+		-- To the room itself: nobody said that in private.
+		if not room or not room._dmuc or not nick or not addressee or nick == addressee then return; end
 		if not dmuc.private.bounced(stanza, room_jid) then return; end
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant then return; end

@@ -112,6 +112,8 @@ return function (dmuc)
 		if is_silent then return; end
 		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil, nil, nil, prev_role);
 		if is_new then
+			-- As mod_muc has it: modules answer whoever this is from (Prosody 13 with the room's avatar).
+			pr.attr.from, pr.attr.to = session, nick_jid;
 			module:fire_event("muc-occupant-joined", {
 				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = nobody;
 			});
@@ -281,6 +283,8 @@ return function (dmuc)
 			return;
 		end
 		if not jid_resource(from) then
+			-- What a room tells its occupants of its avatar (XEP-0153), harmlessly: each instance has its own.
+			if is_instance and stanza:get_child("x", "vcard-temp:x:update") then return true; end
 			return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send presence of their occupants");
 		end
 		dmuc.get_room(room_jid); -- an evicted room comes back first
@@ -290,5 +294,24 @@ return function (dmuc)
 		if verdict == "continue" then return; end
 		if not verdict then return refuse(origin, stanza, room_jid, err_type, condition, text); end
 		return true;
+	end, 10);
+
+	-- What a room itself had sent to a peer's occupant, and what comes of it: mod_muc would remove the occupant (G8).
+	module:hook("presence/bare", function (event)
+		local stanza = event.stanza;
+		local from, room_jid = stanza.attr.from, stanza.attr.to;
+		if stanza.attr.type ~= "error" or not dmuc.role(room_jid) then return; end
+		if not dmuc.ask("is_instance", room_jid, jid_bare(from)) then return; end
+		dmuc.requests.peer_error(stanza);
+		return true;
+	end, 10);
+
+	-- Instances tell each other of occupants, and nothing else by presence. Modules of a room (its avatar) take remote
+	-- occupants for clients. Before mod_s2s (-1) sends it.
+	module:hook("route/remote", function (event)
+		local stanza = event.stanza;
+		if stanza.name ~= "presence" or jid_resource(stanza.attr.from) or not dmuc.role(stanza.attr.from) then return; end
+		local room = dmuc.get_room(stanza.attr.from);
+		if room and room._dmuc and room._dmuc.remotes[stanza.attr.to] then return true; end
 	end, 10);
 end

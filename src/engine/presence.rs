@@ -1,6 +1,6 @@
 //! Occupants of other instances: what their homes tell us, who keeps a nick, who is shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::address::{BareJid, Jid, resourcepart};
@@ -241,6 +241,9 @@ impl Engine {
         if is_source {
             self.apply_affiliations(jid, roster);
         }
+        for (old, new) in self.changes_of_nick(jid, home, roster) {
+            self.rename_remote(jid, home, &old, new);
+        }
         let mut present = BTreeSet::new();
         for item in &roster.items {
             let Some(nick) = &item.nick else { continue };
@@ -298,6 +301,75 @@ impl Engine {
             }),
         };
         self.apply_affiliations(jid, &raised);
+    }
+
+    /// Who has another nick in a roster than here, by the occupant-id: an old nick that is gone and a new one that is
+    /// nobody's here. Each old nick once, each new one once.
+    fn changes_of_nick(&self, jid: &BareJid, home: &BareJid, roster: &Roster) -> Vec<(String, String)> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Vec::new();
+        };
+        let Some(instance) = room.instances.get(home) else {
+            return Vec::new();
+        };
+        let (mut present, mut absent) = (BTreeMap::new(), BTreeSet::new());
+        for item in &roster.items {
+            let Some(nick) = item.nick.as_deref() else {
+                continue;
+            };
+            if item.role == Some(Role::None) {
+                absent.insert(nick);
+            } else {
+                let id = item
+                    .occupant
+                    .as_ref()
+                    .and_then(|extra| extra.occupant_id.as_deref());
+                present.insert(nick, id);
+            }
+        }
+        let is_whole = roster.occupants_complete();
+        let mut gone: Vec<(&str, &str)> = instance
+            .occupants
+            .iter()
+            .filter(|(nick, _)| {
+                absent.contains(nick.as_str()) || is_whole && !present.contains_key(nick.as_str())
+            })
+            .filter_map(|(nick, remote)| Some((remote.occupant_id.as_deref()?, nick.as_str())))
+            .collect();
+        let mut changes = Vec::new();
+        for (new, id) in present {
+            if room.locals.contains_key(new) || room.remote(new).is_some() {
+                continue;
+            }
+            if let Some(at) = gone.iter().position(|(of, _)| Some(*of) == id) {
+                changes.push((gone.remove(at).1.to_owned(), new.to_owned()));
+            }
+        }
+        changes
+    }
+
+    /// An occupant of a peer instance has taken another nick: gone with 303 (XEP-0045 section 7.6), and announced
+    /// after that.
+    fn rename_remote(&mut self, jid: &BareJid, home: &BareJid, old: &str, new: String) {
+        let Some(instance) = self.instance_mut(jid, home) else {
+            return;
+        };
+        let Some(remote) = instance.occupants.remove(old) else {
+            return;
+        };
+        if !instance.shows(&remote) {
+            return;
+        }
+        self.actions.push_back(Action::HideOccupant {
+            room: jid.clone(),
+            home: home.clone(),
+            nick: old.to_owned(),
+            codes: vec![NICK_CHANGED],
+            new_nick: Some(new),
+            actor: None,
+            reason: None,
+        });
+        self.unhide(jid, old);
     }
 
     fn apply_affiliations(&mut self, jid: &BareJid, roster: &Roster) {

@@ -16,7 +16,7 @@ as_root() {
 }
 
 # What Playwright needs; Debian 12 has 18.
-if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null || ! command -v npm >/dev/null; then
+if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || ! command -v npm >/dev/null; then
 	say "Node.js 20 or newer and npm are needed: https://nodejs.org/"
 	exit 1
 fi

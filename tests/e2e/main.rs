@@ -3,6 +3,7 @@
 mod archives;
 mod asking;
 mod bad_input;
+mod community;
 mod creating;
 mod destroying;
 mod discovering;

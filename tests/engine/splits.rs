@@ -320,3 +320,30 @@ fn two_people_who_took_one_nick_in_a_split_both_stay() {
         "{codes:?}"
     );
 }
+
+#[test]
+fn who_changed_the_nick_in_a_split_is_renamed_on_the_other_side() {
+    let mut fed = coven();
+    cut(&mut fed);
+    fed.change_nick(FOO, "elder");
+    fed.forget();
+    heal(&mut fed);
+    let of_it: Vec<String> = fed
+        .seen(WITCH_PLACE)
+        .into_iter()
+        .filter_map(|seen| match seen {
+            Seen::Gone {
+                nick,
+                codes,
+                new_nick,
+                ..
+            } => Some(format!("{nick} {codes:?} {new_nick:?}")),
+            Seen::Presence { nick, .. } => Some(nick),
+            _ => None,
+        })
+        .collect();
+    let mut expected = vec!["foo [303] Some(\"elder\")".to_owned(), "elder".to_owned()];
+    // Out of reach, as the nick was before, until both sides agree.
+    expected.push("elder".to_owned());
+    assert_eq!(of_it, expected);
+}

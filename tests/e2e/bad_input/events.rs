@@ -262,6 +262,7 @@ fn ignored() -> Vec<String> {
     for (from, to) in [
         (format!("{MARLOWE}/faust"), format!("{SOURCE}/faust")),
         (MARLOWE.to_owned(), SOURCE.to_owned()),
+        (format!("{MARLOWE}/faust"), SOURCE.to_owned()),
         (format!("other@{PEER}/x"), format!("{SOURCE}/firstcrone")),
         (HEATH.to_owned(), AT_CHAT.to_owned()),
     ] {
@@ -272,6 +273,13 @@ fn ignored() -> Vec<String> {
         }
         all.push(presence(&from, &to, "type='error'", error));
     }
+    // What a room tells its occupants of its avatar.
+    all.push(presence(
+        MARLOWE,
+        &format!("{SOURCE}/faust"),
+        "",
+        "<x xmlns='vcard-temp:x:update'><photo>00</photo></x>",
+    ));
     // Nobody leaves who was not there, and a shadow's subject is decided by the source.
     all.push(presence(
         &format!("{MARLOWE}/nobody"),

@@ -44,6 +44,10 @@ pub struct ServerSpec {
     pub log_level: String,
     /// More modules for the MUC service.
     pub muc_modules: Vec<String>,
+    /// More modules for the user domain.
+    pub modules: Vec<String>,
+    /// Folders of Debian's package prosody-modules (`mod_vcard_muc`) whose modules can be loaded, on either version.
+    pub community: Vec<String>,
     /// More lines (Lua) for the MUC service; they replace the testbed's own setting of an option.
     pub muc_lines: Vec<String>,
     /// More lines (Lua) for the global section; they replace the testbed's own setting of an option.
@@ -86,6 +90,8 @@ impl ServerSpec {
             websocket: false,
             log_level: "debug".to_owned(),
             muc_modules: Vec::new(),
+            modules: Vec::new(),
+            community: Vec::new(),
             muc_lines: Vec::new(),
             global_lines: Vec::new(),
             components: Vec::new(),
@@ -173,7 +179,11 @@ impl<'a> Section<'a> {
 /// Writes the configuration of one server.
 pub(crate) fn render(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     let mut out = global(spec, at);
-    out.push_str(&format!("\nVirtualHost {}\n\n", quoted(&spec.domain)));
+    out.push_str(&format!("\nVirtualHost {}\n", quoted(&spec.domain)));
+    if !spec.modules.is_empty() {
+        out.push_str(&format!("modules_enabled = {}\n", list(&spec.modules)));
+    }
+    out.push('\n');
     out.push_str(&muc(spec, at));
     for (host, secret) in &spec.components {
         out.push_str(&format!(
@@ -204,20 +214,21 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     if spec.websocket {
         modules.extend(["websocket", "carbons", "mam", "bookmarks", "blocklist"]);
     }
-    let plugins = [
+    let mut plugins = vec![
         workspace().join("tests/testbed/prosody"),
         workspace().join("target/plugin"),
     ];
+    // Not the folder above them: the system's own modules are there, too, which are those of 0.12.
+    let debian = Path::new("/usr/lib/prosody/modules");
+    plugins.extend(spec.community.iter().map(|folder| debian.join(folder)));
+    let plugins: Vec<String> = plugins.iter().map(|plugin| path(plugin)).collect();
     let mut section = Section::new("-- Written by the testbed", &spec.global_lines);
     section.set("run_as_root", true);
     section.set("daemonize", false);
     section.set("use_ipv6", false);
     section.set("pidfile", path(&at.dir.join("prosody.pid")));
     section.set("data_path", path(&at.dir.join("data")));
-    section.set(
-        "plugin_paths",
-        format_args!("{{ {}; {} }}", path(&plugins[0]), path(&plugins[1])),
-    );
+    section.set("plugin_paths", format_args!("{{ {} }}", plugins.join("; ")));
     section.set("modules_enabled", list(&modules));
     section.set("modules_disabled", list(&["dialback", "s2s_bidi", "offline"]));
     section.set(
@@ -238,10 +249,12 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     section.set("c2s_ports", "{ 5222 }");
     section.set("s2s_ports", "{ 5269 }");
     section.set("component_ports", "{ 5347 }");
-    if spec.websocket {
+    if spec.websocket || !spec.community.is_empty() {
         section.set("http_interfaces", list(&[at.address.to_string()]));
         section.set("http_ports", "{ 5280 }");
         section.set("https_ports", "{}");
+    }
+    if spec.websocket {
         section.set("consider_websocket_secure", true);
     }
     section.set("c2s_direct_tls_ports", "{}");

@@ -99,6 +99,7 @@ impl Gen {
             },
         };
         Digest {
+            life: self.maybe(Gen::word),
             rooms: self.some(5, line),
         }
     }
