@@ -59,7 +59,8 @@ return function (dmuc)
 	end);
 
 	actions.apply_affiliation = on_room(function (room, action)
-		local data = action.nick and { reserved_nickname = action.nick } or nil;
+		local data = dmuc.listed_with(room, action.jid, action.nick, action.reason);
+		if data then data.reserved_nickname = action.nick; end
 		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);

@@ -58,6 +58,7 @@ return function (dmuc)
 		end
 		is_busy = false;
 		dmuc.groupchat.drained();
+		dmuc.presence.drained();
 		arm();
 	end
 

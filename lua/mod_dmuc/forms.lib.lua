@@ -79,6 +79,11 @@ return function (dmuc)
 		end
 	end
 
+	-- Whether a form is one of a room's configuration; mod_muc has the answer to any other.
+	function forms.is_configuration(form)
+		return value_of(form, "FORM_TYPE") == form_type;
+	end
+
 	-- Submits a form on behalf of an actor. Returns the answer: an IQ of type result or error.
 	function forms.submit(room, actor, xml)
 		local form = dmuc.stanzas.parse(xml);

@@ -187,7 +187,7 @@ return function (dmuc)
 		end
 		requests.act(room, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
-			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.jid and item.attr.nick;
+			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.nick;
 		}, event);
 		return true;
 	end, 10);
@@ -200,6 +200,7 @@ return function (dmuc)
 		local actor_nick, actor_jid = actor_of(room, stanza);
 		local act = { actor_nick = actor_nick; actor_jid = actor_jid };
 		if child and child.name == "x" and child.attr.xmlns == "jabber:x:data" and child.attr.type == "submit" and child.tags[1] then
+			if not dmuc.forms.is_configuration(child) then return; end
 			if not dmuc.ask("is_source_reachable", room.jid) then
 				return dmuc.forms.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
 					return room:handle_owner_query_set_to_room(event.origin, stanza);
@@ -222,8 +223,8 @@ return function (dmuc)
 		if action.act == "role" then
 			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
 		elseif action.act == "affiliation" then
-			local data = action.nick and { reserved_nickname = action.nick } or nil;
-			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, data);
+			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason,
+				dmuc.listed_with(room, action.jid, action.nick, action.reason));
 		elseif actor ~= true and room:get_affiliation(actor) ~= "owner" then
 			return nil, "auth", "forbidden";
 		elseif action.act == "config" then
