@@ -2,6 +2,7 @@
 
 mod asking;
 mod bad_input;
+mod conformance;
 mod creating;
 mod destroying;
 mod entry;
