@@ -62,7 +62,8 @@ return function (dmuc)
 	end);
 
 	actions.apply_affiliation = on_room(function (room, action)
-		local data = (action.nick or action.reason) and { reserved_nickname = action.nick; reason = action.reason } or nil;
+		local data = dmuc.listed_with(room, action.jid, action.nick, action.reason);
+		if data then data.reserved_nickname = action.nick; end
 		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);

@@ -19,6 +19,16 @@ return function (dmuc)
 		});
 	end
 
+	-- What is listed with an affiliation: what there is already (hats), the nick that is reserved, and why, which Prosody 13
+	-- tells with the list.
+	function dmuc.listed_with(room, jid, nick, reason)
+		local data = {};
+		for key, value in pairs(room:get_affiliation_data(jid) or {}) do data[key] = value; end
+		data.reserved_nickname = nick or data.reserved_nickname;
+		data.reason = reason or data.reason;
+		return next(data) and data or nil;
+	end
+
 	module:hook("muc-set-affiliation", function (event)
 		if not event.room._dmuc then return; end
 		for _, remote in pairs(event.room._dmuc.remotes) do

@@ -61,6 +61,7 @@ return function (dmuc)
 		end
 		is_busy = false;
 		dmuc.groupchat.drained();
+		dmuc.presence.drained();
 		arm();
 		local due = afterwards;
 		afterwards = {};

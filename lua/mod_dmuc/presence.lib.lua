@@ -15,6 +15,18 @@ return function (dmuc)
 	-- The peer's presence of which the engine is told, for the action that shows it: [home/nick] = stanza.
 	local at_hand = {};
 
+	-- Who has just changed the role or affiliation of an occupant here, and why: [occupant JID] = { actor, reason }.
+	local told_why = {};
+
+	function presence.drained()
+		told_why = {};
+	end
+
+	local function item_in(stanza)
+		local x = stanza:get_child("x", xmlns_muc_user);
+		return x and x:get_child("item");
+	end
+
 	local nobody = { type = "component"; host = module.host; send = function () end };
 
 	-- Tells the engine of a local occupant as it is now.
@@ -41,6 +53,7 @@ return function (dmuc)
 			return;
 		end
 		if rooms.has_live_local_session(room, occupant) then
+			told_why[occupant.nick] = (actor or reason) and { actor = actor; reason = reason } or nil;
 			return presence.announce(room, occupant);
 		end
 		local pr = occupant:get_presence(session);
@@ -110,7 +123,11 @@ return function (dmuc)
 		occupant:set_session(session, pr);
 		room:save_occupant(occupant);
 		if is_silent then return; end
-		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil, nil, nil, prev_role);
+		-- Its home may have said who has made it what it is now.
+		local item = at_hand[session] and item_in(at_hand[session]);
+		local actor = item and item:get_child("actor");
+		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil,
+			actor and rooms.session_of(room, actor.attr.nick), item and item:get_child_text("reason"), prev_role);
 		if is_new then
 			-- As mod_muc has it: modules answer whoever this is from (Prosody 13 with the room's avatar).
 			pr.attr.from, pr.attr.to = session, nick_jid;
@@ -159,6 +176,9 @@ return function (dmuc)
 		occupant:set_session(session, pr);
 		room:save_occupant(occupant);
 		if not is_silent then
+			-- What made it go may not be in the list here yet.
+			local item = at_hand[session] and item_in(at_hand[session]);
+			if item and remotes[session] then remotes[session].parting = item.attr.affiliation; end
 			local x = st.stanza("x", { xmlns = xmlns_muc_user });
 			for _, code in ipairs(action.codes or {}) do
 				x:tag("status", { code = ("%03d"):format(code) }):up();
@@ -171,6 +191,13 @@ return function (dmuc)
 			module:fire_event("muc-occupant-left", { room = room; nick = nick_jid; occupant = occupant });
 		end
 	end
+
+	-- What a room says of itself (its avatar) each instance tells its own people.
+	module:hook("route/remote", function (event)
+		local from, to = event.stanza.attr.from, event.stanza.attr.to;
+		if event.stanza.name ~= "presence" or not from or not to or jid_resource(from) or not dmuc.role(from) then return; end
+		if dmuc.ask("is_instance", from, jid_bare(to)) then return true; end
+	end, 100);
 
 	for _, event_name in ipairs { "muc-occupant-pre-join"; "muc-occupant-pre-change"; "muc-occupant-pre-leave" } do
 		module:hook(event_name, stanzas.only_theirs, 1000);
@@ -216,6 +243,8 @@ return function (dmuc)
 			if not session then return; end -- gone meanwhile; that is announced next
 			pr = stanzas.strip(st.clone(occupant:get_presence(session)), stanzas.made_here);
 			pr.attr.from, pr.attr.to = from, to;
+			local why = told_why[from];
+			if why then action.actor, action.reason = why.actor, why.reason; end
 		else
 			pr = stanzas.add_payload(st.presence({ from = from; to = to; type = "unavailable" }), action.payload);
 		end
@@ -235,8 +264,7 @@ return function (dmuc)
 	end
 
 	local function item_of(stanza)
-		local x = stanza:get_child("x", xmlns_muc_user);
-		local item = x and x:get_child("item");
+		local x, item = stanza:get_child("x", xmlns_muc_user), item_in(stanza);
 		local stamp = stanza:get_child("occupant", dmuc.xmlns_ours);
 		local occupant_id = stanza:get_child("occupant-id", stanzas.xmlns_occupant_id);
 		local actor = item and item:get_child("actor");

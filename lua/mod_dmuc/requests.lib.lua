@@ -237,7 +237,7 @@ return function (dmuc)
 		end
 		requests.act(room, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
-			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.jid and item.attr.nick;
+			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.nick;
 		}, event);
 		return true;
 	end, 10);
@@ -282,16 +282,6 @@ return function (dmuc)
 		return true;
 	end, 10);
 
-	-- What the list keeps of somebody besides the affiliation. Prosody 13 keeps the reason an administrator gave.
-	local function affiliation_data(room, action)
-		if not action.nick and not action.reason then return nil; end
-		local data = {};
-		for key, value in pairs(room:get_affiliation_data(action.jid) or {}) do data[key] = value; end
-		data.reason = action.reason or data.reason;
-		data.reserved_nickname = action.nick or data.reserved_nickname;
-		return data;
-	end
-
 	-- Who reserves a nick for somebody takes it from whoever uses it, as mod_muc has it.
 	local function make_room_for(room, actor, jid, nick)
 		local rank = actor == true and "owner" or room:get_affiliation(actor);
@@ -311,7 +301,8 @@ return function (dmuc)
 			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
 		elseif action.act == "affiliation" then
 			make_room_for(room, actor, action.jid, action.nick);
-			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason, affiliation_data(room, action));
+			return room:set_affiliation(actor, action.jid, action.affiliation, action.reason,
+				dmuc.listed_with(room, action.jid, action.nick, action.reason));
 		elseif action.act == "moderate" then
 			return dmuc.moderation.perform(room, actor, action);
 		elseif action.act == "register" then

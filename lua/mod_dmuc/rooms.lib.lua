@@ -91,11 +91,13 @@ return function (dmuc)
 		return remote and remote.jid and jid_bare(remote.jid);
 	end
 
-	-- The affiliation of an occupant of another instance: the list's, as soon as it has changed, where the real JID is
-	-- known, otherwise what its home says.
+	-- The affiliation of an occupant of another instance: the source's own as the source says, of others the list's, as soon
+	-- as it has changed, where the real JID is known, otherwise what its home says. Who is removed is what made it go.
 	local function affiliation_of(room, remote)
+		if remote.parting then return remote.parting; end
+		if remote.home == room._dmuc.source then return remote.affiliation; end
 		local listed = remote.jid and room._affiliations[jid_bare(remote.jid)];
-		if listed or not remote.jid or remote.home == room._dmuc.source then return listed or remote.affiliation; end
+		if listed or not remote.jid then return listed or remote.affiliation; end
 		return "none";
 	end
 

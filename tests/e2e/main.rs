@@ -4,6 +4,7 @@ mod archives;
 mod asking;
 mod bad_input;
 mod community;
+mod conformance;
 mod creating;
 mod destroying;
 mod discovering;
