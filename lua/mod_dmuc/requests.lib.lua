@@ -112,13 +112,24 @@ return function (dmuc)
 		end
 	end
 
+	-- A message whose answer another instance gives; nil for none any more.
+	function requests.await(token, event)
+		waiting[token] = event and { origin = event.origin; stanza = event.stanza };
+	end
+
 	function requests.act_answered(action)
+		if dmuc.invitations.answered(action) then return; end
 		local request = waiting[action.token];
 		waiting[action.token] = nil;
 		if action.error_condition then
 			module:log("info", "A request to another instance of %s was refused: %s", action.room, action.error_condition);
 		end
 		if type(request) ~= "table" then return; end
+		if request.stanza.name == "message" then
+			-- Somebody else was first, or who asked has left: on one server nobody would say so.
+			local condition = action.error_condition;
+			if not condition or condition == "conflict" or condition == "item-not-found" then return; end
+		end
 		if action.error_condition then
 			request.origin.send(st.error_reply(request.stanza, action.error_type, action.error_condition, action.error_text));
 		else
@@ -215,7 +226,13 @@ return function (dmuc)
 		local actor = action.actor;
 		-- The source itself, for a module of its server.
 		if actor == room._dmuc.source then actor = true; end
-		if action.act == "role" then
+		if action.is_answer then
+			return dmuc.voice.answered(room, actor, action);
+		elseif action.act == "invite" then
+			return dmuc.invitations.perform(room, actor, action);
+		elseif action.is_invited then
+			return dmuc.invitations.admit(room, actor, action);
+		elseif action.act == "role" then
 			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
 		elseif action.act == "affiliation" then
 			local data = action.nick and { reserved_nickname = action.nick } or nil;

@@ -106,6 +106,10 @@ pub enum dmuc_field {
     DMUC_FIELD_CHANGE = 44,
     /// The variable of a field of the configuration, as "muc#roomconfig_roomname".
     DMUC_FIELD_VARIABLE = 45,
+    /// A number: 1 if a role is the answer to a voice request.
+    DMUC_FIELD_VOICE = 46,
+    /// A number: 1 if an affiliation comes of an invitation.
+    DMUC_FIELD_INVITED = 47,
 }
 
 /// Named parts; what is absent is not in it.

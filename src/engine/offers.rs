@@ -48,6 +48,8 @@ pub(crate) struct Offer {
     pub(crate) now: Value,
     /// Whether the source has been asked.
     pub(crate) is_asked: bool,
+    /// Whether it comes of an invitation.
+    pub(crate) is_invited: bool,
 }
 
 /// Who changes something.
@@ -55,6 +57,8 @@ pub(crate) struct Offer {
 pub(super) struct Actor<'a> {
     pub(super) nick: Option<&'a str>,
     pub(super) jid: Option<&'a BareJid>,
+    /// Whether it does so by inviting somebody.
+    pub(super) invites: bool,
 }
 
 impl Room {
@@ -128,6 +132,7 @@ impl Engine {
             }
             Some(offer) => {
                 offer.now = now;
+                offer.is_invited = actor.invites;
                 offer.actor_nick = actor.nick.map(str::to_owned);
                 offer.actor_jid = actor.jid.cloned();
             }
@@ -274,6 +279,7 @@ impl Engine {
                 affiliation,
                 nick,
                 was: Some(was),
+                ..
             } => {
                 let now = Listed {
                     affiliation: *affiliation,
@@ -366,6 +372,7 @@ impl Offer {
             was,
             now,
             is_asked: false,
+            is_invited: actor.invites,
         }
     }
 
@@ -393,6 +400,7 @@ impl Offer {
                     affiliation: entry.affiliation,
                     nick: entry.nick,
                     was: Some(listed(&self.was)),
+                    is_invited: self.is_invited,
                 }
             }
             OfferKey::Subject => ActKind::Subject {

@@ -3,6 +3,7 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::invitations::Inviting;
 use super::link::{is_at, service_of};
 use super::offers::OfferKey;
 use super::{Action, Engine};
@@ -32,6 +33,14 @@ pub(crate) enum Pending {
     History { room: BareJid, instance: BareJid },
     /// Something a user of ours wants done elsewhere.
     Act { room: BareJid, token: u64 },
+    /// An instance was told of a request for voice.
+    Voice {
+        room: BareJid,
+        nick: String,
+        instance: BareJid,
+    },
+    /// Another instance makes a user a member, or sends it an invitation.
+    Invite(Box<Inviting>),
     /// What is missing here.
     Sync { room: BareJid, instance: BareJid },
     /// A heartbeat.
@@ -193,6 +202,8 @@ impl Engine {
             (Pending::Ending { room, instance }, response) => {
                 self.ending_answered(now, &room, &instance, response.err().as_ref());
             }
+            (Pending::Voice { room, nick, instance }, Err(_)) => self.voice_not_told(&room, &nick, &instance),
+            (Pending::Invite(inviting), response) => self.invite_answered(now, *inviting, response.err()),
             (Pending::Act { room, token }, response) => {
                 self.actions.push_back(Action::ActAnswered {
                     room,

@@ -7,6 +7,7 @@ use crate::address::{BareJid, Jid};
 
 use super::log::{Entry, Log};
 use super::offers::{Offer, OfferKey};
+use super::voice::{OpenRequest, SeenRequest};
 use crate::wire::{
     Affiliation, Form, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
 };
@@ -50,6 +51,10 @@ pub(crate) struct Room {
     pub(crate) offers: BTreeMap<OfferKey, Offer>,
     /// Grows with everything that a digest tells of.
     pub(crate) revision: u64,
+    /// Occupants of ours who have asked for voice and have no answer yet, by nick.
+    pub(crate) voice: BTreeMap<String, OpenRequest>,
+    /// What our moderators were told of occupants of other instances who asked for voice, by home and nick.
+    pub(crate) voice_elsewhere: BTreeMap<(BareJid, String), SeenRequest>,
 }
 
 /// Configuration, affiliations and subject: one writer, the source (G7).
@@ -287,6 +292,8 @@ impl Room {
             ready_at_ms: 0,
             offers: BTreeMap::new(),
             revision: 1,
+            voice: BTreeMap::new(),
+            voice_elsewhere: BTreeMap::new(),
         }
     }
 
@@ -323,6 +330,11 @@ impl Room {
 
     pub(crate) fn is_from_source(&self, instance: &BareJid) -> bool {
         self.source.as_ref() == Some(instance)
+    }
+
+    /// Whether only members may join.
+    pub(crate) fn is_members_only(&self) -> bool {
+        self.settings.form.flag("muc#roomconfig_membersonly") == Some(true)
     }
 
     /// Whether everybody may see real JIDs.

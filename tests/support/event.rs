@@ -166,6 +166,11 @@ pub enum Seen {
         reason: Option<String>,
     },
     Message(SeenMessage),
+    /// To moderators: somebody asks for voice.
+    VoiceRequest {
+        nick: String,
+        jid: Option<Jid>,
+    },
     Subject {
         nick: Option<String>,
         text: String,

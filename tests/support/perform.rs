@@ -2,11 +2,12 @@
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::{Change, RemoteOccupant};
-use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, StanzaError, write_iq};
+use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, Role, StanzaError, write_iq};
 use dmuc::{Action, Input};
 
 use super::event::{Event, Seen, Turn, What};
 use super::host::Host;
+use super::inviting::Letter;
 use super::moderate::{may_affiliate, may_set_role};
 use super::room::{Archived, HostRoom, Listed, Remote};
 use super::storage::LogEntry;
@@ -103,7 +104,17 @@ impl Host {
                 };
                 self.outbox.push(write_iq(&Iq { from, to, id, body }));
             }
+            Action::ShowVoiceRequest { room, nick, jid } => self.show_voice_request(&room, &nick, jid),
+            Action::SendInvitation { room, token } => self.send_waiting_invitation(&room, token),
+            Action::DeliverDecline {
+                room, to, invitee, ..
+            } => self.letters.push(Letter::Decline {
+                from: room,
+                to,
+                by: invitee,
+            }),
             Action::ActAnswered { token, error, .. } => {
+                self.inviting.remove(&token);
                 assert!(
                     self.acts.insert(token, error).is_none(),
                     "act {token} was answered twice"
@@ -252,11 +263,40 @@ impl Host {
             }
         };
         match act.kind {
+            ActKind::Role {
+                nick,
+                role: Role::Visitor,
+                request: Some(_),
+                ..
+            } => {
+                let target = host_room.local(&nick).ok_or(Condition::ItemNotFound)?;
+                entitled(may_set_role(
+                    rank,
+                    (target.affiliation, target.role),
+                    Role::Participant,
+                ))?;
+                let token = self.next_token;
+                self.next_token += 1;
+                self.tell(Input::VoiceAnswer {
+                    room,
+                    nick: &nick,
+                    token,
+                    actor_nick: None,
+                    actor_jid: None,
+                    is_granted: false,
+                });
+            }
             ActKind::Role { nick, role, .. } => {
                 let target = host_room.local(&nick).ok_or(Condition::ItemNotFound)?;
                 entitled(may_set_role(rank, (target.affiliation, target.role), role))?;
                 self.apply_role(room, &nick, role, name.as_deref(), act.reason.as_deref());
             }
+            ActKind::Affiliation {
+                jid,
+                is_invited: true,
+                ..
+            } => self.admit_for(room, rank.0, &jid)?,
+            ActKind::Invite { jid } => self.invite_for(room, actor, rank.0, &jid)?,
             ActKind::Affiliation {
                 jid,
                 affiliation,
@@ -274,6 +314,7 @@ impl Host {
             }
             // The engine decides by itself.
             ActKind::Subject { .. } => panic!("a subject is no act for the host"),
+            ActKind::Voice { .. } | ActKind::Decline { .. } => panic!("no act for the host"),
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
                 let (reason, venue) = (act.reason.as_deref(), venue.as_ref());

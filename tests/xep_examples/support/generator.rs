@@ -244,11 +244,12 @@ impl Gen {
     }
 
     fn act(&mut self) -> Act {
-        let kind = match self.below(5) {
+        let kind = match self.below(8) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
                 role: self.role(),
+                request: self.maybe(Gen::countable),
             },
             1 => ActKind::Affiliation {
                 jid: self.bare(),
@@ -258,6 +259,7 @@ impl Gen {
                     affiliation: g.affiliation(),
                     nick: g.maybe(Gen::nick),
                 }),
+                is_invited: self.flip(),
             },
             2 => ActKind::Config {
                 form: self.form(),
@@ -266,6 +268,15 @@ impl Gen {
             3 => ActKind::Subject {
                 text: self.text(),
                 was: self.maybe(Gen::text),
+            },
+            4 => ActKind::Voice {
+                serial: self.countable(),
+                request: self.countable(),
+            },
+            5 => ActKind::Invite { jid: self.jid() },
+            6 => ActKind::Decline {
+                nick: Some(self.nick()),
+                jid: self.maybe(Gen::bare),
             },
             _ => ActKind::Destroy {
                 venue: self.maybe(Gen::bare),
