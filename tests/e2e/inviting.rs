@@ -11,10 +11,18 @@ use crate::support::eventually;
 /// Users who are invited, by server.
 const GUESTS: [&str; 3] = ["hag66", "lennox", "wagner"];
 
+/// A user who gets what is sent to the account.
+async fn guest(fed: &Federation, server: usize, user: &str, resource: &str) -> Result<Client> {
+    let client = fed[server].client(user, resource).await?;
+    client.send_xml("<presence/>").await?;
+    client.sync().await?;
+    Ok(client)
+}
+
 async fn guests(fed: &Federation, name: &str) -> Result<Vec<Client>> {
     let mut all = Vec::new();
     for (server, user) in GUESTS.iter().enumerate() {
-        all.push(fed[server].client(user, name).await?);
+        all.push(guest(fed, server, user, name).await?);
     }
     Ok(all)
 }
@@ -138,9 +146,12 @@ async fn the_invitees_own_instance_invites(fed: &Federation) -> Result<()> {
     is_invited(&guests[2], &people[2].room, &people[2].sees("firstwitch"), "").await?;
     declines(&guests[2], &people[0].room, &people[0].sees("firstwitch"), "here").await?;
     nothing_else(fed, &all, &guests).await?;
-    declines(&guests[1], &people[1].room, &people[1].sees("faust"), "what?").await?;
-    let refused = declines(&guests[2], &people[2].room, &people[2].sees("faust"), "what?").await?;
-    let error = guests[2]
+    let ross = guest(fed, 1, "ross", "coven").await?;
+    invites(&people[0], ross.bare_jid(), "").await?;
+    is_invited(&ross, &people[1].room, &people[1].sees("firstcrone"), "").await?;
+    declines(&ross, &people[1].room, &people[1].sees("faust"), "what?").await?;
+    let refused = declines(&ross, &people[1].room, &people[1].sees("firstwitch"), "what?").await?;
+    let error = ross
         .expect("an error", |s| {
             s.attr("id") == Some(&*refused) && s.attr("type") == Some("error")
         })
@@ -226,7 +237,7 @@ async fn who_is_invited_becomes_a_member(fed: &Federation) -> Result<()> {
         .configure_room(&crone.room, &[("muc#roomconfig_allowinvites", "1")])
         .await?;
     quiet(fed, &people.each_ref()).await?;
-    let ross = fed[1].client("ross", "heath").await?;
+    let ross = guest(fed, 1, "ross", "heath").await?;
     invites(faust, ross.bare_jid(), "come").await?;
     is_invited(&ross, &witch.room, faust.jid(), "come").await?;
     is_member_everywhere(fed, crone, ross.bare_jid()).await?;
@@ -243,8 +254,8 @@ async fn in_a_split(fed: &Federation, people: &[Person; 3]) -> Result<()> {
         .wait_for_log(&format!("{}: the link to {source} is down", witch.room))
         .await?;
     // The other shadow knows nothing of a membership that holds for the time being only: this one invites.
-    let angus = fed[1].client("angus", "heath").await?;
-    let valdes = fed[2].client("valdes", "heath").await?;
+    let angus = guest(fed, 1, "angus", "heath").await?;
+    let valdes = guest(fed, 2, "valdes", "heath").await?;
     for guest in [&angus, &valdes] {
         invites(witch, guest.bare_jid(), "come").await?;
         is_invited(guest, &witch.room, witch.jid(), "come").await?;
