@@ -145,6 +145,7 @@ async fn the_invitees_own_instance_invites(fed: &Federation) -> Result<()> {
     invites(&people[1], guests[2].bare_jid(), "").await?;
     is_invited(&guests[2], &people[2].room, &people[2].sees("firstwitch"), "").await?;
     declines(&guests[2], &people[0].room, &people[0].sees("firstwitch"), "here").await?;
+    is_declined(&people[1], &guests[2], "here").await?;
     nothing_else(fed, &all, &guests).await?;
     let ross = guest(fed, 1, "ross", "coven").await?;
     invites(&people[0], ross.bare_jid(), "").await?;
@@ -234,7 +235,13 @@ async fn who_is_invited_becomes_a_member(fed: &Federation) -> Result<()> {
     }
     // Where the room lets members invite, they do, from a shadow, too.
     crone
-        .configure_room(&crone.room, &[("muc#roomconfig_allowinvites", "1")])
+        .configure_room(
+            &crone.room,
+            &[(
+                "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
+                "1",
+            )],
+        )
         .await?;
     quiet(fed, &people.each_ref()).await?;
     let ross = guest(fed, 1, "ross", "heath").await?;
