@@ -134,7 +134,9 @@ typedef enum {
   DMUC_ACTION_ADD_MESSAGE = 8,
   // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
   // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD. REASON may be absent.
+  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD; JID (an invitation). REASON may be absent. With VOICE a role
+  // is the answer to a voice request: "visitor" refuses it, which is told with dmuc_engine_voice_answer. With INVITED an
+  // affiliation is what goes with an invitation: who may invite makes a member in a members-only room.
   DMUC_ACTION_PERFORM_ACT = 9,
   // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
   DMUC_ACTION_ACT_ANSWERED = 10,
@@ -166,6 +168,13 @@ typedef enum {
   // The stored log of ROOM has grown well beyond what is kept: drop the entries that were appended first until KEEP are
   // left.
   DMUC_ACTION_TRIM_LOG = 19,
+  // An occupant of another instance asks for voice: show it to the moderators here (XEP-0045 section 8.6). ROOM, NICK;
+  // JID is absent if this instance may not know it.
+  DMUC_ACTION_SHOW_VOICE_REQUEST = 20,
+  // Send the invitation of the dmuc_engine_invite with this TOKEN from this instance. ROOM.
+  DMUC_ACTION_SEND_INVITATION = 21,
+  // Tell who invited, the real JID TO, that the user JID declined. ROOM; REASON may be absent.
+  DMUC_ACTION_DELIVER_DECLINE = 22,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -263,6 +272,10 @@ typedef enum {
   DMUC_FIELD_CHANGE = 44,
   // The variable of a field of the configuration, as "muc#roomconfig_roomname".
   DMUC_FIELD_VARIABLE = 45,
+  // A number: 1 if a role is the answer to a voice request.
+  DMUC_FIELD_VOICE = 46,
+  // A number: 1 if an affiliation comes of an invitation.
+  DMUC_FIELD_INVITED = 47,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -277,6 +290,8 @@ typedef enum {
   DMUC_ACT_DESTROY = 4,
   // Change the subject. Never asked of a host, and not for dmuc_engine_act: that is what dmuc_engine_subject does.
   DMUC_ACT_SUBJECT = 5,
+  // Invite a user of this server. Not for dmuc_engine_act: that is what dmuc_engine_invite does.
+  DMUC_ACT_INVITE = 6,
 } dmuc_act_type;
 
 // An action and its parts. Opaque.
@@ -349,6 +364,8 @@ typedef struct {
   const char *actor;
   // The real JID of who did it, a bare JID. Optional; a shadow needs it.
   const char *actor_jid;
+  // Whether a shadow that cannot reach its source made somebody a member because that one was invited.
+  bool is_invited;
 } dmuc_affiliation;
 
 // What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -587,6 +604,47 @@ dmuc_result dmuc_engine_act(dmuc_engine *engine,
                             uint64_t token,
                             const dmuc_act *act);
 
+// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here.
+dmuc_result dmuc_engine_voice_request(dmuc_engine *engine, dmuc_now now, const char *room, const char *nick);
+
+// A moderator here, `actor_nick` with the real JID `actor_jid`, both optional, answers the request of `nick` (XEP-0045
+// section 8.6). DMUC_VERDICT_CONTINUE: the host gives voice. DMUC_VERDICT_DONE: nothing is left for it to do; if the home
+// of `nick` is another instance, DMUC_ACTION_ACT_ANSWERED follows with the same `token`.
+dmuc_result dmuc_engine_voice_answer(dmuc_engine *engine,
+                                     dmuc_now now,
+                                     const char *room,
+                                     const char *nick,
+                                     uint64_t token,
+                                     const char *actor_nick,
+                                     const char *actor_jid,
+                                     bool is_granted,
+                                     dmuc_verdict **verdict);
+
+// Somebody here who may invites a user (XEP-0045 section 7.8.2): `nick`, optional, with the real JID `jid`.
+// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation; a
+// shadow that cannot reach the source makes a member. DMUC_VERDICT_DONE: another instance is asked;
+// DMUC_ACTION_SEND_INVITATION or DMUC_ACTION_ACT_ANSWERED follows with the same `token`. `reason` is optional.
+dmuc_result dmuc_engine_invite(dmuc_engine *engine,
+                               dmuc_now now,
+                               const char *room,
+                               uint64_t token,
+                               const char *nick,
+                               const char *jid,
+                               const char *invitee,
+                               const char *reason,
+                               dmuc_verdict **verdict);
+
+// The user `invitee` declines an invitation into a room here (XEP-0045 section 7.8.2); `to` is the JID that it names.
+// DMUC_VERDICT_CONTINUE: nothing is known of it here, the host delivers it. DMUC_VERDICT_DONE: it is on its way.
+// `reason` is optional.
+dmuc_result dmuc_engine_decline(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *room,
+                                const char *invitee,
+                                const char *to,
+                                const char *reason,
+                                dmuc_verdict **verdict);
+
 // A user who is not an occupant asks to join; `user` is its full JID. DMUC_VERDICT_REDIRECT sends it to a shadow (XEP-0281
 // section 3.5); any other verdict: the join goes on. Who asks again within a minute gets in.
 dmuc_result dmuc_engine_join_request(dmuc_engine *engine,
@@ -643,6 +701,12 @@ dmuc_result dmuc_engine_private_answered(dmuc_engine *engine,
 dmuc_result dmuc_engine_is_source_reachable(dmuc_engine *engine,
                                             const char *room,
                                             bool *is_reachable);
+
+// The room here of which the room `instance` is another instance that holds it now: where a direct invitation (XEP-0249) to a
+// user of this server should lead. NULL if there is none; to be freed with dmuc_string_free.
+dmuc_result dmuc_engine_instance_here(dmuc_engine *engine,
+                                      const char *instance,
+                                      char **room);
 
 // Whether the peer service `service` can be reached.
 dmuc_result dmuc_engine_link_state(dmuc_engine *engine, const char *service, dmuc_link_state *state);
