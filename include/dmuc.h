@@ -374,6 +374,8 @@ typedef struct {
   const char *actor;
   // The real JID of who did it, a bare JID. Optional; a shadow needs it.
   const char *actor_jid;
+  // Whether a shadow that cannot reach its source made somebody a member because that one was invited.
+  bool is_invited;
 } dmuc_affiliation;
 
 // What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -623,6 +625,47 @@ dmuc_result dmuc_engine_act(dmuc_engine *engine,
                             uint64_t token,
                             const dmuc_act *act);
 
+// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here.
+dmuc_result dmuc_engine_voice_request(dmuc_engine *engine, dmuc_now now, const char *room, const char *nick);
+
+// A moderator here, `actor_nick` with the real JID `actor_jid`, both optional, answers the request of `nick` (XEP-0045
+// section 8.6). DMUC_VERDICT_CONTINUE: the host gives voice. DMUC_VERDICT_DONE: nothing is left for it to do; if the home
+// of `nick` is another instance, DMUC_ACTION_ACT_ANSWERED follows with the same `token`.
+dmuc_result dmuc_engine_voice_answer(dmuc_engine *engine,
+                                     dmuc_now now,
+                                     const char *room,
+                                     const char *nick,
+                                     uint64_t token,
+                                     const char *actor_nick,
+                                     const char *actor_jid,
+                                     bool is_granted,
+                                     dmuc_verdict **verdict);
+
+// Somebody here who may invites a user (XEP-0045 section 7.8.2): `nick`, optional, with the real JID `jid`.
+// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation; a
+// shadow that cannot reach the source makes a member. DMUC_VERDICT_DONE: another instance is asked;
+// DMUC_ACTION_SEND_INVITATION or DMUC_ACTION_ACT_ANSWERED follows with the same `token`. `reason` is optional.
+dmuc_result dmuc_engine_invite(dmuc_engine *engine,
+                               dmuc_now now,
+                               const char *room,
+                               uint64_t token,
+                               const char *nick,
+                               const char *jid,
+                               const char *invitee,
+                               const char *reason,
+                               dmuc_verdict **verdict);
+
+// The user `invitee` declines an invitation into a room here (XEP-0045 section 7.8.2); `to` is the JID that it names.
+// DMUC_VERDICT_CONTINUE: nothing is known of it here, the host delivers it. DMUC_VERDICT_DONE: it is on its way.
+// `reason` is optional.
+dmuc_result dmuc_engine_decline(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *room,
+                                const char *invitee,
+                                const char *to,
+                                const char *reason,
+                                dmuc_verdict **verdict);
+
 // A user who is not an occupant asks to join; `user` is its full JID. DMUC_VERDICT_REDIRECT sends it to a shadow (XEP-0281
 // section 3.5); any other verdict: the join goes on. Who asks again within a minute gets in.
 dmuc_result dmuc_engine_join_request(dmuc_engine *engine,
@@ -679,6 +722,12 @@ dmuc_result dmuc_engine_private_answered(dmuc_engine *engine,
 dmuc_result dmuc_engine_is_source_reachable(dmuc_engine *engine,
                                             const char *room,
                                             bool *is_reachable);
+
+// The room here of which the room `instance` is another instance that holds it now: where a direct invitation (XEP-0249) to a
+// user of this server should lead. NULL if there is none; to be freed with dmuc_string_free.
+dmuc_result dmuc_engine_instance_here(dmuc_engine *engine,
+                                      const char *instance,
+                                      char **room);
 
 // Whether the peer service `service` can be reached.
 dmuc_result dmuc_engine_link_state(dmuc_engine *engine, const char *service, dmuc_link_state *state);

@@ -13,6 +13,7 @@ mod history;
 mod host;
 mod input;
 mod introduction;
+mod invitations;
 mod link;
 mod log;
 mod merge;
@@ -29,6 +30,7 @@ mod settings;
 mod split;
 mod stanza;
 mod sync;
+mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -47,6 +49,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::{Condition, Listed};
 use clock::HybridClock;
 pub(crate) use ending::Ending;
+use invitations::Invitations;
 use link::Link;
 use offers::Actor;
 pub(crate) use offers::{Offer, OfferKey, Value};
@@ -74,6 +77,8 @@ pub struct Engine {
     /// Private stanzas on their way to other instances, by the host's token, and how many there were.
     privates: BTreeMap<u64, Private>,
     private_mark: u64,
+    /// Invitations that may be declined yet.
+    invitations: Invitations,
     actions: VecDeque<Action>,
     /// Rooms whose stored state is out of date.
     unsaved: BTreeSet<BareJid>,
@@ -113,6 +118,7 @@ impl Engine {
             endings: BTreeMap::new(),
             privates: BTreeMap::new(),
             private_mark: 0,
+            invitations: Invitations::default(),
             actions: VecDeque::new(),
             unsaved: BTreeSet::new(),
             relisted: BTreeSet::new(),
@@ -245,7 +251,14 @@ impl Engine {
                 nick,
                 actor_jid,
                 text,
-            } => self.local_subject(now, room, Actor { nick, jid: actor_jid }, text),
+            } => {
+                let actor = Actor {
+                    nick,
+                    jid: actor_jid,
+                    invites: false,
+                };
+                self.local_subject(now, room, actor, text)
+            }
             Input::Moderate {
                 room,
                 moderation,
@@ -260,6 +273,7 @@ impl Engine {
                 let actor = Actor {
                     nick: actor_nick,
                     jid: actor_jid,
+                    invites: false,
                 };
                 self.local_settings(now, room, form, actor)
             }
@@ -271,6 +285,7 @@ impl Engine {
                 reason,
                 actor,
                 actor_jid,
+                is_invited,
             } => {
                 let entry = Listed {
                     affiliation,
@@ -279,6 +294,7 @@ impl Engine {
                 let actor = Actor {
                     nick: actor,
                     jid: actor_jid,
+                    invites: is_invited,
                 };
                 self.local_affiliation(now, room, jid, entry, reason, actor)
             }
@@ -290,6 +306,36 @@ impl Engine {
             } => self.private_sent(now, room, nick, token, is_request),
             Input::PrivateAnswered { token } => Ok(self.private_answered(token)),
             Input::Act { room, token, act } => self.local_act(now, room, token, act),
+            Input::VoiceRequest { room, nick } => self.voice_requested(now, room, nick),
+            Input::VoiceAnswer {
+                room,
+                nick,
+                token,
+                actor_nick,
+                actor_jid,
+                is_granted,
+            } => {
+                let actor = Actor {
+                    nick: actor_nick,
+                    jid: actor_jid,
+                    invites: false,
+                };
+                self.voice_answered(now, room, nick, token, actor, is_granted)
+            }
+            Input::Invite {
+                room,
+                token,
+                nick,
+                jid,
+                invitee,
+                reason,
+            } => self.invite(now, room, token, (nick, jid), invitee, reason),
+            Input::Decline {
+                room,
+                invitee,
+                to,
+                reason,
+            } => self.decline(now, room, invitee, to, reason),
             Input::JoinRequest { room, user } => Ok(self.join_request(now, room, user)),
             Input::PeerIq {
                 from,
@@ -377,6 +423,15 @@ impl Engine {
         self.rooms
             .get(room)
             .is_some_and(|room| room.instances.contains_key(instance))
+    }
+
+    /// The room here of which `instance` is another instance that holds it now: where a user of this server is better off.
+    pub fn instance_here(&self, instance: &BareJid) -> Option<&BareJid> {
+        let is_it = |room: &&Room| {
+            let other = room.instances.get(instance);
+            room.ready && other.is_some_and(|other| other.stage == Stage::Active)
+        };
+        self.rooms.values().find(is_it).map(|room| &room.jid)
     }
 
     /// The other instances of `room` that hold it now.

@@ -180,6 +180,13 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let jids = bare(&room).ok().zip(bare(&instance).ok());
         this.with(|engine| jids.is_some_and(|(room, instance)| engine.is_instance(&room, &instance)))
     });
+    methods.add_method("instance_here", |_, this, instance: String| {
+        let jid = bare(&instance).ok();
+        this.with(|engine| {
+            let room = jid.and_then(|instance| engine.instance_here(&instance).cloned());
+            room.map(|room| room.to_string())
+        })
+    });
     methods.add_method("instances", |_, this, room: String| {
         let room = bare(&room)?;
         this.with(|engine| {

@@ -29,6 +29,9 @@ return function (dmuc)
 		restore_message = on_room(dmuc.moderation.restore);
 		perform_act = requests.perform;
 		act_answered = requests.act_answered;
+		show_voice_request = on_room(dmuc.voice.show);
+		send_invitation = on_room(dmuc.invitations.send);
+		deliver_decline = on_room(dmuc.invitations.decline);
 		show_occupant = on_room(presence.show);
 		hide_occupant = on_room(presence.hide);
 		add_message = on_room(groupchat.add);

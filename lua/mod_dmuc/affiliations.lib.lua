@@ -16,6 +16,7 @@ return function (dmuc)
 			reason = reason;
 			actor = provisional and provisional.nick or actor_nick and jid_resource(actor_nick);
 			actor_jid = provisional and provisional.jid;
+			is_invited = provisional and provisional.is_invited;
 		});
 	end
 

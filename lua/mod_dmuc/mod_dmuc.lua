@@ -16,6 +16,7 @@ local mod_muc = module:depends("muc");
 -- Options: read here, checked by the engine, which names a wrong one in one line.
 local offer_choice = module:get_option("dmuc_offer_choice", true);
 local default_distributed = module:get_option("dmuc_default_distributed", false);
+local rewrite_invitations = module:get_option("dmuc_rewrite_invitations", true);
 local engine_options = {};
 for _, name in ipairs {
 	"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_redirect", "dmuc_redirect_after",
@@ -25,7 +26,10 @@ for _, name in ipairs {
 } do
 	engine_options[name] = module:get_option(name);
 end
-for name, value in pairs { dmuc_offer_choice = offer_choice, dmuc_default_distributed = default_distributed } do
+for name, value in pairs {
+	dmuc_offer_choice = offer_choice, dmuc_default_distributed = default_distributed,
+	dmuc_rewrite_invitations = rewrite_invitations,
+} do
 	if type(value) ~= "boolean" then
 		error(("%s = %s: accepted is true or false"):format(name, tostring(value)), 0);
 	end
@@ -53,6 +57,7 @@ local dmuc = {
 	options = engine_options;
 	offer_choice = offer_choice;
 	default_distributed = default_distributed;
+	rewrite_invitations = rewrite_invitations;
 	seed = function () return id(32); end;
 	get_room = mod_muc.get_room_from_jid;
 	create_room = mod_muc.create_room;
@@ -80,6 +85,9 @@ for _, name in ipairs {
 	"private"; -- what people here send to occupants elsewhere
 	"requests"; -- IQs from peers, and what users here want done elsewhere
 	"registration"; -- registered nicks
+	"voice"; -- requests for voice and their answers
+	"invitations"; -- mediated invitations and declines
+	"direct"; -- direct invitations that users of this server get
 	"links"; -- what people are told of splits, and connections that swallow everything
 	"discovery"; -- disco, redirects
 	"actions"; -- does what the engine says

@@ -121,7 +121,15 @@ return function (dmuc)
 		end
 	end
 
+	-- A message whose answer another instance gives; nil for none any more.
+	function requests.await(token, event)
+		local change = (event and 1 or 0) - (waiting[token] and 1 or 0);
+		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or nil;
+		waiting_count = waiting_count + change;
+	end
+
 	function requests.act_answered(action)
+		if dmuc.invitations.answered(action) then return; end
 		local request = waiting[action.token];
 		if request then
 			waiting[action.token] = nil;
@@ -135,7 +143,14 @@ return function (dmuc)
 			-- Who was removed here, and stays where it was to be removed as well, is here by way of there.
 			local room = action.error_condition and request.nick and dmuc.get_room(action.room);
 			if room and room._dmuc then dmuc.persons.show_again(room, request.nick); end
-		elseif action.error_condition then
+			return;
+		end
+		if request.stanza.name == "message" then
+			-- Somebody else was first, or who asked has left: on one server nobody would say so.
+			local condition = action.error_condition;
+			if not condition or condition == "conflict" or condition == "item-not-found" then return; end
+		end
+		if action.error_condition then
 			request.origin.send(st.error_reply(request.stanza, action.error_type, action.error_condition, action.error_text));
 		else
 			request.origin.send(st.reply(request.stanza));
@@ -297,7 +312,13 @@ return function (dmuc)
 		local actor = action.actor;
 		-- The source itself, for a module of its server.
 		if actor == room._dmuc.source then actor = true; end
-		if action.act == "role" then
+		if action.is_answer then
+			return dmuc.voice.answered(room, actor, action);
+		elseif action.act == "invite" then
+			return dmuc.invitations.perform(room, actor, action);
+		elseif action.is_invited then
+			return dmuc.invitations.admit(room, actor, action);
+		elseif action.act == "role" then
 			return room:set_role(actor, room.jid.."/"..action.nick, action.role, action.reason);
 		elseif action.act == "affiliation" then
 			make_room_for(room, actor, action.jid, action.nick);

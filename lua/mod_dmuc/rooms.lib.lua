@@ -10,6 +10,7 @@
 --   left = { [occupant JID] = true for one that has just lost its last local session };
 --   acting = session JID in whose name mod_muc does what the source has decided;
 --   is_performing = true while this instance does what another one asked of it;
+--   inviting = see invitations.lib.lua;
 -- }
 
 local jid_bare = require "util.jid".bare;
@@ -222,7 +223,9 @@ return function (dmuc)
 		local remote = self._dmuc.remotes[jid];
 		if remote then
 			-- Rights only where they can be known: by a real JID its home may name, or from the source.
-			local rights = remote.is_verified and affiliation_of(self, remote) or "none";
+			local inviting = self._dmuc.inviting;
+			local is_believed = remote.is_verified or inviting and inviting.by == jid; -- the source has checked it, or will
+			local rights = is_believed and affiliation_of(self, remote) or "none";
 			return rights ~= "none" and rights or nil;
 		end
 		if self._dmuc.is_source then
@@ -234,10 +237,14 @@ return function (dmuc)
 
 	-- Nothing of what it tells about occupants is for their sessions elsewhere.
 	function methods:set_affiliation(...)
+		local state = self._dmuc;
+		local admits = state.inviting and not state.is_source;
+		if admits and not dmuc.invitations.admits(self) then return true; end
 		local route = rawget(self, "route_stanza");
 		self.route_stanza = route_local;
 		local ok, done, err_type, condition = pcall(getmetatable(self).__index.set_affiliation, self, ...);
 		self.route_stanza = route;
+		if admits then state.provisional = nil; end
 		if not ok then error(done, 0); end
 		return done, err_type, condition;
 	end

@@ -42,8 +42,10 @@ pub enum dmuc_action_type {
     DMUC_ACTION_ADD_MESSAGE = 8,
     /// Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
     /// IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-    /// AFFILIATION and RESERVED_NICK; FORM; RESERVED_NICK, which may be absent; VENUE and PASSWORD; MODERATED. REASON may
-    /// be absent.
+    /// AFFILIATION and RESERVED_NICK; FORM; RESERVED_NICK, which may be absent; VENUE and PASSWORD; MODERATED; JID (an
+    /// invitation). REASON may be absent. With VOICE a role
+    /// is the answer to a voice request: "visitor" refuses it, which is told with dmuc_engine_voice_answer. With INVITED an
+    /// affiliation is what goes with an invitation: who may invite makes a member in a members-only room.
     DMUC_ACTION_PERFORM_ACT = 9,
     /// The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
     DMUC_ACTION_ACT_ANSWERED = 10,
@@ -81,6 +83,13 @@ pub enum dmuc_action_type {
     DMUC_ACTION_HIDE_MESSAGE = 20,
     /// The source did not take the message STANZA_ID away, which was hidden here: it is back in the archive. ROOM, STANZA_ID.
     DMUC_ACTION_RESTORE_MESSAGE = 21,
+    /// An occupant of another instance asks for voice: show it to the moderators here (XEP-0045 section 8.6). ROOM, NICK;
+    /// JID is absent if this instance may not know it.
+    DMUC_ACTION_SHOW_VOICE_REQUEST = 22,
+    /// Send the invitation of the dmuc_engine_invite with this TOKEN from this instance. ROOM.
+    DMUC_ACTION_SEND_INVITATION = 23,
+    /// Tell who invited, the real JID TO, that the user JID declined. ROOM; REASON may be absent.
+    DMUC_ACTION_DELIVER_DECLINE = 24,
 }
 
 /// An action and its parts. Opaque.
@@ -252,6 +261,28 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .set(F::DMUC_FIELD_TO, to.as_str())
                 .set(F::DMUC_FIELD_IQ_ID, &id),
         ),
+        Action::ShowVoiceRequest { room, nick, jid } => (
+            dmuc_action_type::DMUC_ACTION_SHOW_VOICE_REQUEST,
+            room_fields(&room)
+                .set(F::DMUC_FIELD_NICK, &nick)
+                .some(F::DMUC_FIELD_JID, jid.as_ref().map(Jid::as_str)),
+        ),
+        Action::SendInvitation { room, token } => (
+            dmuc_action_type::DMUC_ACTION_SEND_INVITATION,
+            room_fields(&room).number(F::DMUC_FIELD_TOKEN, token),
+        ),
+        Action::DeliverDecline {
+            room,
+            to,
+            invitee,
+            reason,
+        } => (
+            dmuc_action_type::DMUC_ACTION_DELIVER_DECLINE,
+            room_fields(&room)
+                .set(F::DMUC_FIELD_TO, to.as_str())
+                .set(F::DMUC_FIELD_JID, invitee.as_str())
+                .some(F::DMUC_FIELD_REASON, reason.as_deref()),
+        ),
         Action::ActAnswered { room, token, error } => {
             let fields = room_fields(&room).number(F::DMUC_FIELD_TOKEN, token);
             let fields = match &error {
@@ -339,18 +370,28 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
     let kind = |fields: Fields, kind: dmuc_act_type| fields.number(F::DMUC_FIELD_ACT, u64::from(kind as u32));
     let fields = fields.some(F::DMUC_FIELD_REASON, act.reason.as_deref());
     match &act.kind {
-        ActKind::Role { nick, role, .. } => kind(fields, dmuc_act_type::DMUC_ACT_ROLE)
+        ActKind::Role {
+            nick, role, request, ..
+        } => kind(fields, dmuc_act_type::DMUC_ACT_ROLE)
             .set(F::DMUC_FIELD_NICK, nick)
-            .set(F::DMUC_FIELD_ROLE, role.as_str()),
+            .set(F::DMUC_FIELD_ROLE, role.as_str())
+            .number(F::DMUC_FIELD_VOICE, u64::from(request.is_some())),
         ActKind::Affiliation {
             jid,
             affiliation,
             nick,
+            is_invited,
             ..
         } => kind(fields, dmuc_act_type::DMUC_ACT_AFFILIATION)
+            .number(F::DMUC_FIELD_INVITED, u64::from(*is_invited))
             .jid(F::DMUC_FIELD_JID, jid)
             .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str())
             .some(F::DMUC_FIELD_RESERVED_NICK, nick.as_deref()),
+        ActKind::Invite { jid } => {
+            kind(fields, dmuc_act_type::DMUC_ACT_INVITE).set(F::DMUC_FIELD_JID, jid.as_str())
+        }
+        // The engine sees to these itself.
+        ActKind::Voice { .. } | ActKind::Decline { .. } => fields,
         ActKind::Config { form, .. } => {
             kind(fields, dmuc_act_type::DMUC_ACT_SETTINGS).set(F::DMUC_FIELD_FORM, &form.to_xml())
         }

@@ -108,6 +108,10 @@ pub enum dmuc_field {
     DMUC_FIELD_VARIABLE = 45,
     /// The stanza-id of the message that is taken away.
     DMUC_FIELD_MODERATED = 46,
+    /// A number: 1 if a role is the answer to a voice request.
+    DMUC_FIELD_VOICE = 47,
+    /// A number: 1 if an affiliation comes of an invitation.
+    DMUC_FIELD_INVITED = 48,
 }
 
 /// Named parts; what is absent is not in it.

@@ -68,6 +68,8 @@ pub struct dmuc_affiliation {
     pub actor: *const c_char,
     /// The real JID of who did it, a bare JID. Optional; a shadow needs it.
     pub actor_jid: *const c_char,
+    /// Whether a shadow that cannot reach its source made somebody a member because that one was invited.
+    pub is_invited: bool,
 }
 
 /// What somebody wants done at another instance.
@@ -88,6 +90,8 @@ pub enum dmuc_act_type {
     DMUC_ACT_MODERATE = 6,
     /// Register `nick` for the user, who need not be in the room, or take its registration back (no `nick`).
     DMUC_ACT_REGISTER = 7,
+    /// Invite a user of this server. Not for dmuc_engine_act: that is what dmuc_engine_invite does.
+    DMUC_ACT_INVITE = 8,
 }
 
 /// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -433,6 +437,7 @@ pub unsafe extern "C" fn dmuc_engine_affiliation(
                 reason: optional_text(entry.reason)?,
                 actor: optional_text(entry.actor)?,
                 actor_jid: actor_jid.as_ref(),
+                is_invited: entry.is_invited,
             };
             engine.input(now, input)
         })
@@ -485,12 +490,14 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
                 nick: to_nick(text(act.nick)?)?,
                 serial: None,
                 role: to_role(text(act.role)?)?,
+                request: None,
             },
             AFFILIATION => ActKind::Affiliation {
                 jid: to_bare(text(act.jid)?)?,
                 affiliation: to_affiliation(text(act.affiliation)?)?,
                 nick: optional_text(act.nick)?.map(to_nick).transpose()?,
                 was: None,
+                is_invited: false,
             },
             SETTINGS => ActKind::Config {
                 form: to_form(text(act.form)?)?,
@@ -508,6 +515,129 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
                 was: None,
             },
             _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
+        })
+    }
+}
+
+/// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_voice_request(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    nick: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, nick) = (engine.room(text(room)?)?, to_nick(text(nick)?)?);
+            let input = Input::VoiceRequest {
+                room: &room,
+                nick: &nick,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// A moderator here, `actor_nick` with the real JID `actor_jid`, both optional, answers the request of `nick` (XEP-0045
+/// section 8.6). DMUC_VERDICT_CONTINUE: the host gives voice. DMUC_VERDICT_DONE: nothing is left for it to do; if the home
+/// of `nick` is another instance, DMUC_ACTION_ACT_ANSWERED follows with the same `token`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_voice_answer(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    nick: *const c_char,
+    token: u64,
+    actor_nick: *const c_char,
+    actor_jid: *const c_char,
+    is_granted: bool,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, nick) = (engine.room(text(room)?)?, to_nick(text(nick)?)?);
+            let actor_nick = optional_text(actor_nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
+            let out = Output::new(verdict)?;
+            let input = Input::VoiceAnswer {
+                room: &room,
+                nick: &nick,
+                token,
+                actor_nick: actor_nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+                is_granted,
+            };
+            out.write_handle(verdict_of(engine, now, input)?);
+            Ok(())
+        })
+    }
+}
+
+/// Somebody here who may invites a user (XEP-0045 section 7.8.2): `nick`, optional, with the real JID `jid`.
+/// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation; a
+/// shadow that cannot reach the source makes a member. DMUC_VERDICT_DONE: another instance is asked;
+/// DMUC_ACTION_SEND_INVITATION or DMUC_ACTION_ACT_ANSWERED follows with the same `token`. `reason` is optional.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_invite(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    token: u64,
+    nick: *const c_char,
+    jid: *const c_char,
+    invitee: *const c_char,
+    reason: *const c_char,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let nick = optional_text(nick)?.map(to_nick).transpose()?;
+            let out = Output::new(verdict)?;
+            let input = Input::Invite {
+                room: &room,
+                token,
+                nick: nick.as_deref(),
+                jid: &to_jid(text(jid)?)?,
+                invitee: &to_jid(text(invitee)?)?,
+                reason: optional_text(reason)?,
+            };
+            out.write_handle(verdict_of(engine, now, input)?);
+            Ok(())
+        })
+    }
+}
+
+/// The user `invitee` declines an invitation into a room here (XEP-0045 section 7.8.2); `to` is the JID that it names.
+/// DMUC_VERDICT_CONTINUE: nothing is known of it here, the host delivers it. DMUC_VERDICT_DONE: it is on its way.
+/// `reason` is optional.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_decline(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    invitee: *const c_char,
+    to: *const c_char,
+    reason: *const c_char,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let out = Output::new(verdict)?;
+            let input = Input::Decline {
+                room: &room,
+                invitee: &to_jid(text(invitee)?)?,
+                to: &to_jid(text(to)?)?,
+                reason: optional_text(reason)?,
+            };
+            out.write_handle(verdict_of(engine, now, input)?);
+            Ok(())
         })
     }
 }

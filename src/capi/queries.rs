@@ -1,9 +1,10 @@
 //! What the host may ask the engine. Nothing changes by it.
 
 use std::ffi::c_char;
+use std::ptr;
 
-use super::engine::{dmuc_engine, with_engine};
-use super::guard::{Output, text, to_service};
+use super::engine::{dmuc_engine, to_c, with_engine};
+use super::guard::{Output, text, to_bare, to_service};
 use super::result::dmuc_result;
 use crate::engine::LinkState;
 
@@ -37,6 +38,25 @@ pub unsafe extern "C" fn dmuc_engine_is_source_reachable(
         with_engine(engine, |engine| {
             let (room, out) = (engine.room(text(room)?)?, Output::new(is_reachable)?);
             out.write(engine.engine.is_source_reachable(&room));
+            Ok(())
+        })
+    }
+}
+
+/// The room here of which the room `instance` is another instance that holds it now: where a direct invitation (XEP-0249) to a
+/// user of this server should lead. NULL if there is none; to be freed with dmuc_string_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_instance_here(
+    engine: *mut dmuc_engine,
+    instance: *const c_char,
+    room: *mut *mut c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (instance, out) = (to_bare(text(instance)?)?, Output::new(room)?);
+            let here = engine.engine.instance_here(&instance);
+            out.write(here.map_or(ptr::null_mut(), |room| to_c(room.as_str())));
             Ok(())
         })
     }

@@ -225,7 +225,35 @@ pub enum Action {
         /// `remote-server-timeout` or `remote-server-not-found`.
         error: StanzaError,
     },
-    /// The outcome of [`super::Input::Act`], once: of several homes of one person, when all have answered.
+    /// An occupant of another instance asks for voice: the moderators here are shown it (XEP-0045 section 8.6).
+    ShowVoiceRequest {
+        /// Our room.
+        room: BareJid,
+        /// Who asks.
+        nick: String,
+        /// Its real JID, if this instance may know it.
+        jid: Option<Jid>,
+    },
+    /// Send the invitation of [`super::Input::Invite`] with this token: from this instance.
+    SendInvitation {
+        /// Our room.
+        room: BareJid,
+        /// The token of the input.
+        token: u64,
+    },
+    /// Tell somebody here that an invitation was declined (XEP-0045 section 7.8.2).
+    DeliverDecline {
+        /// Our room.
+        room: BareJid,
+        /// The real JID of who invited.
+        to: Jid,
+        /// Who declines.
+        invitee: Jid,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The outcome of [`super::Input::Act`], once: of several homes of one person, when all have answered. Of
+    /// [`super::Input::VoiceAnswer`] and [`super::Input::Invite`], too, if another instance had to be asked.
     ActAnswered {
         /// Our room.
         room: BareJid,

@@ -194,6 +194,9 @@ impl Engine {
         };
         room.last_serial = room.last_serial.max(serial);
         room.departed.remove(occupant.nick);
+        if occupant.role != Role::Visitor {
+            room.voice.remove(occupant.nick);
+        }
         room.locals.insert(occupant.nick.to_owned(), local);
         let (is_source, is_started) = (room.is_source(), room.started);
         self.send_presence_to_all(occupant.room, occupant.nick);
@@ -216,6 +219,7 @@ impl Engine {
             return Ok(Verdict::Done);
         };
         room.note_departure(departure.nick);
+        room.voice.remove(departure.nick);
         self.send_departure_to_all(jid, departure, &local);
         self.unhide(jid, departure.nick);
         Ok(Verdict::Done)
@@ -323,6 +327,16 @@ impl Engine {
         self.unhide(jid, nick);
     }
 
+    /// The instance of the peer that serves the users of `domain`, if it holds the room and can be reached.
+    pub(super) fn instance_of_domain<'a>(&self, room: &'a Room, domain: &str) -> Option<&'a BareJid> {
+        let service = self.config.peer_of_domain(domain)?;
+        let holds = |(shadow, instance): &(&BareJid, &Instance)| {
+            is_at(shadow, service) && instance.stage == Stage::Active
+        };
+        let instance = room.instances.iter().find(holds).map(|(shadow, _)| shadow);
+        instance.filter(|_| self.link_state(service) == LinkState::Up)
+    }
+
     /// XEP-0281 section 3.5: a user of a peer's domains who joins the source is sent to that peer's shadow,
     /// once; who insists within a minute gets in.
     pub(super) fn join_request(&mut self, now: Now, jid: &BareJid, user: &Jid) -> Verdict {
@@ -330,19 +344,8 @@ impl Engine {
             return Verdict::Continue;
         };
         let domain = user.domain();
-        let Some(service) = self
-            .config
-            .peer_of_domain(domain)
-            .filter(|_| self.config.redirect)
-        else {
-            return Verdict::Continue;
-        };
-        let shadow = room.instances.iter().find(|(shadow, instance)| {
-            is_at(shadow, service)
-                && instance.stage == Stage::Active
-                && self.link_state(service) == LinkState::Up
-        });
-        let Some(shadow) = shadow.map(|(shadow, _)| shadow.clone()) else {
+        let shadow = self.instance_of_domain(room, domain).cloned();
+        let Some(shadow) = shadow.filter(|_| self.config.redirect) else {
             return Verdict::Continue;
         };
         let here = room

@@ -146,6 +146,65 @@ pub enum Input<'a> {
         actor: Option<&'a str>,
         /// The real JID of who did it (a shadow needs it).
         actor_jid: Option<&'a BareJid>,
+        /// A shadow that cannot reach its source made somebody a member because this actor invited it.
+        is_invited: bool,
+    },
+    /// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here; the engine tells
+    /// the other instances that host one. [`Verdict::Continue`](super::Verdict) if the occupant is no visitor.
+    VoiceRequest {
+        /// The room.
+        room: &'a BareJid,
+        /// Who asks.
+        nick: &'a str,
+    },
+    /// A moderator here answers a voice request (XEP-0045 section 8.6). The first answer counts, and the home of who asked
+    /// knows which was the first: [`Verdict::Continue`](super::Verdict) if the host is to give voice now,
+    /// [`Verdict::Done`](super::Verdict) if there is nothing for it to do. For an occupant of another instance
+    /// [`Action::ActAnswered`](super::Action) follows with the token.
+    VoiceAnswer {
+        /// The room.
+        room: &'a BareJid,
+        /// Who asked for voice.
+        nick: &'a str,
+        /// Names the answer to the host.
+        token: u64,
+        /// The nick of the moderator.
+        actor_nick: Option<&'a str>,
+        /// Its real JID.
+        actor_jid: Option<&'a BareJid>,
+        /// Whether it gets voice.
+        is_granted: bool,
+    },
+    /// Somebody entitled here invites a user (XEP-0045 section 7.8.2). Where only members may join, the source has made a
+    /// member before. [`Verdict::Continue`](super::Verdict): the host sends the invitation; a shadow that cannot reach the
+    /// source makes a member. [`Verdict::Done`](super::Verdict): another instance is asked;
+    /// [`Action::SendInvitation`](super::Action) or [`Action::ActAnswered`](super::Action) follows with the token.
+    Invite {
+        /// The room.
+        room: &'a BareJid,
+        /// Names the invitation to the host.
+        token: u64,
+        /// The nick of who invites, if it is an occupant.
+        nick: Option<&'a str>,
+        /// Its real JID.
+        jid: &'a Jid,
+        /// Who is invited.
+        invitee: &'a Jid,
+        /// Why.
+        reason: Option<&'a str>,
+    },
+    /// Somebody declines an invitation into a room here (XEP-0045 section 7.8.2).
+    /// [`Verdict::Continue`](super::Verdict): nothing is known of it, the host does as XEP-0045 says.
+    /// [`Verdict::Done`](super::Verdict): it is on its way to who invited.
+    Decline {
+        /// The room.
+        room: &'a BareJid,
+        /// Who declines.
+        invitee: &'a Jid,
+        /// To whom, as the invitation named it: an in-room JID or a real one.
+        to: &'a Jid,
+        /// Why.
+        reason: Option<&'a str>,
     },
     /// Somebody here sends a private message or an IQ to an occupant of another instance. Refused while its home is out of
     /// reach, [`Verdict::Continue`](super::Verdict) if the nick is no remote occupant's; else the host sends it, and

@@ -64,6 +64,7 @@ impl Engine {
         let actor = Actor {
             nick: moderation.nick.as_deref(),
             jid: actor_jid,
+            invites: false,
         };
         self.offer(
             jid,

@@ -53,6 +53,8 @@ pub(crate) struct Offer {
     pub(crate) now: Value,
     /// Whether the source has been asked.
     pub(crate) is_asked: bool,
+    /// Whether it comes of an invitation.
+    pub(crate) is_invited: bool,
 }
 
 /// Who changes something.
@@ -60,6 +62,8 @@ pub(crate) struct Offer {
 pub(super) struct Actor<'a> {
     pub(super) nick: Option<&'a str>,
     pub(super) jid: Option<&'a BareJid>,
+    /// Whether it does so by inviting somebody.
+    pub(super) invites: bool,
 }
 
 impl Room {
@@ -148,6 +152,7 @@ impl Engine {
                 let is_others = offer.has_given_affiliation() && is_only_the_nick(&offer.now, &now);
                 offer.now = now;
                 if !is_others {
+                    offer.is_invited = actor.invites;
                     offer.actor_nick = actor.nick.map(str::to_owned);
                     offer.actor_jid = actor.jid.cloned();
                 }
@@ -316,6 +321,7 @@ impl Engine {
                 affiliation,
                 nick,
                 was: Some(was),
+                ..
             } => {
                 let now = Listed {
                     affiliation: *affiliation,
@@ -437,6 +443,7 @@ impl Offer {
             was,
             now,
             is_asked: false,
+            is_invited: actor.invites,
         }
     }
 
@@ -488,6 +495,7 @@ impl Offer {
                     affiliation: entry.affiliation,
                     nick: entry.nick,
                     was: Some(listed(&self.was)),
+                    is_invited: self.is_invited,
                 }
             }
             OfferKey::Subject => ActKind::Subject {

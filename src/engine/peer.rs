@@ -149,7 +149,37 @@ impl Engine {
                 let answer = self.sync_asked(now, target, asker, &sync);
                 return Ok(Some(Response::Sync(Box::new(answer))));
             }
+            Request::Act(Act {
+                actor_nick,
+                kind: ActKind::Voice { serial, request },
+                ..
+            }) => self.voice_asked(now, target, asker, actor_nick.as_deref(), serial, request)?,
+            Request::Act(Act {
+                actor_jid,
+                kind: ActKind::Decline { nick, jid },
+                reason,
+                ..
+            }) => self.declined(
+                now,
+                target,
+                asker,
+                actor_jid,
+                (nick.as_deref(), jid.as_ref()),
+                reason,
+            )?,
             Request::Act(act) => {
+                if let ActKind::Invite { jid } = &act.kind {
+                    let actor = self.invite_asked(now, target, asker, &act, jid)?;
+                    self.actions.push_back(Action::PerformAct {
+                        room: target.clone(),
+                        actor,
+                        act: Box::new(act),
+                        to: from.clone(),
+                        from: to.clone(),
+                        id: id.to_owned(),
+                    });
+                    return Ok(None);
+                }
                 if !room.is_source() && !matches!(act.kind, ActKind::Role { .. }) {
                     return Err(refuse(
                         Condition::UnexpectedRequest,
@@ -157,6 +187,7 @@ impl Engine {
                     ));
                 }
                 let actor = self.actor_of(target, asker, &act)?;
+                self.check_voice_answer(now, target, &act.kind)?;
                 if !self.is_wanted(target, &act.kind, &actor.to_bare())? {
                     return Ok(Some(Response::Empty));
                 }

@@ -3,6 +3,7 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::invitations::Inviting;
 use super::link::{is_at, service_of};
 use super::offers::OfferKey;
 use super::{Action, Engine};
@@ -36,6 +37,14 @@ pub(crate) enum Pending {
         token: u64,
         error: Option<StanzaError>,
     },
+    /// An instance was told of a request for voice.
+    Voice {
+        room: BareJid,
+        nick: String,
+        instance: BareJid,
+    },
+    /// Another instance makes a user a member, or sends it an invitation.
+    Invite(Box<Inviting>),
     /// What is missing here.
     Sync { room: BareJid, instance: BareJid },
     /// A heartbeat.
@@ -197,6 +206,8 @@ impl Engine {
             (Pending::Ending { room, instance }, response) => {
                 self.ending_answered(now, &room, &instance, response.err().as_ref());
             }
+            (Pending::Voice { room, nick, instance }, Err(_)) => self.voice_not_told(&room, &nick, &instance),
+            (Pending::Invite(inviting), response) => self.invite_answered(now, *inviting, response.err()),
             (Pending::Act { room, token, error }, response) => {
                 self.act_answered(room, token, error.or(response.err()));
             }

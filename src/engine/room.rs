@@ -8,6 +8,7 @@ use crate::address::{BareJid, Jid};
 use super::clock::MAX_CLOCK_LEAD_MS;
 use super::log::{Entry, EventKey, Log, UNSTAMPED};
 use super::offers::{Offer, OfferKey};
+use super::voice::{OpenRequest, SeenRequest};
 use crate::wire::{
     Affiliation, Form, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
 };
@@ -53,6 +54,10 @@ pub(crate) struct Room {
     pub(crate) offers: BTreeMap<OfferKey, Offer>,
     /// Grows with everything that a digest tells of.
     pub(crate) revision: u64,
+    /// Occupants of ours who have asked for voice and have no answer yet, by nick.
+    pub(crate) voice: BTreeMap<String, OpenRequest>,
+    /// What our moderators were told of occupants of other instances who asked for voice, by home and nick.
+    pub(crate) voice_elsewhere: BTreeMap<(BareJid, String), SeenRequest>,
 }
 
 /// Configuration, affiliations and subject: one writer, the source (G7).
@@ -291,6 +296,8 @@ impl Room {
             said_before: None,
             offers: BTreeMap::new(),
             revision: 1,
+            voice: BTreeMap::new(),
+            voice_elsewhere: BTreeMap::new(),
         }
     }
 
@@ -339,6 +346,11 @@ impl Room {
 
     pub(crate) fn is_from_source(&self, instance: &BareJid) -> bool {
         self.source.as_ref() == Some(instance)
+    }
+
+    /// Whether only members may join.
+    pub(crate) fn is_members_only(&self) -> bool {
+        self.settings.form.flag("muc#roomconfig_membersonly") == Some(true)
     }
 
     /// Whether everybody may see real JIDs.

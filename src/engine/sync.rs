@@ -547,6 +547,7 @@ impl Engine {
         if from_source {
             self.make_offers(now, jid);
         }
+        self.tell_voice_requests(now, jid, Some(peer));
     }
 
     /// The peer says that it does not have the room: the source brings it up again; between shadows the source will

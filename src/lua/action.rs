@@ -190,6 +190,23 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             .set("to", to.as_str())?
             .set("from", from.as_str())?
             .set("id", id)?,
+        Action::ShowVoiceRequest { room, nick, jid } => Fields::new(lua, "show_voice_request")?
+            .jid("room", &room)?
+            .set("nick", nick)?
+            .some("jid", jid.as_ref().map(Jid::as_str))?,
+        Action::SendInvitation { room, token } => Fields::new(lua, "send_invitation")?
+            .jid("room", &room)?
+            .set("token", token)?,
+        Action::DeliverDecline {
+            room,
+            to,
+            invitee,
+            reason,
+        } => Fields::new(lua, "deliver_decline")?
+            .jid("room", &room)?
+            .set("to", to.as_str())?
+            .set("invitee", invitee.as_str())?
+            .some("reason", reason)?,
         Action::ActAnswered { room, token, error } => Fields::new(lua, "act_answered")?
             .jid("room", &room)?
             .set("token", token)?
@@ -263,22 +280,30 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
         .set("actor", actor.as_str())?
         .some("reason", act.reason.as_deref())?;
     match &act.kind {
-        ActKind::Role { nick, role, .. } => fields
+        ActKind::Role {
+            nick, role, request, ..
+        } => fields
             .set("act", "role")?
             .set("nick", nick.as_str())?
-            .set("role", role.as_str()),
+            .set("role", role.as_str())?
+            .set("is_answer", request.is_some()),
         ActKind::Affiliation {
             jid,
             affiliation,
             nick,
+            is_invited,
             ..
         } => fields
             .set("act", "affiliation")?
             .jid("jid", jid)?
             .set("affiliation", affiliation.as_str())?
+            .set("is_invited", *is_invited)?
             .some("nick", nick.as_deref()),
+        ActKind::Invite { jid } => fields.set("act", "invite")?.set("jid", jid.as_str()),
         ActKind::Config { form, .. } => fields.set("act", "config")?.set("form", form.to_xml()),
-        // The engine decides it and has it shown.
+        // The engine sees to these itself, and has them shown.
+        ActKind::Voice { .. } => fields.set("act", "voice"),
+        ActKind::Decline { .. } => fields.set("act", "decline"),
         ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),
         ActKind::Moderate { id } => fields.set("act", "moderate")?.set("message", id.as_str()),
         ActKind::Register { nick, .. } => fields.set("act", "register")?.some("nick", nick.as_deref()),

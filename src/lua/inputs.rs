@@ -228,7 +228,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), Input::PrivateAnswered { token })
         },
     );
-    // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor, actor_jid })
+    // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor, actor_jid, is_invited })
     methods.add_method(
         "affiliation",
         |lua, this, (mono, wall, room, jid, entry): (f64, f64, String, String, Table)| {
@@ -245,6 +245,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 reason: reason.as_deref(),
                 actor: actor.as_deref(),
                 actor_jid: actor_jid.as_ref(),
+                is_invited: entry.get::<Option<bool>>("is_invited")?.unwrap_or(false),
             };
             this.input(lua, now(mono, wall), input)
         },
@@ -266,6 +267,79 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                     act,
                 },
             )
+        },
+    );
+    // voice_request(mono, wall, room, nick)
+    methods.add_method(
+        "voice_request",
+        |lua, this, (mono, wall, room, nick): (f64, f64, String, String)| {
+            let room = bare(&room)?;
+            let input = Input::VoiceRequest {
+                room: &room,
+                nick: &nick,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // voice_answer(mono, wall, room, nick, token, { nick, jid, is_granted })
+    methods.add_method(
+        "voice_answer",
+        |lua, this, (mono, wall, room, nick, token, answer): (f64, f64, String, String, u64, Table)| {
+            let room = bare(&room)?;
+            let actor_nick: Option<String> = answer.get("nick")?;
+            let actor_jid: Option<String> = answer.get("jid")?;
+            let actor_jid = actor_jid.map(|jid| bare(&jid)).transpose()?;
+            let input = Input::VoiceAnswer {
+                room: &room,
+                nick: &nick,
+                token,
+                actor_nick: actor_nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+                is_granted: answer.get("is_granted")?,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // invite(mono, wall, room, token, { nick, jid, invitee, reason })
+    methods.add_method(
+        "invite",
+        |lua, this, (mono, wall, room, token, invite): (f64, f64, String, u64, Table)| {
+            let room = bare(&room)?;
+            let nick: Option<String> = invite.get("nick")?;
+            let reason: Option<String> = invite.get("reason")?;
+            let (jid, invitee): (String, String) = (invite.get("jid")?, invite.get("invitee")?);
+            let input = Input::Invite {
+                room: &room,
+                token,
+                nick: nick.as_deref(),
+                jid: &any(&jid)?,
+                invitee: &any(&invitee)?,
+                reason: reason.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // decline(mono, wall, room, invitee, to, reason)
+    methods.add_method(
+        "decline",
+        |lua,
+         this,
+         (mono, wall, room, invitee, to, reason): (
+            f64,
+            f64,
+            String,
+            String,
+            String,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let input = Input::Decline {
+                room: &room,
+                invitee: &any(&invitee)?,
+                to: &any(&to)?,
+                reason: reason.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
         },
     );
     methods.add_method(
@@ -298,6 +372,7 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
             nick: act.get("nick")?,
             serial: None,
             role: known(&name)?,
+            request: None,
         }
     } else if let Some(name) = text("affiliation")? {
         let Some(jid) = jid("jid")? else {
@@ -308,6 +383,7 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
             affiliation: known(&name)?,
             nick: text("nick")?,
             was: None,
+            is_invited: false,
         }
     } else if let Some(xml) = text("form")? {
         ActKind::Config {

@@ -1,9 +1,12 @@
 //! `<act/>` (ours): an instance asks on behalf of an actor for what only another instance may do (G7, DESIGN 3.3, 3.4).
 
-use crate::address::BareJid;
+use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{bad, bare_jid, child_text, count, nick, only, required, to_bare, to_id, to_nick};
+use super::dom::{
+    bad, bare_jid, child_text, count, flag, nick, only, required, required_count, to_bare, to_id, to_jid,
+    to_nick,
+};
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Form, Role, WireError, ns};
 
@@ -31,6 +34,9 @@ pub enum ActKind {
         serial: Option<u64>,
         /// The new role.
         role: Role,
+        /// The answer to the voice request with this number (XEP-0045 section 8.6): `Role::Participant` grants it,
+        /// `Role::Visitor` refuses it. It counts only if nobody has answered before.
+        request: Option<u64>,
     },
     /// Change an affiliation; sent to the source.
     Affiliation {
@@ -42,6 +48,29 @@ pub enum ActKind {
         nick: Option<String>,
         /// Only if the entry is still this one (G7).
         was: Option<Listed>,
+        /// The actor has invited this user into a members-only room (XEP-0045 section 7.8.2): who may invite makes a
+        /// member that way, and nothing else.
+        is_invited: bool,
+    },
+    /// The actor, a visitor whose home the sender is, asks for voice (XEP-0045 section 7.13); sent to each instance that
+    /// hosts a moderator.
+    Voice {
+        /// The actor's join.
+        serial: u64,
+        /// Names the request; the answer brings it back.
+        request: u64,
+    },
+    /// The actor invites a user (XEP-0045 section 7.8.2) whom the receiver serves: the receiver sends the invitation.
+    Invite {
+        /// The invitee.
+        jid: Jid,
+    },
+    /// The user named as actor declines an invitation (XEP-0045 section 7.8.2); sent to the home of who invited.
+    Decline {
+        /// The nick that the inviter had then.
+        nick: Option<String>,
+        /// The inviter's real JID, if it had no nick.
+        jid: Option<BareJid>,
     },
     /// Change the configuration; sent to the source.
     Config {
@@ -123,12 +152,25 @@ impl ActKind {
                 nick: to_nick("nick", required(el, "nick")?)?,
                 serial: count(el, "serial")?,
                 role: required(el, "role")?.parse()?,
+                request: count(el, "request")?,
             },
             "affiliation" => ActKind::Affiliation {
                 jid: to_bare("jid", required(el, "jid")?)?,
                 affiliation: required(el, "affiliation")?.parse()?,
                 nick: nick(el, "nick")?,
                 was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
+                is_invited: flag(el, "invited")?,
+            },
+            "voice" => ActKind::Voice {
+                serial: required_count(el, "serial")?,
+                request: required_count(el, "request")?,
+            },
+            "invite" => ActKind::Invite {
+                jid: to_jid("jid", required(el, "jid")?)?,
+            },
+            "decline" => match (nick(el, "nick")?, bare_jid(el, "jid")?) {
+                (None, None) => return Err(bad("<decline/> says not to whom")),
+                (nick, jid) => ActKind::Decline { nick, jid },
             },
             "config" => ActKind::Config {
                 form: Form::read_child(el)?,
@@ -155,25 +197,42 @@ impl ActKind {
 
     fn write(&self, out: &mut String) {
         match self {
-            ActKind::Role { nick, serial, role } => Tag::new(out, "role")
+            ActKind::Role {
+                nick,
+                serial,
+                role,
+                request,
+            } => Tag::new(out, "role")
                 .attr("nick", nick)
                 .opt_number("serial", *serial)
                 .attr("role", role.as_str())
+                .opt_number("request", *request)
                 .empty(),
             ActKind::Affiliation {
                 jid,
                 affiliation,
                 nick,
                 was,
+                is_invited,
             } => Tag::new(out, "affiliation")
                 .attr("jid", jid.as_str())
                 .attr("affiliation", affiliation.as_str())
                 .opt("nick", nick.as_deref())
+                .flag("invited", *is_invited)
                 .body(|out| {
                     if let Some(was) = was {
                         was.write(out);
                     }
                 }),
+            ActKind::Voice { serial, request } => Tag::new(out, "voice")
+                .number("serial", *serial)
+                .number("request", *request)
+                .empty(),
+            ActKind::Invite { jid } => Tag::new(out, "invite").attr("jid", jid.as_str()).empty(),
+            ActKind::Decline { nick, jid } => Tag::new(out, "decline")
+                .opt("nick", nick.as_deref())
+                .opt("jid", jid.as_ref().map(|jid| jid.as_str()))
+                .empty(),
             ActKind::Config { form, was } => Tag::new(out, "config").body(|out| {
                 form.write(out);
                 if let Some(was) = was {

@@ -49,10 +49,7 @@ async fn forms(fed: &Federation, people: &[Person; 3]) -> Result<()> {
         .await?;
     quiet(fed, &people.each_ref()).await?;
     for owner in [crone, witch] {
-        let fields = [
-            ("muc#roomconfig_roomname", "Half of it"),
-            (DESCRIPTION, &*long()),
-        ];
+        let fields = [("muc#roomconfig_roomname", "Half of it"), (DESCRIPTION, &*long())];
         let answer = submit(owner, &owner.room, &fields).await?;
         assert_eq!(error_condition(&answer).as_deref(), Some("not-acceptable"));
         let text = text_of(&answer).context("a text")?;
@@ -103,8 +100,7 @@ async fn rooms(fed: &Federation) -> Result<()> {
     submit(&crone, &room, &[("muc#roomconfig_distributed", "1")]).await?;
     let told = crone
         .expect("why the room is not distributed", |s| {
-            s.attr("from") == Some(&*room)
-                && body(s).is_some_and(|text| text.contains("is not distributed"))
+            s.attr("from") == Some(&*room) && body(s).is_some_and(|text| text.contains("is not distributed"))
         })
         .await?;
     let text = body(&told).context("a body")?;

@@ -105,6 +105,7 @@ async fn wrong_options(version: Version) -> Result<()> {
         ("dmuc_max_stanza_size", "3", "3", number),
         ("dmuc_default_distributed", "'yes'", "yes", "true or false"),
         ("dmuc_offer_choice", "1", "1", "true or false"),
+        ("dmuc_rewrite_invitations", "'no'", "no", "true or false"),
     ] {
         set(server, option, value).await?;
         let lines = complaint(server, MUC).await?;

@@ -354,6 +354,7 @@ fn the_home_refuses_an_act_its_actor_is_not_entitled_to() {
                 nick: "witch".into(),
                 serial: None,
                 role: Role::None,
+                request: None,
             },
             reason: None,
         };

@@ -168,6 +168,11 @@ pub enum Seen {
         reason: Option<String>,
     },
     Message(SeenMessage),
+    /// To moderators: somebody asks for voice.
+    VoiceRequest {
+        nick: String,
+        jid: Option<Jid>,
+    },
     Subject {
         nick: Option<String>,
         text: String,

@@ -10,6 +10,7 @@ use dmuc::{Config, Engine, Error, Input, Now, Verdict};
 
 use super::dice::Dice;
 use super::event::{Cause, Event, Seen, SeenMessage, What};
+use super::inviting::{Letter, Sent};
 use super::private::Whisper;
 use super::room::{Archived, HostRoom, Listed, Local};
 use super::storage::{Disk, LogEntry, Remains};
@@ -48,6 +49,10 @@ pub struct Host {
     pub events: Vec<Event>,
     /// How acts ended, by their token.
     pub acts: BTreeMap<u64, Option<StanzaError>>,
+    /// Invitations and declines that users got.
+    pub letters: Vec<Letter>,
+    /// Invitations for which another instance is asked, by their token.
+    pub(super) inviting: BTreeMap<u64, Sent>,
     pub notices: Vec<(BareJid, BareJid, Notice)>,
     pub refused: Vec<(Jid, StanzaError)>,
     /// The features of the service; without ours it counts as one that speaks only the XEP's text.
@@ -81,6 +86,8 @@ impl Host {
             outbox: Vec::new(),
             events: Vec::new(),
             acts: BTreeMap::new(),
+            letters: Vec::new(),
+            inviting: BTreeMap::new(),
             notices: Vec::new(),
             refused: Vec::new(),
             features: vec![dmuc::wire::ns::DMUC, dmuc::wire::ns::OURS],

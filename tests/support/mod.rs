@@ -14,6 +14,7 @@ pub mod event;
 pub mod federation;
 pub mod host;
 pub mod incoming;
+pub mod inviting;
 pub mod moderate;
 pub mod names;
 pub mod net;

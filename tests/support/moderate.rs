@@ -91,6 +91,7 @@ impl Host {
                     affiliation,
                     nick: reserved.map(str::to_owned),
                     was: None,
+                    is_invited: false,
                 };
                 return Ok(self.ask(room, nick, &actor, kind, None));
             }
@@ -138,6 +139,7 @@ impl Host {
             reason,
             actor,
             actor_jid,
+            is_invited: false,
         });
     }
 
@@ -224,6 +226,7 @@ impl Host {
                 nick: target.to_owned(),
                 serial: None,
                 role,
+                request: None,
             };
             return Ok(self.ask(room, nick, &actor, kind, reason));
         }
@@ -235,6 +238,7 @@ impl Host {
                 nick: target.to_owned(),
                 serial: None,
                 role,
+                request: None,
             };
             return Ok(self.ask(room, nick, &actor, kind, reason));
         }

@@ -9,6 +9,7 @@ use dmuc::{Action, Input};
 
 use super::event::{Event, Seen, Turn, What};
 use super::host::Host;
+use super::inviting::Letter;
 use super::moderate::{may_affiliate, may_set_role};
 use super::register::registered;
 use super::room::{Archived, HostRoom, Listed, Remote};
@@ -111,7 +112,17 @@ impl Host {
                 };
                 self.outbox.push(write_iq(&Iq { from, to, id, body }));
             }
+            Action::ShowVoiceRequest { room, nick, jid } => self.show_voice_request(&room, &nick, jid),
+            Action::SendInvitation { room, token } => self.send_waiting_invitation(&room, token),
+            Action::DeliverDecline {
+                room, to, invitee, ..
+            } => self.letters.push(Letter::Decline {
+                from: room,
+                to,
+                by: invitee,
+            }),
             Action::ActAnswered { token, error, .. } => {
+                self.inviting.remove(&token);
                 assert!(
                     self.acts.insert(token, error).is_none(),
                     "act {token} was answered twice"
@@ -268,11 +279,40 @@ impl Host {
             }
         };
         match act.kind {
+            ActKind::Role {
+                nick,
+                role: Role::Visitor,
+                request: Some(_),
+                ..
+            } => {
+                let target = host_room.local(&nick).ok_or(Condition::ItemNotFound)?;
+                entitled(may_set_role(
+                    rank,
+                    (target.affiliation, target.role),
+                    Role::Participant,
+                ))?;
+                let token = self.next_token;
+                self.next_token += 1;
+                self.tell(Input::VoiceAnswer {
+                    room,
+                    nick: &nick,
+                    token,
+                    actor_nick: None,
+                    actor_jid: None,
+                    is_granted: false,
+                });
+            }
             ActKind::Role { nick, role, .. } => {
                 let target = host_room.local(&nick).ok_or(Condition::ItemNotFound)?;
                 entitled(may_set_role(rank, (target.affiliation, target.role), role))?;
                 self.apply_role(room, &nick, role, name.as_deref(), act.reason.as_deref());
             }
+            ActKind::Affiliation {
+                jid,
+                is_invited: true,
+                ..
+            } => self.admit_for(room, rank.0, &jid)?,
+            ActKind::Invite { jid } => self.invite_for(room, actor, rank.0, &jid)?,
             ActKind::Affiliation {
                 jid,
                 affiliation,
@@ -315,6 +355,7 @@ impl Host {
                     (act.actor_nick.as_deref(), Some(&user)),
                 );
             }
+            ActKind::Voice { .. } | ActKind::Decline { .. } => panic!("no act for the host"),
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
                 let (reason, venue) = (act.reason.as_deref(), venue.as_ref());

@@ -16,6 +16,7 @@ mod support {
 mod creating;
 mod errors;
 mod finding;
+mod inviting;
 mod joining;
 mod limits;
 mod malformed;

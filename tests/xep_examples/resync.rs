@@ -281,6 +281,7 @@ fn an_offer_says_what_it_replaces() {
     let cases = [
         (
             ActKind::Affiliation {
+                is_invited: false,
                 jid: bare("wiccarocks@shakespeare.lit"),
                 affiliation: Affiliation::Outcast,
                 nick: None,

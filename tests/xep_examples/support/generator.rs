@@ -252,17 +252,19 @@ impl Gen {
             affiliation: g.affiliation(),
             nick: g.maybe(Gen::nick),
         };
-        let kind = match self.below(7) {
+        let kind = match self.below(10) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
                 role: self.role(),
+                request: self.maybe(Gen::countable),
             },
             1 => ActKind::Affiliation {
                 jid: self.bare(),
                 affiliation: self.affiliation(),
                 nick: self.maybe(Gen::nick),
                 was: self.maybe(listed),
+                is_invited: self.flip(),
             },
             2 => ActKind::Config {
                 form: self.form(),
@@ -277,6 +279,15 @@ impl Gen {
                 was: self.maybe(listed),
             },
             5 => ActKind::Moderate { id: self.word() },
+            6 => ActKind::Voice {
+                serial: self.countable(),
+                request: self.countable(),
+            },
+            7 => ActKind::Invite { jid: self.jid() },
+            8 => ActKind::Decline {
+                nick: Some(self.nick()),
+                jid: self.maybe(Gen::bare),
+            },
             _ => ActKind::Destroy {
                 venue: self.maybe(Gen::bare),
                 password: self.maybe(Gen::text),

@@ -1,0 +1,49 @@
+-- Direct invitations (XEP-0249) that users of this server get: one into another instance of a room that is here, too,
+-- names the one that is here.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_prep = require "util.jid".prep;
+
+local xmlns_conference = "jabber:x:conference";
+
+return function (dmuc)
+	if not dmuc.rewrite_invitations then return; end
+
+	local function rewrite(event)
+		local stanza = event.stanza;
+		local type = stanza.attr.type;
+		if type == "error" or type == "groupchat" then return; end
+		local direct = stanza:get_child("x", xmlns_conference);
+		local jid = direct and direct.attr.jid and jid_prep(direct.attr.jid);
+		if not jid then return; end
+		-- A mediated invitation is from the room it names.
+		local x = stanza:get_child("x", dmuc.stanzas.xmlns_muc_user);
+		if x and x:get_child("invite") then return; end
+		local here = dmuc.ask("instance_here", jid_bare(jid));
+		local room = here and dmuc.get_room(here);
+		if not room or room._data.destroyed then return; end
+		-- Copies of the stanza, as in archives, stay as they were.
+		stanza:maptags(function (tag)
+			if tag ~= direct then return tag; end
+			local changed = st.clone(tag);
+			changed.attr.jid = here;
+			return changed;
+		end);
+		module:log("debug", "An invitation to %s names %s now, in place of %s", stanza.attr.to, here, jid);
+	end
+
+	-- The users are those of the parent domain, as for redirects. What is archived and copied to further devices is what
+	-- the user gets, so this comes first.
+	local users = module:get_option_string("parent_host", (module.host:gsub("^[^.]+%.", "")));
+	local function listen()
+		local host = prosody.hosts[users];
+		if not host or host.type ~= "local" then return; end
+		module:hook_object_event(host.events, "message/bare", rewrite, 100);
+		module:hook_object_event(host.events, "message/full", rewrite, 100);
+	end
+	listen();
+	module:hook_global("host-activated", function (host)
+		if host == users then listen(); end
+	end);
+end

@@ -1,0 +1,199 @@
+-- Mediated invitations and declines (XEP-0045 section 7.8.2): the instance that serves the invitee best sends the
+-- invitation, the source makes a member where only members may join, and declines find who invited.
+--
+-- mod_muc checks who may invite and puts the stanzas together. While it does so for a distributed room,
+-- room._dmuc.inviting = { is_new = whether it was just asked for here; by = session in whose name it is done elsewhere }.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+
+return function (dmuc)
+	local invitations = {};
+	dmuc.invitations = invitations;
+
+	local rooms = dmuc.rooms;
+	local xmlns_muc_user = dmuc.stanzas.xmlns_muc_user;
+
+	-- Invitations for which another instance is asked: [token] = { origin, stanza }.
+	local waiting = {};
+
+	local function invite_of(stanza)
+		return stanza:get_child("x", xmlns_muc_user):get_child("invite");
+	end
+
+	-- What mod_muc answers is for the instance that asks.
+	local function recorder()
+		local origin = { type = "component"; host = module.host };
+		function origin.send(reply)
+			origin.answer = reply;
+		end
+		function origin.error()
+			if not origin.answer then return nil, "auth", "forbidden"; end
+			local err_type, condition = origin.answer:get_error();
+			return nil, err_type, condition;
+		end
+		return origin;
+	end
+
+	local function an_invite(room, from, jid, reason)
+		local stanza = st.message({ from = from; to = room.jid })
+			:tag("x", { xmlns = xmlns_muc_user }):tag("invite", { to = jid });
+		if reason then stanza:text_tag("reason", reason); end
+		return stanza:reset();
+	end
+
+	local function inviting(room, how, origin, stanza)
+		local state = room._dmuc;
+		local outer = state.inviting;
+		state.inviting = how;
+		local ok, result = pcall(getmetatable(room).__index.handle_mediated_invite, room, origin, stanza);
+		state.inviting = outer;
+		if not ok then error(result, 0); end
+		return result;
+	end
+
+	function rooms.methods:handle_mediated_invite(origin, stanza)
+		if self._dmuc.remotes[stanza.attr.from] then
+			-- Peers invite in their own way, which is checked.
+			origin.send(st.error_reply(stanza, "auth", "forbidden", nil, self.jid));
+			return true;
+		end
+		return inviting(self, { is_new = true }, origin, stanza);
+	end
+
+	-- As mod_muc does it, at the source.
+	local function make_member(room, jid, by)
+		local held = room:get_affiliation(jid);
+		if not room:get_members_only() or held and held ~= "outcast" then return true; end
+		return room:set_affiliation(true, jid, "member", "Invited by "..by);
+	end
+
+	-- Before mod_muc's own handlers, of which one makes a member (0) and one hides who invites (50).
+	module:hook("muc-invite", function (event)
+		local room, origin, incoming = event.room, event.origin, event.incoming;
+		local how = room._dmuc and room._dmuc.inviting;
+		if not how or not how.is_new then return; end
+		local from = incoming.attr.from;
+		local nick = room:get_occupant_jid(from);
+		-- Before another instance invites it.
+		if room._dmuc.is_source then make_member(room, event.stanza.attr.to, nick or from); end
+		local token = rooms.next_token();
+		waiting[token] = { origin = origin; stanza = st.clone(incoming) };
+		local verdict, err_type, condition, text = dmuc.feed("invite", room.jid, token, {
+			nick = nick and jid_resource(nick); jid = from;
+			invitee = event.stanza.attr.to; reason = invite_of(event.stanza):get_child_text("reason");
+		});
+		if verdict == "done" then return true; end
+		waiting[token] = nil;
+		if verdict then
+			how.from = from;
+			return;
+		end
+		origin.send(st.error_reply(incoming, err_type, condition, text, room.jid));
+		return true;
+	end, 100);
+
+	-- Who invites from elsewhere: by the real JID where mod_muc shows it and it is known, else by its place in the room.
+	module:hook("muc-invite", function (event)
+		local room = event.room;
+		local invite = room._dmuc and invite_of(event.stanza);
+		local remote = invite and room._dmuc.remotes[invite.attr.from];
+		if remote then invite.attr.from = remote.jid or room:get_occupant_jid(invite.attr.from); end
+	end, 40);
+
+	-- mod_muc makes a member of who is invited at a shadow: the source has done so, or is out of reach. Returns whether it
+	-- may do so itself, for the time being.
+	function invitations.admits(room)
+		local state = room._dmuc;
+		local from = state.inviting.from;
+		if not from or dmuc.ask("is_source_reachable", room.jid) then return false; end
+		local nick = room:get_occupant_jid(from);
+		state.provisional = { nick = nick and jid_resource(nick); jid = jid_bare(from); is_invited = true };
+		return true;
+	end
+
+	-- The source has made a member of the invitee, or another instance could not send the invitation: this one does.
+	function invitations.send(room, action)
+		local sent = waiting[action.token];
+		waiting[action.token] = nil;
+		if sent then inviting(room, {}, sent.origin, sent.stanza); end
+	end
+
+	-- Another instance has sent it, or it was refused. Returns whether the token is of an invitation.
+	function invitations.answered(action)
+		local sent = waiting[action.token];
+		if not sent then return false; end
+		waiting[action.token] = nil;
+		if action.error_condition then
+			sent.origin.send(st.error_reply(sent.stanza, action.error_type, action.error_condition, action.error_text, action.room));
+		end
+		return true;
+	end
+
+	-- An occupant of another instance invites a user of this server.
+	function invitations.perform(room, actor, action)
+		local host = prosody.hosts[jid_host(action.jid)];
+		if not host or host.type ~= "local" then return nil, "cancel", "item-not-found"; end
+		local origin = recorder();
+		inviting(room, { by = actor }, origin, an_invite(room, actor, action.jid, action.reason));
+		if origin.answer then return origin.error(); end
+		return true;
+	end
+
+	-- At the source: somebody invited a user at a shadow, which is to become a member.
+	function invitations.admit(room, actor, action)
+		if action.affiliation ~= "member" then return nil, "cancel", "not-allowed"; end
+		if actor ~= true then
+			local origin = recorder();
+			local session = rooms.acting_session(room, actor);
+			local event = { room = room; origin = origin; stanza = an_invite(room, session, action.jid) };
+			if module:fire_event("muc-pre-invite", event) then return origin.error(); end
+		end
+		local nick = actor ~= true and room:get_occupant_jid(rooms.acting_session(room, actor));
+		return make_member(room, action.jid, nick or room.jid);
+	end
+
+	-- Before mod_muc delivers it.
+	local is_found = false;
+	module:hook("muc-decline", function (event)
+		local room, origin, incoming = event.room, event.origin, event.incoming;
+		if not room._dmuc or is_found then return; end
+		if room._dmuc.remotes[incoming.attr.from] then
+			-- Peers decline in their own way, too.
+			origin.send(st.error_reply(incoming, "auth", "forbidden", nil, room.jid));
+			return true;
+		end
+		local decline = event.stanza:get_child("x", xmlns_muc_user):get_child("decline");
+		local verdict, err_type, condition, text = dmuc.feed("decline", room.jid, incoming.attr.from, event.stanza.attr.to,
+			decline:get_child_text("reason"));
+		if verdict == "continue" then return; end
+		if not verdict then origin.send(st.error_reply(incoming, err_type, condition, text, room.jid)); end
+		return true;
+	end, 100);
+
+	-- To who invited: to its sessions here if it is in the room.
+	function invitations.decline(room, action)
+		local stanza = st.message({ from = room.jid; to = action.to })
+			:tag("x", { xmlns = xmlns_muc_user }):tag("decline", { from = action.invitee });
+		if action.reason then stanza:text_tag("reason", action.reason); end
+		stanza:reset();
+		is_found = true;
+		local ok, is_handled = pcall(module.fire_event, module, "muc-decline", {
+			room = room; stanza = stanza; incoming = stanza; origin = recorder();
+		});
+		is_found = false;
+		if not ok then error(is_handled, 0); end
+		if is_handled then return; end
+		local occupant = room:get_occupant_by_real_jid(action.to);
+		if not occupant then return room:route_stanza(stanza); end
+		for session in occupant:each_session() do
+			if not room._dmuc.remotes[session] then
+				local copy = st.clone(stanza);
+				copy.attr.to = session;
+				room:route_stanza(copy);
+			end
+		end
+	end
+end
