@@ -136,7 +136,10 @@ typedef enum {
   DMUC_ACTION_ADD_MESSAGE = 8,
   // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
   // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
-  // AFFILIATION and RESERVED_NICK; FORM; VENUE and PASSWORD; MODERATED. REASON may be absent.
+  // AFFILIATION and RESERVED_NICK; FORM; RESERVED_NICK, which may be absent; VENUE and PASSWORD; MODERATED; JID (an
+  // invitation). REASON may be absent. With VOICE a role
+  // is the answer to a voice request: "visitor" refuses it, which is told with dmuc_engine_voice_answer. With INVITED an
+  // affiliation is what goes with an invitation: who may invite makes a member in a members-only room.
   DMUC_ACTION_PERFORM_ACT = 9,
   // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
   DMUC_ACTION_ACT_ANSWERED = 10,
@@ -160,7 +163,8 @@ typedef enum {
   DMUC_ACTION_PRIVATE_FAILED = 16,
   // What somebody changed here while the source was out of reach does not hold: the source decided otherwise. The
   // source's value has been applied already by the actions before; tell who made the change. ROOM, CHANGE, and, depending
-  // on that, JID and AFFILIATION, SUBJECT, VARIABLE, or MODERATED: what it was changed to. ACTOR and ACTOR_JID may be absent.
+  // on that, JID and AFFILIATION, JID and RESERVED_NICK (absent if a registration was taken back), SUBJECT, VARIABLE, or
+  // MODERATED: what it was changed to. ACTOR and ACTOR_JID may be absent.
   DMUC_ACTION_OVERRIDDEN = 17,
   // Nothing has been answered over the connection to the service PEER for too long: give it up, so that the next stanza
   // opens a new one. TCP alone would take a quarter of an hour.
@@ -173,6 +177,13 @@ typedef enum {
   DMUC_ACTION_HIDE_MESSAGE = 20,
   // The source did not take the message STANZA_ID away, which was hidden here: it is back in the archive. ROOM, STANZA_ID.
   DMUC_ACTION_RESTORE_MESSAGE = 21,
+  // An occupant of another instance asks for voice: show it to the moderators here (XEP-0045 section 8.6). ROOM, NICK;
+  // JID is absent if this instance may not know it.
+  DMUC_ACTION_SHOW_VOICE_REQUEST = 22,
+  // Send the invitation of the dmuc_engine_invite with this TOKEN from this instance. ROOM.
+  DMUC_ACTION_SEND_INVITATION = 23,
+  // Tell who invited, the real JID TO, that the user JID declined. ROOM; REASON may be absent.
+  DMUC_ACTION_DELIVER_DECLINE = 24,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -266,12 +277,16 @@ typedef enum {
   DMUC_FIELD_MESSAGES = 42,
   // The real JID of who did it.
   DMUC_FIELD_ACTOR_JID = 43,
-  // What was changed: "affiliation", "subject", "field" or "moderation".
+  // What was changed: "affiliation", "registration", "subject", "field" or "moderation".
   DMUC_FIELD_CHANGE = 44,
   // The variable of a field of the configuration, as "muc#roomconfig_roomname".
   DMUC_FIELD_VARIABLE = 45,
   // The stanza-id of the message that is taken away.
   DMUC_FIELD_MODERATED = 46,
+  // A number: 1 if a role is the answer to a voice request.
+  DMUC_FIELD_VOICE = 47,
+  // A number: 1 if an affiliation comes of an invitation.
+  DMUC_FIELD_INVITED = 48,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -288,6 +303,10 @@ typedef enum {
   DMUC_ACT_SUBJECT = 5,
   // Take a message away (XEP-0425): `message`.
   DMUC_ACT_MODERATE = 6,
+  // Register `nick` for the user, who need not be in the room, or take its registration back (no `nick`).
+  DMUC_ACT_REGISTER = 7,
+  // Invite a user of this server. Not for dmuc_engine_act: that is what dmuc_engine_invite does.
+  DMUC_ACT_INVITE = 8,
 } dmuc_act_type;
 
 // An action and its parts. Opaque.

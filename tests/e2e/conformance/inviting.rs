@@ -13,15 +13,9 @@ pub const CASES: &[Case] = &[
         "7.8.2",
         "Who invites into a members-only room makes a member",
         a_members_only_room
-    )
-    .later(INVITED_AT_A_SHADOW),
+    ),
     case!("7.8.2", "Who is not in, or may not, invites nobody", who_may_not),
 ];
-
-const INVITED_AT_A_SHADOW: &[(Place, &str)] = &[(
-    Place::Crossed,
-    "an invitation from a shadow makes a member there only, yet",
-)];
 
 fn x(message: &Element) -> Option<&Element> {
     message.get_child("x", MUC_USER)

@@ -12,18 +12,13 @@ pub const CASES: &[Case] = &[
         "7.13",
         "A visitor asks for voice, and a moderator grants it",
         voice_is_granted
-    )
-    .later(ELSEWHERE),
+    ),
     case!(
         "8.6",
         "A moderator leaves a request for voice at that",
         voice_is_not_granted
-    )
-    .later(ELSEWHERE),
+    ),
 ];
-
-const WHY: &str = "requests for voice do not reach moderators at other instances yet";
-const ELSEWHERE: &[(Place, &str)] = &[(Place::Between, WHY), (Place::Crossed, WHY)];
 
 const FORM: &str = "http://jabber.org/protocol/muc#request";
 
