@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::Element;
 
-use super::scene::{Actor, Place, Scene};
+use super::scene::{Actor, Scene};
 use super::{Case, case};
 use crate::stage::MUC_USER;
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Element, code_list, error_condition};
 
-use super::scene::{Actor, Place, Scene};
+use super::scene::{Actor, Scene};
 use super::{Case, case};
 use crate::asking::{field, reason};
 
@@ -17,8 +17,6 @@ pub const CASES: &[Case] = &[
     case!("7.10", "An owner reserves a nick for somebody", an_owner_reserves),
 ];
 
-const AT_A_SHADOW: &str =
-    "who has a nick that an owner at a shadow reserves for somebody else is not removed yet";
 const REGISTER: &str = "jabber:iq:register";
 
 async fn asks_for_the_form(actor: &Actor) -> Result<Element> {

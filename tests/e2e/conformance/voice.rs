@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::Element;
 
-use super::scene::{Place, Scene};
+use super::scene::Scene;
 use super::{Case, case};
 use crate::asking::value;
 
