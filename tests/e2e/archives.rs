@@ -339,9 +339,8 @@ async fn retention(version: Version) -> Result<()> {
     }
     // Everything is older than a second then.
     tokio::time::sleep(Duration::from_millis(2_100)).await;
-    for server in 0..3 {
+    for (server, person) in people.iter().enumerate() {
         expire(&fed, server).await?;
-        let person = &people[server];
         eventually(&format!("everything expires at {}", person.room), || async {
             Ok(archived(person).await?.is_empty())
         })

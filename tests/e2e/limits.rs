@@ -70,22 +70,22 @@ async fn forms(fed: &Federation, people: &[Person; 3]) -> Result<()> {
 /// A long reason ends where the others take no more; the occupant is gone everywhere all the same.
 async fn reasons(fed: &Federation, people: &[Person; 3]) -> Result<()> {
     let [crone, _, faust] = people;
-    let baz = fed[0].client("baz", "limits").await?;
-    baz.join(&crone.room, "baz").await?;
+    let hag = fed[0].client("hag66", "limits").await?;
+    hag.join(&crone.room, "hag").await?;
     quiet(fed, &people.each_ref()).await?;
     let (room, reason) = (&crone.room, long());
     let kicked = crone
         .iq_xml(&format!(
             "<iq type='set' to='{room}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
-             <item nick='baz' role='none'><reason>{reason}</reason></item></query></iq>"
+             <item nick='hag' role='none'><reason>{reason}</reason></item></query></iq>"
         ))
         .await?;
     assert_eq!(kicked.attr("type"), Some("result"));
-    let seen = gone(faust, &faust.room, "baz").await?;
+    let seen = gone(faust, &faust.room, "hag").await?;
     assert!(code_list(&seen).contains(&307), "{seen:?}");
     for (server, person) in people.iter().enumerate() {
         let all = nicks(fed, server, &person.room).await?;
-        assert!(!all.contains(&"baz".to_owned()), "{all:?}");
+        assert!(!all.contains(&"hag".to_owned()), "{all:?}");
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ fn levelled(element: &Element, fed: &Federation, server: usize) -> String {
 
 impl Half {
     async fn collect(&mut self, fed: &Federation, server: usize, what: &str) -> Result<()> {
-        for client in [&self.owner, &self.guest] {
+        // When both have been answered the server has taken what either sent, and after that they have got all of it.
+        for client in [&self.owner, &self.guest, &self.owner, &self.guest] {
             client.sync().await?;
         }
         for client in [&self.owner, &self.guest] {

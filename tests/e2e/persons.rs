@@ -209,7 +209,7 @@ async fn a_change_of_nick_is_that_clients(fed: &Federation) -> Result<()> {
         for person in [&crone, &faust] {
             let arrived = person.take_all()?;
             let is_it = from(&person.room, nick);
-            ensure!(arrived.iter().any(|s| is_it(s)), "{nick} for {}", person.nick);
+            ensure!(arrived.iter().any(is_it), "{nick} for {}", person.nick);
             ensure!(!arrived.iter().any(|s| s.attr("type") == Some("unavailable")));
         }
         let text = format!("{nick} speaks");

@@ -89,7 +89,7 @@ fn a_moderator_anywhere_takes_a_message_said_anywhere_away() {
             }
             expect_gone(&fed, &id);
             for place in [FOO, WITCH_PLACE, FAUST_PLACE] {
-                assert_eq!(told(&fed, place), [id.clone()], "{place}");
+                assert_eq!(told(&fed, place), [id.as_str()], "{place}");
             }
             // Once more says nothing new.
             take_away(&mut fed, moderator, &id);
@@ -115,7 +115,7 @@ fn a_message_that_comes_after_its_moderation_is_never_shown() {
     fed.run_for(50);
     take_away(&mut fed, FOO, &id);
     fed.run_for(50);
-    assert_eq!(told(&fed, FAUST_PLACE), [id.clone()], "told before it came");
+    assert_eq!(told(&fed, FAUST_PLACE), [id.as_str()], "told before it came");
     fed.net.heal();
     fed.run_for(100_000);
     fed.run();
@@ -160,7 +160,7 @@ fn moderated_in_a_split(fed: &mut Federation) -> String {
     fed.run_for(100_000);
     assert_eq!(take_away(fed, WITCH_PLACE, &id), Wish::Done);
     fed.run_for(1_000);
-    assert_eq!(told(fed, WITCH_PLACE), [id.clone()]);
+    assert_eq!(told(fed, WITCH_PLACE), [id.as_str()]);
     let shown = fed
         .host(ROOMS)
         .engine
@@ -188,7 +188,7 @@ fn what_is_taken_away_during_a_split_is_gone_everywhere_after_it() {
         }
         heal(&mut fed);
         expect_gone(&fed, &id);
-        assert_eq!(told(&fed, FAUST_PLACE), [id.clone()]);
+        assert_eq!(told(&fed, FAUST_PLACE), [id.as_str()]);
         if !restart {
             assert_eq!(told(&fed, WITCH_PLACE), [id], "once");
         }

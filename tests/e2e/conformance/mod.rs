@@ -111,10 +111,17 @@ const MEANT: &[(&str, char, &str, &str)] = &[
         "Prosody tells only those who are removed; people at other instances would go on seeing them",
     ),
     (
+        "",
+        '+',
+        "<item affiliation=\"none\" role=\"moderator\">",
+        "An affiliation that the home of an occupant claims counts when the source's list has it: if it comes over another \
+         link and later, the new role is seen before it",
+    ),
+    (
         "Owners are made",
         '+',
         "<presence from=\"ROOM/guest\" to=\"THIRD/client\"",
-        "An affiliation that the home of an occupant claims counts when the source's list has it, which comes next",
+        "The same",
     ),
     (
         "Who may see real JIDs changes",

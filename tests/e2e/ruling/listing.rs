@@ -122,7 +122,7 @@ pub async fn changes_of_absent_people_are_announced(fed: &Federation) -> Result<
             quiet(fed, &[crone, witch, faust]).await?;
             assert_eq!(
                 announced(crone),
-                [wanted.clone()],
+                std::slice::from_ref(&wanted),
                 "to the moderator at the source"
             );
             assert_eq!(announced(faust), [wanted], "to the moderator at a shadow");
