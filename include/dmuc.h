@@ -137,9 +137,9 @@ typedef enum {
   // Do what a peer's occupant asks, with the rights of ACTOR, and answer the IQ: from FROM, to TO, with the id
   // IQ_ID. ROOM, ACTOR (the JID in whose name: in the room, or real), ACT, and, depending on that, NICK and ROLE; JID,
   // AFFILIATION and RESERVED_NICK; FORM; RESERVED_NICK, which may be absent; VENUE and PASSWORD; MODERATED; JID (an
-  // invitation). REASON may be absent. With VOICE a role
-  // is the answer to a voice request: "visitor" refuses it, which is told with dmuc_engine_voice_answer. With INVITED an
-  // affiliation is what goes with an invitation: who may invite makes a member in a members-only room.
+  // invitation). REASON may be absent. With VOICE a role is the answer to a voice request: "visitor" refuses it, which is
+  // told with dmuc_engine_voice_answer. With INVITED an affiliation is what goes with an invitation: who may invite makes
+  // a member in a members-only room.
   DMUC_ACTION_PERFORM_ACT = 9,
   // The outcome of dmuc_engine_act. ROOM, TOKEN; with an ERROR_TYPE, ERROR_CONDITION and ERROR_TEXT if it failed.
   DMUC_ACTION_ACT_ANSWERED = 10,

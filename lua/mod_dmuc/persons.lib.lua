@@ -30,7 +30,11 @@ return function (dmuc)
 	local function recognise(occupant, event)
 		local bare_jid = jid_bare(event.stanza.attr.from);
 		if not event.room._dmuc or event.is_first_session or occupant.bare_jid == bare_jid then return; end
-		if is_same_person(event.room, occupant, bare_jid) then occupant.bare_jid = bare_jid; end
+		if not is_same_person(event.room, occupant, bare_jid) then return; end
+		occupant.bare_jid = bare_jid;
+		-- Nobody becomes a moderator here because another service says so of an occupant-id (G11).
+		local default_role = event.room:get_default_role(event.room:get_affiliation(bare_jid));
+		if occupant.role == "moderator" and default_role ~= "moderator" then occupant.role = default_role; end
 	end
 	module:hook("muc-occupant-pre-join", function (event) recognise(event.occupant, event); end, 500);
 	module:hook("muc-occupant-pre-change", function (event) recognise(event.dest_occupant, event); end, 500);

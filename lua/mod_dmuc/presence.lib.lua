@@ -192,7 +192,8 @@ return function (dmuc)
 		end
 	end
 
-	-- What a room says of itself (its avatar) each instance tells its own people.
+	-- Instances tell each other of occupants, and nothing else by presence: what a room says of itself (its avatar) each
+	-- instance tells its own people. Before mod_s2s (-1) sends it.
 	module:hook("route/remote", function (event)
 		local from, to = event.stanza.attr.from, event.stanza.attr.to;
 		if event.stanza.name ~= "presence" or not from or not to or jid_resource(from) or not dmuc.role(from) then return; end
@@ -332,14 +333,5 @@ return function (dmuc)
 		if not dmuc.ask("is_instance", room_jid, jid_bare(from)) then return; end
 		dmuc.requests.peer_error(stanza);
 		return true;
-	end, 10);
-
-	-- Instances tell each other of occupants, and nothing else by presence. Modules of a room (its avatar) take remote
-	-- occupants for clients. Before mod_s2s (-1) sends it.
-	module:hook("route/remote", function (event)
-		local stanza = event.stanza;
-		if stanza.name ~= "presence" or jid_resource(stanza.attr.from) or not dmuc.role(stanza.attr.from) then return; end
-		local room = dmuc.get_room(stanza.attr.from);
-		if room and room._dmuc and room._dmuc.remotes[stanza.attr.to] then return true; end
 	end, 10);
 end

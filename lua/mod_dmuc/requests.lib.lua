@@ -161,7 +161,7 @@ return function (dmuc)
 	function requests.stop()
 		for token, request in pairs(waiting) do
 			waiting[token] = nil;
-			if type(request) == "table" then
+			if request.origin then
 				request.origin.send(st.error_reply(request.stanza, "wait", "remote-server-timeout",
 					"The room service was reloaded before the other service answered"));
 			end
@@ -350,8 +350,14 @@ return function (dmuc)
 		local ok, err_type, condition, text = nil, "cancel", "item-not-found", nil;
 		if room and room._dmuc then
 			room._dmuc.is_performing = true;
-			ok, err_type, condition, text = perform(room, action);
+			local works, a, b, c, d = pcall(perform, room, action);
 			if room._dmuc then room._dmuc.is_performing = nil; end
+			if works then
+				ok, err_type, condition, text = a, b, c, d;
+			else
+				module:log("error", "An act of %s in %s failed: %s", action.actor, action.room, a);
+				err_type, condition = "cancel", "internal-server-error";
+			end
 		end
 		if ok then
 			reply.type = "result";

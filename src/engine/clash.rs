@@ -69,7 +69,9 @@ impl Engine {
         if self
             .rooms
             .get(jid)
-            .is_some_and(|room| room.locals.contains_key(nick))
+            .and_then(|room| Some((room, room.locals.get(nick)?)))
+            // Whose nick is registered keeps it, whatever a peer says (G11).
+            .is_some_and(|(room, local)| room.nick_owner(nick) != Some(&local.jid.to_bare()))
         {
             self.rename_local(jid, nick);
         }

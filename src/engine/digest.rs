@@ -67,13 +67,21 @@ impl Engine {
 
     /// Another life than before: the peer was restarted, maybe from a backup, and which of our rooms it still has shows
     /// when it is told of them again. Returns whether that is so.
-    fn note_life(&mut self, service: &BareJid, digest: &Digest) -> bool {
+    ///
+    /// Taken notice of once per link timeout (G13): a life that changes sooner is noticed when it is named after that.
+    fn note_life(&mut self, now: Now, service: &BareJid, digest: &Digest) -> bool {
+        let pause = self.config.link_timeout_ms;
         let (Some(life), Some(link)) = (&digest.life, self.links.get_mut(service)) else {
             return false;
         };
-        let was = link.life.replace(life.clone());
-        let is_another = was.is_some_and(|was| was != *life);
+        let is_another = link.life.as_ref().is_some_and(|was| was != life);
+        let is_too_soon = link.life_noticed_at.is_some_and(|at| now.mono_ms < at + pause);
+        if is_another && is_too_soon {
+            return false;
+        }
+        link.life = Some(life.clone());
         if is_another {
+            link.life_noticed_at = Some(now.mono_ms);
             self.forget_told(service);
         }
         is_another
@@ -105,7 +113,7 @@ impl Engine {
 
     /// A peer told what its rooms have to offer: ours of the same rooms are the answer.
     pub(super) fn digest_told(&mut self, now: Now, service: &BareJid, digest: &Digest) -> Digest {
-        let is_restarted = self.note_life(service, digest);
+        let is_restarted = self.note_life(now, service, digest);
         let mut rooms = Vec::new();
         for theirs in &digest.rooms {
             let found = self.find_instance(service, theirs);
@@ -134,7 +142,7 @@ impl Engine {
 
     /// The peer's side of the rooms that we told of.
     pub(super) fn digest_answered(&mut self, now: Now, service: &BareJid, digest: &Digest) {
-        self.note_life(service, digest);
+        self.note_life(now, service, digest);
         for theirs in &digest.rooms {
             if let Some((jid, peer)) = self.find_instance(service, theirs) {
                 self.compare(now, &jid, &peer, theirs);

@@ -225,7 +225,8 @@ pub enum Input<'a> {
         token: u64,
     },
     /// Somebody here wants something done elsewhere: at the source, or at the home of an occupant (at every home, if one
-    /// person joined at several; the first one's answer counts). Answered once, within the link timeout, by [`Action::ActAnswered`](super::Action) with the same token.
+    /// person joined at several). Answered once, when all have answered or the link timeout is over, by
+    /// [`Action::ActAnswered`](super::Action) with the same token.
     Act {
         /// The room.
         room: &'a BareJid,

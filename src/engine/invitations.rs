@@ -182,7 +182,7 @@ impl Engine {
             actor_nick: inviting.nick.clone(),
             actor_jid,
             kind,
-            reason: inviting.reason.clone(),
+            reason: inviting.reason.as_deref().map(super::host::bounded),
         };
         let from = inviting.room.clone();
         self.request(
@@ -345,7 +345,7 @@ impl Engine {
                 nick: nick.map(str::to_owned),
                 jid: person.cloned(),
             },
-            reason: reason.map(str::to_owned),
+            reason: reason.map(super::host::bounded),
         };
         self.request(now, jid.clone(), home, Request::Act(act), Pending::Nothing);
         Ok(Verdict::Done)

@@ -72,6 +72,8 @@ pub(crate) struct Link {
     has_expired: bool,
     /// The life of the peer's engine, as its last digest named it.
     pub(crate) life: Option<String>,
+    /// When another life was last taken notice of (monotonic ms).
+    pub(crate) life_noticed_at: Option<u64>,
 }
 
 impl Default for Link {
@@ -88,6 +90,7 @@ impl Default for Link {
             down_since: 0,
             has_expired: false,
             life: None,
+            life_noticed_at: None,
         }
     }
 }
@@ -180,6 +183,7 @@ impl Engine {
             state: if was_out { LinkState::Up } else { link.state },
             acked_at: now.mono_ms,
             life: link.life.take(),
+            life_noticed_at: link.life_noticed_at,
             ..Link::default()
         };
         self.schedule_ping(now, service);

@@ -328,21 +328,23 @@ impl Engine {
             }
         }
         let is_whole = roster.occupants_complete();
-        let mut gone: Vec<(&str, &str)> = instance
+        let gone = instance
             .occupants
             .iter()
             .filter(|(nick, _)| {
                 absent.contains(nick.as_str()) || is_whole && !present.contains_key(nick.as_str())
             })
-            .filter_map(|(nick, remote)| Some((remote.occupant_id.as_deref()?, nick.as_str())))
-            .collect();
+            .filter_map(|(nick, remote)| Some((remote.occupant_id.as_deref()?, nick.as_str())));
+        let mut gone_by_id: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        gone.for_each(|(id, nick)| gone_by_id.entry(id).or_default().push(nick));
         let mut changes = Vec::new();
         for (new, id) in present {
             if room.locals.contains_key(new) || room.remote(new).is_some() {
                 continue;
             }
-            if let Some(at) = gone.iter().position(|(of, _)| Some(*of) == id) {
-                changes.push((gone.remove(at).1.to_owned(), new.to_owned()));
+            let old = id.and_then(|id| gone_by_id.get_mut(id)).and_then(Vec::pop);
+            if let Some(old) = old {
+                changes.push((old.to_owned(), new.to_owned()));
             }
         }
         changes

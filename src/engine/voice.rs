@@ -225,6 +225,11 @@ impl Engine {
             .remote(nick)
             .map(|(home, remote)| (home.clone(), remote.serial))
         else {
+            self.actions.push_back(Action::ActAnswered {
+                room: jid.clone(),
+                token,
+                error: Some(StanzaError::new(Condition::ItemNotFound)),
+            });
             return Ok(Verdict::Done);
         };
         let seen = room.voice_elsewhere.get(&(home.clone(), nick.to_owned()));

@@ -79,7 +79,8 @@ static void stored_log(dmuc_engine *engine)
 	NULLS(dmuc_engine_logged(NULL, NOW, ROOM, &FINE));
 	NULLS(dmuc_engine_logged(engine, NOW, NULL, &FINE));
 	NULLS(dmuc_engine_logged(engine, NOW, ROOM, NULL));
-	EXPECT_LOGGED(DMUC_RESULT_NULL_PARAMETER, nick, NULL);
+	/* Without a nick it is the room's own: a moderation and nothing else. */
+	EXPECT_LOGGED(DMUC_RESULT_INVALID_XML, nick, NULL);
 	EXPECT_LOGGED(DMUC_RESULT_NULL_PARAMETER, stanza_id, NULL);
 	EXPECT_LOGGED(DMUC_RESULT_NULL_PARAMETER, at, NULL);
 	EXPECT_LOGGED(DMUC_RESULT_NULL_PARAMETER, payload, NULL);
