@@ -23,7 +23,7 @@ return function (dmuc)
 		local here = dmuc.ask("instance_here", jid_bare(jid));
 		local room = here and dmuc.get_room(here);
 		if not room or room._data.destroyed then return; end
-		-- Copies of the stanza, as in archives, stay as they were.
+		-- A new child: whoever kept the old one (the sender's archive) has the invitation as it was sent.
 		stanza:maptags(function (tag)
 			if tag ~= direct then return tag; end
 			local changed = st.clone(tag);
@@ -33,8 +33,8 @@ return function (dmuc)
 		module:log("debug", "An invitation to %s names %s now, in place of %s", stanza.attr.to, here, jid);
 	end
 
-	-- The users are those of the parent domain, as for redirects. What is archived and copied to further devices is what
-	-- the user gets, so this comes first.
+	-- The users are those of the parent domain, as for redirects. Before the recipient's archive and copies to further
+	-- devices, which have what the user gets.
 	local users = module:get_option_string("parent_host", (module.host:gsub("^[^.]+%.", "")));
 	local function listen()
 		local host = prosody.hosts[users];

@@ -31,8 +31,7 @@ return function (dmuc)
 		end
 		function origin.error()
 			if not origin.answer then return nil, "auth", "forbidden"; end
-			local err_type, condition = origin.answer:get_error();
-			return nil, err_type, condition;
+			return nil, origin.answer:get_error();
 		end
 		return origin;
 	end

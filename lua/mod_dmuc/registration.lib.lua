@@ -43,8 +43,7 @@ return function (dmuc)
 		end
 		room:handle_register_iq(origin, stanza);
 		if answer and answer.attr.type == "error" then
-			local err_type, condition = answer:get_error();
-			return nil, err_type, condition;
+			return nil, answer:get_error();
 		end
 		return true;
 	end
