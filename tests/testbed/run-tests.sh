@@ -7,6 +7,11 @@ cd "$(dirname "$0")/../.."
 # capi: the C program's test needs it; nothing else minds.
 if [ "$#" = 0 ]; then set -- --workspace --features dmuc/capi; fi
 
+# Servers write many small files and commit often; in memory that costs nothing, and kill -9 is the same.
+if [ -z "${DMUC_TESTBED_DIR:-}" ] && [ -w /dev/shm ] && [ "$(df --output=avail -k /dev/shm | tail -n 1)" -gt 1000000 ]; then
+	export DMUC_TESTBED_DIR=/dev/shm/dmuc-testbed
+fi
+
 if cargo nextest --version >/dev/null 2>&1; then
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT

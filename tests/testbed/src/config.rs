@@ -227,6 +227,8 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     section.set("daemonize", false);
     section.set("use_ipv6", false);
     section.set("pidfile", path(&at.dir.join("prosody.pid")));
+    // Tests are many short lives of servers: memory is cheaper than the time to collect it.
+    section.set("gc", "{ mode = \"incremental\", threshold = 300 }");
     section.set("data_path", path(&at.dir.join("data")));
     section.set("plugin_paths", format_args!("{{ {} }}", plugins.join("; ")));
     section.set("modules_enabled", list(&modules));
