@@ -55,8 +55,11 @@ return function (dmuc)
 		end
 		if action.salt then room._data.occupant_id_salt = action.salt; end
 		room._dmuc.source = action.source;
+		local was_open = room:get_whois() == "anyone";
 		forms.apply(room, action.form);
 		lifecycle.reopen(room);
+		-- Other instances may have heard of it first, and have told whom people here were not to see yet.
+		if not was_open and room:get_whois() == "anyone" then presence.reveal(room); end
 	end
 
 	actions.apply_subject = on_room(function (room, action)

@@ -137,6 +137,16 @@ return function (dmuc)
 		end
 	end
 
+	-- Everybody may see real JIDs from now on: shows those that are known of other instances.
+	function presence.reveal(room)
+		for session, remote in pairs(room._dmuc.remotes) do
+			local occupant = remote.jid and room:get_occupant_by_real_jid(session);
+			if occupant and occupant.jid == session then
+				room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil, nil, nil, occupant.role);
+			end
+		end
+	end
+
 	-- Takes an occupant of another instance out of the room.
 	function presence.hide(room, action, is_silent)
 		local session, nick_jid = action.home.."/"..action.nick, room.jid.."/"..action.nick;
