@@ -63,7 +63,7 @@ pub struct dmuc_logged_message {
     pub seq: u64,
     /// DMUC_FIELD_AT.
     pub at: *const c_char,
-    /// The children of the message as XML.
+    /// The children of the message as XML; of the room itself DMUC_FIELD_PAYLOAD as it was; empty for a tombstone.
     pub payload: *const c_char,
 }
 

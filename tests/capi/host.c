@@ -32,7 +32,7 @@ static void append(host *self, entry stored)
 	for (size_t i = 0; i < self->log_count; i++)
 		CHECK(!same(self->log[i].stanza_id, stored.stanza_id));
 	self->log = grown(self->log, self->log_count, sizeof *self->log);
-	self->log[self->log_count++] = (entry){ .nick = copy(stored.nick),
+	self->log[self->log_count++] = (entry){ .nick = maybe(stored.nick),
 						.id = maybe(stored.id),
 						.stanza_id = copy(stored.stanza_id),
 						.occupant_id = maybe(stored.occupant_id),
@@ -165,6 +165,7 @@ static void perform(host *self, const dmuc_action *action)
 {
 	const char *actor = dmuc_action_text(action, DMUC_FIELD_ACTOR);
 	const char *reason = dmuc_action_text(action, DMUC_FIELD_REASON);
+	const char *error = NULL;
 	if (dmuc_action_number(action, DMUC_FIELD_ACT) == DMUC_ACT_ROLE) {
 		CHECK(same(dmuc_action_text(action, DMUC_FIELD_ROLE), "none"));
 		const char *nick = dmuc_action_text(action, DMUC_FIELD_NICK);
@@ -176,6 +177,9 @@ static void perform(host *self, const dmuc_action *action)
 								.code_count = 1,
 								.actor = "firstwitch",
 								.reason = reason }));
+	} else if (dmuc_action_number(action, DMUC_FIELD_ACT) == DMUC_ACT_MODERATE) {
+		printf("%s: %s may not take %s away\n", self->name, actor, dmuc_action_text(action, DMUC_FIELD_MODERATED));
+		error = "<error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
 	} else {
 		CHECK(dmuc_action_number(action, DMUC_FIELD_ACT) == DMUC_ACT_AFFILIATION);
 		const char *jid = dmuc_action_text(action, DMUC_FIELD_JID);
@@ -185,10 +189,58 @@ static void perform(host *self, const dmuc_action *action)
 					   &(dmuc_affiliation){ .jid = jid, .affiliation = affiliation }));
 	}
 	char answer[512];
-	snprintf(answer, sizeof answer, "<iq from='%s' to='%s' id='%s' type='result'/>",
+	snprintf(answer, sizeof answer, "<iq from='%s' to='%s' id='%s' type='%s'>%s</iq>",
 		 dmuc_action_text(action, DMUC_FIELD_FROM), dmuc_action_text(action, DMUC_FIELD_TO),
-		 dmuc_action_text(action, DMUC_FIELD_IQ_ID));
+		 dmuc_action_text(action, DMUC_FIELD_IQ_ID), error == NULL ? "result" : "error", error == NULL ? "" : error);
 	send_stanza(answer, dmuc_action_text(action, DMUC_FIELD_TO));
+}
+
+static message *find_seen(host *self, const char *stanza_id)
+{
+	for (size_t i = 0; i < self->seen_count; i++)
+		if (same(self->seen[i].stanza_id, stanza_id))
+			return &self->seen[i];
+	return NULL;
+}
+
+static entry *find_logged(host *self, const char *stanza_id)
+{
+	for (size_t i = 0; i < self->log_count; i++)
+		if (same(self->log[i].stanza_id, stanza_id))
+			return &self->log[i];
+	return NULL;
+}
+
+/* The room says that a message is taken away: a tombstone, here and in the stored log. */
+static void take_away(host *self, const dmuc_action *action)
+{
+	const char *stanza_id = dmuc_action_text(action, DMUC_FIELD_MODERATED);
+	message *seen = find_seen(self, stanza_id);
+	if (seen != NULL)
+		replace(&seen->payload, "");
+	entry *stored = find_logged(self, stanza_id);
+	if (stored != NULL)
+		replace(&stored->payload, "");
+	printf("%s: %s took %s away: %s\n", self->name, dmuc_action_text(action, DMUC_FIELD_ACTOR), stanza_id,
+	       dmuc_action_text(action, DMUC_FIELD_REASON));
+}
+
+/* Somebody here took a message away, and the source is out of reach: the stored log still has it. */
+static void hide_message(host *self, const dmuc_action *action)
+{
+	message *seen = find_seen(self, dmuc_action_text(action, DMUC_FIELD_MODERATED));
+	CHECK(seen != NULL);
+	replace(&seen->payload, "");
+}
+
+/* The source did not follow. */
+static void restore_message(host *self, const dmuc_action *action)
+{
+	const char *stanza_id = dmuc_action_text(action, DMUC_FIELD_STANZA_ID);
+	message *seen = find_seen(self, stanza_id);
+	entry *stored = find_logged(self, stanza_id);
+	CHECK(seen != NULL && stored != NULL);
+	replace(&seen->payload, stored->payload);
 }
 
 /* A message that was missed, or is older than this instance. */
@@ -205,6 +257,10 @@ static void add_message(host *self, const dmuc_action *action)
 			      .seq = dmuc_action_number(action, DMUC_FIELD_SEQ),
 			      .at = (char *)at,
 			      .payload = of_action(action, DMUC_FIELD_PAYLOAD) });
+	if (dmuc_action_text(action, DMUC_FIELD_NICK) == NULL) {
+		take_away(self, action);
+		return;
+	}
 	see(self, dmuc_action_text(action, DMUC_FIELD_NICK), dmuc_action_text(action, DMUC_FIELD_STANZA_ID),
 	    dmuc_action_text(action, DMUC_FIELD_PAYLOAD), dmuc_action_number(action, DMUC_FIELD_DELIVER) == 1);
 }
@@ -217,6 +273,8 @@ static void overridden(host *self, const dmuc_action *action)
 		what = dmuc_action_text(action, DMUC_FIELD_JID);
 	else if (same(change, "field"))
 		what = dmuc_action_text(action, DMUC_FIELD_VARIABLE);
+	else if (same(change, "moderation"))
+		what = dmuc_action_text(action, DMUC_FIELD_MODERATED);
 	const char *before = self->overridden == NULL ? "" : self->overridden;
 	char *all = malloc(strlen(before) + strlen(change) + strlen(what) + 3);
 	CHECK(all != NULL);
@@ -272,6 +330,12 @@ static void carry_out(host *self, const dmuc_action *action)
 		break;
 	case DMUC_ACTION_ADD_MESSAGE:
 		add_message(self, action);
+		break;
+	case DMUC_ACTION_HIDE_MESSAGE:
+		hide_message(self, action);
+		break;
+	case DMUC_ACTION_RESTORE_MESSAGE:
+		restore_message(self, action);
 		break;
 	case DMUC_ACTION_PERFORM_ACT:
 		perform(self, action);

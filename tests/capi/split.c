@@ -64,10 +64,14 @@ static int compare(const void *left, const void *right)
 	return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
+/* Entries of the stored log that nobody sees: the room's word that a message is taken away. */
+static size_t moderations;
+
 /* Everybody has seen everything once, and who joins now gets the same history, in the same order, at either side. */
 static void check_same_history(size_t count)
 {
 	CHECK(chat.seen_count == count && rooms.seen_count == count);
+	count += moderations;
 	CHECK(chat.log_count == count && rooms.log_count == count);
 	entry *a = malloc(count * sizeof *a), *b = malloc(count * sizeof *b);
 	CHECK(a != NULL && b != NULL);
@@ -90,6 +94,14 @@ static const message *latest(const host *self)
 {
 	CHECK(self->seen_count > 0);
 	return &self->seen[self->seen_count - 1];
+}
+
+static const char *payload_of(const host *self, const char *stanza_id)
+{
+	for (size_t i = 0; i < self->seen_count; i++)
+		if (same(self->seen[i].stanza_id, stanza_id))
+			return self->seen[i].payload;
+	return NULL;
 }
 
 static dmuc_verdict *send_private(host *self, const char *nick, uint64_t token, bool is_request)
@@ -322,6 +334,50 @@ static void restart_alone(void)
 	CHECK(chat.lost == 0 && rooms.lost == 0);
 }
 
+static void take_away(host *self, const dmuc_moderation *moderation)
+{
+	dmuc_verdict *verdict = NULL;
+	OK(dmuc_engine_moderate(self->engine, now(), self->room, moderation, &verdict));
+	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_DONE);
+	dmuc_verdict_free(verdict);
+	drain(self);
+}
+
+/* A message that is taken away (XEP-0425) is gone at both instances and stays so; one that is hidden at a shadow is back
+ * when the source does not follow. */
+static void moderate(void)
+{
+	char *gone = copy(latest(&chat)->stanza_id);
+	take_away(&chat, &(dmuc_moderation){ .message = gone, .actor_nick = "firstwitch", .reason = "Peace!" });
+	settle();
+	CHECK(same(payload_of(&chat, gone), "") && same(payload_of(&rooms, gone), ""));
+	moderations = 1;
+	check_same_history(14);
+
+	CHECK(say(&chat, "firstwitch", "m15", "<body>Thus do go about, about</body>") == 1);
+	settle();
+	is_cut = true;
+	wait_until(are_down);
+	take_away(&rooms, &(dmuc_moderation){ .message = latest(&rooms)->stanza_id,
+					      .actor_nick = "secondwitch",
+					      .actor_jid = "hag66@macbeth.lit" });
+	CHECK(same(latest(&rooms)->payload, "") && !same(latest(&chat)->payload, ""));
+	is_cut = false;
+	wait_until(are_settled);
+	CHECK(contains(rooms.overridden, "moderation"));
+	check_same_history(15);
+	CHECK(same(latest(&rooms)->payload, "<body>Thus do go about, about</body>"));
+
+	stop(&rooms);
+	start(&rooms, &chat, 6);
+	join(&rooms, "secondwitch", "hag66@macbeth.lit/pda", "member", "participant", "<status>on the heath</status>");
+	OK(dmuc_engine_started(rooms.engine, now(), rooms.room));
+	wait_until(are_settled);
+	check_same_history(15);
+	CHECK(same(payload_of(&rooms, gone), ""));
+	free(gone);
+}
+
 /* What nobody keeps any more is missing for good, and said to be. */
 static void lose(void)
 {
@@ -369,6 +425,7 @@ int main(void)
 	heal();
 	restart_source();
 	restart_alone();
+	moderate();
 	lose();
 	trim();
 	close_host(&chat);
