@@ -261,11 +261,47 @@ async fn archives_are_for_whom_the_room_is(fed: &Federation, people: &[Person; 3
     Ok(())
 }
 
+/// An owner who has the archive switched off, or on again, does so for every instance.
+async fn archiving_follows_the_source(fed: &Federation, people: &[Person; 3]) -> Result<()> {
+    let [crone, witch, _] = people;
+    let mut said = Vec::new();
+    for (value, speaker) in [("0", crone), ("0", witch), ("1", crone), ("1", witch)] {
+        crone
+            .configure_room(&crone.room, &[("muc#roomconfig_enablearchiving", value)])
+            .await?;
+        quiet(fed, &people.each_ref()).await?;
+        for person in people {
+            let is_offered = person
+                .disco_info(&person.room)
+                .await?
+                .children()
+                .any(|feature| feature.name() == "feature" && feature.attr("var") == Some(MAM));
+            ensure!(
+                is_offered == (value == "1"),
+                "archiving is {value} at {}",
+                person.room
+            );
+        }
+        let reflected = speaker
+            .say_and_see(&speaker.room, &format!("archiving is {value}"))
+            .await?;
+        said.push((stanza_id(&reflected, &speaker.room)?, value == "1"));
+        quiet(fed, &people.each_ref()).await?;
+    }
+    for person in people {
+        let found = archived(person).await?;
+        for (id, is_archived) in &said {
+            ensure!(found.contains(id) == *is_archived, "{id} at {}", person.room);
+        }
+    }
+    Ok(())
+}
+
 async fn archives(version: Version) -> Result<()> {
     if !version.available() {
         return Ok(());
     }
-    let mut builder = hasty("archives", version, Storage::Internal);
+    let mut builder = hasty("archives", version, Storage::Internal).muc_line("muc_log_all_rooms = false");
     for (index, storage) in STORAGES.into_iter().enumerate() {
         builder = builder.with_server(index, |server| server.storage = storage);
     }
@@ -274,6 +310,7 @@ async fn archives(version: Version) -> Result<()> {
     every_archive_is_complete_after_a_split(&fed, &people).await?;
     queries_are_answered_as_on_one_server(&people).await?;
     archives_are_for_whom_the_room_is(&fed, &people).await?;
+    archiving_follows_the_source(&fed, &people).await?;
     fed.finish().await
 }
 
