@@ -269,6 +269,11 @@ impl Config {
             .map(|(service, _)| service)
     }
 
+    /// Whether local policy trusts the peer `service` beyond its own domains.
+    pub fn is_trusted(&self, service: &BareJid) -> bool {
+        self.peers.get(service).is_some_and(|peer| peer.trusted)
+    }
+
     /// Whether `service` may name a user of `domain` as a real JID with the rights of that JID (DESIGN section 5).
     pub fn is_authoritative(&self, service: &BareJid, domain: &str) -> bool {
         self.peers

@@ -46,7 +46,7 @@ use crate::config::Config;
 use crate::error::{Error, RestoreError};
 use crate::ids::{IdSource, Seed};
 use crate::snapshot::Snapshot;
-use crate::wire::{Condition, Listed};
+use crate::wire::{Condition, Listed, StanzaError};
 use clock::HybridClock;
 pub(crate) use ending::Ending;
 use invitations::Invitations;
@@ -70,6 +70,9 @@ pub struct Engine {
     rooms: BTreeMap<BareJid, Room>,
     links: BTreeMap<BareJid, Link>,
     outstanding: BTreeMap<String, Outstanding>,
+    /// Acts of users here that several instances may have been asked for: how many have not answered, and what the first of
+    /// them said against it.
+    acts: BTreeMap<(BareJid, u64), (usize, Option<StanzaError>)>,
     /// Users that were redirected, and when (monotonic ms): who insists gets in.
     redirected: BTreeMap<(BareJid, BareJid), u64>,
     /// Rooms that have ended here, while there is somebody who does not know.
@@ -114,6 +117,7 @@ impl Engine {
             rooms: BTreeMap::new(),
             links: BTreeMap::new(),
             outstanding: BTreeMap::new(),
+            acts: BTreeMap::new(),
             redirected: BTreeMap::new(),
             endings: BTreeMap::new(),
             privates: BTreeMap::new(),
@@ -493,6 +497,15 @@ impl Engine {
         let here = room.locals.get(nick).map(|local| (local.serial, &room.jid));
         let elsewhere = room.remotes(nick).map(|(home, remote)| (remote.serial, home));
         here.into_iter().chain(elsewhere).min().map(|(_, home)| home)
+    }
+
+    /// The list of affiliations of `room` as it is in force here, changes that wait for the source's decision included.
+    pub fn affiliations(&self, room: &BareJid) -> Vec<(&BareJid, Listed)> {
+        let Some(room) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        let users = room.settings.affiliations.keys();
+        users.map(|user| (user, room.listed(user))).collect()
     }
 
     /// The nicks of our own occupants of `room`: what the host compares with after it was not listening.

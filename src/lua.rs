@@ -262,6 +262,32 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
                 .collect::<mlua::Result<Vec<_>>>()
         },
     );
+    // affiliations(room): the list in force, each entry as { jid, affiliation, nick }
+    methods.add_method("affiliations", |lua, this, room: String| {
+        let room = bare(&room)?;
+        let list = this.with(|engine| {
+            let list = engine.affiliations(&room).into_iter();
+            list.map(|(user, entry)| (user.to_string(), entry))
+                .collect::<Vec<_>>()
+        })?;
+        list.into_iter()
+            .map(|(user, entry)| {
+                let table = lua.create_table()?;
+                table.set("jid", user)?;
+                table.set("affiliation", entry.affiliation.as_str())?;
+                table.set("nick", entry.nick)?;
+                Ok(table)
+            })
+            .collect::<mlua::Result<Vec<_>>>()
+    });
+    // is_vouched_for(room, home, nick): whether the client that home shows counts as the person who has the nick
+    methods.add_method(
+        "is_vouched_for",
+        |_, this, (room, home, nick): (String, String, String)| {
+            let jids = bare(&room).ok().zip(bare(&home).ok());
+            this.with(|engine| jids.is_some_and(|(room, home)| engine.is_vouched_for(&room, &home, &nick)))
+        },
+    );
     // first_home(room, nick): the instance whose client is shown of an occupant with clients at several
     methods.add_method("first_home", |_, this, (room, nick): (String, String)| {
         let room = bare(&room)?;

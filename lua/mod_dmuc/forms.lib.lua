@@ -52,8 +52,8 @@ return function (dmuc)
 	function forms.provisionally(room, actor, work)
 		local before = fields_of(forms.get(room));
 		local result = work();
-		local form = dmuc.stanzas.parse(forms.get(room));
-		local after = fields_of(forms.get(room));
+		local changed = forms.get(room);
+		local form, after = dmuc.stanzas.parse(changed), fields_of(changed);
 		form:maptags(function (tag)
 			local var = tag.name == "field" and tag.attr.var;
 			if var and var ~= "FORM_TYPE" and after[var] == before[var] then return nil; end

@@ -16,9 +16,6 @@ return function (dmuc)
 	local rooms = dmuc.rooms;
 	local xmlns_muc_user = dmuc.stanzas.xmlns_muc_user;
 
-	-- Invitations for which another instance is asked: [token] = { origin, stanza }.
-	local waiting = {};
-
 	local function invite_of(stanza)
 		return stanza:get_child("x", xmlns_muc_user):get_child("invite");
 	end
@@ -62,30 +59,46 @@ return function (dmuc)
 		return inviting(self, { is_new = true }, origin, stanza);
 	end
 
-	-- As mod_muc does it, at the source.
+	local banned = { "auth"; "forbidden"; "Who is banned from this room cannot be invited" };
+
+	-- As mod_muc does it, at the source; but mod_muc makes a member of whom the room has banned, too.
 	local function make_member(room, jid, by)
 		local held = room:get_affiliation(jid);
-		if not room:get_members_only() or held and held ~= "outcast" then return true; end
+		if held == "outcast" then return nil, banned[1], banned[2], banned[3]; end
+		if not room:get_members_only() or held then return true; end
 		return room:set_affiliation(true, jid, "member", "Invited by "..by);
 	end
+
+	-- Before anybody is invited, by whomever.
+	module:hook("muc-invite", function (event)
+		local room = event.room;
+		if not room._dmuc or room:get_affiliation(event.stanza.attr.to) ~= "outcast" then return; end
+		event.origin.send(st.error_reply(event.incoming, banned[1], banned[2], banned[3], room.jid));
+		return true;
+	end, 110);
 
 	-- Before mod_muc's own handlers, of which one makes a member (0) and one hides who invites (50).
 	module:hook("muc-invite", function (event)
 		local room, origin, incoming = event.room, event.origin, event.incoming;
 		local how = room._dmuc and room._dmuc.inviting;
 		if not how or not how.is_new then return; end
+		local problem, problem_condition, problem_text = dmuc.requests.problem();
+		if problem then
+			origin.send(st.error_reply(incoming, problem, problem_condition, problem_text, room.jid));
+			return true;
+		end
 		local from = incoming.attr.from;
 		local nick = room:get_occupant_jid(from);
 		-- Before another instance invites it.
 		if room._dmuc.is_source then make_member(room, event.stanza.attr.to, nick or from); end
 		local token = rooms.next_token();
-		waiting[token] = { origin = origin; stanza = st.clone(incoming) };
+		dmuc.requests.await(token, { origin = origin; stanza = st.clone(incoming) });
 		local verdict, err_type, condition, text = dmuc.feed("invite", room.jid, token, {
 			nick = nick and jid_resource(nick); jid = from;
 			invitee = event.stanza.attr.to; reason = invite_of(event.stanza):get_child_text("reason");
 		});
 		if verdict == "done" then return true; end
-		waiting[token] = nil;
+		dmuc.requests.take(token);
 		if verdict then
 			how.from = from;
 			return;
@@ -115,20 +128,8 @@ return function (dmuc)
 
 	-- The source has made a member of the invitee, or another instance could not send the invitation: this one does.
 	function invitations.send(room, action)
-		local sent = waiting[action.token];
-		waiting[action.token] = nil;
+		local sent = dmuc.requests.take(action.token);
 		if sent then inviting(room, {}, sent.origin, sent.stanza); end
-	end
-
-	-- Another instance has sent it, or it was refused. Returns whether the token is of an invitation.
-	function invitations.answered(action)
-		local sent = waiting[action.token];
-		if not sent then return false; end
-		waiting[action.token] = nil;
-		if action.error_condition then
-			sent.origin.send(st.error_reply(sent.stanza, action.error_type, action.error_condition, action.error_text, action.room));
-		end
-		return true;
 	end
 
 	-- An occupant of another instance invites a user of this server.

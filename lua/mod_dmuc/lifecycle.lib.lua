@@ -263,14 +263,47 @@ return function (dmuc)
 		return entries;
 	end
 
-	-- The settings of a source as its room has them: what is stored may be older, or may not have been readable.
+	-- The settings of a source as its room has them: what is stored may be older, or may not have been readable, and an
+	-- administrator may have changed them while this module was not there.
 	local function tell_settings(room)
-		if not room._dmuc.is_source then return; end
 		dmuc.forms.changed(room);
 		local subject_from, subject = room:get_subject();
 		if subject then dmuc.feed("subject", room.jid, jid_resource(subject_from), nil, subject); end
+		local held = {};
 		for jid, affiliation, data in room:each_affiliation() do
+			held[jid] = true;
 			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+		end
+		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
+			if not held[entry.jid] then dmuc.feed("affiliation", room.jid, entry.jid, { affiliation = "none" }); end
+		end
+	end
+
+	-- The list of a shadow as the source has it, and nobody else: whatever was done to it here while nobody told the engine.
+	local function take_list(room)
+		local listed, gone = {}, {};
+		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
+			listed[entry.jid] = true;
+			dmuc.perform({
+				kind = "apply_affiliation"; room = room.jid; jid = entry.jid; affiliation = entry.affiliation; nick = entry.nick;
+			});
+		end
+		for jid in room:each_affiliation() do
+			if not listed[jid] then gone[#gone + 1] = jid; end
+		end
+		for _, jid in ipairs(gone) do
+			dmuc.perform({ kind = "apply_affiliation"; room = room.jid; jid = jid; affiliation = "none" });
+		end
+	end
+
+	-- Makes the room distributed again, with one truth: the source's is what its room says, a shadow's what the engine says.
+	local function take_up(room)
+		dmuc.rooms.attach(room);
+		if not room._dmuc then return; end
+		if room._dmuc.is_source then
+			tell_settings(room);
+		elseif dmuc.role(room.jid) == "shadow" then
+			take_list(room);
 		end
 	end
 
@@ -299,8 +332,7 @@ return function (dmuc)
 			local room_jid = stored.jid;
 			local room = dmuc.get_room(room_jid);
 			if room then
-				dmuc.rooms.attach(room);
-				tell_settings(room);
+				take_up(room);
 				dmuc.groupchat.repair_archive(room, stored.entries);
 			elseif dmuc.role(room_jid) == "source" then
 				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
@@ -317,7 +349,7 @@ return function (dmuc)
 		end
 		dmuc.hold(function ()
 			for room in dmuc.live_rooms() do
-				dmuc.rooms.attach(room);
+				take_up(room);
 			end
 		end);
 	end

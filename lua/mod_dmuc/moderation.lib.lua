@@ -93,7 +93,8 @@ return function (dmuc)
 		end
 		given.stanza_id = entry.stanza_id;
 		bury(room, given, entry.time);
-		dmuc.log.blank(room.jid, given.id);
+		-- What is not in the engine's log is on its way, or too old to be in the stored one.
+		if dmuc.ask("message", room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
 		local message = moderation.announcement(room, given, entry.stanza_id);
 		dmuc.archiving.append(room, entry.stanza_id, message);
 		if is_silent then return; end
@@ -166,7 +167,7 @@ return function (dmuc)
 		if role ~= "moderator" then return nil, "auth", "forbidden"; end
 		local _, remote = nil, nil;
 		if occupant then _, remote = rooms.remote_session(room, occupant); end
-		-- Whether there is such a message its instance has looked: it may be on its way here.
+		-- Whether there is such a message the engine has looked; an admin may name one that is on its way here.
 		local verdict, err_type, condition = decide(room, action.message, occupant and jid_resource(occupant.nick),
 			remote and remote.occupant_id, action.reason);
 		if not verdict then return nil, err_type, condition; end

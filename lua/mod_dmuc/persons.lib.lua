@@ -79,6 +79,13 @@ return function (dmuc)
 		end
 	end
 
+	-- Whether what is for the occupant alone is for this session: an occupant-id is public, and which home may say whose
+	-- client it has where the person is known here the engine knows.
+	local function is_vouched_for(room, occupant, session)
+		local remote = room._dmuc.remotes[session];
+		return not remote or dmuc.ask("is_vouched_for", room.jid, remote.home, jid_resource(occupant.nick));
+	end
+
 	local function is_out_of_reach(remote)
 		return dmuc.ask("link", jid_host(remote.home)) == "down";
 	end
@@ -88,8 +95,10 @@ return function (dmuc)
 		local session = rooms.local_session(room, occupant);
 		if session then return session; end
 		for jid in occupant:each_session() do
-			session = session or jid;
-			if not is_out_of_reach(room._dmuc.remotes[jid]) then return jid; end
+			if is_vouched_for(room, occupant, jid) then
+				session = session or jid;
+				if not is_out_of_reach(room._dmuc.remotes[jid]) then return jid; end
+			end
 		end
 		return session;
 	end
@@ -120,6 +129,7 @@ return function (dmuc)
 		local route, reached = rawget(self, "route_stanza"), persons.reached(self, occupant);
 		self.route_stanza = function (room, copy)
 			local remote = room._dmuc.remotes[copy.attr.to];
+			if not is_vouched_for(room, occupant, copy.attr.to) then return; end
 			if remote and copy.attr.to ~= reached and is_out_of_reach(remote) then return; end
 			return base.route_stanza(room, copy);
 		end

@@ -16,15 +16,41 @@ return function (dmuc)
 
 	local rooms, xmlns, xmlns_ours = dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
 
-	-- Acts that are not answered yet: [token] = { origin, stanza } of the user's IQ, or { nick } of whom a role is for. The
-	-- engine answers each within the link timeout.
+	-- What other instances are asked for and have not answered yet: [token] = { origin, stanza } of the user's stanza, with
+	-- is_race where somebody else may be first, or { nick } of whom a role is for. The engine answers each within the link
+	-- timeout.
 	local waiting, waiting_count = {}, 0;
 	local max_waiting = 1000;
+	local too_many = "Too many requests wait for other services";
+
+	-- Error type, condition and text if nothing more may wait.
+	function requests.problem()
+		if waiting_count >= max_waiting then return "wait", "resource-constraint", too_many; end
+	end
+
+	-- Remembers what the answer is for. Where there may be too much of that, the caller asks requests.problem() before.
+	function requests.await(token, request)
+		waiting[token] = request;
+		waiting_count = waiting_count + 1;
+	end
+
+	-- Whatever it was waits no longer.
+	function requests.take(token)
+		local request = waiting[token];
+		if request then
+			waiting[token] = nil;
+			waiting_count = waiting_count - 1;
+		end
+		return request;
+	end
 
 	-- A bounce from a peer instance: it moves link state, never occupants (G8).
 	function requests.peer_error(stanza)
 		local err_type, condition = stanza:get_error();
-		dmuc.feed("peer_error", stanza.attr.from, err_type or "cancel", condition or "undefined-condition");
+		local verdict = dmuc.feed("peer_error", stanza.attr.from, err_type or "cancel", condition or "undefined-condition");
+		if verdict == "continue" and condition == "conflict" then
+			module:log("warn", "Ignored that %s says again that an occupant of ours has lost its nick", stanza.attr.from);
+		end
 	end
 
 	local function ask(event)
@@ -107,13 +133,13 @@ return function (dmuc)
 
 	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has.
 	function requests.act(room, act, event)
-		if event and waiting_count >= max_waiting then
-			event.origin.send(st.error_reply(event.stanza, "wait", "resource-constraint", "Too many requests wait for other services"));
+		local problem, problem_condition, problem_text = requests.problem();
+		if problem then
+			if event then event.origin.send(st.error_reply(event.stanza, problem, problem_condition, problem_text)); end
 			return;
 		end
 		local token = rooms.next_token();
-		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or { nick = act.role and act.nick };
-		waiting_count = waiting_count + 1;
+		requests.await(token, event and { origin = event.origin; stanza = event.stanza } or { nick = act.role and act.nick });
 		local verdict, err_type, condition, text = dmuc.feed("act", room.jid, token, act);
 		if not verdict then
 			if act.form and condition == "jid-malformed" then condition, text = "bad-request", "This form is not taken here"; end
@@ -121,20 +147,8 @@ return function (dmuc)
 		end
 	end
 
-	-- A message whose answer another instance gives; nil for none any more.
-	function requests.await(token, event)
-		local change = (event and 1 or 0) - (waiting[token] and 1 or 0);
-		waiting[token] = event and { origin = event.origin; stanza = event.stanza } or nil;
-		waiting_count = waiting_count + change;
-	end
-
 	function requests.act_answered(action)
-		if dmuc.invitations.answered(action) then return; end
-		local request = waiting[action.token];
-		if request then
-			waiting[action.token] = nil;
-			waiting_count = waiting_count - 1;
-		end
+		local request = requests.take(action.token);
 		if action.error_condition then
 			module:log("info", "A request to another instance of %s was refused: %s", action.room, action.error_condition);
 		end
@@ -145,13 +159,15 @@ return function (dmuc)
 			if room and room._dmuc then dmuc.persons.show_again(room, request.nick); end
 			return;
 		end
+		local condition = action.error_condition;
 		if request.stanza.name == "message" then
+			if not condition then return; end
 			-- Somebody else was first, or who asked has left: on one server nobody would say so.
-			local condition = action.error_condition;
-			if not condition or condition == "conflict" or condition == "item-not-found" then return; end
+			if request.is_race and (condition == "conflict" or condition == "item-not-found") then return; end
 		end
-		if action.error_condition then
-			request.origin.send(st.error_reply(request.stanza, action.error_type, action.error_condition, action.error_text));
+		if condition then
+			local by = request.stanza.name == "message" and action.room or nil;
+			request.origin.send(st.error_reply(request.stanza, action.error_type, condition, action.error_text, by));
 		else
 			request.origin.send(st.reply(request.stanza));
 		end
@@ -159,14 +175,13 @@ return function (dmuc)
 
 	-- This module goes: the answers that are still to come would find nobody.
 	function requests.stop()
-		for token, request in pairs(waiting) do
-			waiting[token] = nil;
+		for _, request in pairs(waiting) do
 			if request.origin then
 				request.origin.send(st.error_reply(request.stanza, "wait", "remote-server-timeout",
 					"The room service was reloaded before the other service answered"));
 			end
 		end
-		waiting_count = 0;
+		waiting, waiting_count = {}, 0;
 	end
 
 	local function shadow_of(event)
@@ -184,18 +199,21 @@ return function (dmuc)
 
 	local affiliations = { owner = true; admin = true; member = true; none = true; outcast = true };
 
-	-- An occupant elsewhere whose home says not who it is has the role it is said to have, and no say over others.
-	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)
+	-- An occupant elsewhere whose home says not who it is has the role it is said to have, and no say over others; nor is it
+	-- shown lists in which real JIDs are.
+	local function only_from_known(event)
 		local origin, stanza = event.origin, event.stanza;
 		local from, to = stanza.attr.from, stanza.attr.to;
 		if not dmuc.role(to) then return; end
 		local room = dmuc.get_room(to);
 		local remote = room and room._dmuc and room._dmuc.remotes[from];
 		if not remote or remote.is_verified then return; end
-		module:log("warn", "Refused a change of roles or affiliations from %s: forbidden (nobody here knows who it is)", from);
+		module:log("warn", "Refused a question about roles or affiliations from %s: forbidden (nobody here knows who it is)", from);
 		origin.send(st.error_reply(stanza, "auth", "forbidden", "Nobody here knows who this occupant is", to));
 		return true;
-	end, 20);
+	end
+	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", only_from_known, 20);
+	module:hook("iq-get/bare/http://jabber.org/protocol/muc#admin:query", only_from_known, 20);
 
 	-- Roles are set by the homes of whom they are for, which answer: so does the room.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)

@@ -279,6 +279,8 @@ return function (dmuc)
 		end
 		local act, err, condition = rooms.role_act(self, actor, occupant, role, reason);
 		if not act then return nil, err, condition; end
+		local problem, problem_condition = dmuc.requests.problem();
+		if problem then return nil, problem, problem_condition; end
 		if is_here then
 			local ok, here_err, here_condition = set_role(self, actor, occupant_jid, role, reason);
 			if not ok then return ok, here_err, here_condition; end

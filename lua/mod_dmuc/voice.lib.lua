@@ -75,8 +75,14 @@ return function (dmuc)
 		local asker = asked_by(room, fields["muc#jid"]);
 		if not asker then return; end -- mod_muc says so in the log
 		local token = rooms.next_token();
-		local is_elsewhere = not rooms.local_session(room, asker);
-		if is_elsewhere then dmuc.requests.await(token, event); end
+		if not rooms.local_session(room, asker) then
+			local problem, problem_condition, problem_text = dmuc.requests.problem();
+			if problem then
+				origin.send(st.error_reply(stanza, problem, problem_condition, problem_text, room.jid));
+				return true;
+			end
+			dmuc.requests.await(token, { origin = origin; stanza = stanza; is_race = true });
+		end
 		local verdict, err_type, condition, text = dmuc.feed("voice_answer", room.jid, jid_resource(asker.nick), token, {
 			nick = jid_resource(event.occupant.nick); jid = jid_bare(stanza.attr.from);
 			is_granted = fields["muc#request_allow"] == true;
@@ -86,7 +92,7 @@ return function (dmuc)
 			return;
 		end
 		if not verdict then
-			dmuc.requests.await(token, nil);
+			dmuc.requests.take(token);
 			origin.send(st.error_reply(stanza, err_type, condition, text, room.jid));
 		end
 		return true;

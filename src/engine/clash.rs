@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::link::service_of;
 use super::merge::{Contender, free_nick, keeps_nick};
 use super::presence::{hidden, shown};
 use super::room::{Instance, Remote, Room};
@@ -14,6 +15,8 @@ use super::{Action, Engine, split};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.
 const RENAME_MS: u64 = 60_000;
+/// How many of our occupants may be on their way to another nick because a peer says that they have lost theirs (G13).
+const MAX_GIVING_WAY: usize = 100;
 
 /// What becomes of a clash.
 enum Outcome {
@@ -64,17 +67,50 @@ impl Engine {
         }
     }
 
-    /// A peer says that our occupant has lost its nick.
-    pub(super) fn lose_nick(&mut self, jid: &BareJid, nick: &str) {
-        if self
-            .rooms
-            .get(jid)
-            .and_then(|room| Some((room, room.locals.get(nick)?)))
-            // Whose nick is registered keeps it, whatever a peer says (G11).
-            .is_some_and(|(room, local)| room.nick_owner(nick) != Some(&local.jid.to_bare()))
-        {
-            self.rename_local(jid, nick);
+    /// Whether the client that `home` shows under this nick counts as the person who has the nick here: an occupant-id is
+    /// public, so that it says who somebody is to the eye only. Where the real JID of the person is known here, by a client
+    /// of this or of another instance, the home has to be one that may name it: the source, a trusted peer, or one that is
+    /// authoritative for its domain (G11).
+    pub fn is_vouched_for(&self, room: &BareJid, home: &BareJid, nick: &str) -> bool {
+        let Some(room) = self.rooms.get(room) else {
+            return false;
+        };
+        let here = room.locals.get(nick).map(|local| &local.jid);
+        let elsewhere = room.remotes(nick).filter_map(|(_, remote)| remote.jid.as_ref());
+        let service = service_of(home);
+        room.is_from_source(home)
+            || here
+                .into_iter()
+                .chain(elsewhere)
+                .all(|known| self.config.is_authoritative(&service, known.domain()))
+    }
+
+    /// A peer says that our occupant has lost its nick. Nothing here shows that this is so: it is believed once of each peer
+    /// (G11). Returns whether somebody keeps the nick for that reason.
+    pub(super) fn lose_nick(&mut self, jid: &BareJid, nick: &str, peer: &BareJid) -> bool {
+        let Some(room) = self.rooms.get(jid) else {
+            return false;
+        };
+        // Whose nick is registered keeps it, whatever a peer says (G11).
+        let Some(local) = room
+            .locals
+            .get(nick)
+            .filter(|local| room.nick_owner(nick) != Some(&local.jid.to_bare()))
+        else {
+            return false;
+        };
+        let mut believed = local.gave_way_to.clone();
+        if !believed.insert(peer.clone()) {
+            return true;
         }
+        let new_nick = self.rename_local(jid, nick);
+        if let (Some(room), Some(new_nick)) = (self.rooms.get_mut(jid), new_nick) {
+            if room.giving_way.len() >= MAX_GIVING_WAY {
+                room.giving_way.clear();
+            }
+            room.giving_way.insert(new_nick, believed);
+        }
+        false
     }
 
     /// Who has registered which nick has changed in some rooms: clashes that are not over are decided once more.
@@ -148,16 +184,18 @@ impl Engine {
         }
     }
 
-    fn rename_local(&mut self, jid: &BareJid, nick: &str) {
-        let Some(room) = self.rooms.get(jid) else { return };
+    /// Has our occupant renamed. Returns its new nick.
+    fn rename_local(&mut self, jid: &BareJid, nick: &str) -> Option<String> {
+        let room = self.rooms.get(jid)?;
         let new_nick = free_nick(nick, |nick| {
             room.is_nick_used(nick) || room.nick_owner(nick).is_some()
         });
         self.actions.push_back(Action::Rename {
             room: jid.clone(),
             nick: nick.to_owned(),
-            new_nick,
+            new_nick: new_nick.clone(),
         });
+        Some(new_nick)
     }
 
     /// Who has the nick has changed: whoever lost it in a clash, has not been renamed yet, and clashes with nobody any

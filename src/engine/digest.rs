@@ -8,6 +8,7 @@ use super::clock::Now;
 use super::link::{LinkState, is_at};
 use super::request::Pending;
 use super::room::{Room, Stage, SyncStage};
+use crate::config::Replicate;
 use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
 
 impl Engine {
@@ -95,12 +96,15 @@ impl Engine {
         })
     }
 
-    /// A source that has lost that there was a shadow (it was restarted from what it had stored before) takes it up again.
+    /// A source that has lost that there was a shadow (it was restarted from what it had stored before) takes it up again:
+    /// where every peer has the room anyway, or if the room's id is one that only who had the room can know.
     fn take_up_again(&mut self, now: Now, service: &BareJid, theirs: &RoomDigest) -> bool {
         let limit = self.config.max_peerhosts;
+        let is_for_all = self.config.replicate == Replicate::Immediately;
         let is_unknown = |room: &&Room| {
             let is_ours = room.id == theirs.id && room.is_source() && room.started;
             is_ours
+                && (is_for_all || !room.has_guessable_id())
                 && room.instances.len() < limit
                 && !room.instances.keys().any(|instance| is_at(instance, service))
         };

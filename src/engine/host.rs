@@ -184,12 +184,15 @@ impl Engine {
             serial,
             payload: Arc::from(payload),
             version: known.map_or(0, |known| known.version),
+            gave_way_to: known.map_or_else(BTreeSet::new, |known| known.gave_way_to.clone()),
         };
         if known == Some(&local) {
             return Ok(Verdict::Done);
         }
+        let given = room.giving_way.remove(occupant.nick);
         let local = Local {
             version: room.next_roster(),
+            gave_way_to: given.unwrap_or(local.gave_way_to),
             ..local
         };
         room.last_serial = room.last_serial.max(serial);
@@ -277,11 +280,11 @@ impl Engine {
             });
             return Ok(Verdict::Done);
         }
+        self.acts.insert((jid.clone(), token), (asked.len(), error));
         for (target, act) in asked {
             let pending = Pending::Act {
                 room: jid.clone(),
                 token,
-                error: error.clone(),
             };
             self.request(now, jid.clone(), target, Request::Act(act), pending);
         }

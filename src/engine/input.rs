@@ -308,6 +308,8 @@ pub enum Input<'a> {
         moderation: &'a Moderation,
     },
     /// A stanza of type error came back from a peer instance. Moves link state, never occupants (G8).
+    /// [`Verdict::Continue`](super::Verdict): it counts for nothing, since its sender is no instance, or says again that an
+    /// occupant of ours has lost its nick.
     PeerError {
         /// Who it came from.
         from: &'a Jid,

@@ -40,6 +40,8 @@ struct Invitation {
     other: Option<BareJid>,
     /// When (monotonic ms).
     at: u64,
+    /// Whether the invitee has said no: that ends it.
+    is_declined: bool,
 }
 
 /// An invitation that is on its way.
@@ -74,6 +76,20 @@ fn remember(invitations: &mut VecDeque<Invitation>, new: Invitation) {
     invitations.push_back(new);
 }
 
+/// The invitee has said no to these.
+fn end(invitations: &mut VecDeque<Invitation>, is_it: impl Fn(&Invitation) -> bool) {
+    let ended = invitations.iter_mut().filter(|known| is_it(known));
+    ended.for_each(|known| known.is_declined = true);
+}
+
+/// Nobody becomes a member by an invitation whom the room has banned.
+pub(super) fn banned() -> Error {
+    refuse(
+        Condition::Forbidden,
+        "Who is banned from this room cannot be invited",
+    )
+}
+
 impl Invitation {
     fn is_of(&self, now: Now, room: &BareJid, invitee: &BareJid) -> bool {
         self.room == *room && self.invitee == *invitee && now.mono_ms < self.at + REMEMBERED_MS
@@ -97,11 +113,14 @@ impl Engine {
         reason: Option<&str>,
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
+        if room.affiliation_of(invitee) == Affiliation::Outcast {
+            return Err(banned());
+        }
         let best = self.serves_best(jid, invitee);
         // The source makes a member of whom it invites itself.
         let lets_in = |instance: &BareJid| room.is_from_source(instance);
         let source = room.source.clone().filter(|source| source != jid);
-        let is_stranger = room.affiliation_of(invitee) <= Affiliation::None;
+        let is_stranger = room.affiliation_of(invitee) == Affiliation::None;
         let needs_source = room.is_members_only() && is_stranger && !best.as_ref().is_some_and(lets_in);
         let mut inviting = Inviting {
             room: jid.clone(),
@@ -153,6 +172,7 @@ impl Engine {
             jid: Some(inviting.jid.clone()),
             other,
             at: now.mono_ms,
+            is_declined: false,
         };
         remember(&mut self.invitations.ours, invitation);
     }
@@ -234,6 +254,8 @@ impl Engine {
         };
         let room = self.rooms.get(jid).ok_or_else(unknown)?;
         let instance = room.instances.get(home).ok_or_else(unknown)?;
+        // The real JID of an occupant is what is known here of it, whatever the act says.
+        let mut known = None;
         let actor: Jid = match (&act.actor_nick, &act.actor_jid) {
             (Some(nick), _) => {
                 let shown = |remote: &&super::Remote| instance.shows(remote);
@@ -241,6 +263,10 @@ impl Engine {
                 if remote.role < Role::Participant {
                     return Err(refuse(Condition::Forbidden, "A visitor may not invite"));
                 }
+                if !self.is_vouched_for(jid, home, nick) {
+                    return Err(super::peer::not_that_person());
+                }
+                known.clone_from(&remote.jid);
                 home.with_resource(nick).map_err(|_| unknown())?.into()
             }
             (None, Some(user)) => {
@@ -251,17 +277,22 @@ impl Engine {
                         "Your service does not speak for that user's domain",
                     ));
                 }
+                known = Some(user.clone().into());
                 user.clone().into()
             }
             (None, None) => return Err(unknown()),
         };
+        if room.affiliation_of(invitee) == Affiliation::Outcast {
+            return Err(banned());
+        }
         let invitation = Invitation {
             room: jid.clone(),
             invitee: invitee.to_bare(),
             nick: act.actor_nick.clone(),
-            jid: act.actor_jid.clone().map(Jid::from),
+            jid: known,
             other: Some(home.clone()),
             at: now.mono_ms,
+            is_declined: false,
         };
         remember(&mut self.invitations.carried, invitation);
         Ok(actor)
@@ -282,13 +313,21 @@ impl Engine {
         let is_elsewhere = room.instances.contains_key(&place);
         let nick = to.resource().filter(|_| is_here || is_elsewhere);
         let person = Some(&place).filter(|_| !is_here && !is_elsewhere);
+        let is_it = |known: &Invitation| known.is_of(now, jid, &user) && known.is_by(nick, person);
         let find = |all: &VecDeque<Invitation>| {
-            let mut found = all.iter().rev();
-            found
-                .find(|known| known.is_of(now, jid, &user) && known.is_by(nick, person))
-                .cloned()
+            let mut found = all.iter().rev().filter(|known| is_it(known));
+            found.find(|known| !known.is_declined).cloned()
         };
-        if let Some(Invitation { jid: Some(to), .. }) = find(&self.invitations.ours) {
+        let (ours, carried) = (find(&self.invitations.ours), find(&self.invitations.carried));
+        let mut all = self.invitations.ours.iter().chain(&self.invitations.carried);
+        if ours.is_none() && carried.is_none() && all.any(is_it) {
+            return Err(refuse(
+                Condition::ItemNotFound,
+                "This invitation is declined already",
+            ));
+        }
+        if let Some(Invitation { jid: Some(to), .. }) = ours {
+            end(&mut self.invitations.ours, is_it);
             self.actions.push_back(Action::DeliverDecline {
                 room: jid.clone(),
                 to,
@@ -297,7 +336,6 @@ impl Engine {
             });
             return Ok(Verdict::Done);
         }
-        let carried = find(&self.invitations.carried);
         let home = if let Some(carried) = carried {
             carried.other
         } else if is_elsewhere {
@@ -338,9 +376,10 @@ impl Engine {
         if !self.speaks_ours(&home) {
             return Ok(Verdict::Continue);
         }
+        end(&mut self.invitations.carried, is_it);
         let act = Act {
             actor_nick: None,
-            actor_jid: Some(user),
+            actor_jid: Some(user.clone()),
             kind: ActKind::Decline {
                 nick: nick.map(str::to_owned),
                 jid: person.cloned(),
@@ -370,11 +409,15 @@ impl Engine {
         let may_tell = |known: &Invitation| {
             speaks_for || known.other.as_ref() == Some(asker) || room.is_from_source(asker)
         };
-        let is_it = |known: &&Invitation| {
-            known.is_of(now, jid, &invitee) && known.is_by(nick, person) && may_tell(known)
+        let is_it = |known: &Invitation| {
+            known.is_of(now, jid, &invitee)
+                && known.is_by(nick, person)
+                && may_tell(known)
+                && !known.is_declined
         };
-        let known = self.invitations.ours.iter().rev().find(is_it);
+        let known = self.invitations.ours.iter().rev().find(|known| is_it(known));
         let to = known.and_then(|known| known.jid.clone()).ok_or_else(unknown)?;
+        end(&mut self.invitations.ours, is_it);
         self.actions.push_back(Action::DeliverDecline {
             room: jid.clone(),
             to,

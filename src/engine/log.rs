@@ -93,6 +93,9 @@ const MAX_INCARNATIONS: usize = 64;
 /// How many holes in the numbers of one incarnation are remembered; the lowest are given up first (G13).
 const MAX_HOLES: usize = 32;
 
+/// How many decisions that a message is moderated may wait for their message; the oldest are forgotten (G13).
+const MAX_AHEAD: usize = 500;
+
 /// What is known of one origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Origin {
@@ -109,6 +112,8 @@ pub(crate) struct Log {
     /// Which event says that the message with this stanza-id is moderated. Such a message has no payload, now or when it
     /// comes; as many are remembered as there are such events (G13).
     moderations: BTreeMap<String, EventKey>,
+    /// Those of messages that are not here: which message each is about.
+    ahead: BTreeMap<EventKey, String>,
     seen: BTreeMap<BareJid, Origin>,
     /// Characters of payload held.
     bytes: usize,
@@ -237,16 +242,27 @@ impl Log {
         self.entries.clear();
         self.by_id.clear();
         self.moderations.clear();
+        self.ahead.clear();
         (self.bytes, self.stored) = (0, 0);
     }
 
     fn hold(&mut self, mut entry: Entry) {
         if let Some(moderation) = entry.moderation() {
             self.take_away(&moderation.id);
-            self.moderations
-                .entry(moderation.id)
-                .or_insert_with(|| entry.key.clone());
-        } else if self.moderations.contains_key(&entry.id) {
+            if !self.moderations.contains_key(&moderation.id) {
+                if !self.by_id.contains_key(&moderation.id) {
+                    self.ahead.insert(entry.key.clone(), moderation.id.clone());
+                }
+                self.moderations.insert(moderation.id, entry.key.clone());
+            }
+            while self.ahead.len() > MAX_AHEAD {
+                let Some((_, id)) = self.ahead.pop_first() else {
+                    break;
+                };
+                self.moderations.remove(&id);
+            }
+        } else if let Some(key) = self.moderations.get(&entry.id) {
+            self.ahead.remove(key);
             entry.payload = Arc::from("");
         }
         self.bytes += entry.payload.len();
@@ -330,6 +346,7 @@ impl Log {
 
     fn drop_entry(&mut self, key: &EventKey) {
         if let Some(entry) = self.entries.remove(key) {
+            self.ahead.remove(key);
             self.bytes -= entry.payload.len();
             self.by_id.remove(&entry.id);
             if let Some(moderation) = entry.moderation()
@@ -716,6 +733,47 @@ mod tests {
         assert_eq!(one.hash_but(&a, &b), two.hash_but(&b, &a));
         two.insert(entry("c@x", 1, 2, 3));
         assert_ne!(one.hash_but(&a, &b), two.hash_but(&b, &a));
+    }
+
+    #[test]
+    fn decisions_about_messages_that_are_not_here_are_bounded() {
+        let decision = |seq: u64, id: &str| {
+            let moderation = Moderation {
+                id: id.to_owned(),
+                nick: None,
+                occupant_id: None,
+                reason: None,
+            };
+            Entry {
+                nick: String::new(),
+                payload: moderation.to_xml().into(),
+                ..entry("a@x", 1, seq, seq)
+            }
+        };
+        let named = |seq: u64, id: &str| Entry {
+            id: id.to_owned(),
+            ..entry("b@x", 1, seq, seq)
+        };
+        let mut log = Log::default();
+        log.insert(named(1, "here"));
+        log.insert(decision(1, "here"));
+        let last = MAX_AHEAD as u64 + 2;
+        for seq in 2..=last {
+            log.insert(decision(seq, &format!("unknown {seq}")));
+        }
+        assert!(log.moderation_of("here").is_some(), "not one of those");
+        assert!(
+            log.moderation_of("unknown 2").is_none(),
+            "the oldest is forgotten"
+        );
+        assert!(log.moderation_of("unknown 3").is_some());
+        // One whose message has come makes room for another.
+        log.insert(named(2, "unknown 3"));
+        assert!(log.get("unknown 3").unwrap().is_gone());
+        log.insert(decision(last + 1, "one more"));
+        assert!(log.moderation_of("unknown 3").is_some() && log.moderation_of("unknown 4").is_some());
+        log.insert(decision(last + 2, "too many"));
+        assert!(log.moderation_of("unknown 3").is_some() && log.moderation_of("unknown 4").is_none());
     }
 
     #[test]

@@ -5,10 +5,10 @@ use crate::address::{BareJid, Jid};
 use super::clock::Now;
 use super::link::service_of;
 use super::presence;
-use super::room::Remote;
+use super::room::{Remote, Room};
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, Condition, IqKind, Request, Response, StanzaError};
+use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError};
 
 impl Engine {
     #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerIq apart
@@ -187,6 +187,7 @@ impl Engine {
                     ));
                 }
                 let actor = self.actor_of(target, asker, &act)?;
+                self.check_target(room, asker, &act)?;
                 self.check_voice_answer(now, target, &act.kind)?;
                 if !self.is_wanted(target, &act.kind, &actor.to_bare())? {
                     return Ok(Some(Response::Empty));
@@ -275,7 +276,9 @@ impl Engine {
         let (Some(nick), Some(person)) = (&act.actor_nick, &act.actor_jid) else {
             return;
         };
-        if !self.config.is_authoritative(&service_of(asker), person.domain()) {
+        if !self.config.is_authoritative(&service_of(asker), person.domain())
+            || !self.is_vouched_for(jid, asker, nick)
+        {
             return;
         }
         let person = Jid::from(person.clone());
@@ -293,6 +296,45 @@ impl Engine {
             let remote = remote.clone();
             let shown = presence::shown(room, asker, nick, &remote, None);
             self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
+        }
+    }
+
+    /// The affiliation that the list gives to who acts: by the real JID that is known here, or that the asking service may
+    /// name.
+    fn rank_of(&self, room: &Room, asker: &BareJid, act: &Act) -> Affiliation {
+        let occupants = room.instances.get(asker).map(|instance| &instance.occupants);
+        let remote = occupants
+            .zip(act.actor_nick.as_ref())
+            .and_then(|(occupants, nick)| occupants.get(nick));
+        let known = remote.and_then(|remote| remote.jid.clone());
+        let named = act
+            .actor_jid
+            .as_ref()
+            .filter(|actor| self.config.is_authoritative(&service_of(asker), actor.domain()));
+        known
+            .or(named.cloned().map(Jid::from))
+            .map_or(Affiliation::None, |person| room.affiliation_of(&person))
+    }
+
+    /// What is asked of the source that no other rule forbids, and nobody may: taking away what is not there, unless an
+    /// admin or owner says so (the message may be on its way), and making a member of who is banned.
+    fn check_target(&self, room: &Room, asker: &BareJid, act: &Act) -> Result<(), Error> {
+        match &act.kind {
+            ActKind::Moderate { id }
+                if !room.log.has_id(id)
+                    && room.log.moderation_of(id).is_none()
+                    && self.rank_of(room, asker, act) < Affiliation::Admin =>
+            {
+                Err(refuse(Condition::ItemNotFound, "There is no such message"))
+            }
+            ActKind::Affiliation {
+                jid,
+                is_invited: true,
+                ..
+            } if room.affiliation_of(&jid.clone().into()) == Affiliation::Outcast => {
+                Err(super::invitations::banned())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -341,6 +383,20 @@ impl Engine {
             if let (ActKind::Register { .. }, Some(person)) = (&act.kind, named) {
                 return Ok(person.clone().into());
             }
+            if !self.is_vouched_for(jid, asker, nick) {
+                return Err(not_that_person());
+            }
+            // What is taken away is taken away everywhere: that takes more than the word of the moderator's home.
+            let is_moderation = matches!(act.kind, ActKind::Moderate { .. });
+            if is_moderation
+                && self.rank_of(room, asker, act) < Affiliation::Admin
+                && !self.config.is_trusted(&service_of(asker))
+            {
+                return Err(refuse(
+                    Condition::Forbidden,
+                    "Only admins and owners may take messages away from your service",
+                ));
+            }
             let in_room = asker.with_resource(nick).map_err(|_| unknown())?;
             return Ok(in_room.into());
         }
@@ -360,4 +416,12 @@ impl Engine {
             None => Err(unknown()),
         }
     }
+}
+
+/// An occupant of a peer instance is shown as somebody for whom its home does not speak.
+pub(super) fn not_that_person() -> Error {
+    refuse(
+        Condition::Forbidden,
+        "Your service does not speak for the person who has this nick here",
+    )
 }

@@ -336,7 +336,9 @@ impl Engine {
             })
             .filter_map(|(nick, remote)| Some((remote.occupant_id.as_deref()?, nick.as_str())));
         let mut gone_by_id: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        gone.for_each(|(id, nick)| gone_by_id.entry(id).or_default().push(nick));
+        // The first of several that one person has is taken first.
+        gone.rev()
+            .for_each(|(id, nick)| gone_by_id.entry(id).or_default().push(nick));
         let mut changes = Vec::new();
         for (new, id) in present {
             if room.locals.contains_key(new) || room.remote(new).is_some() {
@@ -613,10 +615,14 @@ impl Engine {
             self.link_failed(now, &service, false);
         } else if error.condition == Condition::Conflict {
             // Somebody there has the nick of the occupant that spoke, and we have not heard of them.
+            let mut is_repeated = false;
             for jid in jids {
                 if let Some(nick) = from.resource() {
-                    self.lose_nick(&jid, nick);
+                    is_repeated |= self.lose_nick(&jid, nick, &peer);
                 }
+            }
+            if is_repeated {
+                return Verdict::Continue;
             }
         } else if matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden) {
             // It does not know what we think it knows: bring it up again.

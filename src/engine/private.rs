@@ -31,7 +31,10 @@ impl Engine {
         is_request: bool,
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
-        let homes = room.remotes(nick).filter(|_| !room.locals.contains_key(nick));
+        let is_here = room.locals.contains_key(nick);
+        let homes = room
+            .remotes(nick)
+            .filter(|(home, _)| !is_here && self.is_vouched_for(jid, home, nick));
         // Of several that one person has, one that can be reached will do.
         let services = homes.map(|(home, _)| service_of(home));
         let Some(service) = services.min_by_key(|service| self.link_state(service) == LinkState::Down) else {

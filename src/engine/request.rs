@@ -31,12 +31,8 @@ pub(crate) enum Pending {
     RosterPart { room: BareJid, instance: BareJid },
     /// The history.
     History { room: BareJid, instance: BareJid },
-    /// Something a user of ours wants done elsewhere, by one instance or by several, and what one of them said against it.
-    Act {
-        room: BareJid,
-        token: u64,
-        error: Option<StanzaError>,
-    },
+    /// Something a user of ours wants done elsewhere, by one instance or by several.
+    Act { room: BareJid, token: u64 },
     /// An instance was told of a request for voice.
     Voice {
         room: BareJid,
@@ -208,31 +204,20 @@ impl Engine {
             }
             (Pending::Voice { room, nick, instance }, Err(_)) => self.voice_not_told(&room, &nick, &instance),
             (Pending::Invite(inviting), response) => self.invite_answered(now, *inviting, response.err()),
-            (Pending::Act { room, token, error }, response) => {
-                self.act_answered(room, token, error.or(response.err()));
-            }
+            (Pending::Act { room, token }, response) => self.act_answered(room, token, response.err()),
             _ => {}
         }
     }
 
     /// One answer to whoever wants something done: when the last instance has answered, with what any of them said against it.
     fn act_answered(&mut self, room: BareJid, token: u64, error: Option<StanzaError>) {
-        let mut is_last = true;
-        for outstanding in self.outstanding.values_mut() {
-            if let Pending::Act {
-                room: other,
-                token: same,
-                error: first,
-            } = &mut outstanding.pending
-                && (&*other, *same) == (&room, token)
-            {
-                is_last = false;
-                if first.is_none() {
-                    first.clone_from(&error);
-                }
-            }
-        }
-        if is_last {
+        let key = (room, token);
+        let (open, first) = self.acts.remove(&key).unwrap_or((1, None));
+        let error = first.or(error);
+        if open > 1 {
+            self.acts.insert(key, (open - 1, error));
+        } else {
+            let (room, token) = key;
             self.actions.push_back(Action::ActAnswered { room, token, error });
         }
     }

@@ -1,6 +1,6 @@
 //! One distributed room as one instance knows it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
@@ -9,6 +9,7 @@ use super::clock::MAX_CLOCK_LEAD_MS;
 use super::log::{Entry, EventKey, Log, UNSTAMPED};
 use super::offers::{Offer, OfferKey};
 use super::voice::{OpenRequest, SeenRequest};
+use crate::ids;
 use crate::wire::{
     Affiliation, Form, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Room {
     pub(crate) instances: BTreeMap<BareJid, Instance>,
     /// Our own occupants, by nick: we are their only writer.
     pub(crate) locals: BTreeMap<String, Local>,
+    /// The nicks that occupants of ours are just given, and the peers on whose mere word.
+    pub(crate) giving_way: BTreeMap<String, BTreeSet<BareJid>>,
     /// Counts changes of `locals`, from the incarnation on.
     pub(crate) roster_version: u64,
     /// Who left at which version, so that a peer can be told what is different. The oldest are forgotten (G13).
@@ -246,6 +249,8 @@ pub(crate) struct Local {
     pub(crate) payload: Arc<str>,
     /// The version of the roster that brought it as it is.
     pub(crate) version: u64,
+    /// The peers on whose mere word it was renamed since it chose its nick.
+    pub(crate) gave_way_to: BTreeSet<BareJid>,
 }
 
 /// An occupant of another instance.
@@ -286,6 +291,7 @@ impl Room {
             settings: Settings::default(),
             instances: BTreeMap::new(),
             locals: BTreeMap::new(),
+            giving_way: BTreeMap::new(),
             roster_version: incarnation,
             departed: BTreeMap::new(),
             departed_since: incarnation,
@@ -346,6 +352,13 @@ impl Room {
 
     pub(crate) fn is_from_source(&self, instance: &BareJid) -> bool {
         self.source.as_ref() == Some(instance)
+    }
+
+    /// Whether the id follows from the room's address (`dmuc_room_id = "name"` or `"sha256"`).
+    pub(crate) fn has_guessable_id(&self) -> bool {
+        let id = self.id.as_str();
+        let source = self.source.as_ref().unwrap_or(&self.jid);
+        source.node() == Some(id) || ids::room_id_sha256(source) == id
     }
 
     /// Whether only members may join.

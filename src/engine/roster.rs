@@ -26,11 +26,7 @@ impl Engine {
         if room.is_non_anonymous() || room.is_from_source(instance) {
             return true;
         }
-        let is_trusted = self
-            .config
-            .peers
-            .get(&service_of(instance))
-            .is_some_and(|peer| peer.trusted);
+        let is_trusted = self.config.is_trusted(&service_of(instance));
         room.instances.get(instance).is_some_and(|instance| {
             instance.occupants.values().any(|remote| {
                 let verified = remote.jid.as_ref().map(|jid| room.affiliation_of(jid));
@@ -353,6 +349,7 @@ mod tests {
             serial: 1,
             payload: "x".repeat(1_000).into(),
             version: 1,
+            gave_way_to: Default::default(),
         };
         let items: Vec<RosterItem> = (0..1_000)
             .map(|n| item(&format!("n{n}"), &local, true, true))

@@ -126,17 +126,27 @@ async fn the_invitees_own_instance_invites(fed: &Federation) -> Result<()> {
                 format!("from {}", inviter.nick),
                 format!("{room}/{}", inviter.nick),
             );
-            invites(inviter, guest.bare_jid(), &why).await?;
-            let message = is_invited(guest, &room, &by, &why).await?;
-            let password = child(&message, "password").map(Element::text);
-            assert_eq!(password.as_deref(), Some("open, locks"));
             // As the invitation names who invited, and as clients that know better may.
-            declines(guest, &room, &by, "busy").await?;
-            is_declined(inviter, guest, "busy").await?;
-            declines(guest, &room, &inviter.sees(&inviter.nick), "really").await?;
-            is_declined(inviter, guest, "really").await?;
-            declines(guest, &room, inviter.bare_jid(), "no").await?;
-            is_declined(inviter, guest, "no").await?;
+            for to in [
+                by.clone(),
+                inviter.sees(&inviter.nick),
+                inviter.bare_jid().to_owned(),
+            ] {
+                invites(inviter, guest.bare_jid(), &why).await?;
+                let message = is_invited(guest, &room, &by, &why).await?;
+                let password = child(&message, "password").map(Element::text);
+                assert_eq!(password.as_deref(), Some("open, locks"));
+                declines(guest, &room, &to, "busy").await?;
+                is_declined(inviter, guest, "busy").await?;
+                // That ends it: another one is told to nobody.
+                let again = declines(guest, &room, &to, "really").await?;
+                if to != inviter.bare_jid() {
+                    let error = guest
+                        .expect("an error", |s| s.attr("id") == Some(&*again))
+                        .await?;
+                    assert_eq!(error_condition(&error).as_deref(), Some("item-not-found"));
+                }
+            }
         }
     }
     let all = people.each_ref();
@@ -248,6 +258,29 @@ async fn who_is_invited_becomes_a_member(fed: &Federation) -> Result<()> {
     invites(faust, ross.bare_jid(), "come").await?;
     is_invited(&ross, &witch.room, faust.jid(), "come").await?;
     is_member_everywhere(fed, crone, ross.bare_jid()).await?;
+    // Nobody who is banned becomes a member that way, whoever invites.
+    crone
+        .set_affiliation(&crone.room, ross.bare_jid(), "outcast")
+        .await?;
+    for server in fed.servers() {
+        let room = server.room("heath");
+        eventually(&format!("{room} bans ross"), || async {
+            Ok(crone.affiliated(&room, "outcast").await? == [ross.bare_jid()])
+        })
+        .await?;
+    }
+    for inviter in [crone, witch, faust] {
+        is_refused(inviter, ross.bare_jid()).await?;
+    }
+    for server in fed.servers() {
+        let room = server.room("heath");
+        assert_eq!(
+            crone.affiliated(&room, "outcast").await?,
+            [ross.bare_jid()],
+            "{room}"
+        );
+    }
+    nothing_else(fed, &people.each_ref(), std::slice::from_ref(&ross)).await?;
     nothing_else(fed, &people.each_ref(), &guests).await?;
     in_a_split(fed, &people).await
 }

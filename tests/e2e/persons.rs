@@ -107,7 +107,7 @@ async fn a_second_client_elsewhere_is_the_same_occupant(fed: &Federation) -> Res
     drained(fed, &all).await?;
 
     what_either_says_is_of_one_occupant(fed, &all).await?;
-    a_private_message_reaches_both(fed, &all).await?;
+    a_private_message_goes_where_the_person_may_be_named(fed, &all).await?;
 
     // One of two that leaves is no leave; the other one is shown.
     witch.leave(&witch.room, "firstwitch").await?;
@@ -164,8 +164,13 @@ async fn what_either_says_is_of_one_occupant(fed: &Federation, all: &[&Person; 4
     Ok(())
 }
 
-/// From each of the others, and a request, which one of the two answers.
-async fn a_private_message_reaches_both(fed: &Federation, all: &[&Person; 4]) -> Result<()> {
+/// From each of the others, and a request, which one of the two answers. Whose client the other one is, anybody could say
+/// who shows the occupant-id: where the person is known by her own service, only that one gets what is for her. At the other
+/// instance she is known by the client there, and her own service may name her.
+async fn a_private_message_goes_where_the_person_may_be_named(
+    fed: &Federation,
+    all: &[&Person; 4],
+) -> Result<()> {
     let sister = fed[1].client("sister", "heath").await?;
     let room = all[1].room.clone();
     sister.join(&room, "sister").await?;
@@ -174,8 +179,9 @@ async fn a_private_message_reaches_both(fed: &Federation, all: &[&Person; 4]) ->
     for (sender, room) in senders {
         let text = format!("psst from {}", sender.jid());
         sender.say_privately(room, "firstwitch", &text).await?;
-        for client in [all[1], all[3]] {
-            client.expect_body(&text).await?;
+        all[1].expect_body(&text).await?;
+        if *room == all[2].room {
+            all[3].expect_body(&text).await?;
         }
         let answer = sender
             .iq_xml(&format!(
@@ -312,6 +318,20 @@ async fn roles_and_removals_are_of_all_clients(fed: &Federation) -> Result<()> {
     gathered(fed, "fen", &["faust", "firstcrone", "hecate", "mephisto"]).await
 }
 
+/// The service of one instance says that somebody is a moderator; the same person joins another instance, by which that
+/// service is not believed.
+async fn nobody_becomes_a_moderator_by_another_services_word(fed: &Federation) -> Result<()> {
+    let crone = Person::founds(fed, "glen", &[]).await?;
+    let away = abroad(fed, "glen").await?;
+    gathered(fed, "glen", &["firstcrone", "firstwitch"]).await?;
+    crone.set_role(&crone.room, "firstwitch", "moderator").await?;
+    is_role(fed, "glen", "moderator").await?;
+    let witch = Person::joins(fed, 1, "somewitch", "glen", "firstwitch").await?;
+    let item = Item::of(&witch.joined.self_presence).context("an item")?;
+    ensure!(item.role == "participant", "{item:?}");
+    quiet(fed, &[&crone, &away, &witch]).await
+}
+
 async fn persons(version: Version, storage: Storage) -> Result<()> {
     let Some(fed) = raise("persons", version, storage).await? else {
         return Ok(());
@@ -319,6 +339,7 @@ async fn persons(version: Version, storage: Storage) -> Result<()> {
     a_second_client_elsewhere_is_the_same_occupant(&fed).await?;
     a_change_of_nick_is_that_clients(&fed).await?;
     roles_and_removals_are_of_all_clients(&fed).await?;
+    nobody_becomes_a_moderator_by_another_services_word(&fed).await?;
     fed.finish().await
 }
 

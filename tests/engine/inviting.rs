@@ -113,23 +113,21 @@ fn a_decline_finds_who_invited() {
     ] {
         let nick = seat(place).1;
         for (invitee, room) in [(HAG, COVEN), (LENNOX, COVEN_AT_ROOMS), (WAGNER, COVEN_AT_CONF)] {
-            invites(&mut fed, place, invitee);
-            letters(&mut fed);
-            let found = [decline(home, user, invitee)];
-            // As the invitation names who invited.
-            assert_eq!(
-                declines(&mut fed, room, invitee, &format!("{room}/{nick}")),
-                Ok(Verdict::Done)
-            );
-            assert_eq!(letters(&mut fed), found);
-            // By its place at home, and by its real JID.
-            assert_eq!(declines(&mut fed, room, invitee, place), Ok(Verdict::Done));
-            assert_eq!(letters(&mut fed), found, "{invitee} to {place}");
-            assert_eq!(
-                declines(&mut fed, room, invitee, &bare_of(user)),
-                Ok(Verdict::Done)
-            );
-            assert_eq!(letters(&mut fed), found);
+            // As the invitation names who invited; by its place at home; by its real JID.
+            for to in [format!("{room}/{nick}"), place.to_owned(), bare_of(user)] {
+                invites(&mut fed, place, invitee);
+                letters(&mut fed);
+                assert_eq!(declines(&mut fed, room, invitee, &to), Ok(Verdict::Done));
+                let found = [decline(home, user, invitee)];
+                assert_eq!(letters(&mut fed), found, "{invitee} to {to}");
+                // That ends it, and nobody hears of it twice.
+                let again = declines(&mut fed, room, invitee, &to);
+                // Whose real JID it is only the inviter's home knows, and has to be asked.
+                if to != bare_of(user) {
+                    assert_eq!(again, Err(Condition::ItemNotFound), "{invitee} to {to}");
+                }
+                assert!(letters(&mut fed).is_empty());
+            }
         }
     }
 }
@@ -321,4 +319,128 @@ fn an_instance_that_is_here_is_known_by_those_elsewhere() {
             None
         );
     }
+}
+
+#[test]
+fn a_peer_tells_of_one_decline_once() {
+    let mut fed = coven();
+    invites(&mut fed, FOO, LENNOX);
+    letters(&mut fed);
+    let told = act(
+        COVEN_AT_ROOMS,
+        COVEN,
+        "<decline nick='foo'/>",
+        &format!("jid='{LENNOX}'"),
+    );
+    fed.hand_in(&bare(CHAT), &told);
+    assert_eq!(letters(&mut fed), [decline(COVEN, CRONE1, LENNOX)]);
+    fed.hand_in(&bare(CHAT), &told);
+    let (_, error) = fed.host(CHAT).refused.last().expect("a refusal");
+    assert_eq!(error.condition, Condition::ItemNotFound);
+    assert!(letters(&mut fed).is_empty());
+}
+
+#[test]
+fn nobody_who_is_banned_is_invited_or_let_in() {
+    for fields in [&MEMBERS_ONLY[..], &[]] {
+        let mut fed = coven_with(fields);
+        fed.affiliate(FOO, LENNOX, Affiliation::Outcast);
+        fed.run();
+        for (room, nick, user) in [
+            (COVEN, "foo", CRONE1),
+            (COVEN_AT_ROOMS, "hecate", "hecate@macbeth.lit/moon"),
+            (COVEN_AT_CONF, "faust", FAUST),
+        ] {
+            let (room, user, invitee) = (bare(room), jid(user), jid(LENNOX));
+            let invited = fed.at(&service_of(&room), |host| {
+                host.input(dmuc::Input::Invite {
+                    room: &room,
+                    token: 1_000_000,
+                    nick: Some(nick),
+                    jid: &user,
+                    invitee: &invitee,
+                    reason: None,
+                })
+            });
+            let condition = invited.map_err(|error| error.stanza_error().map(|error| error.condition));
+            assert_eq!(condition.err(), Some(Some(Condition::Forbidden)), "{room}");
+        }
+        // Nor at the word of another instance, which may not have heard of the ban.
+        let member = format!("<affiliation jid='{LENNOX}' affiliation='member' invited='true'/>");
+        let invite = format!("<invite jid='{LENNOX}'/>");
+        for (to, service, inner) in [
+            (COVEN, CHAT, &member),
+            (COVEN, CHAT, &invite),
+            (COVEN_AT_CONF, CONF, &invite),
+        ] {
+            let xml = act(
+                COVEN_AT_ROOMS,
+                to,
+                inner,
+                "nick='hecate' jid='hecate@macbeth.lit'",
+            );
+            fed.hand_in(&bare(service), &xml);
+            let (_, error) = fed.host(service).refused.last().expect("a refusal");
+            assert_eq!(error.condition, Condition::Forbidden, "{xml}");
+        }
+        fed.run();
+        assert!(letters(&mut fed).is_empty());
+        for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+            assert_eq!(fed.affiliation(room, LENNOX), Affiliation::Outcast, "{room}");
+        }
+    }
+}
+
+/// A decline by a real JID would find its way to who is said to have it.
+#[test]
+fn an_invitation_from_elsewhere_is_of_the_person_that_is_known_here() {
+    let mut fed = coven();
+    let xml = act(
+        COVEN_AT_CONF,
+        COVEN_AT_ROOMS,
+        &format!("<invite jid='{LENNOX}'/>"),
+        "nick='faust' jid='crone1@shakespeare.lit'",
+    );
+    fed.hand_in(&bare(ROOMS), &xml);
+    fed.run();
+    letters(&mut fed);
+    fed.is_traced = true;
+    fed.forget();
+    declines(&mut fed, COVEN_AT_ROOMS, LENNOX, "crone1@shakespeare.lit").unwrap();
+    let to_conf =
+        |line: &&String| line.contains(" sends ") && line.contains(&format!("to='{COVEN_AT_CONF}'"));
+    assert_eq!(fed.trace.iter().filter(to_conf).count(), 0, "{:?}", fed.trace);
+}
+
+#[test]
+fn a_reason_too_long_for_the_peers_is_cut_and_the_invitation_sent() {
+    let mut fed = coven();
+    let (room, user, invitee) = (bare(COVEN), jid(CRONE1), jid(LENNOX));
+    let long = "é".repeat(4_000);
+    fed.is_traced = true;
+    let invited = fed.at(&bare(CHAT), |host| {
+        host.input(dmuc::Input::Invite {
+            room: &room,
+            token: 1_000_000,
+            nick: Some("foo"),
+            jid: &user,
+            invitee: &invitee,
+            reason: Some(&long),
+        })
+    });
+    assert_eq!(invited.ok(), Some(Verdict::Done));
+    fed.run();
+    assert_eq!(letters(&mut fed), [invitation(COVEN_AT_ROOMS, LENNOX, "foo")]);
+    let (room, to) = (bare(COVEN_AT_ROOMS), jid("coven@rooms.macbeth.lit/foo"));
+    let declined = fed.at(&bare(ROOMS), |host| {
+        host.input(dmuc::Input::Decline {
+            room: &room,
+            invitee: &invitee,
+            to: &to,
+            reason: Some(&long),
+        })
+    });
+    assert_eq!(declined.ok(), Some(Verdict::Done));
+    fed.run();
+    assert_eq!(letters(&mut fed), [decline(COVEN, CRONE1, LENNOX)]);
 }

@@ -203,3 +203,38 @@ fn who_speaks_before_its_presence_is_known_is_heard_soon() {
     fed.run_for(1_000);
     assert_eq!(fed.heard(FOO), ["hail"], "long before the next heartbeat");
 }
+
+/// A life that changes all the time is taken notice of once in the link timeout: nobody has everything told again by it.
+#[test]
+fn a_peer_that_names_another_life_each_time_is_told_no_more_for_it() {
+    let mut fed = coven();
+    fed.run_for(100_000);
+    fed.is_traced = true;
+    fed.forget();
+    let digest = |life: u32| {
+        format!(
+            "<iq from='{ROOMS}' to='{CHAT}' id='life{life}' type='set'><digest xmlns='urn:x-dmuc:0' life='{life}'/></iq>"
+        )
+    };
+    let lines = |fed: &Federation| {
+        let digests = fed.trace.iter().filter(|line| {
+            line.contains("chat.shakespeare.lit sends <iq")
+                && line.contains("<digest ")
+                && line.contains("type='set'")
+        });
+        digests
+            .filter(|line| line.contains("<room ") && line.contains("to='rooms.macbeth.lit'"))
+            .count()
+    };
+    for life in 0..20 {
+        fed.hand_in(&bare(CHAT), &digest(life));
+        fed.run_for(100);
+    }
+    assert_eq!(lines(&fed), 1, "one life is news");
+    // The one it really has is news by then, too.
+    fed.run_for(200_000);
+    let before = lines(&fed);
+    fed.hand_in(&bare(CHAT), &digest(100));
+    fed.run_for(100);
+    assert_eq!(lines(&fed), before + 1, "and so is one that comes much later");
+}

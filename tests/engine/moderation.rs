@@ -1,10 +1,10 @@
 //! Moderation (XEP-0425): the source decides, the message is gone everywhere, and nothing brings it back.
 
-use dmuc::wire::{Affiliation, Condition, Moderation};
+use dmuc::wire::{Affiliation, Condition, Moderation, Role};
 
 use crate::lies::expect_refused;
 use crate::support::event::{Event, What};
-use crate::support::federation::Federation;
+use crate::support::federation::{Federation, config_of};
 use crate::support::moderate::Wish;
 use crate::support::names::*;
 use crate::support::net::Mode;
@@ -296,4 +296,67 @@ fn only_the_source_says_what_is_moderated() {
     for (service, room) in INSTANCES {
         assert_eq!(traces(&fed, service, room, &id).len(), 4, "at {room}");
     }
+}
+
+fn act(from: &str, who: &str, id: &str) -> String {
+    format!(
+        "<iq from='{from}' to='{COVEN}' id='x' type='set'><act xmlns='urn:x-dmuc:0' {who}><moderate id='{id}'/></act></iq>"
+    )
+}
+
+/// From now on the source believes what the service of faust's instance says.
+fn trust(fed: &mut Federation) {
+    let mut config = config_of(CHAT, &[CHAT, ROOMS, CONF]);
+    config.peers.get_mut(&bare(CONF)).unwrap().trusted = true;
+    fed.at(&bare(CHAT), |host| host.engine.set_config(host.now, config));
+}
+
+/// Whose home says that it is a moderator, and who is on no list.
+fn make_moderator(fed: &mut Federation) {
+    fed.here(FOO, |host, room, nick| {
+        host.set_role(room, nick, "faust", Role::Moderator, None)
+    });
+    fed.run();
+    let rank = fed.host(CHAT).rank(&bare(COVEN), "faust");
+    assert_eq!(rank, Some((Affiliation::None, Role::Moderator)));
+}
+
+#[test]
+fn by_the_word_of_a_peer_alone_nobody_takes_a_message_away() {
+    let mut fed = coven();
+    let id = fed.say(FOO, "stays");
+    make_moderator(&mut fed);
+    let Wish::Asked(token) = take_away(&mut fed, FAUST_PLACE, &id) else {
+        panic!("the source decides");
+    };
+    fed.run();
+    assert_eq!(fed.act_error(CONF, token), Some(Condition::Forbidden));
+    for (service, room) in INSTANCES {
+        assert_eq!(traces(&fed, service, room, &id).len(), 4, "at {room}");
+    }
+    trust(&mut fed);
+    let Wish::Asked(token) = take_away(&mut fed, FAUST_PLACE, &id) else {
+        panic!("the source decides");
+    };
+    fed.run();
+    assert_eq!(fed.act_error(CONF, token), None);
+    expect_gone(&fed, &id);
+}
+
+#[test]
+fn what_nobody_knows_is_taken_away_only_by_who_administers_the_room() {
+    let mut fed = coven();
+    make_moderator(&mut fed);
+    trust(&mut fed);
+    let nothing = act(COVEN_AT_CONF, "nick='faust' jid='faust@marlowe.lit'", "nothing");
+    expect_refused(&mut fed, CHAT, &nothing, Condition::ItemNotFound);
+    // On its way, an admin says.
+    let coming = act(
+        COVEN_AT_ROOMS,
+        "nick='witch' jid='somewitch@macbeth.lit'",
+        "coming",
+    );
+    fed.hand_in(&bare(CHAT), &coming);
+    fed.run();
+    assert_eq!(told(&fed, FAUST_PLACE), ["coming"]);
 }

@@ -340,3 +340,105 @@ fn one_person_at_two_instances_loses_both_places_together() {
         assert_eq!(fed.roster(room), expected, "{room}");
     }
 }
+
+const RENAMED_AT_ROOMS: &str = "coven@rooms.macbeth.lit";
+
+/// The nick of the only one at the shadow after a peer has said that `nick` is somebody else's there.
+fn after_conflict(fed: &mut Federation, peer: &str, nick: &str) -> String {
+    let xml = format!(
+        "<presence type='error' from='{peer}/{nick}' to='{RENAMED_AT_ROOMS}/{nick}'><error type='cancel'>\
+         <conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"
+    );
+    fed.hand_in(&bare(ROOMS), &xml);
+    fed.run();
+    let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+    let mut nicks = room.locals().map(|(nick, _)| nick.clone());
+    let found = nicks.next().expect("nobody is removed");
+    assert_eq!(nicks.next(), None);
+    found
+}
+
+#[test]
+fn a_peer_that_says_that_a_nick_is_lost_is_believed_once() {
+    let mut fed = coven();
+    fed.join("coven@rooms.macbeth.lit/alice", WITCH);
+    fed.run();
+    assert_eq!(after_conflict(&mut fed, COVEN_AT_CONF, "alice"), "alice (2)");
+    fed.update("coven@rooms.macbeth.lit/alice (2)", "<show>away</show>");
+    fed.run();
+    assert_eq!(
+        after_conflict(&mut fed, COVEN_AT_CONF, "alice (2)"),
+        "alice (2)",
+        "not again"
+    );
+    let other = after_conflict(&mut fed, COVEN, "alice (2)");
+    assert_ne!(other, "alice (2)", "another one is believed as well");
+    for peer in [COVEN_AT_CONF, COVEN] {
+        assert_eq!(after_conflict(&mut fed, peer, &other), other);
+    }
+    // Who takes another nick may find that one taken, too.
+    fed.change_nick(&format!("{COVEN_AT_ROOMS}/{other}"), "bob");
+    fed.run();
+    assert_eq!(after_conflict(&mut fed, COVEN_AT_CONF, "bob"), "bob (2)");
+    expect_roster(&fed, &["bob (2)", "foo"]);
+}
+
+#[test]
+fn who_has_registered_a_nick_keeps_it_whatever_a_peer_says() {
+    let mut fed = coven();
+    let user = bare("somewitch@macbeth.lit");
+    fed.here("coven@chat.shakespeare.lit/foo", |host, room, nick| {
+        host.affiliate(room, nick, &user, Affiliation::Member, Some("alice"))
+    });
+    fed.run();
+    fed.join("coven@rooms.macbeth.lit/alice", WITCH);
+    fed.run();
+    assert_eq!(after_conflict(&mut fed, COVEN_AT_CONF, "alice"), "alice");
+    assert_eq!(renames(&fed), 0);
+}
+
+/// A roster that came late tells who has taken which nick: each change once, and nobody is two.
+#[test]
+fn changes_of_nick_that_a_roster_tells_of_are_told_once_each() {
+    let mut fed = coven();
+    for number in 0..20 {
+        fed.join(
+            &format!("coven@rooms.macbeth.lit/old {number}"),
+            // Some have two nicks.
+            &format!("user{}@macbeth.lit/{number}", number / 2),
+        );
+    }
+    fed.run();
+    fed.net
+        .set_mode(&bare(CHAT), &bare(ROOMS), crate::support::net::Mode::Bounces);
+    fed.run_for(200_000);
+    fed.forget();
+    for number in 0..19 {
+        fed.change_nick(
+            &format!("coven@rooms.macbeth.lit/old {number}"),
+            &format!("new {number}"),
+        );
+    }
+    fed.leave("coven@rooms.macbeth.lit/old 19");
+    fed.net.heal();
+    fed.run_for(200_000);
+    fed.run();
+    let mut told = std::collections::BTreeMap::new();
+    for seen in fed.seen("coven@chat.shakespeare.lit/foo") {
+        if let Seen::Gone {
+            nick,
+            codes,
+            new_nick,
+            ..
+        } = seen
+        {
+            assert_eq!(codes, if new_nick.is_some() { vec![303] } else { vec![] });
+            assert_eq!(told.insert(nick.clone(), new_nick), None, "{nick} once");
+        }
+    }
+    let expected = (0..20).map(|number| {
+        let new = (number < 19).then(|| format!("new {number}"));
+        (format!("old {number}"), new)
+    });
+    assert_eq!(told, expected.collect());
+}

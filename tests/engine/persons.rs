@@ -1,9 +1,10 @@
 //! One person with clients at two instances is one occupant: roles are every home's to set, and which client is shown is
 //! decided alike everywhere.
 
-use dmuc::wire::{Condition, Role};
+use dmuc::wire::{Affiliation, Condition, Role};
 
-use crate::support::federation::Federation;
+use crate::lies::{expect_refused, iq};
+use crate::support::federation::{Federation, config_of};
 use crate::support::moderate::Wish;
 use crate::support::names::*;
 use crate::support::net::Mode;
@@ -108,4 +109,86 @@ fn a_home_that_cannot_be_asked_is_said_so_and_the_other_one_does_it() {
     assert!(at_rooms.local("witch").is_none());
     let at_conf = fed.host(CONF).room(&bare(COVEN_AT_CONF));
     assert!(at_conf.local("witch").is_some());
+}
+
+fn is_vouched_for(fed: &Federation, at: &str, home: &str) -> bool {
+    let engine = &fed.host(service_of(&bare(at)).as_str()).engine;
+    engine.is_vouched_for(&bare(at), &bare(home), "witch")
+}
+
+#[test]
+fn what_is_for_a_person_goes_only_where_the_person_may_be_named() {
+    let mut fed = coven();
+    // Who the witch is the source knows from her own service, and each home of its own client.
+    for (at, home, expected) in [
+        (COVEN, COVEN_AT_ROOMS, true),
+        (COVEN, COVEN_AT_CONF, false),
+        (COVEN_AT_ROOMS, COVEN_AT_CONF, false),
+        (COVEN_AT_CONF, COVEN_AT_ROOMS, true),
+        (COVEN_AT_ROOMS, COVEN, true),
+    ] {
+        assert_eq!(is_vouched_for(&fed, at, home), expected, "{home} at {at}");
+    }
+    // Her own service cannot be reached: the other one does not get what is for her.
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.run_for(200_000);
+    let sent = fed.at(&bare(CHAT), |host| {
+        host.input(dmuc::Input::Private {
+            room: &bare(COVEN),
+            nick: "witch",
+            token: 1_000_000,
+            is_request: false,
+        })
+    });
+    let condition = sent.map_err(|error| error.stanza_error().map(|error| error.condition));
+    assert_eq!(condition.err(), Some(Some(Condition::RemoteServerNotFound)));
+    fed.net.heal();
+    fed.run_for(200_000);
+    let mut config = config_of(CHAT, &[CHAT, ROOMS, CONF]);
+    config.peers.get_mut(&bare(CONF)).unwrap().trusted = true;
+    fed.at(&bare(CHAT), |host| host.engine.set_config(host.now, config));
+    assert!(is_vouched_for(&fed, COVEN, COVEN_AT_CONF), "a trusted peer");
+    // Where nobody knows who she is, the occupant-id has to do.
+    fed.leave(AT_ROOMS);
+    fed.run();
+    assert!(is_vouched_for(&fed, COVEN_AT_ROOMS, COVEN_AT_CONF));
+}
+
+/// The occupant-id of a moderator is as public as anybody's.
+#[test]
+fn nobody_acts_for_a_person_by_showing_its_occupant_id() {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Admin);
+    fed.run();
+    fed.join(AT_ROOMS, WITCH);
+    fed.join("coven@rooms.macbeth.lit/banquo", "banquo@macbeth.lit/x");
+    fed.run();
+    let rooms = bare(COVEN_AT_ROOMS);
+    let id = fed
+        .host(ROOMS)
+        .room(&rooms)
+        .occupant_id(&bare("somewitch@macbeth.lit"));
+    fed.hand_in(
+        &bare(ROOMS),
+        &format!(
+            "<presence from='{AT_CONF}' to='{AT_ROOMS}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='none' role='participant'/></x>\
+             <occupant xmlns='urn:x-dmuc:0' id='{id}' serial='9999999999999'/></presence>"
+        ),
+    );
+    assert!(
+        fed.host(ROOMS).room(&rooms).remote("witch").is_some(),
+        "shown as hers"
+    );
+    for inner in [
+        "<role nick='banquo' role='none'/>",
+        "<invite jid='lennox@macbeth.lit'/>",
+    ] {
+        let act = format!("<act xmlns='urn:x-dmuc:0' nick='witch' jid='wagner@marlowe.lit'>{inner}</act>");
+        let xml = iq(COVEN_AT_CONF, COVEN_AT_ROOMS, "set", &act);
+        expect_refused(&mut fed, ROOMS, &xml, Condition::Forbidden);
+    }
 }

@@ -1,7 +1,7 @@
 //! A service restarts: its rooms stay distributed, its occupants are gone once, everything is agreed on anew.
 
 use dmuc::Snapshot;
-use dmuc::config::Replicate;
+use dmuc::config::{Replicate, RoomIdScheme};
 use dmuc::wire::Affiliation;
 
 use crate::support::federation::{Federation, config_of};
@@ -349,14 +349,19 @@ fn a_source_that_has_lost_that_there_is_a_shadow_takes_it_up_again() {
     for service in services {
         let mut config = config_of(service, &services);
         config.replicate = Replicate::OnJoin;
+        // One that nobody can guess who has not had the room.
+        config.room_id = RoomIdScheme::Uuid;
         fed.add(config);
     }
     let chat = bare(CHAT);
     fed.distributed(COVEN, CRONE1, &[]);
+    let id = fed.host(CHAT).engine.room_info(&bare(COVEN)).unwrap().id;
+    let at_rooms = format!("{id}@{ROOMS}");
+    let place = format!("{at_rooms}/witch");
     fed.at(&chat, |host| host.backup());
     fed.join("coven@chat.shakespeare.lit/banquo", "banquo@macbeth.lit/x");
     fed.run();
-    fed.join(WITCH_PLACE, WITCH);
+    fed.join(&place, WITCH);
     fed.run_for(100_000);
     fed.at(&chat, |host| {
         host.stop();
@@ -366,8 +371,8 @@ fn a_source_that_has_lost_that_there_is_a_shadow_takes_it_up_again() {
     fed.run_for(100_000);
     fed.run();
     fed.join(FOO, CRONE1);
-    fed.say(WITCH_PLACE, "hail");
+    fed.say(&place, "hail");
     fed.run();
     assert_eq!(fed.heard(FOO), ["hail"]);
-    assert_eq!(fed.roster(COVEN), fed.roster(COVEN_AT_ROOMS));
+    assert_eq!(fed.roster(COVEN), fed.roster(&at_rooms));
 }

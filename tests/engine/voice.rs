@@ -134,6 +134,12 @@ fn a_late_answer_is_a_conflict_and_one_to_nothing_misses() {
     let stale = answers(&mut fed, HECATE_PLACE, "faust", true).unwrap();
     assert_eq!(fed.act_error(ROOMS, stale), Some(Condition::ItemNotFound));
     assert!(!may_speak(&fed, "faust"));
+    // Who asked is gone for good: whoever answers is answered yet.
+    asks(&mut fed, FAUST_PLACE);
+    fed.leave(FAUST_PLACE);
+    fed.run();
+    let missed = answers(&mut fed, HECATE_PLACE, "faust", true).unwrap();
+    assert_eq!(fed.act_error(ROOMS, missed), Some(Condition::ItemNotFound));
 }
 
 #[test]

@@ -89,6 +89,9 @@ impl Host {
         if actor.role < Role::Participant || !self.may_admit(room, actor.affiliation) {
             return Err(Denied::NotEntitled);
         }
+        if self.room(room).affiliation_of(&invitee.to_bare()) == Affiliation::Outcast {
+            return Err(Denied::NotEntitled);
+        }
         let by = actor.jid.to_bare();
         if !self.room(room).is_shadow() {
             self.admit(room, &invitee.to_bare(), Some((nick, &by)));
@@ -130,7 +133,7 @@ impl Host {
     /// Makes a member of who is invited where only members may join.
     fn admit(&mut self, room: &BareJid, user: &BareJid, actor: Option<(&str, &BareJid)>) {
         let is_members_only = self.room(room).form.flag("muc#roomconfig_membersonly") == Some(true);
-        if !is_members_only || self.room(room).affiliation_of(user) > Affiliation::None {
+        if !is_members_only || self.room(room).affiliation_of(user) != Affiliation::None {
             return;
         }
         let entry = Listed {

@@ -74,6 +74,31 @@ async fn a_peer_speaks_for_its_own_only(version: Version, storage: Storage) -> R
     ensure!(answer.attr("type") == Some("error"), "{}", to_string(&answer));
     assert_eq!(beldam.self_ping(SOURCE, "beldam").await?, None);
     beldam.leave(SOURCE, "beldam").await?;
+    // That somebody here has lost a nick it is believed once.
+    let conflict = |nick: &str| {
+        format!(
+            "<presence type='error' from='{MARLOWE}/{nick}' to='{SOURCE}/{nick}'><error type='cancel'>\
+             <conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"
+        )
+    };
+    let mark = scene.fed[0].log().mark();
+    let rival = scene.fed[0].client("rival", "x").await?;
+    rival.join(SOURCE, "rival").await?;
+    for nick in ["rival", "rival (2)"] {
+        scene.peer.send(&conflict(nick)).await?;
+        let is_it = from(SOURCE, "rival (2)");
+        if nick == "rival" {
+            rival
+                .expect("a new nick", |s| is_it(s) && code_list(s).contains(&210))
+                .await?;
+        }
+    }
+    scene.fed[0]
+        .log()
+        .wait_since(mark, "Ignored that .* says again", dmuc_testbed::deadline())
+        .await?;
+    assert_eq!(rival.self_ping(SOURCE, "rival (2)").await?, None);
+    rival.leave(SOURCE, "rival (2)").await?;
     // Its own user, whose affiliation the source's list knows better.
     scene
         .peer
