@@ -748,6 +748,15 @@ dmuc_result dmuc_engine_instance_here(dmuc_engine *engine,
                                       const char *instance,
                                       char **room);
 
+// Whether the client that the instance `home` shows under `nick` counts as the person who has the nick in `room`, so that it
+// gets a copy of what is for that person alone (a private message): where occupants of several homes have one nick, their
+// occupant-ids are the same, and those are public. False for rooms that are not distributed.
+dmuc_result dmuc_engine_is_vouched_for(dmuc_engine *engine,
+                                       const char *room,
+                                       const char *home,
+                                       const char *nick,
+                                       bool *is_vouched_for);
+
 // Whether the peer service `service` can be reached.
 dmuc_result dmuc_engine_link_state(dmuc_engine *engine, const char *service, dmuc_link_state *state);
 

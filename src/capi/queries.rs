@@ -62,6 +62,28 @@ pub unsafe extern "C" fn dmuc_engine_instance_here(
     }
 }
 
+/// Whether the client that the instance `home` shows under `nick` counts as the person who has the nick in `room`, so that it
+/// gets a copy of what is for that person alone (a private message): where occupants of several homes have one nick, their
+/// occupant-ids are the same, and those are public. False for rooms that are not distributed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_is_vouched_for(
+    engine: *mut dmuc_engine,
+    room: *const c_char,
+    home: *const c_char,
+    nick: *const c_char,
+    is_vouched_for: *mut bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, home) = (engine.room(text(room)?)?, to_bare(text(home)?)?);
+            let (nick, out) = (text(nick)?, Output::new(is_vouched_for)?);
+            out.write(engine.engine.is_vouched_for(&room, &home, nick));
+            Ok(())
+        })
+    }
+}
+
 /// Whether the peer service `service` can be reached.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_link_state(

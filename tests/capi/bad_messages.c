@@ -165,6 +165,11 @@ static void queries(dmuc_engine *engine)
 	NULLS(dmuc_engine_is_source_reachable(NULL, ROOM, &is_so));
 	NULLS(dmuc_engine_is_source_reachable(engine, NULL, &is_so));
 	NULLS(dmuc_engine_is_source_reachable(engine, ROOM, NULL));
+	NULLS(dmuc_engine_is_vouched_for(NULL, ROOM, "coven@" PEER, "foo", &is_so));
+	NULLS(dmuc_engine_is_vouched_for(engine, NULL, "coven@" PEER, "foo", &is_so));
+	NULLS(dmuc_engine_is_vouched_for(engine, ROOM, NULL, "foo", &is_so));
+	NULLS(dmuc_engine_is_vouched_for(engine, ROOM, "coven@" PEER, NULL, &is_so));
+	NULLS(dmuc_engine_is_vouched_for(engine, ROOM, "coven@" PEER, "foo", NULL));
 	NULLS(dmuc_engine_link_state(NULL, PEER, &link));
 	NULLS(dmuc_engine_link_state(engine, NULL, &link));
 	NULLS(dmuc_engine_link_state(engine, PEER, NULL));
@@ -184,6 +189,22 @@ static void queries(dmuc_engine *engine)
 	CHECK(is_so);
 	OK(dmuc_engine_link_state(engine, "conference.marlowe.lit", &link));
 	CHECK(link == DMUC_LINK_UNKNOWN);
+	/* An occupant-id says who somebody is to the eye; who is known here, her own service may name. */
+	const char *homes[] = { "coven@" PEER, "coven@conference.marlowe.lit" };
+	for (size_t i = 0; i < COUNT(homes); i++) {
+		is_so = false;
+		OK(dmuc_engine_is_vouched_for(engine, ROOM, homes[i], "witch", &is_so));
+		CHECK(is_so);
+	}
+	const dmuc_occupant witch = {
+		.nick = "witch", .jid = "witch@macbeth.lit/x", .affiliation = "none", .role = "participant", .payload = "",
+	};
+	OK(dmuc_engine_occupant(engine, NOW, ROOM, &witch));
+	drain(engine);
+	for (size_t i = 0; i < COUNT(homes); i++) {
+		OK(dmuc_engine_is_vouched_for(engine, ROOM, homes[i], "witch", &is_so));
+		CHECK(is_so == (i == 0));
+	}
 	expect_no_action(engine);
 }
 

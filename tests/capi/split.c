@@ -354,6 +354,10 @@ static void moderate(void)
 	moderations = 1;
 	check_same_history(14);
 
+	/* The engine passes on what admins want, whoever the host of the source would let do it. */
+	OK(dmuc_engine_affiliation(chat.engine, now(), ROOM,
+				   &(dmuc_affiliation){ .jid = "hag66@macbeth.lit", .affiliation = "admin" }));
+	settle();
 	CHECK(say(&chat, "firstwitch", "m15", "<body>Thus do go about, about</body>") == 1);
 	settle();
 	is_cut = true;
