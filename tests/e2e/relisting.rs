@@ -35,8 +35,8 @@ async fn sets(fed: &Federation, server: usize, jid: &str, affiliation: &str) -> 
 }
 
 async fn all_have(fed: &Federation, expected: &[&str]) -> Result<()> {
-    for server in 0..3 {
-        eventually(&format!("{} lists {expected:?}", ROOMS[server]), || async {
+    for (server, room) in ROOMS.iter().enumerate() {
+        eventually(&format!("{room} lists {expected:?}"), || async {
             Ok(list(fed, server).await? == expected)
         })
         .await?;
