@@ -184,6 +184,8 @@ typedef enum {
   DMUC_ACTION_SEND_INVITATION = 23,
   // Tell who invited, the real JID TO, that the user JID declined. ROOM; REASON may be absent.
   DMUC_ACTION_DELIVER_DECLINE = 24,
+  // Give the user JID these HATS (XEP-0317), and no others: the source decided. ROOM, JID, HATS.
+  DMUC_ACTION_APPLY_HATS = 25,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -287,6 +289,8 @@ typedef enum {
   DMUC_FIELD_VOICE = 47,
   // A number: 1 if an affiliation comes of an invitation.
   DMUC_FIELD_INVITED = 48,
+  // The hats of a user, an element `<hats xmlns='urn:xmpp:hats:0'/>` (XEP-0317); empty for none.
+  DMUC_FIELD_HATS = 49,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -635,6 +639,17 @@ dmuc_result dmuc_engine_affiliation(dmuc_engine *engine,
                                     dmuc_now now,
                                     const char *room,
                                     const dmuc_affiliation *affiliation);
+
+// The hats of the user `jid` as they are now (XEP-0317), at the source: `hats` is an element `<hats/>` with all of them, or
+// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_VALUE for what is over a limit and for who is not on the list:
+// give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
+// hats is ignored. The hats of a local occupant go into the payload of its presence at every instance, for those that do
+// not know its real JID.
+dmuc_result dmuc_engine_hats(dmuc_engine *engine,
+                             dmuc_now now,
+                             const char *room,
+                             const char *jid,
+                             const char *hats);
 
 // A local user wants something done that only another instance may do: the source, or the home of an occupant. Answered
 // later by DMUC_ACTION_ACT_ANSWERED with the same `token`.

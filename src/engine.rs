@@ -9,6 +9,7 @@ mod clock;
 mod digest;
 mod ending;
 mod groupchat;
+mod hats;
 mod history;
 mod host;
 mod input;
@@ -302,6 +303,7 @@ impl Engine {
                 };
                 self.local_affiliation(now, room, jid, entry, reason, actor)
             }
+            Input::Hats { room, jid, hats } => self.local_hats(now, room, jid, hats),
             Input::Private {
                 room,
                 nick,

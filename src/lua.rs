@@ -288,6 +288,11 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.with(|engine| jids.is_some_and(|(room, home)| engine.is_vouched_for(&room, &home, &nick)))
         },
     );
+    // hats_of(room, jid): what the source has given, as XML; empty for none
+    methods.add_method("hats_of", |_, this, (room, jid): (String, String)| {
+        let (room, jid) = (bare(&room)?, bare(&jid).ok());
+        this.with(|engine| jid.map_or_else(String::new, |jid| engine.hats_of(&room, &jid).to_xml()))
+    });
     // first_home(room, nick): the instance whose client is shown of an occupant with clients at several
     methods.add_method("first_home", |_, this, (room, nick): (String, String)| {
         let room = bare(&room)?;
@@ -361,6 +366,8 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     // What the shim refuses to its users, because no instance would take it from another.
     let limits = lua.create_table()?;
     limits.set("text", limits::MAX_TEXT_BYTES)?;
+    limits.set("hats", limits::MAX_HATS)?;
+    limits.set("hat", limits::MAX_HAT_BYTES)?;
     limits.set("form_value", limits::MAX_FORM_VALUE_BYTES)?;
     module.set("limits", limits)?;
     Ok(module)

@@ -4,6 +4,8 @@
 
 mod offer;
 
+use std::collections::BTreeSet;
+
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
@@ -204,12 +206,10 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
         }),
     };
     out.push_str(&Request::Config(config).to_xml());
-    let items = room.settings.affiliations.iter().map(|(jid, entry)| RosterItem {
-        affiliation: entry.affiliation,
-        jid: Some(jid.clone().into()),
-        reserved_nick: entry.reserved_nick.clone(),
-        ..RosterItem::default()
-    });
+    // Who waits for the source's decision may be off the list here and have hats there.
+    let listed = room.settings.affiliations.keys().chain(room.settings.hats.keys());
+    let listed: BTreeSet<&BareJid> = listed.collect();
+    let items = listed.into_iter().map(|user| room.entry(user));
     let extra = RosterExtra {
         affiliations: true,
         ..RosterExtra::default()
@@ -273,6 +273,7 @@ fn read_settings(room: &mut Room, child: &Element) -> Result<(), RestoreError> {
                 if let Some(jid) = item.jid {
                     let nick = item.reserved_nick.as_deref();
                     room.set_affiliation(&jid.to_bare(), item.affiliation, nick);
+                    room.set_hats(&jid.to_bare(), item.hats);
                 }
             }
         }

@@ -32,6 +32,7 @@ return function (dmuc)
 		show_voice_request = on_room(dmuc.voice.show);
 		send_invitation = on_room(dmuc.invitations.send);
 		deliver_decline = on_room(dmuc.invitations.decline);
+		apply_hats = on_room(dmuc.hats.apply);
 		show_occupant = on_room(presence.show);
 		hide_occupant = on_room(presence.hide);
 		add_message = on_room(groupchat.add);
@@ -74,9 +75,9 @@ return function (dmuc)
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);
 		if had == affiliation and had_nick == action.nick then return; end
-		room._dmuc.acting = dmuc.rooms.session_of(room, action.actor);
+		room._dmuc.acting, room._dmuc.is_following = dmuc.rooms.session_of(room, action.actor), true;
 		local ok = room:set_affiliation(true, action.jid, action.affiliation, action.reason, data or affiliation and {});
-		room._dmuc.acting = nil;
+		room._dmuc.acting, room._dmuc.is_following = nil, nil;
 		if not ok then
 			-- mod_muc does not let administrators of this server be anything but owners; the source decides.
 			room._affiliations[action.jid] = affiliation;

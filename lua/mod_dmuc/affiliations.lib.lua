@@ -18,6 +18,7 @@ return function (dmuc)
 			actor_jid = provisional and provisional.jid;
 			is_invited = provisional and provisional.is_invited;
 		});
+		if not provisional then dmuc.hats.given(room, jid); end
 	end
 
 	-- What is listed with an affiliation: what there is already (hats), the nick that is reserved, and why, which Prosody 13

@@ -70,6 +70,7 @@ return function (dmuc)
 		dmuc.rooms.attach(room);
 		for jid, affiliation, data in room:each_affiliation() do
 			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+			dmuc.hats.given(room, jid);
 		end
 		for _, message in ipairs(past) do
 			local verdict, stanza_id = dmuc.feed("past", room.jid, message);
@@ -273,6 +274,7 @@ return function (dmuc)
 		for jid, affiliation, data in room:each_affiliation() do
 			held[jid] = true;
 			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+			dmuc.hats.given(room, jid);
 		end
 		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
 			if not held[entry.jid] then dmuc.feed("affiliation", room.jid, entry.jid, { affiliation = "none" }); end

@@ -80,6 +80,7 @@ for _, name in ipairs {
 	"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
 	"presence"; -- occupants, here and elsewhere
 	"affiliations"; -- the source's list of affiliations
+	"hats"; -- what goes with an affiliation and is seen in presences
 	"groupchat"; -- messages and history
 	"moderation"; -- messages that are taken away
 	"private"; -- what people here send to occupants elsewhere

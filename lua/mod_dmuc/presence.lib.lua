@@ -38,7 +38,7 @@ return function (dmuc)
 		dmuc.feed("occupant", room.jid, jid_resource(occupant.nick), session,
 			room:get_affiliation(occupant.bare_jid) or "none", occupant.role,
 			occupant_id and occupant_id.attr.id or room:get_occupant_id({ bare_jid = occupant.bare_jid }),
-			stanzas.payload(pr));
+			stanzas.payload(pr)..dmuc.hats.shown(room, occupant));
 		dmuc.persons.announced(room, occupant);
 	end
 
@@ -86,7 +86,7 @@ return function (dmuc)
 		for _, key in ipairs { "jid"; "affiliation"; "is_verified"; "occupant_id" } do
 			if known[key] ~= remote[key] then return false; end
 		end
-		return stanzas.same_children(shown, pr);
+		return dmuc.hats.is_same(known.hats, remote.hats) and stanzas.same_children(shown, pr);
 	end
 
 	-- Puts an occupant of another instance into the room, or changes it.
@@ -104,7 +104,11 @@ return function (dmuc)
 		stanzas.strip(pr, stanzas.made_here);
 		if action.occupant_id then pr:add_direct_child(stanzas.occupant_id(action.occupant_id)); end
 
-		local remote = presence.remote_of(room, action);
+		local remote, known = presence.remote_of(room, action), room._dmuc.remotes[session];
+		-- Who is known by name has the hats of the list. Of others they are believed as far as the affiliation is.
+		local hats = dmuc.hats.taken_out(pr);
+		if not action.payload and not at_hand[session] then hats = known and known.hats; end
+		remote.hats = not action.jid and action.affiliation ~= "none" and hats or nil;
 		-- A roster repeats what people here have seen already, and so does a home of a change of affiliation.
 		if is_shown(room, occupant, session, remote, action.role, pr) then return; end
 		local prev_role = occupant and occupant.role;
@@ -179,6 +183,7 @@ return function (dmuc)
 			occupant.role = nil;
 			pr = pr and pr.attr.type == "unavailable" and stanzas.strip(st.clone(pr), stanzas.made_here)
 				or st.presence({ type = "unavailable" });
+			dmuc.hats.taken_out(pr);
 		end
 		if action.occupant_id or remotes[session] and remotes[session].occupant_id then
 			pr:add_direct_child(stanzas.occupant_id(action.occupant_id or remotes[session].occupant_id));
@@ -253,6 +258,7 @@ return function (dmuc)
 			local session = occupant and rooms.local_session(room, occupant);
 			if not session then return; end -- gone meanwhile; that is announced next
 			pr = stanzas.strip(st.clone(occupant:get_presence(session)), stanzas.made_here);
+			stanzas.add_payload(pr, dmuc.hats.shown(room, occupant));
 			pr.attr.from, pr.attr.to = from, to;
 			local why = told_why[from];
 			if why then action.actor, action.reason = why.actor, why.reason; end

@@ -6,9 +6,10 @@
 --
 -- room._dmuc = {
 --   locals = { [occupant JID] = occupant with a local session };
---   remotes = { [session JID] = { home, jid, affiliation, occupant_id } };
+--   remotes = { [session JID] = { home, jid, affiliation, occupant_id, hats } };
 --   left = { [occupant JID] = true for one that has just lost its last local session };
 --   acting = session JID in whose name mod_muc does what the source has decided;
+--   is_following = true while this instance does what the source has decided;
 --   is_performing = true while this instance does what another one asked of it;
 --   inviting = see invitations.lib.lua;
 -- }
@@ -236,13 +237,16 @@ return function (dmuc)
 	end
 
 	-- Nothing of what it tells about occupants is for their sessions elsewhere.
-	function methods:set_affiliation(...)
+	function methods:set_affiliation(actor, jid, affiliation, reason, data)
 		local state = self._dmuc;
+		local problem = data and dmuc.hats.settle(self, jid_bare(jid), data);
+		if problem and not state.is_following then return nil, "cancel", "not-allowed", problem; end
 		local admits = state.inviting and not state.is_source;
 		if admits and not dmuc.invitations.admits(self) then return true; end
 		local route = rawget(self, "route_stanza");
 		self.route_stanza = route_local;
-		local ok, done, err_type, condition = pcall(getmetatable(self).__index.set_affiliation, self, ...);
+		local ok, done, err_type, condition = pcall(getmetatable(self).__index.set_affiliation, self,
+			actor, jid, affiliation, reason, data);
 		self.route_stanza = route;
 		if admits then state.provisional = nil; end
 		if not ok then error(done, 0); end

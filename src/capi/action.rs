@@ -90,6 +90,8 @@ pub enum dmuc_action_type {
     DMUC_ACTION_SEND_INVITATION = 23,
     /// Tell who invited, the real JID TO, that the user JID declined. ROOM; REASON may be absent.
     DMUC_ACTION_DELIVER_DECLINE = 24,
+    /// Give the user JID these HATS (XEP-0317), and no others: the source decided. ROOM, JID, HATS.
+    DMUC_ACTION_APPLY_HATS = 25,
 }
 
 /// An action and its parts. Opaque.
@@ -191,6 +193,12 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .some(F::DMUC_FIELD_RESERVED_NICK, reserved_nick.as_deref())
                 .some(F::DMUC_FIELD_REASON, reason.as_deref())
                 .some(F::DMUC_FIELD_ACTOR, actor.as_deref()),
+        ),
+        Action::ApplyHats { room, jid, hats } => (
+            dmuc_action_type::DMUC_ACTION_APPLY_HATS,
+            room_fields(&room)
+                .jid(F::DMUC_FIELD_JID, &jid)
+                .set(F::DMUC_FIELD_HATS, &hats.to_xml()),
         ),
         Action::ShowOccupant(occupant) => (
             dmuc_action_type::DMUC_ACTION_SHOW_OCCUPANT,

@@ -112,6 +112,8 @@ pub enum dmuc_field {
     DMUC_FIELD_VOICE = 47,
     /// A number: 1 if an affiliation comes of an invitation.
     DMUC_FIELD_INVITED = 48,
+    /// The hats of a user, an element `<hats xmlns='urn:xmpp:hats:0'/>` (XEP-0317); empty for none.
+    DMUC_FIELD_HATS = 49,
 }
 
 /// Named parts; what is absent is not in it.

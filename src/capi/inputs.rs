@@ -10,7 +10,7 @@ use super::result::dmuc_result;
 use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::{Departure, Input, Occupant};
 use crate::inbound::presence_payload;
-use crate::wire::{Act, ActKind, Affiliation, Condition, Form, Moderation, Role, WireError};
+use crate::wire::{Act, ActKind, Affiliation, Condition, Form, Hats, Moderation, Role, WireError};
 
 /// A local occupant as it is now.
 #[repr(C)]
@@ -438,6 +438,37 @@ pub unsafe extern "C" fn dmuc_engine_affiliation(
                 actor: optional_text(entry.actor)?,
                 actor_jid: actor_jid.as_ref(),
                 is_invited: entry.is_invited,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// The hats of the user `jid` as they are now (XEP-0317), at the source: `hats` is an element `<hats/>` with all of them, or
+/// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_VALUE for what is over a limit and for who is not on the list:
+/// give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
+/// hats is ignored. The hats of a local occupant go into the payload of its presence at every instance, for those that do
+/// not know its real JID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_hats(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    jid: *const c_char,
+    hats: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, jid) = (engine.room(text(room)?)?, to_bare(text(jid)?)?);
+            let hats = match optional_text(hats)? {
+                Some(xml) => Hats::parse(xml).map_err(invalid_xml)?,
+                None => Hats::default(),
+            };
+            let input = Input::Hats {
+                room: &room,
+                jid: &jid,
+                hats,
             };
             engine.input(now, input)
         })

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use crate::wire::{Act, Affiliation, EventStamp, Form, Moderation, Request, Response, Role, StanzaError};
+use crate::wire::{
+    Act, Affiliation, EventStamp, Form, Hats, Moderation, Request, Response, Role, StanzaError,
+};
 
 /// The engine's immediate answer to an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +142,16 @@ pub enum Action {
         reason: Option<String>,
         /// The nick of who did it.
         actor: Option<String>,
+    },
+    /// Give somebody these hats (XEP-0317), and no others: the source decided. Follows [`Action::ApplyAffiliation`], if that
+    /// changes as well.
+    ApplyHats {
+        /// Our room.
+        room: BareJid,
+        /// Whose.
+        jid: BareJid,
+        /// The hats.
+        hats: Hats,
     },
     /// Put an occupant of a peer instance into the room, or change it.
     ShowOccupant(Box<RemoteOccupant>),

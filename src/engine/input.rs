@@ -2,7 +2,7 @@
 
 use crate::address::{BareJid, Jid};
 
-use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Moderation, Role, StanzaError};
+use crate::wire::{Act, Affiliation, EventStamp, Form, Hats, IqKind, Moderation, Role, StanzaError};
 
 /// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
 ///
@@ -148,6 +148,16 @@ pub enum Input<'a> {
         actor_jid: Option<&'a BareJid>,
         /// A shadow that cannot reach its source made somebody a member because this actor invited it.
         is_invited: bool,
+    },
+    /// The hats of somebody as they are now (XEP-0317), all of them; unchanged is recognised. Only at the source, and only of
+    /// who is on the list: give an affiliation first. Who is taken off the list has none.
+    Hats {
+        /// The room.
+        room: &'a BareJid,
+        /// Whose.
+        jid: &'a BareJid,
+        /// The hats.
+        hats: Hats,
     },
     /// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here; the engine tells
     /// the other instances that host one. [`Verdict::Continue`](super::Verdict) if the occupant is no visitor.

@@ -409,11 +409,25 @@ impl Engine {
             let key = OfferKey::Affiliation(user.clone());
             let was = self.rooms.get(jid).map(|room| room.listed(&user));
             let is_new = was.as_ref() != Some(&entry);
+            let hats = item.map(|item| item.hats.clone()).unwrap_or_default();
+            let has_hats = !hats.is_empty();
+            let is_new_hat = self
+                .rooms
+                .get_mut(jid)
+                .is_some_and(|room| room.set_hats(&user, hats));
+            let mut is_shown = false;
             if self.source_says(jid, &key, &Value::Listed(entry.clone())) && is_new {
                 let reason = item.and_then(|item| item.reason.clone());
                 let actor = item.and_then(|item| item.actor.clone());
                 self.show_affiliation(jid, &user, &entry, reason, actor);
                 self.unsaved.insert(jid.clone());
+                is_shown = true;
+            }
+            if is_new_hat {
+                self.unsaved.insert(jid.clone());
+                if !(is_shown && has_hats) {
+                    self.show_hats(jid, &user);
+                }
             }
         }
     }
@@ -435,6 +449,11 @@ impl Engine {
             reason,
             actor,
         });
+        // Who comes back to the list has the hats again that go with it.
+        let has_hats = |room: &Room| room.settings.hats.contains_key(user);
+        if self.rooms.get(jid).is_some_and(has_hats) {
+            self.show_hats(jid, user);
+        }
         self.follow_affiliation(jid, user);
     }
 

@@ -11,7 +11,7 @@ use super::offers::{Offer, OfferKey};
 use super::voice::{OpenRequest, SeenRequest};
 use crate::ids;
 use crate::wire::{
-    Affiliation, Form, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
+    Affiliation, Form, Hats, Listed, Role, RoomId, RosterItem, SeenNumbers, SettingsExtra, Subject, SyncEvent,
 };
 
 /// A room that is distributed and has its source or a shadow here.
@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     /// Counts hand-overs of the source role.
     pub(crate) term: u64,
     pub(crate) affiliations: BTreeMap<BareJid, Affiliated>,
+    /// The hats of who is on the source's list (XEP-0317), whatever waits for its decision here.
+    pub(crate) hats: BTreeMap<BareJid, Hats>,
     /// Who was taken off the list at which version. The oldest are forgotten (G13).
     pub(crate) removed: BTreeMap<BareJid, u64>,
     /// Peers that know less than this version are told the whole list.

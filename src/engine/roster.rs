@@ -10,12 +10,14 @@ use super::link::{Caps, service_of};
 use super::request::Pending;
 use super::room::{Local, Room};
 use super::{Action, Engine, SendPresence};
-use crate::wire::{Affiliation, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
+use crate::wire::{Affiliation, Hats, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
 
 /// About how large one roster stanza gets; Prosody takes 512 KiB between servers.
 pub(super) const PART_BYTES: usize = 262_144;
 /// About what an item costs besides its payload.
 const ITEM_BYTES: usize = 300;
+/// About what a hat costs besides its text.
+const HAT_BYTES: usize = 40;
 /// How much longer a nick or an address may get when it is written: `&quot;`.
 const ESCAPED: usize = 6;
 
@@ -105,11 +107,7 @@ impl Engine {
             .map(|(nick, local)| item(nick, local, sees_jids, is_full))
             .collect();
         if is_source {
-            let entries = room.settings.affiliations.iter();
-            items
-                .extend(entries.map(|(user, entry)| {
-                    entry_item(user, entry.affiliation, entry.reserved_nick.as_deref())
-                }));
+            items.extend(room.settings.affiliations.keys().map(|user| room.entry(user)));
         }
         let extra = is_full.then_some(RosterExtra {
             version: room.roster_version,
@@ -276,7 +274,11 @@ pub(super) fn item_bytes(item: &RosterItem) -> usize {
     let names = [&item.nick, &item.reserved_nick].into_iter().flatten();
     let jid = item.jid.as_ref().map_or(0, |jid| jid.as_str().len());
     let payload = item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
-    ITEM_BYTES + payload + ESCAPED * (jid + names.map(String::len).sum::<usize>())
+    let hats = item.hats.iter();
+    let hats: usize = hats
+        .map(|hat| HAT_BYTES + ESCAPED * (hat.uri.len() + hat.title.as_deref().map_or(0, str::len)))
+        .sum();
+    ITEM_BYTES + payload + hats + ESCAPED * (jid + names.map(String::len).sum::<usize>())
 }
 
 /// Parts that fit into stanzas. A peer that knows no parts gets the whole.
@@ -325,6 +327,7 @@ pub(super) fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) ->
         jid: (sees_jids || shows_itself(local)).then(|| local.jid.clone()),
         nick: Some(nick.to_owned()),
         reserved_nick: None,
+        hats: Hats::default(),
         reason: None,
         actor: None,
         occupant: is_full.then(|| OccupantExtra {

@@ -6,7 +6,6 @@ use super::clock::Now;
 use super::link::service_of;
 use super::offers::{Actor, OfferKey, Value};
 use super::room::{Instance, Stage};
-use super::roster::entry_item;
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
 use crate::wire::{Config as ConfigPush, Form, Listed, RosterItem, Subject, limits};
@@ -82,12 +81,15 @@ impl Engine {
         if !room.set_affiliation(user, entry.affiliation, entry.nick.as_deref()) {
             return Ok(Verdict::Done);
         }
+        if !room.settings.affiliations.contains_key(user) {
+            room.settings.hats.remove(user);
+        }
         room.next_settings();
         room.note_affiliation(user);
         let item = RosterItem {
             reason: reason.map(super::host::bounded),
             actor: actor.nick.map(str::to_owned),
-            ..entry_item(user, entry.affiliation, entry.nick.as_deref())
+            ..room.entry(user)
         };
         self.send_affiliation(now, jid, &item);
         self.follow_affiliation(jid, user);

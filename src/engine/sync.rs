@@ -235,9 +235,7 @@ impl Engine {
                 .affiliations
                 .iter()
                 .filter(|(_, entry)| known.is_none_or(|known| entry.version > known));
-            items.extend(changed.map(|(user, entry)| {
-                super::roster::entry_item(user, entry.affiliation, entry.reserved_nick.as_deref())
-            }));
+            items.extend(changed.map(|(user, _)| room.entry(user)));
             if let Some(known) = known {
                 let gone = room
                     .settings

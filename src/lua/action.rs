@@ -154,6 +154,10 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             .some("nick", reserved_nick)?
             .some("reason", reason)?
             .some("actor", actor)?,
+        Action::ApplyHats { room, jid, hats } => Fields::new(lua, "apply_hats")?
+            .jid("room", &room)?
+            .jid("jid", &jid)?
+            .set("hats", hats.to_xml())?,
         Action::ShowOccupant(occupant) => return occupant_table(lua, *occupant),
         Action::HideOccupant {
             room,

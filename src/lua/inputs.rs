@@ -6,7 +6,7 @@ use super::convert::{affiliation, any, bare, full, now, role};
 use super::{Handle, verdict_values};
 use crate::engine::{Departure, Input, Occupant, PeerPresence};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, EventStamp, Form, IqKind, Moderation, StanzaError, WireError};
+use crate::wire::{Act, ActKind, EventStamp, Form, Hats, IqKind, Moderation, StanzaError, WireError};
 
 fn str_of(text: &LuaString) -> mlua::Result<BorrowedStr> {
     text.to_str()
@@ -246,6 +246,23 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 actor: actor.as_deref(),
                 actor_jid: actor_jid.as_ref(),
                 is_invited: entry.get::<Option<bool>>("is_invited")?.unwrap_or(false),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // hats(mono, wall, room, jid, hats_xml): empty for none
+    methods.add_method(
+        "hats",
+        |lua, this, (mono, wall, room, jid, xml): (f64, f64, String, String, String)| {
+            let (room, jid) = (bare(&room)?, bare(&jid)?);
+            let hats = match xml.as_str() {
+                "" => Ok(Hats::default()),
+                xml => Hats::parse(xml),
+            };
+            let input = Input::Hats {
+                room: &room,
+                jid: &jid,
+                hats: hats.map_err(|error| mlua::Error::runtime(error.to_string()))?,
             };
             this.input(lua, now(mono, wall), input)
         },

@@ -8,6 +8,10 @@ pub const MAX_ROOM_ID_BYTES: usize = 255;
 pub const MAX_ID_BYTES: usize = 128;
 /// Longest human text (reason, password, error text, room subject), in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
+/// Most hats of one person (XEP-0317).
+pub const MAX_HATS: usize = 16;
+/// Longest URI or title of a hat, in bytes.
+pub const MAX_HAT_BYTES: usize = 256;
 /// Most fields in one data form.
 pub const MAX_FORM_FIELDS: usize = 256;
 /// Most values in one data form, all fields together.

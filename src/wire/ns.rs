@@ -24,6 +24,8 @@ pub const DELAY: &str = "urn:xmpp:delay";
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// Occupant ids (XEP-0421).
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// What a room says about somebody besides role and affiliation (XEP-0317).
+pub const HATS: &str = "urn:xmpp:hats:0";
 /// Direct invitations (XEP-0249).
 pub const CONFERENCE: &str = "jabber:x:conference";
 /// Service discovery of what an entity is (XEP-0030).

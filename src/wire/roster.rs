@@ -9,7 +9,7 @@ use super::dom::{
 use super::limits::MAX_ROSTER_ITEMS;
 use super::payload::{collect, push_sound};
 use super::text::{Tag, opt_text};
-use super::{Affiliation, Role, WireError, ns};
+use super::{Affiliation, Hats, Role, WireError, ns};
 
 /// `<roster/>`: who is there and who is what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +33,8 @@ pub struct RosterItem {
     pub nick: Option<String>,
     /// The nick registered with an affiliation (attribute `nick`, ours).
     pub reserved_nick: Option<String>,
+    /// The hats that go with an affiliation (XEP-0317). An occupant's are in its presence.
+    pub hats: Hats,
     /// Why the affiliation was given, or the occupant removed.
     pub reason: Option<String>,
     /// The nick of whoever did it.
@@ -115,6 +117,10 @@ impl RosterItem {
             jid: jid(el, "jid")?,
             nick: nick(el, "name")?,
             reserved_nick: nick(el, "nick")?,
+            hats: only(el, "hats", ns::HATS)?
+                .map(Hats::read)
+                .transpose()?
+                .unwrap_or_default(),
             reason: child_text(el, "reason", ns::DMUC)?,
             actor: actor.flatten(),
             occupant: only(el, "occupant", ns::OURS)?
@@ -135,6 +141,7 @@ impl RosterItem {
             .opt("name", self.nick.as_deref())
             .opt("nick", self.reserved_nick.as_deref())
             .body(|out| {
+                self.hats.write(out);
                 opt_text(out, "reason", self.reason.as_deref());
                 if let Some(actor) = &self.actor {
                     Tag::new(out, "actor").attr("nick", actor).empty();

@@ -11,6 +11,7 @@ mod discovering;
 mod entry;
 mod finding;
 mod governing;
+mod hats;
 mod ids;
 mod inviting;
 mod joining;

@@ -8,6 +8,7 @@ mod support;
 
 mod endings;
 mod governing;
+mod hats;
 mod histories;
 mod inviting;
 mod joining;

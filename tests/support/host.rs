@@ -278,6 +278,7 @@ impl Host {
         };
         if entry.affiliation == Affiliation::None && entry.nick.is_none() {
             host_room.affiliations.remove(user);
+            host_room.hats.remove(user);
         } else {
             host_room.affiliations.insert(user.clone(), entry.clone());
         }

@@ -54,6 +54,10 @@ impl Host {
                 };
                 self.set_affiliation(&room, &jid, &entry, reason.as_deref(), actor.as_deref());
             }
+            Action::ApplyHats { room, jid, hats } => {
+                let host_room = self.rooms.get_mut(&room).expect("a room with a list");
+                host_room.hats.insert(jid, hats);
+            }
             Action::ShowOccupant(occupant) => self.show_occupant(*occupant),
             Action::HideOccupant {
                 room,

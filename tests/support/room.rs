@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dmuc::address::{BareJid, FullJid, Jid};
-use dmuc::wire::{Affiliation, Form, Role};
+use dmuc::wire::{Affiliation, Form, Hats, Role};
 use sha2::{Digest, Sha256};
 
 use super::event::Seen;
@@ -15,6 +15,8 @@ pub struct HostRoom {
     pub salt: String,
     pub subject: Option<(Option<String>, String)>,
     pub affiliations: BTreeMap<BareJid, Listed>,
+    /// They go with the affiliations.
+    pub hats: BTreeMap<BareJid, Hats>,
     pub occupants: BTreeMap<String, Occupant>,
     /// In the order of arrival, as an archive is.
     pub archive: Vec<Archived>,
@@ -77,6 +79,7 @@ impl HostRoom {
             form: Form::default(),
             subject: None,
             affiliations: BTreeMap::new(),
+            hats: BTreeMap::new(),
             occupants: BTreeMap::new(),
             archive: Vec::new(),
             source: None,

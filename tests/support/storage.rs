@@ -389,6 +389,14 @@ impl Host {
         for (user, entry) in &host_room.affiliations {
             self.tell_affiliation(room, user, entry, None, (None, None));
         }
+        for (user, hats) in &host_room.hats {
+            let hats = hats.clone();
+            self.tell(Input::Hats {
+                room,
+                jid: user,
+                hats,
+            });
+        }
         let stored = self.stored.get(room).map_or("", String::as_str);
         if let Some((nick, text)) = &host_room.subject
             && !stored.contains(&format!(">{}</subject>", dmuc::wire::escaped(text)))

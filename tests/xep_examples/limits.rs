@@ -47,6 +47,34 @@ fn an_occupant_id_has_128_bytes() {
 }
 
 #[test]
+fn a_person_has_16_hats_of_256_bytes() {
+    let item = |hats: &str| {
+        let hats = format!("<hats xmlns='urn:xmpp:hats:0'>{hats}</hats>");
+        roster(&format!("<item affiliation='member' jid='a@b.lit'>{hats}</item>"))
+    };
+    let many = |n: usize| {
+        (0..n)
+            .map(|n| format!("<hat uri='urn:{n}'/>"))
+            .collect::<String>()
+    };
+    expect_limit(MAX_HATS, |n| item(&many(n)));
+    expect_limit(MAX_HAT_BYTES, |n| {
+        item(&format!("<hat uri='{}'/>", "x".repeat(n)))
+    });
+    expect_limit(MAX_HAT_BYTES, |n| {
+        item(&format!("<hat uri='a' title='{}'/>", "x".repeat(n)))
+    });
+    for wrong in [
+        "<hat title='a'/>",
+        "<hat uri=''/>",
+        "<hat uri='a'/><hat uri='a' title='b'/>",
+    ] {
+        let refused = Request::parse(IqKind::Set, &item(wrong)).unwrap_err();
+        assert_eq!(refused.condition, Condition::BadRequest, "{wrong}");
+    }
+}
+
+#[test]
 fn a_reason_has_4096_bytes() {
     expect_limit(MAX_TEXT_BYTES, |n| {
         format!(

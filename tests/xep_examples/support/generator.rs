@@ -3,9 +3,9 @@
 use dmuc::address::{BareJid, Jid};
 use dmuc::wire::{
     Act, ActKind, Affiliation, Close, Condition, Config, Destroy, DiscoInfo, ErrorType, EventStamp, Field,
-    Form, History, HistoryMessage, HistoryResult, Hlc, Identity, Listed, MucItem, OccupantExtra,
+    Form, Hats, History, HistoryMessage, HistoryResult, Hlc, Identity, Listed, MucItem, OccupantExtra,
     OccupantStamp, Peerhost, Replicate, Request, Response, Role, RoomId, Roster, RosterExtra, RosterItem,
-    SettingsExtra, StanzaError, Subject,
+    SettingsExtra, StanzaError, Subject, escaped,
 };
 
 pub struct Gen(pub u64);
@@ -200,6 +200,20 @@ impl Gen {
         }
     }
 
+    fn hats(&mut self) -> Hats {
+        let hats = self.some(3, |g| (g.word(), g.maybe(Gen::text)));
+        let mut xml = "<hats xmlns='urn:xmpp:hats:0'>".to_owned();
+        for (n, (uri, title)) in hats.into_iter().enumerate() {
+            xml.push_str(&format!("<hat uri='{}'", escaped(&format!("{uri}{n}"))));
+            if let Some(title) = title {
+                xml.push_str(&format!(" title='{}'", escaped(&title)));
+            }
+            xml.push_str("/>");
+        }
+        xml.push_str("</hats>");
+        Hats::parse(&xml).unwrap()
+    }
+
     fn roster_item(&mut self) -> RosterItem {
         let (jid, nick) = match self.below(3) {
             0 => (Some(self.jid()), None),
@@ -212,6 +226,7 @@ impl Gen {
             jid,
             nick,
             reserved_nick: self.maybe(Gen::nick),
+            hats: self.hats(),
             reason: self.maybe(Gen::text),
             actor: self.maybe(Gen::nick),
             occupant: self.maybe(|g| OccupantExtra {

@@ -1,0 +1,158 @@
+-- Hats (XEP-0317): kept with the affiliations, where mod_muc finds what it shows in a presence. They are the source's to
+-- give (G7), and the same at every instance.
+
+local st = require "util.stanza";
+
+return function (dmuc)
+	local hats = {};
+	dmuc.hats = hats;
+
+	local rooms = dmuc.rooms;
+	local xmlns_hats = "urn:xmpp:hats:0";
+	-- As a room says it, of Prosody 13 and before.
+	local namespaces = { [xmlns_hats] = true; ["xmpp:prosody.im/protocol/hats:1"] = true };
+
+	local max_hats, max_bytes = dmuc.native.limits.hats, dmuc.native.limits.hat; -- bytes
+
+	-- What others are shown of somebody's hats, as text in an order of its own; empty for none. Nil and why for what no
+	-- instance would take.
+	local function written(worn)
+		local uris = {};
+		for uri, hat in pairs(worn or {}) do
+			if hat.active then
+				if uri == "" or #uri > max_bytes or #(hat.title or "") > max_bytes then
+					return nil, ("A hat in a distributed room has at most %d bytes"):format(max_bytes);
+				end
+				uris[#uris + 1] = uri;
+			end
+		end
+		if #uris > max_hats then return nil, ("Nobody has more than %d hats in a distributed room"):format(max_hats); end
+		if not uris[1] then return ""; end
+		table.sort(uris);
+		local element = st.stanza("hats", { xmlns = xmlns_hats });
+		for _, uri in ipairs(uris) do
+			element:tag("hat", { uri = uri; title = worn[uri].title }):up();
+		end
+		return tostring(element);
+	end
+
+	-- The opposite, as mod_muc keeps them; nil for none.
+	local function read(element)
+		local worn, count = {}, 0;
+		for hat in element:childtags("hat") do
+			local uri, title = hat.attr.uri, hat.attr.title;
+			if uri and count < max_hats and #uri <= max_bytes and #(title or "") <= max_bytes then
+				worn[uri] = { active = true; title = title };
+				count = count + 1;
+			end
+		end
+		return next(worn) and worn or nil;
+	end
+
+	local function worn_by(room, jid)
+		local data = room._affiliation_data[jid];
+		return data and data.hats;
+	end
+
+	-- The source tells the engine what it has given; a shadow has it from there.
+	function hats.given(room, jid)
+		if not room._dmuc.is_source or not room._affiliations[jid] then return; end
+		local text, problem = written(worn_by(room, jid));
+		if text then
+			dmuc.feed("hats", room.jid, jid, text);
+		else
+			module:log("warn", "%s has hats in %s that other instances are not told of: %s", jid, room.jid, problem);
+		end
+	end
+
+	-- Puts the hats that are in force into what a module wants to list with an affiliation: at a shadow what the source
+	-- says, at the source what all instances take. A module may have changed the room's own table already. Returns what is
+	-- wrong if it wanted others.
+	function hats.settle(room, jid, data)
+		local text, problem = written(data.hats);
+		if room._dmuc.is_source and text then return nil; end
+		local told = dmuc.ask("hats_of", room.jid, jid);
+		if text == told then return nil; end
+		data.hats = told ~= "" and read(dmuc.stanzas.parse(told)) or nil;
+		problem = problem or ("Hats are given at the source of the room, %s"):format(room._dmuc.source);
+		if not room._dmuc.is_following then module:log("info", "The hats of %s in %s stay: %s", jid, room.jid, problem); end
+		return problem;
+	end
+
+	-- The hats of an occupant here, for those who do not know who it is, as text.
+	function hats.shown(room, occupant)
+		return written(worn_by(room, occupant.bare_jid)) or "";
+	end
+
+	-- What a presence says of hats is taken out of it. From a client that counts for nothing; from the home of an occupant
+	-- it is returned: as little as its affiliation it gives any rights.
+	function hats.taken_out(stanza)
+		local found;
+		for _, tag in ipairs(stanza.tags) do
+			if namespaces[tag.attr.xmlns] then found = found or tag; end
+		end
+		if not found then return nil; end
+		dmuc.stanzas.strip(stanza, namespaces);
+		return found.attr.xmlns == xmlns_hats and read(found) or nil;
+	end
+
+	function hats.is_same(a, b)
+		return (written(a) or "") == (written(b) or "");
+	end
+
+	-- What the source says.
+	function hats.apply(room, action)
+		local jid, worn = action.jid, action.hats ~= "" and read(dmuc.stanzas.parse(action.hats)) or nil;
+		if hats.is_same(worn_by(room, jid), worn) then return; end
+		local data = room._affiliation_data[jid];
+		if not data then
+			data = {};
+			room._affiliation_data[jid] = data;
+		end
+		data.hats = worn;
+		if not next(data) then room._affiliation_data[jid] = nil; end
+		room:save(true);
+		for _, occupant in pairs(room._occupants) do
+			if occupant.bare_jid == jid and occupant.role then
+				room:publicise_occupant_status(occupant,
+					st.stanza("x", { xmlns = dmuc.stanzas.xmlns_muc_user }), nil, nil, nil, occupant.role);
+			end
+		end
+	end
+
+	-- On Prosody 0.12 a client could wear what XEP-0317 calls a hat: it is the room's to say.
+	for _, event_name in ipairs { "muc-occupant-pre-join"; "muc-occupant-pre-change"; "muc-occupant-pre-leave" } do
+		module:hook(event_name, function (event)
+			if event.room._dmuc then hats.taken_out(event.stanza); end
+		end, 1000);
+	end
+
+	-- Of an occupant of another instance whose real JID is not known here, what its home says.
+	function rooms.methods:get_affiliation_data(jid, key)
+		local remote = self._dmuc.remotes[jid];
+		if remote then
+			local data = remote.hats and { hats = remote.hats } or nil;
+			if key then return data and data[key]; end
+			return data;
+		end
+		return getmetatable(self).__index.get_affiliation_data(self, jid, key);
+	end
+
+	-- What a module gives without touching the affiliation.
+	function rooms.methods:set_affiliation_data(jid, key, value)
+		local method = getmetatable(self).__index.set_affiliation_data;
+		if key ~= "hats" then return method(self, jid, key, value); end
+		local wanted = { hats = value };
+		local problem = hats.settle(self, jid, wanted);
+		if wanted.hats and not self._affiliations[jid] then
+			problem = "Hats in a distributed room are for people with an affiliation";
+		end
+		if problem then
+			if self._affiliation_data[jid] then self._affiliation_data[jid].hats = wanted.hats; end
+			return nil, problem;
+		end
+		local ok, err = method(self, jid, key, value);
+		hats.given(self, jid);
+		return ok, err;
+	end
+end

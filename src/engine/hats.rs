@@ -1,0 +1,85 @@
+//! Hats (XEP-0317): they go with the list of affiliations and are the source's to give (G7).
+
+use crate::address::BareJid;
+
+use super::clock::Now;
+use super::room::Room;
+use super::roster::entry_item;
+use super::{Action, Engine, Verdict, refuse};
+use crate::error::Error;
+use crate::wire::{Condition, Hats, RosterItem};
+
+impl Room {
+    /// An entry of the list of affiliations as it is told to others: none if there is none.
+    pub(crate) fn entry(&self, user: &BareJid) -> RosterItem {
+        let listed = self.listed(user);
+        RosterItem {
+            hats: self.hats(user),
+            ..entry_item(user, listed.affiliation, listed.nick.as_deref())
+        }
+    }
+
+    /// The hats of somebody, as the source has given them.
+    pub(crate) fn hats(&self, user: &BareJid) -> Hats {
+        self.settings.hats.get(user).cloned().unwrap_or_default()
+    }
+
+    /// Returns whether anything changed.
+    pub(crate) fn set_hats(&mut self, user: &BareJid, hats: Hats) -> bool {
+        if self.hats(user) == hats {
+            return false;
+        }
+        if hats.is_empty() {
+            self.settings.hats.remove(user);
+        } else {
+            self.settings.hats.insert(user.clone(), hats);
+        }
+        true
+    }
+}
+
+impl Engine {
+    /// Hats given here. A shadow follows its source, so that there it is no news.
+    pub(super) fn local_hats(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        user: &BareJid,
+        hats: Hats,
+    ) -> Result<Verdict, Error> {
+        let room = self.room_mut(jid)?;
+        if !room.is_source() {
+            return Ok(Verdict::Done);
+        }
+        if !hats.is_empty() && !room.settings.affiliations.contains_key(user) {
+            return Err(refuse(
+                Condition::ItemNotFound,
+                "Hats are for who is on the list of affiliations",
+            ));
+        }
+        if room.set_hats(user, hats) {
+            room.next_settings();
+            room.note_affiliation(user);
+            let item = room.entry(user);
+            self.send_affiliation(now, jid, &item);
+            self.unsaved.insert(jid.clone());
+        }
+        Ok(Verdict::Done)
+    }
+
+    /// The hats of somebody, as the source has given them.
+    pub fn hats_of(&self, room: &BareJid, user: &BareJid) -> Hats {
+        let room = self.rooms.get(room);
+        room.map(|room| room.hats(user)).unwrap_or_default()
+    }
+
+    /// The host shows the hats of somebody as they are.
+    pub(super) fn show_hats(&mut self, jid: &BareJid, user: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        self.actions.push_back(Action::ApplyHats {
+            room: jid.clone(),
+            jid: user.clone(),
+            hats: room.hats(user),
+        });
+    }
+}
