@@ -153,6 +153,7 @@ impl Bed {
             room: &room,
             nick: "foo",
             message_id: Some("6f1e9c5e-7d0f-4d3c-9d53-0b8a5a3b1c11"),
+            lang: None,
             payload: PAYLOAD,
             keep: true,
         });
@@ -164,6 +165,7 @@ impl Bed {
             from,
             to,
             message_id: Some("6f1e9c5e-7d0f-4d3c-9d53-0b8a5a3b1c11"),
+            lang: None,
             event: Some(event),
             payload: PAYLOAD,
             keep: true,

@@ -110,6 +110,7 @@ fn say(services: &mut Services, room: &BareJid, number: usize) -> String {
             room,
             nick: "nick0",
             message_id: Some(&id),
+            lang: None,
             payload: &payload(&id),
             keep: true,
         },

@@ -74,6 +74,7 @@ pub fn measure() -> Result<String> {
             room: &room,
             nick: "nick0",
             message_id: Some(&id),
+            lang: None,
             payload: &payload,
             keep: true,
         };

@@ -171,6 +171,7 @@ impl Services {
                         from: &message.from,
                         to: &message.to,
                         message_id: message.id.as_deref(),
+                        lang: None,
                         event: message.event,
                         payload: &message.payload,
                         keep: true,

@@ -89,7 +89,7 @@ return function (dmuc)
 		end
 		if not nick or not room._dmuc.locals[stanza.attr.from] then return; end
 		local is_kept, is_historic = is_worth_keeping(room, stanza);
-		local verdict, id, inc, seq, at = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id,
+		local verdict, id, inc, seq, at = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id, stanza.attr["xml:lang"],
 			stanzas.payload(stanza, room.jid), is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.
 		if not verdict then return told(stanza, room, id, inc, seq); end
@@ -114,7 +114,7 @@ return function (dmuc)
 		if not stanza then
 			local entry = dmuc.ask("message", action.room, action.key);
 			if not entry then return; end
-			stanza = stanzas.add_payload(st.message({ type = "groupchat"; id = entry.id }), entry.payload);
+			stanza = stanzas.add_payload(st.message({ type = "groupchat"; id = entry.id; ["xml:lang"] = entry.lang }), entry.payload);
 			at_hand[action.key] = stanza;
 		end
 		local copy = st.clone(stanza);
@@ -191,7 +191,7 @@ return function (dmuc)
 		end);
 		local is_kept, is_historic = is_worth_keeping(room, message);
 		-- Who numbered it has kept it; whether it is archived here is for this server to say.
-		local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
+		local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id, stanza.attr["xml:lang"],
 			stanzas.payload(message, room_jid), is_kept or event ~= nil, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
 		if not verdict then return refuse(origin, stanza, room_jid, id, inc, seq); end
 		if verdict == "continue" then return; end
@@ -277,7 +277,7 @@ return function (dmuc)
 	-- A message of the log as the room shows it.
 	local function shown(room, entry)
 		if entry.moderates then return dmuc.moderation.announcement(room, entry.moderates, entry.stanza_id); end
-		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id });
+		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id; ["xml:lang"] = entry.lang });
 		stanzas.add_payload(message, entry.payload);
 		if entry.occupant_id then message:add_direct_child(stanzas.occupant_id(entry.occupant_id)); end
 		return message;

@@ -43,6 +43,7 @@ return function (dmuc)
 				past[#past + 1] = {
 					nick = nick;
 					id = stanza.attr.id;
+					lang = stanza.attr["xml:lang"];
 					stanza_id = stanza_id;
 					occupant_id = occupant_id and occupant_id.attr.id;
 					time = datetime.parse(delay.attr.stamp) or os.time();

@@ -111,6 +111,7 @@ return function (dmuc)
 				entries[#entries + 1] = {
 					nick = jid_resource(stanza.attr.from);
 					id = stanza.attr.id;
+					lang = stanza.attr["xml:lang"];
 					occupant_id = occupant_id and occupant_id.attr.id;
 					stanza_id = event.attr.id;
 					origin = event.attr.origin; inc = event.attr.inc; seq = event.attr.seq; at = event.attr.at;

@@ -36,7 +36,7 @@ pub enum dmuc_action_type {
     DMUC_ACTION_RENAME = 7,
     /// A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
     /// DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
-    /// MESSAGE_ID and OCCUPANT_ID may be absent. If PAYLOAD is empty it was moderated: a tombstone, shown to nobody. Without
+    /// MESSAGE_ID, LANG and OCCUPANT_ID may be absent. If PAYLOAD is empty it was moderated: a tombstone, shown to nobody. Without
     /// NICK it is the room's own word that the message MODERATED is taken away (XEP-0425), by ACTOR, for REASON, both optional:
     /// that becomes a tombstone in the stored log and in the archive, and the occupants are told.
     DMUC_ACTION_ADD_MESSAGE = 8,
@@ -240,6 +240,7 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                     )
                     .moderation(entry.moderation().as_ref())
                     .some(F::DMUC_FIELD_MESSAGE_ID, entry.message_id.as_deref())
+                    .some(F::DMUC_FIELD_LANG, entry.lang.as_deref())
                     .some(F::DMUC_FIELD_OCCUPANT_ID, entry.occupant_id.as_deref())
                     .number(F::DMUC_FIELD_TIME_MS, entry.key.at.wall_ms)
                     .set(F::DMUC_FIELD_PAYLOAD, &entry.payload)

@@ -114,6 +114,8 @@ pub enum dmuc_field {
     DMUC_FIELD_INVITED = 48,
     /// The hats of a user, an element `<hats xmlns='urn:xmpp:hats:0'/>` (XEP-0317); empty for none.
     DMUC_FIELD_HATS = 49,
+    /// The `xml:lang` of a message.
+    DMUC_FIELD_LANG = 50,
 }
 
 /// Named parts; what is absent is not in it.

@@ -23,6 +23,8 @@ pub struct dmuc_message {
     pub payload: *const c_char,
     /// Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
     pub keep: bool,
+    /// The `xml:lang` attribute. Optional.
+    pub lang: *const c_char,
 }
 
 /// A message from before the room was distributed.
@@ -41,6 +43,8 @@ pub struct dmuc_past_message {
     pub time_ms: u64,
     /// The children of the message as XML.
     pub payload: *const c_char,
+    /// The `xml:lang` attribute. Optional.
+    pub lang: *const c_char,
 }
 
 /// An entry of the host's stored log, as a verdict or an action gave it.
@@ -65,6 +69,8 @@ pub struct dmuc_logged_message {
     pub at: *const c_char,
     /// The children of the message as XML; of the room itself DMUC_FIELD_PAYLOAD as it was; empty for a tombstone.
     pub payload: *const c_char,
+    /// The `xml:lang` attribute. Optional.
+    pub lang: *const c_char,
 }
 
 /// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started. The verdict is
@@ -87,6 +93,7 @@ pub unsafe extern "C" fn dmuc_engine_past(
                 room: &room,
                 nick: &nick,
                 message_id: optional_text(message.id)?,
+                lang: optional_text(message.lang)?,
                 stanza_id: optional_text(message.stanza_id)?,
                 occupant_id: optional_text(message.occupant_id)?,
                 wall_ms: message.time_ms,
@@ -134,6 +141,7 @@ pub unsafe extern "C" fn dmuc_engine_logged(
                 room: &room,
                 nick: nick.as_deref().unwrap_or_default(),
                 message_id: message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES),
+                lang: optional_text(message.lang)?,
                 occupant_id: optional_text(message.occupant_id)?,
                 event,
                 payload: &payload,
@@ -170,6 +178,7 @@ pub unsafe extern "C" fn dmuc_engine_groupchat(
                 room: &room,
                 nick: &nick,
                 message_id: optional_text(message.id)?,
+                lang: optional_text(message.lang)?,
                 payload: &payload,
                 keep: message.keep,
             };

@@ -25,8 +25,8 @@ pub enum dmuc_verdict_type {
     /// A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and appends it to its stored
     /// log, with ORIGIN, INCARNATION, SEQ and AT, before it shows it and before it drains.
     DMUC_VERDICT_ACCEPTED = 3,
-    /// A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, OCCUPANT_ID (may be
-    /// absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
+    /// A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, LANG, PAYLOAD, OCCUPANT_ID (may
+    /// be absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
     /// SEQ and AT.
     DMUC_VERDICT_DELIVER = 4,
     /// The user is sent to the room TO.
@@ -109,6 +109,7 @@ impl dmuc_verdict {
             .jid(dmuc_field::DMUC_FIELD_ROOM, &message.to.to_bare())
             .some(dmuc_field::DMUC_FIELD_NICK, nick)
             .some(dmuc_field::DMUC_FIELD_MESSAGE_ID, message.id.as_deref())
+            .some(dmuc_field::DMUC_FIELD_LANG, message.lang.as_deref())
             .set(dmuc_field::DMUC_FIELD_PAYLOAD, inbound.payload());
         dmuc_verdict { fields, ..verdict }
     }

@@ -76,6 +76,8 @@ pub enum Action {
         nick: String,
         /// `id` attribute.
         message_id: Option<String>,
+        /// `xml:lang`.
+        lang: Option<Box<str>>,
         /// The id [`Verdict::Accepted`] gave.
         key: String,
         /// Our stamp; absent for peers that speak only the XEP's text and for messages that are not kept.

@@ -19,7 +19,7 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         nick: &str,
-        message_id: Option<&str>,
+        (message_id, lang): (Option<&str>, Option<&str>),
         payload: &str,
         keep: bool,
     ) -> Result<Verdict, Error> {
@@ -49,6 +49,7 @@ impl Engine {
                 id: id.clone(),
                 nick: nick.to_owned(),
                 message_id: message_id.map(str::to_owned),
+                lang: of_lang(lang),
                 occupant_id: room.locals.get(nick).and_then(|local| local.occupant_id.clone()),
                 payload: payload.clone(),
                 received_ms: now.mono_ms,
@@ -74,6 +75,7 @@ impl Engine {
                 to: peer,
                 nick: nick.to_owned(),
                 message_id: message_id.map(str::to_owned),
+                lang: of_lang(lang),
                 key: id.clone(),
                 event,
                 payload: payload.clone(),
@@ -88,7 +90,7 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         nick: &str,
-        message_id: Option<&str>,
+        (message_id, lang): (Option<&str>, Option<&str>),
         stanza_id: Option<&str>,
         occupant_id: Option<&str>,
         wall_ms: u64,
@@ -116,6 +118,7 @@ impl Engine {
             id: stanza_id.map_or(fresh, str::to_owned),
             nick: nick.to_owned(),
             message_id: message_id.map(str::to_owned),
+            lang: of_lang(lang),
             occupant_id: occupant_id.map(str::to_owned),
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
@@ -137,7 +140,7 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         nick: &str,
-        message_id: Option<&str>,
+        (message_id, lang): (Option<&str>, Option<&str>),
         occupant_id: Option<&str>,
         event: EventStamp,
         payload: &str,
@@ -161,6 +164,7 @@ impl Engine {
             id: event.id,
             nick: nick.to_owned(),
             message_id: message_id.map(str::to_owned),
+            lang: of_lang(lang),
             occupant_id: occupant_id.map(str::to_owned),
             payload: Arc::from(payload),
             received_ms: 0,
@@ -174,7 +178,7 @@ impl Engine {
         now: Now,
         from: &Jid,
         to: &Jid,
-        message_id: Option<&str>,
+        (message_id, lang): (Option<&str>, Option<&str>),
         event: Option<EventStamp>,
         payload: &str,
         keep: bool,
@@ -276,6 +280,7 @@ impl Engine {
             id: id.clone(),
             nick: nick.to_owned(),
             message_id: message_id.map(str::to_owned),
+            lang: of_lang(lang),
             occupant_id: occupant_id.clone(),
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
@@ -435,4 +440,10 @@ fn retention(config: &Config, now: Now) -> Retention {
         max_messages: config.log_max_messages,
         max_bytes: config.log_max_bytes,
     }
+}
+
+/// A language as it is kept: an over-long one counts for none (G13).
+pub(super) fn of_lang(lang: Option<&str>) -> Option<Box<str>> {
+    let lang = lang.filter(|lang| !lang.is_empty() && lang.len() <= limits::MAX_LANG_BYTES);
+    lang.map(Box::from)
 }

@@ -36,6 +36,8 @@ pub enum Input<'a> {
         nick: &'a str,
         /// `id` attribute.
         message_id: Option<&'a str>,
+        /// `xml:lang`.
+        lang: Option<&'a str>,
         /// Occupant-id.
         occupant_id: Option<&'a str>,
         /// Its place in the log, with its origin.
@@ -69,6 +71,8 @@ pub enum Input<'a> {
         nick: &'a str,
         /// `id` attribute.
         message_id: Option<&'a str>,
+        /// `xml:lang`.
+        lang: Option<&'a str>,
         /// Stanza-id it already has here.
         stanza_id: Option<&'a str>,
         /// Occupant-id it carries.
@@ -91,6 +95,8 @@ pub enum Input<'a> {
         nick: &'a str,
         /// `id` attribute.
         message_id: Option<&'a str>,
+        /// `xml:lang`.
+        lang: Option<&'a str>,
         /// The children.
         payload: &'a str,
         /// Worth keeping: logged, numbered, in the history. Otherwise sent once and forgotten (chat states).
@@ -288,6 +294,8 @@ pub enum Input<'a> {
         to: &'a Jid,
         /// `id` attribute.
         message_id: Option<&'a str>,
+        /// `xml:lang`.
+        lang: Option<&'a str>,
         /// Our stamp, if it has one and it could be read.
         event: Option<EventStamp>,
         /// The children without our stamp and without stanza-id and occupant-id.

@@ -34,6 +34,8 @@ pub struct Entry {
     pub nick: String,
     /// The `id` attribute of the message.
     pub message_id: Option<String>,
+    /// Its `xml:lang`.
+    pub lang: Option<Box<str>>,
     /// The occupant-id (XEP-0421) of who sent it.
     pub occupant_id: Option<String>,
     /// The message's children as XML in the context of `jabber:client`: opaque. Empty for a message that is moderated; a
@@ -69,7 +71,8 @@ impl Entry {
     /// What its sender chose the length of, besides the payload, is on the wire: six bytes at most for each.
     fn attribute_bytes(&self) -> usize {
         let id = self.message_id.as_deref().unwrap_or_default();
-        escaped(&self.nick).len() + escaped(id).len()
+        let lang = self.lang.as_deref().unwrap_or_default();
+        escaped(&self.nick).len() + escaped(id).len() + escaped(lang).len()
     }
 
     fn as_event(&self) -> SyncEvent {
@@ -77,6 +80,7 @@ impl Entry {
             event: self.stamp(),
             nick: self.nick.clone(),
             message_id: self.message_id.clone(),
+            lang: self.lang.as_deref().map(str::to_owned),
             occupant_id: self.occupant_id.clone(),
             payload: self.payload.to_string(),
         }
@@ -542,6 +546,7 @@ mod tests {
                 seq,
             },
             nick: "n".into(),
+            lang: None,
             message_id: None,
             occupant_id: None,
             payload: "<body>x</body>".into(),

@@ -46,6 +46,7 @@ pub(super) fn write(action: &Action) -> Option<String> {
             to,
             nick,
             message_id,
+            lang,
             event,
             payload,
             ..
@@ -54,7 +55,7 @@ pub(super) fn write(action: &Action) -> Option<String> {
             Some(write_groupchat(
                 &from,
                 &to,
-                message_id.as_deref(),
+                (message_id.as_deref(), lang.as_deref()),
                 payload,
                 event.as_ref(),
             ))
@@ -69,6 +70,7 @@ pub(super) fn write(action: &Action) -> Option<String> {
             to: in_room(to, None)?,
             kind: MessageKind::Groupchat,
             id: None,
+            lang: None,
             event: Some(event.clone()),
             settings: None,
             moderation: Some(moderation.as_ref().clone()),
@@ -85,6 +87,7 @@ pub(super) fn write(action: &Action) -> Option<String> {
             to: in_room(to, nick.as_deref())?,
             kind: MessageKind::Groupchat,
             id: None,
+            lang: None,
             event: None,
             settings: *version,
             moderation: None,

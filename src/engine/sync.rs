@@ -460,6 +460,7 @@ impl Engine {
                 id: stamp.id,
                 nick: event.nick,
                 message_id: event.message_id,
+                lang: event.lang.map(Into::into),
                 occupant_id,
                 payload: event.payload.into(),
                 received_ms: now.mono_ms,

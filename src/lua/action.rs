@@ -387,6 +387,7 @@ pub(super) fn entry_table(lua: &Lua, entry: &Entry, moderated: Option<&Entry>) -
         .set("stanza_id", entry.id.as_str())?
         .set("nick", entry.nick.as_str())?
         .some("id", entry.message_id.as_deref())?
+        .some("lang", entry.lang.as_deref())?
         .some("occupant_id", entry.occupant_id.as_deref())?
         .set("time", entry.key.at.wall_ms as f64 / 1_000.0)?
         .set("origin", entry.key.origin.as_str())?

@@ -88,13 +88,14 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    // past(mono, wall, room, message): a table with nick, id, stanza_id, occupant_id, time (seconds), payload
+    // past(mono, wall, room, message): a table with nick, id, lang, stanza_id, occupant_id, time (seconds), payload
     methods.add_method(
         "past",
         |lua, this, (mono, wall, room, past): (f64, f64, String, Table)| {
             let room = bare(&room)?;
             let nick: String = past.get("nick")?;
             let id: Option<String> = past.get("id")?;
+            let lang: Option<String> = past.get("lang")?;
             let stanza_id: Option<String> = past.get("stanza_id")?;
             let occupant_id: Option<String> = past.get("occupant_id")?;
             let time: f64 = past.get("time")?;
@@ -103,6 +104,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 room: &room,
                 nick: &nick,
                 message_id: id.as_deref(),
+                lang: lang.as_deref(),
                 stanza_id: stanza_id.as_deref(),
                 occupant_id: occupant_id.as_deref(),
                 wall_ms: now(0.0, time).wall_ms,
@@ -179,13 +181,14 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    // logged(mono, wall, room, entry): a table with nick, id, occupant_id, stanza_id, origin, inc, seq, at, payload
+    // logged(mono, wall, room, entry): a table with nick, id, lang, occupant_id, stanza_id, origin, inc, seq, at, payload
     methods.add_method(
         "logged",
         |lua, this, (mono, wall, room, entry): (f64, f64, String, Table)| {
             let room = bare(&room)?;
             let text = |key: &str| entry.get::<Option<String>>(key);
             let (nick, id, occupant_id) = (text("nick")?, text("id")?, text("occupant_id")?);
+            let lang = text("lang")?;
             let (stanza_id, origin) = (text("stanza_id")?, text("origin")?);
             let (incarnation, seq, at) = (text("inc")?, text("seq")?, text("at")?);
             let event = EventStamp::from_attrs(
@@ -201,6 +204,7 @@ fn add_room_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 room: &room,
                 nick: nick.as_deref().unwrap_or_default(),
                 message_id: id.as_deref(),
+                lang: lang.as_deref(),
                 occupant_id: occupant_id.as_deref(),
                 event,
                 payload: &str_of(&payload)?,
@@ -468,26 +472,29 @@ fn add_occupant_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    // groupchat(mono, wall, room, nick, id, payload, keep) -> "accepted", id, inc, seq, at
+    // groupchat(mono, wall, room, nick, id, lang, payload, keep) -> "accepted", id, inc, seq, at
     methods.add_method(
         "groupchat",
         |lua,
          this,
-         (mono, wall, room, nick, id, payload, keep): (
+         (mono, wall, room, nick, id, lang, payload, keep): (
             f64,
             f64,
             String,
             LuaString,
+            Option<LuaString>,
             Option<LuaString>,
             LuaString,
             bool,
         )| {
             let room = bare(&room)?;
             let id = id.as_ref().map(str_of).transpose()?;
+            let lang = lang.as_ref().map(str_of).transpose()?;
             let input = Input::Groupchat {
                 room: &room,
                 nick: &str_of(&nick)?,
                 message_id: id.as_deref(),
+                lang: lang.as_deref(),
                 payload: &str_of(&payload)?,
                 keep,
             };
@@ -593,7 +600,7 @@ fn add_peer_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    // peer_groupchat(mono, wall, from, to, id, payload, keep, event_id, event_origin, event_inc, event_seq, event_at)
+    // peer_groupchat(mono, wall, from, to, id, lang, payload, keep, event_id, event_origin, event_inc, event_seq, event_at)
     methods.add_method("peer_groupchat", peer_groupchat);
     // peer_moderation(mono, wall, from, room, moderate_xml, event_id, event_origin, event_inc, event_seq, event_at)
     methods.add_method("peer_moderation", peer_moderation);
@@ -645,6 +652,7 @@ type GroupchatArgs = (
     f64,
     String,
     String,
+    Option<LuaString>,
     Option<LuaString>,
     LuaString,
     bool,
@@ -709,9 +717,10 @@ fn event_of(
 }
 
 fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result<MultiValue> {
-    let (mono, wall, from, to, id, payload, keep, event_id, origin, incarnation, seq, at) = args;
+    let (mono, wall, from, to, id, lang, payload, keep, event_id, origin, incarnation, seq, at) = args;
     let (from, to) = (full(&from)?, full(&to)?);
     let id = id.as_ref().map(str_of).transpose()?;
+    let lang = lang.as_ref().map(str_of).transpose()?;
     let event = match event_of(event_id, origin, incarnation, seq, at) {
         Ok(event) => event,
         Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
@@ -720,6 +729,7 @@ fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result
         from: &from,
         to: &to,
         message_id: id.as_deref(),
+        lang: lang.as_deref(),
         event,
         payload: &str_of(&payload)?,
         keep,

@@ -5,7 +5,9 @@ use minidom::Element;
 use minidom::rxml::{Options, RawReader};
 use minidom::tree_builder::TreeBuilder;
 
-use super::limits::{MAX_DEPTH, MAX_ID_BYTES, MAX_PART_BYTES, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES};
+use super::limits::{
+    MAX_DEPTH, MAX_ID_BYTES, MAX_LANG_BYTES, MAX_PART_BYTES, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES,
+};
 use super::{Condition, WireError, datetime, ns};
 
 /// The error for what is malformed (RFC 6120 section 8.3.3.1).
@@ -191,6 +193,13 @@ pub(super) fn stanza_id(el: &Element) -> Result<Option<String>, WireError> {
         ))),
         id => Ok(id.map(str::to_owned)),
     }
+}
+
+/// The language that a stanza says it is in. It must not cost the stanza: an over-long one counts for none.
+pub(super) fn lang(el: &Element) -> Option<String> {
+    let tag = el.attr_ns(ns::XML, "lang");
+    tag.filter(|tag| !tag.is_empty() && tag.len() <= MAX_LANG_BYTES)
+        .map(str::to_owned)
 }
 
 /// The only child of this name, if there is one; two of them would be ambiguous.

@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{bad, id, jid, over, required, stanza_id, time, to_jid};
+use super::dom::{bad, id, jid, lang, over, required, stanza_id, time, to_jid};
 use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES};
 use super::payload::{collect, push_sound};
 use super::text::Tag;
@@ -25,6 +25,8 @@ pub struct HistoryMessage {
     pub instance: BareJid,
     /// The `id` its sender gave it.
     pub id: Option<String>,
+    /// Its `xml:lang`.
+    pub lang: Option<String>,
     /// The children as XML, without the delay, event and occupant-id below.
     pub payload: String,
     /// When it was said, in milliseconds since 1970.
@@ -91,6 +93,7 @@ impl HistoryMessage {
             nick,
             instance: from.to_bare(),
             id: stanza_id(el)?,
+            lang: lang(el),
             payload,
             stamp,
             delay_from: jid(delay, "from")?,
@@ -105,6 +108,7 @@ impl HistoryMessage {
             .attr("from", &from)
             .attr("type", "groupchat")
             .opt("id", self.id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES))
+            .opt("xml:lang", self.lang.as_deref())
             .body(|out| {
                 push_sound(out, &self.payload);
                 Tag::within(out, "delay", ns::DELAY)

@@ -6,6 +6,8 @@ pub const MAX_PART_BYTES: usize = 1023;
 pub const MAX_ROOM_ID_BYTES: usize = 255;
 /// Longest event id, stanza-id (XEP-0359), occupant-id (XEP-0421) or occupant-id salt, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
+/// Longest language tag (RFC 5646; `xml:lang`), in bytes. A longer one is passed over.
+pub const MAX_LANG_BYTES: usize = 64;
 /// Longest human text (reason, password, error text, room subject), in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
 /// Most hats of one person (XEP-0317).

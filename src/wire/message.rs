@@ -5,7 +5,7 @@
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{count, only, over, required, stanza_id, text_attr, to_bare, to_jid};
+use super::dom::{count, lang, only, over, required, stanza_id, text_attr, to_bare, to_jid};
 use super::limits::MAX_PART_BYTES;
 use super::payload::collect;
 use super::presence::read_error;
@@ -23,6 +23,8 @@ pub struct Message {
     pub kind: MessageKind,
     /// The `id` the sender gave it.
     pub id: Option<String>,
+    /// Its `xml:lang`.
+    pub lang: Option<String>,
     /// The mark of the event; only between peers that speak `urn:x-dmuc:0`.
     pub event: Option<EventStamp>,
     /// The version of the settings with the subject that it sets (`<settings version=''/>` of ours).
@@ -63,12 +65,12 @@ pub struct Invitation {
 pub fn write_groupchat(
     from: &Jid,
     to: &Jid,
-    id: Option<&str>,
+    (id, lang): (Option<&str>, Option<&str>),
     payload: &str,
     event: Option<&EventStamp>,
 ) -> String {
     let mut out = String::with_capacity(payload.len() + 384);
-    write_parts(&mut out, (from, to), Some("groupchat"), id, |out| {
+    write_parts(&mut out, (from, to), Some("groupchat"), (id, lang), |out| {
         out.push_str(payload);
         if let Some(event) = event {
             event.write(out);
@@ -80,7 +82,9 @@ pub fn write_groupchat(
 /// A complete direct invitation (XEP-0249).
 pub fn write_invitation(from: &Jid, to: &Jid, invitation: &Invitation) -> String {
     let mut out = String::new();
-    write_parts(&mut out, (from, to), None, None, |out| invitation.write(out));
+    write_parts(&mut out, (from, to), None, (None, None), |out| {
+        invitation.write(out)
+    });
     out
 }
 
@@ -98,7 +102,7 @@ pub fn write_message(message: &Message) -> String {
         &mut out,
         (&message.from, &message.to),
         kind,
-        message.id.as_deref(),
+        (message.id.as_deref(), message.lang.as_deref()),
         |out| {
             out.push_str(&message.payload);
             if let Some(event) = &message.event {
@@ -124,7 +128,7 @@ fn write_parts(
     out: &mut String,
     (from, to): (&Jid, &Jid),
     kind: Option<&str>,
-    id: Option<&str>,
+    (id, lang): (Option<&str>, Option<&str>),
     children: impl FnOnce(&mut String),
 ) {
     Tag::new(out, "message")
@@ -132,6 +136,7 @@ fn write_parts(
         .attr("to", to.as_str())
         .opt("type", kind)
         .opt("id", id)
+        .opt("xml:lang", lang)
         .body(children);
 }
 
@@ -150,6 +155,7 @@ impl Message {
             to: to_jid("to", required(el, "to")?)?,
             kind,
             id: stanza_id(el)?,
+            lang: lang(el),
             event: only(el, "event", ns::OURS)?.map(EventStamp::read).transpose()?,
             settings: match only(el, "settings", ns::OURS)? {
                 Some(settings) => count(settings, "version")?,

@@ -36,5 +36,7 @@ pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// XMPP ping (XEP-0199).
 pub const PING: &str = "urn:xmpp:ping";
+/// `xml:lang`.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// Stanzas as a client sees them (RFC 6120).
 pub const CLIENT: &str = "jabber:client";

@@ -6,7 +6,7 @@ use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{
-    bad, count, flag, id, nick, only, over, required, required_count, stanza_id, to_bare, to_id,
+    bad, count, flag, id, lang, nick, only, over, required, required_count, stanza_id, to_bare, to_id,
 };
 use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES, MAX_SEEN};
 use super::payload::{collect, push_sound};
@@ -66,6 +66,8 @@ pub struct SyncEvent {
     pub nick: String,
     /// The `id` its sender gave it.
     pub message_id: Option<String>,
+    /// Its `xml:lang`.
+    pub lang: Option<String>,
     /// The occupant-id (XEP-0421) of its sender.
     pub occupant_id: Option<String>,
     /// Its children as XML: none if it was moderated. Of the room itself [`Moderation::to_xml`].
@@ -200,6 +202,7 @@ impl SyncEvent {
                 None => nick(el, "nick")?.ok_or_else(|| bad("an event says not whose it is"))?,
             },
             message_id: stanza_id(el)?,
+            lang: lang(el),
             occupant_id: id(el, "occupant")?,
             payload: match moderation {
                 Some(moderation) => moderation.to_xml(),
@@ -219,6 +222,7 @@ impl SyncEvent {
                 "id",
                 self.message_id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES),
             )
+            .opt("xml:lang", self.lang.as_deref())
             .opt("occupant", self.occupant_id.as_deref())
             .body(|out| push_sound(out, &self.payload));
     }

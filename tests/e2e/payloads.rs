@@ -1,6 +1,6 @@
 //! Messages with any payload: unchanged, once to everybody, one stanza per link, nothing of the servers' own.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, to_string};
 
 use crate::stage::{CLIENT, children, clean, company, once_from, payload, quiet, traffic};
@@ -89,6 +89,81 @@ fn payloads() -> Vec<(&'static str, String)> {
             plain("<unknown xmlns='urn:x:unknown'/>"),
         ),
     ]
+}
+
+/// What refers to something: another message, a person, a file. Clients look for all of it in the history, too.
+fn referring() -> Vec<(&'static str, &'static str)> {
+    vec![
+        (
+            "references (XEP-0372)",
+            "<body>hecate: https://witch.lit/cauldron</body>\
+             <reference xmlns='urn:xmpp:reference:0' begin='0' end='5' type='mention' uri='xmpp:coven@x.lit/hecate'/>\
+             <reference xmlns='urn:xmpp:reference:0' begin='8' end='33' type='data' uri='https://witch.lit/cauldron'/>",
+        ),
+        (
+            "a file by its address (XEP-0066)",
+            "<body>https://witch.lit/newt.png</body>\
+             <x xmlns='jabber:x:oob'><url>https://witch.lit/newt.png</url><desc>An eye</desc></x>",
+        ),
+        (
+            "a file that is described (XEP-0447)",
+            "<body>https://witch.lit/newt.png</body>\
+             <file-sharing xmlns='urn:xmpp:sfs:0' id='one' disposition='inline'>\
+             <file xmlns='urn:xmpp:file:metadata:0'><media-type>image/png</media-type><name>newt.png</name><size>3032449</size>\
+             <hash xmlns='urn:xmpp:hashes:2' algo='sha3-256'>2XarmwTlNxDAMkvymloX3S5+VbylNrJt/l5QyPa+YoU=</hash></file>\
+             <sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://witch.lit/newt.png'/></sources>\
+             </file-sharing>",
+        ),
+        (
+            "a retraction (XEP-0424)",
+            "<retract xmlns='urn:xmpp:message-retract:1' id='stanza-id-1'/>\
+             <fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/>\
+             <body>This person attempted to retract a previous message, but it's unsupported by your client.</body>\
+             <store xmlns='urn:xmpp:hints'/>",
+        ),
+    ]
+}
+
+/// Live, to who joins later, and in the archive: the same, whichever instance it was said and is read at.
+async fn what_refers_to_something_is_kept_as_it_was(fed: &Federation) -> Result<()> {
+    let people = company(fed, "library", &[]).await?;
+    let mut said = Vec::new();
+    for sender in &people {
+        for (what, xml) in referring() {
+            let message = format!(
+                "<message type='groupchat' xml:lang='la' to='{}'>{xml}</message>",
+                sender.room
+            );
+            let id = sender.send_xml(&message).await?;
+            said.push((id, format!("{what} of {}", sender.nick), children(xml)?));
+        }
+        quiet(fed, &people.each_ref()).await?;
+    }
+    for viewer in &people {
+        let late = fed[viewer.server].client("late", "library").await?;
+        let joined = late.join(&viewer.room, &format!("late{}", viewer.server)).await?;
+        let archive = viewer.mam_all(&viewer.room).await?;
+        let live = viewer.take_all()?;
+        let history: Vec<&Element> = joined.history.iter().collect();
+        let archived: Vec<&Element> = archive.iter().map(|item| &item.message).collect();
+        for (place, found) in [
+            ("live", live.iter().collect()),
+            ("history", history),
+            ("archive", archived),
+        ] {
+            for (id, what, wanted) in &said {
+                let mut found = found.iter().filter(|m: &&&Element| m.attr("id") == Some(id));
+                let message = found
+                    .next()
+                    .with_context(|| format!("{what}: {place} at {}", viewer.room))?;
+                assert_eq!(&payload(message), wanted, "{what}: {place} at {}", viewer.room);
+                let lang = message.attr_ns("http://www.w3.org/XML/1998/namespace", "lang");
+                assert_eq!(lang, Some("la"), "{what}: {place} at {}", viewer.room);
+                ensure!(found.next().is_none(), "{what} twice: {place} at {}", viewer.room);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn any_payload_reaches_everybody_once_and_unchanged(fed: &Federation) -> Result<()> {
@@ -334,6 +409,7 @@ async fn messages(version: Version, storage: Storage) -> Result<()> {
         .start()
         .await?;
     any_payload_reaches_everybody_once_and_unchanged(&fed).await?;
+    what_refers_to_something_is_kept_as_it_was(&fed).await?;
     a_message_beyond_the_limit_is_refused(&fed).await?;
     little_is_added_on_the_link(&fed).await?;
     a_client_cannot_speak_as_a_server(&fed).await?;

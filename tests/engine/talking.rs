@@ -1,5 +1,6 @@
 //! Messages: once everywhere, with the same ids, unchanged.
 
+use dmuc::Input;
 use dmuc::wire::Role;
 
 use crate::support::event::Crossing;
@@ -105,6 +106,50 @@ fn any_payload_arrives_unchanged() {
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].payload, payload);
     assert_eq!(seen[0].message_id, None);
+}
+
+#[test]
+fn a_message_keeps_its_language_live_in_pages_and_in_stored_logs() {
+    let mut fed = coven();
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Bounces);
+    fed.run_for(100_000);
+    let say = |fed: &mut Federation, id: &str, lang: &str| {
+        let (id, lang) = (id.to_owned(), lang.to_owned());
+        fed.at(&bare(CHAT), |host| {
+            let said = host.input(Input::Groupchat {
+                room: &bare(COVEN),
+                nick: "foo",
+                message_id: Some(&id),
+                lang: Some(&lang),
+                payload: "<body>Salve</body>",
+                keep: true,
+            });
+            said.unwrap();
+            host.drain();
+        });
+    };
+    let long = "x".repeat(65);
+    for (id, lang) in [("m1", "la"), ("m2", &*long), ("m3", "")] {
+        say(&mut fed, id, lang);
+    }
+    fed.run_for(1_000);
+    fed.net.heal();
+    fed.run();
+    let langs = |fed: &Federation, service: &str, room: &str| -> Vec<(Option<String>, Option<String>)> {
+        let (engine, room) = (&fed.host(service).engine, bare(room));
+        let said = engine.messages(&room);
+        said.map(|entry| (entry.message_id.clone(), entry.lang.as_deref().map(str::to_owned)))
+            .collect()
+    };
+    let of = |id: &str, lang: Option<&str>| (Some(id.to_owned()), lang.map(str::to_owned));
+    // An over-long one is none, and costs nothing else.
+    let expected = [of("m1", Some("la")), of("m2", None), of("m3", None)];
+    for (service, room) in [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS), (CONF, COVEN_AT_CONF)] {
+        assert_eq!(langs(&fed, service, room), expected, "{room}");
+    }
+    fed.restart(CONF);
+    fed.run();
+    assert_eq!(langs(&fed, CONF, COVEN_AT_CONF), expected);
 }
 
 #[test]

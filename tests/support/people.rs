@@ -68,6 +68,7 @@ impl Host {
                 room,
                 nick: &past.nick,
                 message_id: past.message_id.as_deref(),
+                lang: None,
                 stanza_id: Some(&past.stanza_id),
                 occupant_id: past.occupant_id.as_deref(),
                 wall_ms: past.wall_ms,
@@ -302,6 +303,7 @@ impl Host {
                 room,
                 nick,
                 message_id: id,
+                lang: None,
                 payload,
                 keep,
             }) {

@@ -71,6 +71,7 @@ impl Host {
                 to,
                 kind: MessageKind::Chat,
                 id: Some(id_of(token)),
+                lang: None,
                 event: None,
                 settings: None,
                 moderation: None,

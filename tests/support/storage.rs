@@ -19,6 +19,7 @@ use super::room::{Archived, HostRoom};
 pub struct LogEntry {
     pub nick: String,
     pub message_id: Option<String>,
+    pub lang: Option<Box<str>>,
     pub occupant_id: Option<String>,
     /// With its origin.
     pub event: EventStamp,
@@ -50,6 +51,7 @@ impl LogEntry {
         LogEntry {
             nick: message.nick.clone(),
             message_id: message.message_id.clone(),
+            lang: None,
             occupant_id: message.occupant_id.clone(),
             event: EventStamp {
                 origin: event.origin.or_else(|| Some(home.clone())),
@@ -63,6 +65,7 @@ impl LogEntry {
         LogEntry {
             nick: entry.nick.clone(),
             message_id: entry.message_id.clone(),
+            lang: entry.lang.clone(),
             occupant_id: entry.occupant_id.clone(),
             event: EventStamp {
                 id: entry.id.clone(),
@@ -360,6 +363,7 @@ impl Host {
                 room,
                 nick: &entry.nick,
                 message_id: entry.message_id.as_deref(),
+                lang: entry.lang.as_deref(),
                 occupant_id: entry.occupant_id.as_deref(),
                 event: entry.event.clone(),
                 payload: &entry.payload,

@@ -37,6 +37,7 @@ fn message(origin: &str, number: u64, body_bytes: usize) -> SyncEvent {
         },
         nick: "secondwitch".into(),
         message_id: Some(format!("6f1c0e5a-9d1b-4c55-a111-{number:012}")),
+        lang: Some("en".into()),
         occupant_id: Some("u2Cqk4bXj0vC1zV3mYbQ8TtHq7m0k8o1fY2pLxE6f3A=".into()),
         payload: format!("<body>{}</body>", "x".repeat(body_bytes)),
     }
@@ -53,7 +54,7 @@ fn live_bytes(event: &SyncEvent) -> usize {
     write_groupchat(
         &from,
         &to,
-        event.message_id.as_deref(),
+        (event.message_id.as_deref(), event.lang.as_deref()),
         &event.payload,
         Some(&stamp),
     )
@@ -262,7 +263,7 @@ fn nested(levels: usize) -> String {
 #[test]
 fn a_payload_nests_56_deep_wherever_it_is() {
     let from: Jid = bare(COVEN).with_resource("foo").unwrap().into();
-    let live = |n| write_groupchat(&from, &bare(SHADOW).into(), None, &nested(n), None);
+    let live = |n| write_groupchat(&from, &bare(SHADOW).into(), (None, None), &nested(n), None);
     let frames: [(&str, &str); 3] = [
         (
             "<sync xmlns='urn:x-dmuc:0'><events origin='a@b.lit' inc='1'>\
@@ -320,6 +321,7 @@ fn a_payload_that_no_peer_would_take_costs_neither_history_nor_roster() {
             nick: "foo".into(),
             instance: bare(COVEN),
             id: Some("x".repeat(MAX_PART_BYTES + 1)),
+            lang: None,
             payload: payload.to_owned(),
             stamp: 0,
             delay_from: None,

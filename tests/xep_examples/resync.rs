@@ -37,6 +37,7 @@ pub fn event(origin: &str, incarnation: u64, seq: u64, payload: &str) -> SyncEve
         },
         nick: "firstwitch".into(),
         message_id: None,
+        lang: None,
         occupant_id: None,
         payload: payload.into(),
     }
@@ -350,6 +351,7 @@ fn a_subject_brings_the_version_of_the_settings() {
         to: bare("theroom@rooms.macbeth.lit").into(),
         kind: MessageKind::Groupchat,
         id: None,
+        lang: None,
         event: None,
         settings: Some(1_769_155_200_123),
         moderation: None,

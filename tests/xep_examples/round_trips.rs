@@ -155,6 +155,7 @@ fn stanza(g: &mut Gen) -> Stanza {
                 to,
                 kind,
                 id,
+                lang: g.maybe(Gen::word),
                 event,
                 settings: g.maybe(Gen::countable),
                 moderation: None,

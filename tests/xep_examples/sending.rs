@@ -39,7 +39,7 @@ fn instance_distributes_message() {
         assert_eq!(message.from.as_str(), "theroom@rooms.macbeth.lit/firstwitch");
         assert_eq!(message.to.as_str(), format!("{to}/firstwitch"));
         compare(
-            &write_groupchat(&message.from, &message.to, None, &message.payload, None),
+            &write_groupchat(&message.from, &message.to, (None, None), &message.payload, None),
             xml,
         );
     }
@@ -64,9 +64,9 @@ fn what_we_add_to_a_message_is_at_most_150_bytes() {
     let from = Jid::new("theroom@rooms.macbeth.lit/firstwitch").unwrap();
     let to = Jid::new("coven@chat.shakespeare.lit/firstwitch").unwrap();
     let payload = "<body>Message 4.</body>";
-    let plain = write_groupchat(&from, &to, Some("m4"), payload, None);
+    let plain = write_groupchat(&from, &to, (Some("m4"), None), payload, None);
     let mut event = event("b3f1c1a0-5a77-4f4e-9d3a-2f1f3c0e6b11");
-    let usual = write_groupchat(&from, &to, Some("m4"), payload, Some(&event));
+    let usual = write_groupchat(&from, &to, (Some("m4"), None), payload, Some(&event));
     assert_eq!(
         usual
             .strip_prefix(plain.strip_suffix("</message>").unwrap())
@@ -78,7 +78,7 @@ fn what_we_add_to_a_message_is_at_most_150_bytes() {
     event.incarnation = 100;
     event.seq = 100_000_000;
     event.at.counter = 1000;
-    let worn = write_groupchat(&from, &to, Some("m4"), payload, Some(&event));
+    let worn = write_groupchat(&from, &to, (Some("m4"), None), payload, Some(&event));
     assert!(usual.len() - plain.len() <= 150 && worn.len() - plain.len() <= 150);
     assert_eq!(message(round_trip_text(&worn)).event, Some(event));
 }

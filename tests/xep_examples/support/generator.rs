@@ -352,6 +352,7 @@ impl Gen {
             nick: self.nick(),
             instance: self.bare(),
             id: self.maybe(Gen::text),
+            lang: self.maybe(Gen::word),
             payload: self.payload(),
             stamp: self.stamp(),
             delay_from: self.maybe(Gen::jid),

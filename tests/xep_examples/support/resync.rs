@@ -60,6 +60,7 @@ impl Gen {
             },
             nick: self.nick(),
             message_id: self.maybe(Gen::text),
+            lang: self.maybe(Gen::word),
             occupant_id: self.maybe(Gen::word),
             payload: self.payload(),
         }
