@@ -445,8 +445,8 @@ pub unsafe extern "C" fn dmuc_engine_affiliation(
 }
 
 /// The hats of the user `jid` as they are now (XEP-0317), at the source: `hats` is an element `<hats/>` with all of them, or
-/// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_VALUE for what is over a limit and for who is not on the list:
-/// give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
+/// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md),
+/// DMUC_RESULT_INVALID_VALUE for who is not on the list: give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
 /// hats is ignored. The hats of a local occupant go into the payload of its presence at every instance, for those that do
 /// not know its real JID.
 #[unsafe(no_mangle)]

@@ -212,6 +212,9 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_affiliation(engine, NOW, NULL, &affiliation));
 	NULLS(dmuc_engine_affiliation(engine, NOW, ROOM, NULL));
 	NULLS(dmuc_engine_affiliation(engine, NOW, ROOM, &(dmuc_affiliation){ .jid = "a@b" }));
+	NULLS(dmuc_engine_hats(NULL, NOW, ROOM, "a@b", NULL));
+	NULLS(dmuc_engine_hats(engine, NOW, NULL, "a@b", NULL));
+	NULLS(dmuc_engine_hats(engine, NOW, ROOM, NULL, NULL));
 	NULLS(dmuc_engine_act(NULL, NOW, ROOM, 1, &act));
 	NULLS(dmuc_engine_act(engine, NOW, NULL, 1, &act));
 	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, NULL));
@@ -319,6 +322,9 @@ static void invalid_text(dmuc_engine *engine)
 		EXPECT(DMUC_RESULT_INVALID_XML,
 		       dmuc_engine_occupant_left(engine, NOW, ROOM, &(dmuc_departure){ .nick = "n", .payload = bad }));
 	}
+	const char *const no_hats[] = { "", "x", "<hats/>", "<hats xmlns='urn:xmpp:hats:0'><hat title='x'/></hats>" };
+	for (size_t i = 0; i < COUNT(no_hats); i++)
+		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_hats(engine, NOW, ROOM, "a@b", no_hats[i]));
 	const char *const no_snapshots[] = { "", "x", "<room/>", "<room xmlns='urn:x-dmuc:0#snapshot'/>",
 					     "<room xmlns='urn:x-dmuc:0#snapshot' jid='a@b' id='a' firsthost='b' ready='true' "
 					     "incarnation='1'/>" };

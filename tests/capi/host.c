@@ -322,6 +322,10 @@ static void carry_out(host *self, const dmuc_action *action)
 		printf("%s: %s is %s\n", self->name, dmuc_action_text(action, DMUC_FIELD_JID),
 		       dmuc_action_text(action, DMUC_FIELD_AFFILIATION));
 		break;
+	case DMUC_ACTION_APPLY_HATS:
+		printf("%s: %s wears %s\n", self->name, dmuc_action_text(action, DMUC_FIELD_JID),
+		       dmuc_action_text(action, DMUC_FIELD_HATS));
+		break;
 	case DMUC_ACTION_SHOW_OCCUPANT:
 		show(self, action);
 		break;
@@ -428,6 +432,7 @@ dmuc_verdict_type receive(host *self, const char *xml)
 	case DMUC_VERDICT_DONE:
 		break;
 	case DMUC_VERDICT_DELIVER:
+		CHECK(same(dmuc_verdict_text(verdict, DMUC_FIELD_LANG), "sco"));
 		deliver(self, verdict);
 		break;
 	case DMUC_VERDICT_REFUSED:
@@ -483,7 +488,8 @@ unsigned say(host *self, const char *nick, const char *id, const char *payload)
 	snprintf(occupant_id, sizeof occupant_id, "occupant-%s", nick);
 	dmuc_verdict *verdict = NULL;
 	OK(dmuc_engine_groupchat(self->engine, now(), self->room,
-				 &(dmuc_message){ .nick = nick, .id = id, .payload = payload, .keep = true }, &verdict));
+				 &(dmuc_message){ .nick = nick, .id = id, .lang = "sco", .payload = payload, .keep = true },
+				 &verdict));
 	store_accepted(self, verdict, nick, id, occupant_id, payload);
 	see(self, nick, dmuc_verdict_text(verdict, DMUC_FIELD_STANZA_ID), payload, false);
 	dmuc_verdict_free(verdict);

@@ -133,6 +133,7 @@ fn check_story(transcript: &str) {
         "chat: <secondwitch> <body>When the hurlyburly&apos;s done.</body>",
         "chat: <secondwitch> <reactions xmlns='urn:xmpp:reactions:0' id='m1'><reaction>x</reaction></reactions>",
         "rooms: hag66@macbeth.lit is member",
+        "rooms: hag66@macbeth.lit wears <hats xmlns='urn:xmpp:hats:0'><hat uri='urn:hat:host' title='Host'/></hats>",
         "rooms: subject: Fire Burn & Cauldron Bubble!",
         "chat: macbeth joined (none, participant, macbeth@macbeth.lit/castle) ",
         "rooms: coven@chat.shakespeare.lit/firstwitch asks to kick macbeth: Avaunt!",

@@ -74,6 +74,11 @@ static void talk(void)
 	/* A subject that is wished for at the shadow is decided by the source, for all. */
 	OK(dmuc_engine_affiliation(chat.engine, now(), ROOM,
 				   &(dmuc_affiliation){ .jid = "hag66@macbeth.lit", .affiliation = "member" }));
+	/* Hats are the source's to give, to who is on the list. */
+	const char *hats = "<hats xmlns='urn:xmpp:hats:0'><hat uri='urn:hat:host' title='Host'/></hats>";
+	OK(dmuc_engine_hats(chat.engine, now(), ROOM, "hag66@macbeth.lit", hats));
+	OK(dmuc_engine_hats(rooms.engine, now(), rooms.room, "hag66@macbeth.lit", NULL));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_hats(chat.engine, now(), ROOM, "macbeth@macbeth.lit", hats));
 	OK(dmuc_engine_subject(chat.engine, now(), ROOM, "firstwitch", NULL, "Fire Burn & Cauldron Bubble!"));
 	settle();
 	CHECK(same(rooms.subject, "Fire Burn & Cauldron Bubble!"));

@@ -147,6 +147,22 @@ async fn story(version: Version, storage: Storage) -> Result<()> {
     .await?;
     all_see(&everybody, "hag", &[], version).await?;
 
+    // Nor by the word of a server whose occupant it is, where it is known who that is: at the source by the list.
+    let (muc, room) = (fed[1].muc(), &witch.room);
+    fed[1]
+        .eval(&format!(
+            "local room = prosody.hosts['{muc}'].modules.muc.get_room_from_jid('{room}') \
+             room._affiliation_data['{WITCH}'].hats['urn:hat:king'] = {{ active = true, title = 'King' }}"
+        ))
+        .await?;
+    quiet(&fed, &everybody).await?;
+    crone.drain();
+    let to = witch.sees("firstwitch");
+    witch
+        .send_xml(&format!("<presence to='{to}'><show>dnd</show></presence>"))
+        .await?;
+    all_see(&[crone], "firstwitch", &[host, teacher], version).await?;
+
     // Taken away, and in a split: there after it.
     give(&fed, 0, WITCH, &[teacher])
         .await?

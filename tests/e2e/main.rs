@@ -33,6 +33,7 @@ mod registry;
 mod relisting;
 mod reloading;
 mod replicating;
+mod restarting;
 mod ruling;
 mod splits;
 mod stage;

@@ -117,6 +117,12 @@ async fn ask(from: &Person, to: &Person, kind: &str, payload: &str) -> Result<El
     Ok(answer)
 }
 
+/// As much as an avatar usually has, in base64: somebody's own.
+fn avatar_of(person: &Person) -> String {
+    let nick: String = person.nick.bytes().map(|b| char::from(b'A' + b % 26)).collect();
+    nick.repeat(24_000 / nick.len()).chars().take(20_000).collect()
+}
+
 /// What clients ask each other, answered by the client or its account at its home.
 async fn requests_are_answered_by_the_home(fed: &Federation) -> Result<()> {
     let people = company(fed, "tower", &[]).await?;
@@ -132,6 +138,18 @@ async fn requests_are_answered_by_the_home(fed: &Federation) -> Result<()> {
             .iq_ok(&format!(
                 "<iq type='set'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:avatar:metadata'>\
                  <item id='111f4b3c50d7b0df729d299bc6f8e9ef9066971f'>{data}</item></publish><publish-options>\
+                 <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+                 <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+                 <field var='pubsub#access_model'><value>open</value></field></x></publish-options></pubsub></iq>"
+            ))
+            .await?;
+    }
+    for person in &people {
+        let image = format!("<data xmlns='urn:xmpp:avatar:data'>{}</data>", avatar_of(person));
+        person
+            .iq_ok(&format!(
+                "<iq type='set'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:avatar:data'>\
+                 <item id='111f4b3c50d7b0df729d299bc6f8e9ef9066971f'>{image}</item></publish><publish-options>\
                  <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
                  <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
                  <field var='pubsub#access_model'><value>open</value></field></x></publish-options></pubsub></iq>"
@@ -187,6 +205,35 @@ async fn requests_are_answered_by_the_home(fed: &Federation) -> Result<()> {
             to.nick,
             to_string(&avatar)
         );
+
+        let image = ask(
+            from,
+            to,
+            "get",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:data'>\
+             <item id='111f4b3c50d7b0df729d299bc6f8e9ef9066971f'/></items></pubsub>",
+        )
+        .await?;
+        assert!(
+            to_string(&image).contains(&avatar_of(to)),
+            "{} to {}",
+            from.nick,
+            to.nick
+        );
+        let mark = to.mark();
+        let (idle, ()) = tokio::try_join!(ask(from, to, "get", "<query xmlns='jabber:iq:last'/>"), async {
+            let is_it = |s: &Element| s.get_child("query", "jabber:iq:last").is_some();
+            let asked = to.expect_since(mark, "the question", is_it).await?;
+            let id = asked.attr("id").context("id")?;
+            let back = asked.attr("from").context("from")?;
+            to.send_xml(&format!(
+                "<iq type='result' id='{id}' to='{back}'><query xmlns='jabber:iq:last' seconds='903'/></iq>"
+            ))
+            .await?;
+            Ok(())
+        })?;
+        let idle = idle.get_child("query", "jabber:iq:last");
+        assert_eq!(idle.and_then(|query| query.attr("seconds")), Some("903"));
 
         // What the client does not know: the error is the client's, and comes back.
         let mark = to.mark();

@@ -13,6 +13,7 @@ mod evidence;
 mod faults;
 mod kept;
 mod partial;
+mod people;
 mod resumed;
 mod rulings;
 pub mod scene;
