@@ -96,8 +96,8 @@ typedef enum {
   // A local message was taken. STANZA_ID and KEPT: if kept, the host stamps it with that id and appends it to its stored
   // log, with ORIGIN, INCARNATION, SEQ and AT, before it shows it and before it drains.
   DMUC_VERDICT_ACCEPTED = 3,
-  // A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, PAYLOAD, OCCUPANT_ID (may be
-  // absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
+  // A peer's message is to be shown to local occupants, once: ROOM, NICK, MESSAGE_ID, LANG, PAYLOAD, OCCUPANT_ID (may
+  // be absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
   // SEQ and AT.
   DMUC_VERDICT_DELIVER = 4,
   // The user is sent to the room TO.
@@ -130,7 +130,7 @@ typedef enum {
   DMUC_ACTION_RENAME = 7,
   // A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
   // DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
-  // MESSAGE_ID and OCCUPANT_ID may be absent. If PAYLOAD is empty it was moderated: a tombstone, shown to nobody. Without
+  // MESSAGE_ID, LANG and OCCUPANT_ID may be absent. Without PAYLOAD it was moderated: a tombstone, which is shown to nobody. Without
   // NICK it is the room's own word that the message MODERATED is taken away (XEP-0425), by ACTOR, for REASON, both optional:
   // that becomes a tombstone in the stored log and in the archive, and the occupants are told.
   DMUC_ACTION_ADD_MESSAGE = 8,
@@ -291,6 +291,8 @@ typedef enum {
   DMUC_FIELD_INVITED = 48,
   // The hats of a user, an element `<hats xmlns='urn:xmpp:hats:0'/>` (XEP-0317); empty for none.
   DMUC_FIELD_HATS = 49,
+  // The `xml:lang` of a message.
+  DMUC_FIELD_LANG = 50,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -443,6 +445,8 @@ typedef struct {
   uint64_t time_ms;
   // The children of the message as XML.
   const char *payload;
+  // The `xml:lang` attribute. Optional.
+  const char *lang;
 } dmuc_past_message;
 
 // An entry of the host's stored log, as a verdict or an action gave it.
@@ -463,8 +467,10 @@ typedef struct {
   uint64_t seq;
   // DMUC_FIELD_AT.
   const char *at;
-  // The children of the message as XML; of the room itself DMUC_FIELD_PAYLOAD as it was; empty for a tombstone.
+  // The children of the message as XML.
   const char *payload;
+  // The `xml:lang` attribute. Optional.
+  const char *lang;
 } dmuc_logged_message;
 
 // A message that a local occupant sends to the room.
@@ -477,6 +483,8 @@ typedef struct {
   const char *payload;
   // Whether it belongs into the history. What does not, as chat states, is sent once and forgotten.
   bool keep;
+  // The `xml:lang` attribute. Optional.
+  const char *lang;
 } dmuc_message;
 
 #ifdef __cplusplus
@@ -641,8 +649,8 @@ dmuc_result dmuc_engine_affiliation(dmuc_engine *engine,
                                     const dmuc_affiliation *affiliation);
 
 // The hats of the user `jid` as they are now (XEP-0317), at the source: `hats` is an element `<hats/>` with all of them, or
-// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_VALUE for what is over a limit and for who is not on the list:
-// give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
+// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md),
+// DMUC_RESULT_INVALID_VALUE for who is not on the list: give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
 // hats is ignored. The hats of a local occupant go into the payload of its presence at every instance, for those that do
 // not know its real JID.
 dmuc_result dmuc_engine_hats(dmuc_engine *engine,
