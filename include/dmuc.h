@@ -130,7 +130,7 @@ typedef enum {
   DMUC_ACTION_RENAME = 7,
   // A message that was missed, or is older than this instance: into the stored log, then into the archive, and, if
   // DELIVER, to the occupants with a delay. ROOM, NICK, STANZA_ID, ORIGIN, INCARNATION, SEQ, AT, TIME_MS, PAYLOAD, DELIVER;
-  // MESSAGE_ID, LANG and OCCUPANT_ID may be absent. Without PAYLOAD it was moderated: a tombstone, which is shown to nobody. Without
+  // MESSAGE_ID, LANG and OCCUPANT_ID may be absent. If PAYLOAD is empty it was moderated: a tombstone, shown to nobody. Without
   // NICK it is the room's own word that the message MODERATED is taken away (XEP-0425), by ACTOR, for REASON, both optional:
   // that becomes a tombstone in the stored log and in the archive, and the occupants are told.
   DMUC_ACTION_ADD_MESSAGE = 8,
@@ -467,7 +467,7 @@ typedef struct {
   uint64_t seq;
   // DMUC_FIELD_AT.
   const char *at;
-  // The children of the message as XML.
+  // The children of the message as XML; of the room itself DMUC_FIELD_PAYLOAD as it was; empty for a tombstone.
   const char *payload;
   // The `xml:lang` attribute. Optional.
   const char *lang;
