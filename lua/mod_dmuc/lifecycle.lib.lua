@@ -290,6 +290,7 @@ return function (dmuc)
 			dmuc.perform({
 				kind = "apply_affiliation"; room = room.jid; jid = entry.jid; affiliation = entry.affiliation; nick = entry.nick;
 			});
+			dmuc.hats.apply(room, { jid = entry.jid; hats = dmuc.ask("hats_of", room.jid, entry.jid) });
 		end
 		for jid in room:each_affiliation() do
 			if not listed[jid] then gone[#gone + 1] = jid; end
