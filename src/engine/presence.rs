@@ -9,7 +9,7 @@ use super::clock::Now;
 use super::input::PeerPresence;
 use super::link::{Caps, service_of};
 use super::offers::{OfferKey, Value};
-use super::room::{Remote, Room, Stage};
+use super::room::{Remote, Room, Stage, SyncStage};
 use super::roster::item_bytes;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
@@ -243,6 +243,11 @@ impl Engine {
         }
         for (old, new) in self.changes_of_nick(jid, home, roster) {
             self.rename_remote(jid, home, &old, new);
+        }
+        if roster.occupants_complete()
+            && let Some(instance) = self.instance_mut(jid, home)
+        {
+            instance.has_banned = false;
         }
         let mut present = BTreeSet::new();
         for item in &roster.items {
@@ -516,6 +521,10 @@ impl Engine {
             None => Affiliation::None,
         };
         if affiliation == Affiliation::Outcast {
+            // Its home takes it for banned as soon as it knows, or the ban is lifted before that.
+            if let Some(instance) = self.instance_mut(jid, home) {
+                instance.has_banned = true;
+            }
             return Err(refuse(Condition::Forbidden, "The occupant is banned"));
         }
         let role = if new.role == Role::None {
@@ -565,6 +574,24 @@ impl Engine {
         }
         self.unhide(jid, new.nick);
         Ok(())
+    }
+
+    /// The list has changed: who was announced while banned is perhaps banned no more, and its home does not tell again.
+    pub(super) fn take_banned_again(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let mut peers = Vec::new();
+        for (peer, instance) in &mut room.instances {
+            if std::mem::take(&mut instance.has_banned) {
+                (instance.roster_version, instance.is_synced) = (None, false);
+                instance.wants_whole = instance.sync == SyncStage::Asked;
+                peers.push(peer.clone());
+            }
+        }
+        for peer in peers {
+            self.want_sync(now, jid, &peer);
+        }
     }
 
     /// An occupant of a peer instance is gone.
