@@ -16,6 +16,7 @@ mod deeds;
 mod faults;
 mod plan;
 mod rest;
+mod rulings;
 mod runner;
 mod shrink;
 mod views;

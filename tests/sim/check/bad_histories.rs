@@ -224,6 +224,8 @@ pub fn view(instance: &str) -> View {
         present: Vec::new(),
         max_messages: None,
         stored: 0,
+        texts: Vec::new(),
+        registered: Vec::new(),
         settings: "form".into(),
         untold: BTreeSet::new(),
         affiliations: BTreeMap::from([(bare("crone1@shakespeare.lit"), "owner".into())]),
