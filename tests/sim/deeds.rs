@@ -521,10 +521,10 @@ impl World {
         }
         let source = self.groups[number].source.clone();
         let victim = self.anybody(dice);
-        let what = dice.below(match self.plan.setup.kind {
-            Kind::Rulings => WHAT + RULED,
-            _ => WHAT,
-        });
+        let what = match self.plan.setup.kind {
+            Kind::Rulings if dice.chance(80) => WHAT + dice.below(RULED),
+            _ => dice.below(WHAT),
+        };
         for room in [source, shadow.clone()] {
             self.change(number, &room, what, &victim);
         }

@@ -168,23 +168,21 @@ const DUELS: [(Deed, u64); 8] = [
 ];
 
 /// In schedules of rulings, faults aside.
-const RULINGS: [(Deed, u64); 18] = [
-    (Deed::Distribute, 4),
-    (Deed::Join, 26),
+const RULINGS: [(Deed, u64); 16] = [
+    (Deed::Distribute, 2),
+    (Deed::Join, 16),
     (Deed::Race, 3),
     (Deed::JoinTwice, 2),
-    (Deed::Leave, 6),
-    (Deed::Update, 2),
-    (Deed::ChangeNick, 6),
-    (Deed::Say, 26),
-    (Deed::Subject, 2),
+    (Deed::Leave, 4),
+    (Deed::ChangeNick, 5),
+    (Deed::Say, 22),
+    (Deed::Subject, 1),
     (Deed::Configure, 2),
-    (Deed::Affiliate, 10),
+    (Deed::Affiliate, 6),
     (Deed::Role, 3),
-    (Deed::Register, 18),
-    (Deed::Moderate, 18),
-    (Deed::Duel, 8),
-    (Deed::Undistribute, 1),
+    (Deed::Register, 22),
+    (Deed::Moderate, 22),
+    (Deed::Duel, 14),
     (Deed::StartLate, 2),
     (Deed::Rest, 4),
 ];
@@ -236,6 +234,7 @@ impl Plan {
             let wait_ms = match dice.below(100) {
                 // An offer takes a cut and a heal.
                 60.. if setup.kind == Kind::Duels => dice.below(6 * setup.link_timeout_ms),
+                80.. if setup.kind == Kind::Rulings => dice.below(6 * setup.link_timeout_ms),
                 0..75 => dice.below(120),
                 75..90 => dice.below(3_000),
                 _ if setup.has_faults => dice.below(2 * setup.link_timeout_ms),
@@ -372,7 +371,14 @@ impl Setup {
     /// What every plan of this kind begins with.
     fn beginning(&self) -> Vec<Deed> {
         let rooms = if self.kind == Kind::ManyRooms { 5 } else { 1 };
-        [Deed::Create, Deed::Distribute].repeat(rooms)
+        let mut deeds = [Deed::Create, Deed::Distribute].repeat(rooms);
+        if self.kind == Kind::Rulings {
+            // Who may rule has to be there first.
+            deeds.push(Deed::Rest);
+            deeds.extend([Deed::Join; 5]);
+            deeds.extend([Deed::Register, Deed::Moderate, Deed::Register, Deed::Moderate]);
+        }
+        deeds
     }
 
     fn weights(&self) -> &'static [(Deed, u64)] {

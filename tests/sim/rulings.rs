@@ -16,12 +16,33 @@ const LATEST: usize = 8;
 
 impl World {
     /// A distributed room and an instance of it that runs the engine.
-    fn ruled_room(&self, dice: &mut Dice) -> Option<(usize, BareJid)> {
+    fn ruled_room(&mut self, dice: &mut Dice) -> Option<(usize, BareJid)> {
         let alive = self.groups_where(|group| group.is_distributed && !group.has_ended);
         let number = dice.pick(&alive).copied()?;
         let mut instances = self.instances(&self.groups[number]);
         instances.retain(|room| !self.is_xep(room));
-        Some((number, dice.pick(&instances).cloned()?))
+        let room = dice.pick(&instances).cloned()?;
+        self.checkers.map(&room, number);
+        Some((number, room))
+    }
+
+    /// The source's owner gives somebody who is at this instance an affiliation.
+    fn promote(&mut self, number: usize, room: &BareJid, affiliation: Affiliation, dice: &mut Dice) {
+        let source = self.groups[number].source.clone();
+        let locals = self.host(room).room(room).locals();
+        let plain = locals.filter(|(_, local)| local.affiliation < affiliation);
+        let users: Vec<BareJid> = plain.map(|(_, local)| local.jid.to_bare()).collect();
+        let owners = self.host(&source).room(&source).locals();
+        let mut owners = owners.filter(|(_, local)| local.affiliation == Affiliation::Owner);
+        let owner = owners.next().map(|(nick, _)| nick.clone());
+        drop(owners);
+        if let (Some(user), Some(owner)) = (dice.pick(&users), owner) {
+            self.checkers.govern(number);
+            self.checkers.loosen(number);
+            self.fed.at(&service_of(&source), |host| {
+                drop(host.affiliate(&source, &owner, user, affiliation, None));
+            });
+        }
     }
 
     /// Somebody, mostly who may, registers a nick at the own service's instance.
@@ -37,6 +58,9 @@ impl World {
             .filter(|(user, entry)| user.domain() == domain && entry.affiliation > Affiliation::None)
             .map(|(user, _)| user.clone())
             .collect();
+        if people.is_empty() && dice.chance(75) {
+            return self.promote(number, &room, Affiliation::Member, dice);
+        }
         if people.is_empty() || dice.chance(15) {
             people.extend(host_room.locals().map(|(_, local)| local.jid.to_bare()));
         }
@@ -63,10 +87,24 @@ impl World {
 
     /// A moderator takes one of the latest messages away.
     pub fn moderate(&mut self, dice: &mut Dice) {
-        let Some((_, room)) = self.ruled_room(dice) else {
+        let Some((number, room)) = self.ruled_room(dice) else {
             return;
         };
-        let back = dice.below(LATEST as u64) as usize;
+        if moderator(self.host(&room), &room).is_none() && dice.chance(40) {
+            return self.promote(number, &room, Affiliation::Admin, dice);
+        }
+        // Where there is a moderator, then.
+        let mut instances = self.instances(&self.groups[number]);
+        instances.retain(|room| !self.is_xep(room) && moderator(self.host(room), room).is_some());
+        let room = match instances.contains(&room) {
+            true => room,
+            false => match dice.pick(&instances) {
+                Some(other) => other.clone(),
+                None => return,
+            },
+        };
+        let messages = self.host(&room).engine.history(&room).count();
+        let back = dice.below(messages.min(LATEST) as u64) as usize;
         self.take_away(&room, back);
     }
 
