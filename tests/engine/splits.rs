@@ -309,6 +309,43 @@ fn who_comes_because_a_ban_was_lifted_in_a_split_is_there_on_both_sides() {
     assert_eq!(orders, [true; 2], "not both orders were tried");
 }
 
+/// By option who is out of reach is shown as gone: then whoever lost the nick to them, and could not hear of it, is there.
+#[test]
+fn who_lost_a_nick_to_somebody_who_is_out_of_reach_then_is_shown() {
+    let mut fed = Federation::empty(1);
+    for service in [CHAT, ROOMS, CONF] {
+        let mut config = config_of(service, &[CHAT, ROOMS, CONF]);
+        (config.split_presence, config.occupant_timeout_ms) = (SplitPresence::Leave, 3_600_000);
+        fed.add(config);
+    }
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(WITCH_PLACE, WITCH);
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Bounces);
+    fed.run_for(100_000);
+    fed.join("coven@chat.shakespeare.lit/thane", "hag66@shakespeare.lit/pda");
+    fed.run_for(1_000);
+    fed.join("coven@conference.marlowe.lit/thane", FAUST);
+    fed.run_for(1_000);
+    let home = |fed: &Federation| {
+        let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+        room.remote("thane").map(|(home, _)| home.to_string())
+    };
+    assert_eq!(home(&fed).as_deref(), Some(COVEN));
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.run_for(100_000);
+    assert_eq!(home(&fed).as_deref(), Some(COVEN_AT_CONF));
+    heal(&mut fed);
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        let expected = [
+            "thane none participant",
+            "thane (2) none participant",
+            "witch none participant",
+        ];
+        assert_eq!(fed.roster(room), expected, "{room}");
+    }
+}
+
 #[test]
 fn moderation_of_somebody_out_of_reach_is_an_error_at_once() {
     let mut fed = coven();

@@ -151,6 +151,7 @@ impl World {
         match deed {
             Deed::Crash => {
                 let fuse = dice.chance(70).then(|| dice.below(12));
+                let fuse = fuse.filter(|_| self.plan.setup.kind != Kind::Rulings);
                 match fuse {
                     Some(things) => {
                         self.tell(format!(

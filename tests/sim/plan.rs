@@ -401,7 +401,7 @@ impl Setup {
             return dice.pick(&spared).copied().unwrap_or(Deed::Cut);
         }
         if self.kind == Kind::Rulings {
-            // Nor here: a crash takes nothing with it (`faults`).
+            // Nor here: a crash takes nothing with it, and is in the middle of nothing (`faults`).
             let loses = |deed: Deed| matches!(deed, Deed::Backup | Deed::RestoreBackup);
             return Some(weighted(dice, &FAULTS))
                 .filter(|deed| !loses(*deed))
