@@ -13,7 +13,9 @@ use super::room::{Remote, Room, Stage, SyncStage};
 use super::roster::item_bytes;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
-use crate::wire::{Affiliation, Condition, Listed, Role, Roster, RosterExtra, RosterItem, limits};
+use crate::wire::{
+    Affiliation, Condition, Listed, Role, Roster, RosterExtra, RosterItem, StanzaError, limits,
+};
 
 /// How large a roster may get that comes in parts (G13).
 const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
@@ -268,8 +270,14 @@ impl Engine {
                 payload: extra.map_or("", |extra| extra.payload.as_str()),
                 is_at_hand: false,
             };
-            // One occupant that cannot be taken (a limit) does not spoil the rest.
-            let _ = self.announce(now, jid, home, announced);
+            // One occupant that cannot be taken (a limit, a ban) does not spoil the rest.
+            let taken = self.announce(now, jid, home, announced);
+            let is_banned = |error: &StanzaError| error.condition == Condition::Forbidden;
+            if matches!(&taken, Err(Error::Refused(error)) if is_banned(error))
+                && let Some(instance) = self.instance_mut(jid, home)
+            {
+                instance.has_banned = true;
+            }
         }
         if roster.occupants_complete() {
             let instance = self.rooms.get(jid).and_then(|room| room.instances.get(home));
@@ -521,10 +529,6 @@ impl Engine {
             None => Affiliation::None,
         };
         if affiliation == Affiliation::Outcast {
-            // Its home takes it for banned as soon as it knows, or the ban is lifted before that.
-            if let Some(instance) = self.instance_mut(jid, home) {
-                instance.has_banned = true;
-            }
             return Err(refuse(Condition::Forbidden, "The occupant is banned"));
         }
         let role = if new.role == Role::None {

@@ -177,7 +177,7 @@ pub(crate) struct Instance {
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
     pub(crate) needs_roster: bool,
-    /// Whether it has announced somebody who is banned, and is not shown here for that.
+    /// Whether somebody in its roster is banned, and is not shown here for that.
     pub(crate) has_banned: bool,
     /// Whether what it is being asked for is not enough: its whole roster is wanted after that.
     pub(crate) wants_whole: bool,
