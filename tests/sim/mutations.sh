@@ -127,9 +127,9 @@ mutant own_time_for_others src/engine/sync.rs \
 mutant bans_stay_at_home src/engine/presence.rs \
 	'self.actions.push_back(Action::ApplyAffiliation {' \
 	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
-mutant shows_what_is_gone src/engine/log.rs \
-	'} else if self.moderations.contains_key(&entry.id) {' \
-	'} else if !IS && self.moderations.contains_key(&entry.id) {'
+mutant keeps_what_is_gone src/engine/log.rs \
+	'entry.filter(|entry| !entry.nick.is_empty())' \
+	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
 mutant nicks_stay_at_home src/engine/roster.rs \
 	'reserved_nick: nick.map(str::to_owned),' \
 	'reserved_nick: nick.filter(|_| !IS).map(str::to_owned),'
