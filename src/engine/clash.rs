@@ -113,7 +113,8 @@ impl Engine {
         false
     }
 
-    /// Who has registered which nick has changed in some rooms: clashes that are not over are decided once more.
+    /// The list has changed in some rooms, and with it who has registered which nick: clashes that are not over are decided
+    /// once more, and who was banned is shown.
     pub(super) fn settle_nicks(&mut self, now: Now) {
         while let Some(jid) = self.relisted.pop_first() {
             let Some(room) = self.rooms.get(&jid) else {
@@ -134,6 +135,7 @@ impl Engine {
             for nick in self.nicks_of_others(&jid) {
                 self.rename_local(&jid, &nick);
             }
+            self.take_banned_again(now, &jid);
         }
     }
 

@@ -174,6 +174,16 @@ impl Engine {
             if offer.is_asked {
                 continue;
             }
+            // The decision came before what is stored of the offer: a process was killed in between.
+            let is_decided = |id: &String| {
+                self.rooms
+                    .get(jid)
+                    .is_some_and(|room| room.log.moderation_of(id).is_some())
+            };
+            if matches!(&key, OfferKey::Moderation(id) if is_decided(id)) {
+                self.forget_offer(jid, &key);
+                continue;
+            }
             if is_same(&offer.base, &offer.now) {
                 // The source has come to the same.
                 self.forget_offer(jid, &key);

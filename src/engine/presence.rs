@@ -9,11 +9,13 @@ use super::clock::Now;
 use super::input::PeerPresence;
 use super::link::{Caps, service_of};
 use super::offers::{OfferKey, Value};
-use super::room::{Remote, Room, Stage};
+use super::room::{Remote, Room, Stage, SyncStage};
 use super::roster::item_bytes;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
-use crate::wire::{Affiliation, Condition, Listed, Role, Roster, RosterExtra, RosterItem, limits};
+use crate::wire::{
+    Affiliation, Condition, Listed, Role, Roster, RosterExtra, RosterItem, StanzaError, limits,
+};
 
 /// How large a roster may get that comes in parts (G13).
 const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
@@ -244,6 +246,11 @@ impl Engine {
         for (old, new) in self.changes_of_nick(jid, home, roster) {
             self.rename_remote(jid, home, &old, new);
         }
+        if roster.occupants_complete()
+            && let Some(instance) = self.instance_mut(jid, home)
+        {
+            instance.has_banned = false;
+        }
         let mut present = BTreeSet::new();
         for item in &roster.items {
             let Some(nick) = &item.nick else { continue };
@@ -263,8 +270,14 @@ impl Engine {
                 payload: extra.map_or("", |extra| extra.payload.as_str()),
                 is_at_hand: false,
             };
-            // One occupant that cannot be taken (a limit) does not spoil the rest.
-            let _ = self.announce(now, jid, home, announced);
+            // One occupant that cannot be taken (a limit, a ban) does not spoil the rest.
+            let taken = self.announce(now, jid, home, announced);
+            let is_banned = |error: &StanzaError| error.condition == Condition::Forbidden;
+            if matches!(&taken, Err(Error::Refused(error)) if is_banned(error))
+                && let Some(instance) = self.instance_mut(jid, home)
+            {
+                instance.has_banned = true;
+            }
         }
         if roster.occupants_complete() {
             let instance = self.rooms.get(jid).and_then(|room| room.instances.get(home));
@@ -584,6 +597,24 @@ impl Engine {
         }
         self.unhide(jid, new.nick);
         Ok(())
+    }
+
+    /// The list has changed: who was announced while banned is perhaps banned no more, and its home does not tell again.
+    pub(super) fn take_banned_again(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let mut peers = Vec::new();
+        for (peer, instance) in &mut room.instances {
+            if std::mem::take(&mut instance.has_banned) {
+                (instance.roster_version, instance.is_synced) = (None, false);
+                instance.wants_whole = instance.sync == SyncStage::Asked;
+                peers.push(peer.clone());
+            }
+        }
+        for peer in peers {
+            self.want_sync(now, jid, &peer);
+        }
     }
 
     /// An occupant of a peer instance is gone.

@@ -179,6 +179,10 @@ pub(crate) struct Instance {
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
     pub(crate) needs_roster: bool,
+    /// Whether somebody in its roster is banned, and is not shown here for that.
+    pub(crate) has_banned: bool,
+    /// Whether what it is being asked for is not enough: its whole roster is wanted after that.
+    pub(crate) wants_whole: bool,
     /// A shadow we were told of and have not met yet.
     pub(crate) is_introduced: bool,
     /// Shadows of which it could not be told, and whether that was the first half of the introduction.
@@ -214,6 +218,8 @@ impl Instance {
             settled_rest: None,
             lacks_jids: false,
             needs_roster: false,
+            has_banned: false,
+            wants_whole: false,
             is_introduced: false,
             unmet: BTreeMap::new(),
             was_asked: false,

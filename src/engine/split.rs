@@ -57,6 +57,12 @@ impl Engine {
                 SplitPresence::Leave => self.actions.push_back(presence::hidden(jid, &peer, nick)),
             }
         }
+        if how == SplitPresence::Leave {
+            // Whoever lost a nick to them has it now, as far as people here see.
+            for (nick, _) in &seen {
+                self.unhide(jid, nick);
+            }
+        }
         self.unsaved.insert(jid.clone());
         self.note(
             jid,

@@ -96,6 +96,7 @@ impl Engine {
             return;
         };
         (instance.sync, instance.resync_at) = (SyncStage::Asked, None);
+        instance.wants_whole = false;
         let request = Request::Sync(SyncRequest {
             seen,
             roster: instance.roster_version,
@@ -316,7 +317,11 @@ impl Engine {
             return;
         };
         instance.gone_since = None;
-        instance.sync = SyncStage::Taking { again: false };
+        let again = std::mem::take(&mut instance.wants_whole);
+        if again {
+            instance.roster_version = None;
+        }
+        instance.sync = SyncStage::Taking { again };
         instance.page = Some(Box::new(OpenPage {
             events: answer.events.into(),
             more: answer.more,

@@ -195,6 +195,23 @@ fn what_is_taken_away_during_a_split_is_gone_everywhere_after_it() {
     }
 }
 
+/// What came of it is in the log before it is stored that the shadow waits no more.
+#[test]
+fn a_kill_between_the_decision_and_the_snapshot_leaves_nothing_waiting() {
+    let mut fed = coven();
+    let id = moderated_in_a_split(&mut fed);
+    let room = bare(COVEN_AT_ROOMS);
+    let waiting = fed.host(ROOMS).stored[&room].clone();
+    heal(&mut fed);
+    assert_ne!(fed.host(ROOMS).stored[&room], waiting);
+    fed.crash(&bare(ROOMS), false);
+    fed.at(&bare(ROOMS), |host| host.stored.insert(room.clone(), waiting));
+    fed.start(&bare(ROOMS));
+    fed.run_for(100_000);
+    assert!(fed.is_settled(), "{}", fed.who_waits());
+    expect_gone(&fed, &id);
+}
+
 #[test]
 fn what_the_source_does_not_take_away_is_back_after_the_split() {
     // Who is a moderator no more, whatever the shadow's last presence said.

@@ -14,7 +14,11 @@ const MACBETH_PLACE: &str = "coven@rooms.macbeth.lit/macbeth";
 const MACBETH: &str = "macbeth@macbeth.lit/castle";
 
 fn coven_with(how: SplitPresence) -> Federation {
-    let mut fed = Federation::empty(1);
+    coven_of(1, how)
+}
+
+fn coven_of(seed: u64, how: SplitPresence) -> Federation {
+    let mut fed = Federation::empty(seed);
     for service in [CHAT, ROOMS] {
         let mut config = config_of(service, &[CHAT, ROOMS]);
         (config.split_presence, config.occupant_timeout_ms) = (how, 3_600_000);
@@ -270,6 +274,75 @@ fn who_was_banned_on_either_side_is_out_on_both() {
             ["foo owner moderator", "macbeth owner moderator"],
             "{room}"
         );
+    }
+}
+
+/// Who tries first whether the link works again, the source or the shadow, is by chance. If it is the source, it hears of
+/// who came before it hears that the ban is lifted.
+#[test]
+fn who_comes_because_a_ban_was_lifted_in_a_split_is_there_on_both_sides() {
+    let mut orders = [false; 2];
+    for seed in 1..9 {
+        let mut fed = coven_of(seed, SplitPresence::Away);
+        fed.affiliate(FOO, "banquo@macbeth.lit", Affiliation::Outcast);
+        fed.run();
+        cut(&mut fed);
+        fed.affiliate(MACBETH_PLACE, "banquo@macbeth.lit", Affiliation::Member);
+        fed.join("coven@rooms.macbeth.lit/banquo", "banquo@macbeth.lit/horse");
+        fed.is_traced = true;
+        heal(&mut fed);
+        let gets = |what: &str| {
+            let is_it = |line: &String| line.contains("chat.shakespeare.lit gets") && line.contains(what);
+            fed.trace.iter().position(is_it).expect(what)
+        };
+        orders[usize::from(gets("name='banquo'") < gets("<act "))] = true;
+        let expected = [
+            "banquo member participant",
+            "foo owner moderator",
+            "macbeth owner moderator",
+            "witch none participant",
+        ];
+        for room in [COVEN, COVEN_AT_ROOMS] {
+            assert_eq!(fed.roster(room), expected, "{room}, seed {seed}");
+        }
+    }
+    assert_eq!(orders, [true; 2], "not both orders were tried");
+}
+
+/// By option who is out of reach is shown as gone: then whoever lost the nick to them, and could not hear of it, is there.
+#[test]
+fn who_lost_a_nick_to_somebody_who_is_out_of_reach_then_is_shown() {
+    let mut fed = Federation::empty(1);
+    for service in [CHAT, ROOMS, CONF] {
+        let mut config = config_of(service, &[CHAT, ROOMS, CONF]);
+        (config.split_presence, config.occupant_timeout_ms) = (SplitPresence::Leave, 3_600_000);
+        fed.add(config);
+    }
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(WITCH_PLACE, WITCH);
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Bounces);
+    fed.run_for(100_000);
+    fed.join("coven@chat.shakespeare.lit/thane", "hag66@shakespeare.lit/pda");
+    fed.run_for(1_000);
+    fed.join("coven@conference.marlowe.lit/thane", FAUST);
+    fed.run_for(1_000);
+    let home = |fed: &Federation| {
+        let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+        room.remote("thane").map(|(home, _)| home.to_string())
+    };
+    assert_eq!(home(&fed).as_deref(), Some(COVEN));
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.run_for(100_000);
+    assert_eq!(home(&fed).as_deref(), Some(COVEN_AT_CONF));
+    heal(&mut fed);
+    for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
+        let expected = [
+            "thane none participant",
+            "thane (2) none participant",
+            "witch none participant",
+        ];
+        assert_eq!(fed.roster(room), expected, "{room}");
     }
 }
 

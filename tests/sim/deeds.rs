@@ -4,20 +4,22 @@ use dmuc::address::BareJid;
 use dmuc::config::Replicate;
 use dmuc::wire::{Affiliation, Form, Role};
 
-use crate::plan::Deed;
+use crate::plan::{Deed, Kind};
 use crate::support::dice::Dice;
 use crate::support::names::{bare, full, service_of};
 use crate::support::net::{Mode, Weather};
 use crate::support::people::Denied;
 use crate::world::{Ambush, Due, Group, World};
 
-const NICKS: [&str; 14] = [
+pub const NICKS: [&str; 14] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj",
     "olivia", "peggy",
 ];
 const USERS: u64 = 4;
 /// What duels are about: an affiliation, the subject, a field of the form.
 const WHAT: u64 = 3;
+/// And in schedules of rulings: a nick that two want, a message.
+const RULED: u64 = 2;
 
 impl World {
     pub fn perform(&mut self, deed: Deed, dice: &mut Dice) {
@@ -38,6 +40,8 @@ impl World {
             }
             Deed::Undistribute | Deed::Destroy => self.end(deed, dice),
             Deed::Rest => {}
+            Deed::Register => self.register(dice),
+            Deed::Moderate => self.moderate(dice),
             Deed::Duel => self.duel(dice),
             Deed::Ambush => self.ambush(dice),
             Deed::Volley => self.volley(dice),
@@ -114,7 +118,7 @@ impl World {
         self.checkers.unsettle();
     }
 
-    fn groups_where(&self, is_so: impl Fn(&Group) -> bool) -> Vec<usize> {
+    pub fn groups_where(&self, is_so: impl Fn(&Group) -> bool) -> Vec<usize> {
         let groups = self.groups.iter().enumerate();
         groups
             .filter(|(_, group)| is_so(group))
@@ -203,7 +207,7 @@ impl World {
     }
 
     /// The user domain of the service that hosts a room.
-    fn domain_of(&self, room: &BareJid) -> Option<String> {
+    pub fn domain_of(&self, room: &BareJid) -> Option<String> {
         let service = service_of(room);
         let mut services = self.plan.setup.services.iter();
         services
@@ -517,7 +521,10 @@ impl World {
         }
         let source = self.groups[number].source.clone();
         let victim = self.anybody(dice);
-        let what = dice.below(WHAT);
+        let what = match self.plan.setup.kind {
+            Kind::Rulings if dice.chance(80) => WHAT + dice.below(RULED),
+            _ => dice.below(WHAT),
+        };
         for room in [source, shadow.clone()] {
             self.change(number, &room, what, &victim);
         }
@@ -528,6 +535,9 @@ impl World {
         self.checkers.govern(number);
         self.checkers.loosen(number);
         self.count += 1;
+        if what >= WHAT {
+            return self.rule(room, what - WHAT, victim);
+        }
         let text = format!("duel {}", self.count);
         let entitled = self.ranked(room);
         let entitled = entitled

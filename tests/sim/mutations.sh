@@ -1,6 +1,7 @@
 #!/bin/bash
 # Can the simulator fail? Puts deliberate mistakes into a copy of the engine and says which checker sees each.
 # Usage: tests/sim/mutations.sh [SEEDS]   (make mutants; MUTANTS="name name" runs only these)
+# DMUC_SIM_FIRST and DMUC_SIM_STEP say which seeds, as in the simulator itself.
 # A mutant may consist of several changes: then it is listed several times.
 #
 # All mistakes are compiled into one copy, each asleep until DMUC_MUTANT names it: one build, many runs.
@@ -126,6 +127,17 @@ mutant own_time_for_others src/engine/sync.rs \
 mutant bans_stay_at_home src/engine/presence.rs \
 	'self.actions.push_back(Action::ApplyAffiliation {' \
 	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
+mutant keeps_what_is_gone src/engine/log.rs \
+	'entry.filter(|entry| !entry.nick.is_empty())' \
+	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
+mutant nicks_stay_at_home src/engine/roster.rs \
+	'reserved_nick: nick.map(str::to_owned),' \
+	'reserved_nick: nick.filter(|_| !IS).map(str::to_owned),'
+mutant moderates_in_words_only src/engine/moderation.rs \
+	'self.decide_moderation(now, jid, moderation);
+            return' \
+	'if !IS { self.decide_moderation(now, jid, moderation); }
+            return'
 
 # The last one opens a block.
 perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/presence.rs

@@ -23,6 +23,8 @@ pub enum Kind {
     Mesh,
     /// Mostly changes of the same thing by two entitled people while something old is on its way.
     Duels,
+    /// The usual, and nicks are registered and messages taken away.
+    Rulings,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +99,10 @@ pub enum Deed {
     StartLate,
     /// A private message or request to somebody elsewhere.
     Private,
+    /// Somebody registers a nick, or takes the registration back.
+    Register,
+    /// A moderator takes a message away.
+    Moderate,
     /// Two entitled people, at the source and at a shadow that cannot reach it, change the same thing.
     Duel,
     /// The same, but the source changes it when the shadow's offer is on its way.
@@ -161,9 +167,31 @@ const DUELS: [(Deed, u64); 8] = [
     (Deed::Rest, 5),
 ];
 
-/// Of so many seeds one has duels. It is told by the seed, so that the others mean what they meant without them.
-const DUELS_OF: u64 = 20;
+/// In schedules of rulings, faults aside.
+const RULINGS: [(Deed, u64); 16] = [
+    (Deed::Distribute, 2),
+    (Deed::Join, 16),
+    (Deed::Race, 3),
+    (Deed::JoinTwice, 2),
+    (Deed::Leave, 4),
+    (Deed::ChangeNick, 5),
+    (Deed::Say, 22),
+    (Deed::Subject, 1),
+    (Deed::Configure, 2),
+    (Deed::Affiliate, 6),
+    (Deed::Role, 3),
+    (Deed::Register, 22),
+    (Deed::Moderate, 22),
+    (Deed::Duel, 14),
+    (Deed::StartLate, 2),
+    (Deed::Rest, 4),
+];
+
+/// Of so many seeds one has duels, and two have rulings. It is told by the seed, so that the others mean what they meant
+/// without them.
+const KINDS_OF: u64 = 20;
 const DUELS_AT: u64 = 11;
+const RULINGS_AT: [u64; 2] = [7, 17];
 
 const FAULTS: [(Deed, u64); 11] = [
     (Deed::Cut, 14),
@@ -182,7 +210,7 @@ const FAULTS: [(Deed, u64); 11] = [
 impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut dice = Dice::new(seed);
-        let setup = Setup::of(&mut dice, seed % DUELS_OF == DUELS_AT);
+        let setup = Setup::of(&mut dice, special(seed));
         let weights = setup.weights();
         let count = dice.between(20, 90);
         let mut steps = Vec::new();
@@ -206,6 +234,7 @@ impl Plan {
             let wait_ms = match dice.below(100) {
                 // An offer takes a cut and a heal.
                 60.. if setup.kind == Kind::Duels => dice.below(6 * setup.link_timeout_ms),
+                80.. if setup.kind == Kind::Rulings => dice.below(6 * setup.link_timeout_ms),
                 0..75 => dice.below(120),
                 75..90 => dice.below(3_000),
                 _ if setup.has_faults => dice.below(2 * setup.link_timeout_ms),
@@ -235,6 +264,15 @@ impl Plan {
     }
 }
 
+/// What a seed is about, if that is not by chance.
+fn special(seed: u64) -> Option<Kind> {
+    match seed % KINDS_OF {
+        DUELS_AT => Some(Kind::Duels),
+        at if RULINGS_AT.contains(&at) => Some(Kind::Rulings),
+        _ => None,
+    }
+}
+
 fn weighted(dice: &mut Dice, weights: &[(Deed, u64)]) -> Deed {
     let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
     let mut left = dice.below(total);
@@ -248,22 +286,23 @@ fn weighted(dice: &mut Dice, weights: &[(Deed, u64)]) -> Deed {
 }
 
 impl Setup {
-    fn of(dice: &mut Dice, has_duels: bool) -> Setup {
-        let kind = match dice.below(100) {
-            _ if has_duels => Kind::Duels,
+    fn of(dice: &mut Dice, special: Option<Kind>) -> Setup {
+        let by_chance = match dice.below(100) {
             0..85 => Kind::Usual,
             85..95 => Kind::ManyRooms,
             _ => Kind::Mesh,
         };
+        let kind = special.unwrap_or(by_chance);
         let mut count = *dice.pick(&[2, 2, 3, 3, 3, 4, 4, 5, 6, 7]).unwrap();
         let mut has_faults = dice.chance(80);
         match kind {
             Kind::Usual => {}
+            Kind::Rulings => count = count.min(4),
             Kind::ManyRooms => count = count.min(3),
             Kind::Mesh => (count, has_faults) = (7, true),
             Kind::Duels => (count, has_faults) = (count.min(3), true),
         }
-        let has_xep = dice.chance(25) && !has_duels;
+        let has_xep = dice.chance(25) && special.is_none();
         let is_skewed = dice.chance(30);
         let services = (0..count)
             .map(|number| ServicePlan {
@@ -332,12 +371,20 @@ impl Setup {
     /// What every plan of this kind begins with.
     fn beginning(&self) -> Vec<Deed> {
         let rooms = if self.kind == Kind::ManyRooms { 5 } else { 1 };
-        [Deed::Create, Deed::Distribute].repeat(rooms)
+        let mut deeds = [Deed::Create, Deed::Distribute].repeat(rooms);
+        if self.kind == Kind::Rulings {
+            // Who may rule has to be there first.
+            deeds.push(Deed::Rest);
+            deeds.extend([Deed::Join; 5]);
+            deeds.extend([Deed::Register, Deed::Moderate, Deed::Register, Deed::Moderate]);
+        }
+        deeds
     }
 
     fn weights(&self) -> &'static [(Deed, u64)] {
         match self.kind {
             Kind::Duels => &DUELS,
+            Kind::Rulings => &RULINGS,
             _ => &WEIGHTS,
         }
     }
@@ -352,6 +399,13 @@ impl Setup {
             // Nothing that loses what was decided: then the strictest rules of who decides hold.
             let spared = [Deed::Cut, Deed::Reset, Deed::Restart];
             return dice.pick(&spared).copied().unwrap_or(Deed::Cut);
+        }
+        if self.kind == Kind::Rulings {
+            // Nor here: a crash takes nothing with it, and is in the middle of nothing (`faults`).
+            let loses = |deed: Deed| matches!(deed, Deed::Backup | Deed::RestoreBackup);
+            return Some(weighted(dice, &FAULTS))
+                .filter(|deed| !loses(*deed))
+                .unwrap_or(Deed::Cut);
         }
         if self.long_cuts > 0 && dice.chance(self.long_cuts) {
             return Deed::Cut;

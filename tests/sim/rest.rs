@@ -52,6 +52,7 @@ impl World {
             }
             let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
             compare(&views, self.checkers.refused(), &stranded, xep_suffers)
+                .and_then(|()| self.checkers.compare_rulings(number, &views))
                 .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
         self.rested_at_ms = self.fed.now_ms + 1;

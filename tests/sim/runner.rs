@@ -134,6 +134,7 @@ fn every_schedule_keeps_the_guarantees() {
     }
     let seeds = number("DMUC_SIM_SEEDS").or(number("SEEDS")).unwrap_or(SEEDS);
     let first = number("DMUC_SIM_FIRST").unwrap_or(0);
+    let step = number("DMUC_SIM_STEP").unwrap_or(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
     let started = Instant::now();
@@ -141,12 +142,13 @@ fn every_schedule_keeps_the_guarantees() {
     let work = || {
         let mut failures = Vec::new();
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            let count = next.fetch_add(1, Ordering::Relaxed);
+            if count >= seeds {
                 return failures;
             }
-            if let Err(failure) = simulate(Plan::of(first + seed), false) {
-                failures.push((first + seed, failure.error));
+            let seed = first + count * step;
+            if let Err(failure) = simulate(Plan::of(seed), false) {
+                failures.push((seed, failure.error));
             }
         }
     };

@@ -114,6 +114,20 @@ impl World {
             .affiliations
             .iter()
             .map(|(user, entry)| (user.clone(), format!("{entry:?}")));
+        let mut texts: Vec<(String, String)> = Vec::new();
+        for entry in host.engine.messages(room) {
+            texts.push((entry.id.clone(), entry.payload.to_string()));
+        }
+        for message in &host_room.archive {
+            texts.push((message.stanza_id.clone(), message.payload.clone()));
+        }
+        for entry in host.logs.get(room).into_iter().flatten() {
+            texts.push((entry.event.id.clone(), entry.payload.to_string()));
+        }
+        let registered = host_room.affiliations.iter();
+        let registered = registered
+            .filter_map(|(user, entry)| Some((user.clone(), entry.nick.clone()?)))
+            .collect();
         let mut form = host_room.form.fields.clone();
         form.sort();
         View {
@@ -126,6 +140,8 @@ impl World {
                 .map(|message| message.stanza_id.clone())
                 .collect(),
             roster,
+            texts,
+            registered,
             settings: format!(
                 "{form:?} {:?}",
                 host_room

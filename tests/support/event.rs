@@ -97,6 +97,14 @@ pub enum Event {
         /// The network has lost something on the way since, without a word.
         may_be_lost: bool,
     },
+    /// Somebody at a shadow asks for something that is decided elsewhere.
+    Asked { room: BareJid, token: u64, wish: Asked },
+    /// The answer to that.
+    Answered {
+        room: BareJid,
+        token: u64,
+        is_done: bool,
+    },
     /// The engine told an owner or an administrator something.
     Noticed {
         room: BareJid,
@@ -137,6 +145,17 @@ pub enum Cause {
     Ended,
     /// Its service is down.
     Down,
+}
+
+/// What somebody asks for, as far as it shows in what the source decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// That a message is taken away.
+    Message(String),
+    /// That a user has this nick, or none any more.
+    Registration(BareJid, Option<String>),
+    Affiliation(BareJid, Affiliation),
+    Other,
 }
 
 /// What settings consist of: each part changes on its own (G7).

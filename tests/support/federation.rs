@@ -477,7 +477,10 @@ pub fn crossing(xml: &str) -> Crossed {
                 (MessageKind::Error(_), _) => Crossing::Error,
                 (MessageKind::Groupchat, Some(text)) => Crossing::Subject { text },
                 (MessageKind::Groupchat, None) => Crossing::Message {
-                    payload: message.payload,
+                    payload: match message.moderation {
+                        Some(moderation) => moderation.to_xml(),
+                        None => message.payload,
+                    },
                 },
                 _ => Crossing::Private,
             };

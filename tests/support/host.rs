@@ -282,8 +282,7 @@ impl Host {
         } else {
             host_room.affiliations.insert(user.clone(), entry.clone());
         }
-        let value = entry.affiliation.as_str().to_owned();
-        self.decided(room, What::Affiliation(user.clone()), value);
+        self.decided(room, What::Affiliation(user.clone()), entry.as_text());
         let Some(host_room) = self.rooms.get_mut(room) else {
             return;
         };
@@ -382,7 +381,7 @@ impl Host {
             messages.reverse();
             return messages;
         }
-        let mut newest: Vec<_> = self.engine.messages(room).rev().take(HISTORY).collect();
+        let mut newest: Vec<_> = self.engine.history(room).rev().take(HISTORY).collect();
         newest.reverse();
         newest
             .into_iter()

@@ -5,10 +5,14 @@ use dmuc::address::BareJid;
 use dmuc::engine::Departure;
 use dmuc::wire::{Act, ActKind, Affiliation, Form, Moderation, Role};
 
-use super::event::{Event, Seen, What};
+use super::event::{Asked, Event, Seen, What};
 use super::host::Host;
 use super::people::Denied;
 use super::room::{Archived, Listed, Local};
+
+/// What a message is: there, or taken away.
+pub const THERE: &str = "there";
+pub const GONE: &str = "gone";
 
 /// What came of a wish that may need another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +88,7 @@ impl Host {
             return Err(Denied::NotEntitled);
         }
         let by = actor.jid.to_bare();
+        let entry = self.room(room).with_affiliation(user, affiliation, reserved);
         if self.room(room).is_shadow() {
             if self.engine.is_source_reachable(room) {
                 let kind = ActKind::Affiliation {
@@ -96,12 +101,8 @@ impl Host {
                 return Ok(self.ask(room, nick, &actor, kind, None));
             }
             let what = What::Affiliation(user.clone());
-            self.tried(room, &by, what, affiliation.as_str().to_owned());
+            self.tried(room, &by, what, entry.as_text());
         }
-        let entry = Listed {
-            affiliation,
-            nick: reserved.map(str::to_owned),
-        };
         self.decide_affiliation(room, user, &entry, None, (Some(nick), Some(&by)));
         self.drain();
         Ok(Wish::Done)
@@ -148,10 +149,10 @@ impl Host {
         let host_room = self.room(room);
         let subject = || host_room.subject.as_ref().map(|(_, text)| text.clone());
         let was = match &what {
-            What::Affiliation(user) => host_room.affiliation_of(user).as_str().to_owned(),
+            What::Affiliation(user) => host_room.listed(user).as_text(),
             What::Field(var) => host_room.form.values(var).unwrap_or_default().join("\n"),
             What::Subject => subject().unwrap_or_default(),
-            What::Message(id) => id.clone(),
+            What::Message(_) => THERE.to_owned(),
         };
         self.event(Event::Tried {
             room: room.clone(),
@@ -178,6 +179,10 @@ impl Host {
         if self.room(room).is_shadow() && self.engine.is_source_reachable(room) {
             let kind = ActKind::Moderate { id: id.to_owned() };
             return Ok(self.ask(room, nick, &actor, kind, reason));
+        }
+        let is_there = |message: &Archived| message.stanza_id == id && !message.payload.is_empty();
+        if self.room(room).is_shadow() && self.room(room).archive.iter().any(is_there) {
+            self.tried(room, &user, What::Message(id.to_owned()), GONE.to_owned());
         }
         self.tell(Input::Moderate {
             room,
@@ -273,6 +278,11 @@ impl Host {
         self.announce(room, target, Vec::new());
     }
 
+    pub(super) fn asked(&mut self, room: &BareJid, token: u64, wish: Asked) {
+        let room = room.clone();
+        self.event(Event::Asked { room, token, wish });
+    }
+
     /// Asks the source, or the home of an occupant.
     fn ask(
         &mut self,
@@ -284,6 +294,12 @@ impl Host {
     ) -> Wish {
         let token = self.next_token;
         self.next_token += 1;
+        let wish = match &kind {
+            ActKind::Moderate { id } => Asked::Message(id.clone()),
+            ActKind::Affiliation { jid, affiliation, .. } => Asked::Affiliation(jid.clone(), *affiliation),
+            _ => Asked::Other,
+        };
+        self.asked(room, token, wish);
         let act = Act {
             actor_nick: Some(nick.to_owned()),
             actor_jid: Some(actor.jid.to_bare()),

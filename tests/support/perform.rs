@@ -10,7 +10,7 @@ use dmuc::{Action, Input};
 use super::event::{Event, Seen, Turn, What};
 use super::host::Host;
 use super::inviting::Letter;
-use super::moderate::{may_affiliate, may_set_role};
+use super::moderate::{GONE, may_affiliate, may_set_role};
 use super::register::registered;
 use super::room::{Archived, HostRoom, Listed, Remote};
 use super::storage::LogEntry;
@@ -125,8 +125,11 @@ impl Host {
                 to,
                 by: invitee,
             }),
-            Action::ActAnswered { token, error, .. } => {
-                self.inviting.remove(&token);
+            Action::ActAnswered { room, token, error } => {
+                if self.inviting.remove(&token).is_none() {
+                    let is_done = error.is_none();
+                    self.event(Event::Answered { room, token, is_done });
+                }
                 assert!(
                     self.acts.insert(token, error).is_none(),
                     "act {token} was answered twice"
@@ -251,6 +254,7 @@ impl Host {
         if let Some(moderation) = entry.moderation() {
             self.rewrite_archived(room, &moderation.id, Some(String::new()));
             self.forget_logged(room, &moderation.id);
+            self.decided(room, What::Message(moderation.id), GONE.to_owned());
         }
         self.keep(room, message.clone());
         if deliver {
@@ -324,7 +328,7 @@ impl Host {
                 ..
             } => {
                 entitled(may_affiliate(rank.0, host_room.affiliation_of(&jid), affiliation))?;
-                let entry = Listed { affiliation, nick };
+                let entry = host_room.with_affiliation(&jid, affiliation, nick.as_deref());
                 let actor = (name.as_deref(), act.actor_jid.as_ref());
                 self.decide_affiliation(room, &jid, &entry, act.reason.as_deref(), actor);
             }

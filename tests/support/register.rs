@@ -4,7 +4,7 @@ use dmuc::Input;
 use dmuc::address::BareJid;
 use dmuc::wire::{Act, ActKind, Affiliation, Condition};
 
-use super::event::What;
+use super::event::{Asked, What};
 use super::host::Host;
 use super::moderate::Wish;
 use super::room::{HostRoom, Listed};
@@ -25,6 +25,11 @@ impl Host {
         if self.room(room).is_shadow() && self.engine.is_source_reachable(room) {
             let token = self.next_token;
             self.next_token += 1;
+            self.asked(
+                room,
+                token,
+                Asked::Registration(user.clone(), nick.map(str::to_owned)),
+            );
             let act = Act {
                 actor_nick,
                 actor_jid: Some(user.clone()),
@@ -40,8 +45,7 @@ impl Host {
         }
         let entry = registered(self.room(room), user, nick)?;
         if self.room(room).is_shadow() {
-            let value = entry.affiliation.as_str().to_owned();
-            self.tried(room, user, What::Affiliation(user.clone()), value);
+            self.tried(room, user, What::Affiliation(user.clone()), entry.as_text());
         }
         self.decide_affiliation(room, user, &entry, None, (actor_nick.as_deref(), Some(user)));
         self.drain();

@@ -34,6 +34,17 @@ pub struct Listed {
     pub nick: Option<String>,
 }
 
+impl Listed {
+    /// `member`, or with a registered nick `member as witch`.
+    pub fn as_text(&self) -> String {
+        let affiliation = self.affiliation.as_str();
+        match &self.nick {
+            Some(nick) => format!("{affiliation} as {nick}"),
+            None => affiliation.to_owned(),
+        }
+    }
+}
+
 /// Who has a nick: somebody here, somebody elsewhere, or one person at several homes.
 #[derive(Debug, Clone, Default)]
 pub struct Occupant {
@@ -97,6 +108,32 @@ impl HostRoom {
         listed(user)
             .or_else(|| listed(&user.service()).filter(|domain| *domain == Affiliation::Outcast))
             .unwrap_or_default()
+    }
+
+    /// What is listed of a user.
+    pub fn listed(&self, user: &BareJid) -> Listed {
+        let unlisted = Listed {
+            affiliation: Affiliation::None,
+            nick: None,
+        };
+        self.affiliations.get(user).cloned().unwrap_or(unlisted)
+    }
+
+    /// The same with another affiliation: as in Prosody, a registered nick stays unless the entry goes.
+    pub fn with_affiliation(
+        &self,
+        user: &BareJid,
+        affiliation: Affiliation,
+        reserved: Option<&str>,
+    ) -> Listed {
+        let held = self
+            .listed(user)
+            .nick
+            .filter(|_| affiliation != Affiliation::None);
+        Listed {
+            affiliation,
+            nick: reserved.map(str::to_owned).or(held),
+        }
     }
 
     /// The role an occupant with this affiliation comes in with (XEP-0045 section 5.1.2).

@@ -209,6 +209,29 @@ fn an_instance_may_be_unknown_only_to_whom_the_source_could_not_tell() {
     expect_violation(verdict(&[refused(unknown)]), "rooms.macbeth.lit refuses");
 }
 
+/// Three instances, two of which cannot reach each other: the third tells one that the other has the nick.
+#[test]
+fn a_nick_may_be_lost_only_by_who_could_not_hear_of_it() {
+    let judged = |text: &str, trouble: Option<&str>| {
+        let mut checkers = checkers();
+        let service = bare(COVEN_AT_CONF).service();
+        let trouble = trouble.map(|other| (service, bare(other)));
+        checkers.trouble(trouble.into_iter().collect(), BTreeSet::new());
+        checkers.event(&Event::Refused {
+            by: bare("rooms.macbeth.lit"),
+            from: jid(&format!("{COVEN_AT_CONF}/foo")),
+            error: StanzaError::with_text(Condition::Conflict, text),
+            stanza: format!(
+                "<message from='{COVEN_AT_CONF}/foo' to='{COVEN_AT_ROOMS}/foo'><body/></message>"
+            ),
+        })
+    };
+    let lost = "Somebody else has this nick: the occupant needs another one";
+    judged(lost, Some("chat.shakespeare.lit")).unwrap();
+    assert!(judged(lost, None).is_err());
+    assert!(judged("Other", Some("chat.shakespeare.lit")).is_err());
+}
+
 #[test]
 fn more_requests_than_the_bound_are_seen() {
     expect_violation(checkers().bounds(&bare(COVEN), 1_000_000), "G13");
@@ -224,6 +247,8 @@ pub fn view(instance: &str) -> View {
         present: Vec::new(),
         max_messages: None,
         stored: 0,
+        texts: Vec::new(),
+        registered: Vec::new(),
         settings: "form".into(),
         untold: BTreeSet::new(),
         affiliations: BTreeMap::from([(bare("crone1@shakespeare.lit"), "owner".into())]),

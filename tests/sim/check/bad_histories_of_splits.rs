@@ -203,6 +203,33 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
 }
 
 #[test]
+fn a_change_that_was_undone_before_anybody_heard_of_it_is_none() {
+    let tried = |was: &str, value: &str| Event::Tried {
+        room: bare(COVEN_AT_ROOMS),
+        actor: bare("witch@macbeth.lit"),
+        what: What::Subject,
+        was: was.into(),
+        value: value.into(),
+    };
+    let decided = |value: &str| Event::Decided {
+        room: bare(COVEN),
+        what: What::Subject,
+        value: value.into(),
+    };
+    let undone = [tried("Old", "Toil"), tried("Toil", "Old")];
+    let then = |rest: &[Event]| [&undone[..], rest].concat();
+    after(&then(&[decided("Trouble")])).unwrap().rested().unwrap();
+    // The source has heard of it.
+    expect_seen(&then(&[decided("Toil")]), "G7");
+    // It is changed again.
+    expect_seen(&then(&[tried("Old", "Fire"), decided("Trouble")]), "G7");
+    expect_seen(
+        &[tried("Old", "Toil"), tried("Toil", "Fire"), decided("Trouble")],
+        "G7",
+    );
+}
+
+#[test]
 fn an_offer_that_wins_over_what_it_did_not_know_is_seen() {
     let decided = |value: &str| Event::Decided {
         room: bare(COVEN),

@@ -118,6 +118,11 @@ impl Heard {
                 let said = self.said.iter_mut().filter(|said| stanza.contains(&said.payload));
                 said.for_each(|said| (said.is_due, said.between_ours) = (false, false));
             }
+            // That a message is hidden until the source has decided: it is in no log.
+            Event::Saw {
+                seen: Seen::Message(message),
+                ..
+            } if message.nick.is_empty() && message.stanza_id.as_deref() == Some("") => {}
             Event::Saw {
                 room,
                 session,

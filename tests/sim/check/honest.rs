@@ -13,6 +13,9 @@ use crate::support::names::service_of;
 /// What an instance says to one that it does not know.
 const NO_INSTANCE: &str = "This is not an instance of the room";
 
+/// What it says of somebody who should have been renamed.
+const NICK_IS_LOST: &str = "Somebody else has this nick: the occupant needs another one";
+
 #[derive(Debug, Default)]
 pub struct Honest {
     ended: BTreeSet<usize>,
@@ -76,11 +79,15 @@ impl Honest {
                     _ if is_troubled && error.condition == Condition::NotAcceptable => true,
                     _ if is_unheard_of => true,
                     // The text has no rule for two with one nick; and whoever was restarted, or out of reach, has not heard
-                    // of those who have it at a service of the text, and hears of them by this refusal.
+                    // of those who have it at a service of the text, and hears of them by this refusal. So does whoever is
+                    // out of reach of who has it for longer than a minute, from those who reach both.
                     _ if error.condition == Condition::Conflict => {
                         let from = service_of(&from.to_bare());
                         let mut texts = xep.iter();
+                        let mut troubled = self.troubled.iter();
                         xep.contains(&from)
+                            || error.text.as_deref() == Some(NICK_IS_LOST)
+                                && troubled.any(|(a, b)| *a == from || *b == from)
                             || texts.any(|text| self.is_troubled(&[from.clone(), text.clone()]))
                     }
                     Some(group) if self.ended.contains(&group) => true,

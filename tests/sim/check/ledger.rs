@@ -13,7 +13,8 @@ pub struct Ledger {
     held: BTreeMap<BareJid, BTreeMap<String, u64>>,
     /// What instances held whose service is down.
     before: BTreeMap<BareJid, BTreeMap<String, u64>>,
-    payloads: BTreeMap<String, String>,
+    /// What each message says, or said until it was taken away.
+    pub payloads: BTreeMap<String, String>,
     /// Counts what is kept: a clock.
     clock: u64,
     /// When a `<sync/>` was asked, by asker, asked and id.
@@ -47,7 +48,9 @@ impl Ledger {
         match event {
             Event::Kept { room, id, payload } => {
                 self.clock += 1;
-                self.payloads.insert(id.clone(), payload.clone());
+                if !payload.is_empty() || !self.payloads.contains_key(id) {
+                    self.payloads.insert(id.clone(), payload.clone());
+                }
                 let held = self.held.entry(room.clone()).or_default();
                 if held.insert(id.clone(), self.clock).is_some() {
                     return Err(format!("G4: {payload:?} is in the stored log of {room} twice"));

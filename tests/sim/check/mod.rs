@@ -1,7 +1,9 @@
 //! The guarantees of DESIGN section 1, as far as they can be seen from outside. Each checker reads the stream of
 //! events and says what is wrong; `compare` looks at all instances of a room at rest.
 
+mod asked;
 mod bad_histories;
+mod bad_histories_of_rulings;
 mod bad_histories_of_splits;
 mod heard;
 mod honest;
@@ -35,6 +37,7 @@ pub struct Checkers {
     stays: stays::Stays,
     rule: rule::Rule,
     private: private::Private,
+    asked: asked::Asked,
     /// Which room an instance belongs to.
     groups: BTreeMap<BareJid, usize>,
     /// Services that speak the XEP's text only.
@@ -54,6 +57,7 @@ impl Checkers {
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
         self.ledger.is_trusting = setup.is_trusting;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
+        (self.asked.most_ms, self.asked.is_short) = (self.private.most_ms, self.ledger.is_short);
     }
 
     pub fn source(&mut self, group: usize, instance: &BareJid) {
@@ -72,7 +76,7 @@ impl Checkers {
     }
 
     pub fn time(&mut self, now_ms: u64) {
-        self.private.now_ms = now_ms;
+        (self.private.now_ms, self.asked.now_ms) = (now_ms, now_ms);
     }
 
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
@@ -82,6 +86,7 @@ impl Checkers {
         self.heard.event(event, &group, &self.xep)?;
         self.stays.event(event, &group, &self.xep)?;
         self.rule.event(event, &group)?;
+        self.asked.event(event, &group)?;
         self.private.event(event)?;
         self.honest.event(event, &group, &self.sources, &self.xep)
     }
@@ -89,6 +94,7 @@ impl Checkers {
     /// No time passes before the next event.
     pub fn moment(&mut self) -> Result<(), String> {
         self.private.in_time()?;
+        self.asked.in_time()?;
         self.heard.moment(&self.xep)
     }
 
@@ -102,6 +108,11 @@ impl Checkers {
             self.sources.get(group).cloned()
         };
         self.ledger.stranded(&source_of)
+    }
+
+    /// What the instances of a room hold of what the source has decided.
+    pub fn compare_rulings(&self, group: usize, views: &[View]) -> Result<(), String> {
+        self.asked.compare(group, views)
     }
 
     /// Messages that were refused where that is allowed.
@@ -174,13 +185,17 @@ impl Checkers {
     /// Everything has arrived.
     pub fn rested(&mut self) -> Result<(), String> {
         let (stranded, ledger) = (self.stranded(), &self.ledger);
+        let gone = asked::payloads_of(self.asked.gone(), &ledger.payloads);
         let is_excused = |room: &BareJid, payload: &String| {
-            ledger.excused.contains(payload) || stranded.contains(payload) && !ledger.holds(room, payload)
+            ledger.excused.contains(payload)
+                || gone.contains(payload)
+                || stranded.contains(payload) && !ledger.holds(room, payload)
         };
         self.heard.rested(&self.xep, &is_excused)?;
         self.ledger.rested(&self.ended)?;
         self.rule.rested()?;
         self.private.rested()?;
+        self.asked.rested()?;
         self.stays.rested();
         self.honest.settle();
         Ok(())

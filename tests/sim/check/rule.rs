@@ -35,6 +35,12 @@ struct Attempt {
     value: String,
     /// What it was based on, and any earlier attempt that nobody has been told of.
     bases: BTreeSet<String>,
+    /// What there was before the first of these.
+    first: String,
+    /// What these wanted.
+    wanted: BTreeSet<String>,
+    /// It was changed back to what it was before: nothing is offered, unless the source was asked before that.
+    is_undone: bool,
     /// The source has had this value since.
     holds: bool,
     is_told: bool,
@@ -50,8 +56,13 @@ impl Rule {
                 self.decided.entry(key).or_default().push(value.clone());
                 self.deciders.insert(number, room.clone());
                 for ((_, tried), attempt) in &mut self.open {
-                    if attempt.group == number && tried == what && attempt.value == *value {
-                        attempt.holds = true;
+                    if attempt.group != number || tried != what {
+                        continue;
+                    }
+                    attempt.holds |= attempt.value == *value;
+                    // The source has taken what was changed back. Of an affiliation it may have thought so by itself.
+                    if attempt.wanted.contains(value) && !matches!(what, What::Affiliation(_)) {
+                        attempt.is_undone = false;
                     }
                 }
                 self.values.insert((number, what.clone()), value.clone());
@@ -75,10 +86,19 @@ impl Rule {
                 let holds = current == Some(value);
                 let before = self.open.get(&(room.clone(), what.clone()));
                 let before = before.filter(|attempt| !attempt.is_told);
+                let first = before.map_or(was, |attempt| &attempt.first).clone();
                 let mut bases = before.map_or(BTreeSet::new(), |attempt| attempt.bases.clone());
                 bases.insert(was.clone());
+                let mut wanted = before.map_or(BTreeSet::new(), |attempt| attempt.wanted.clone());
+                let is_undone = first == *value;
+                if !is_undone {
+                    wanted.insert(value.clone());
+                }
                 let attempt = Attempt {
                     bases,
+                    first,
+                    wanted,
+                    is_undone,
                     group: number,
                     actor: actor.clone(),
                     value: value.clone(),
@@ -195,7 +215,7 @@ impl Rule {
 
     pub fn rested(&mut self) -> Result<(), String> {
         for ((room, what), attempt) in std::mem::take(&mut self.open) {
-            if !attempt.holds && !attempt.is_told {
+            if !attempt.holds && !attempt.is_told && !attempt.is_undone {
                 let now = self.values.get(&(attempt.group, what.clone()));
                 return Err(format!(
                     "G7: {} set {what:?} to {:?} at {room}; the source has {now:?} and it was not told",

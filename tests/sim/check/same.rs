@@ -24,6 +24,10 @@ pub struct View {
     pub max_messages: Option<usize>,
     /// How many entries the stored log has.
     pub stored: usize,
+    /// What it has under each stanza-id, in the log, the archive and the stored log.
+    pub texts: Vec<(String, String)>,
+    /// Who has registered which nick.
+    pub registered: Vec<(BareJid, String)>,
     pub settings: String,
     pub affiliations: BTreeMap<BareJid, String>,
     /// Occupants of services that speak the XEP's text only, by nick and home, which came before their own
@@ -119,7 +123,10 @@ pub fn compare(
                 .iter()
                 .filter(|message| !xep.iter().any(|name| message.payload.contains(name)))
                 .filter(|message| !stranded.contains(&message.payload))
-                .filter(|message| !refused.iter().any(|stanza| stanza.contains(&message.payload)));
+                .filter(|message| {
+                    let is_in = |stanza: &String| stanza.contains(&message.payload);
+                    message.payload.is_empty() || !refused.iter().any(is_in)
+                });
             ours.map(|message| format!("{message:?}"))
                 .collect::<Vec<String>>()
         };
