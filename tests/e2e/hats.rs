@@ -106,6 +106,8 @@ async fn story(version: Version, storage: Storage) -> Result<()> {
             assert_eq!(worn(shown.context("a presence")?, version), owned(hats), "{room}");
         }
         late.leave(&room, "lennox").await?;
+        // The nick is free everywhere before the next one comes.
+        fed.settle(2).await?;
     }
     quiet(&fed, &everybody).await?;
 
