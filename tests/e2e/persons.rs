@@ -51,6 +51,8 @@ async fn seen_by_newcomer(fed: &Federation, server: usize, name: &str, nick: &st
         .cloned()
         .collect::<Vec<_>>();
     client.leave(&room, "newcomer").await?;
+    // The nick is free everywhere before the next one comes.
+    fed.settle(2).await?;
     ensure!(seen.len() == 1, "{nick} once: {seen:?}");
     Ok(seen[0].clone())
 }
