@@ -1,0 +1,75 @@
+//! A room of this service: made distributed or ordinary, complete, destroyed.
+
+use mlua::UserDataMethods;
+
+use super::super::Handle;
+use super::super::convert::{bare, now};
+use super::form;
+use crate::engine::Input;
+
+pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // distribute(mono, wall, room, form_xml, salt, subject_nick, subject)
+    methods.add_method(
+        "distribute",
+        |lua,
+         this,
+         (mono, wall, room, xml, salt, nick, subject): (
+            f64,
+            f64,
+            String,
+            String,
+            String,
+            Option<String>,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let subject = nick.as_deref().zip(subject.as_deref());
+            let input = Input::Distribute {
+                room: &room,
+                form: form(&xml)?,
+                salt: &salt,
+                subject,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    methods.add_method("started", |lua, this, (mono, wall, room): (f64, f64, String)| {
+        let room = bare(&room)?;
+        this.input(lua, now(mono, wall), Input::Started { room: &room })
+    });
+    methods.add_method(
+        "undistribute",
+        |lua, this, (mono, wall, room, reason): (f64, f64, String, Option<String>)| {
+            let room = bare(&room)?;
+            let input = Input::Undistribute {
+                room: &room,
+                reason: reason.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // destroyed(mono, wall, room, reason, venue, password)
+    methods.add_method(
+        "destroyed",
+        |lua,
+         this,
+         (mono, wall, room, reason, venue, password): (
+            f64,
+            f64,
+            String,
+            Option<String>,
+            Option<String>,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let venue = venue.and_then(|venue| bare(&venue).ok());
+            let input = Input::Destroyed {
+                room: &room,
+                reason: reason.as_deref(),
+                venue: venue.as_ref(),
+                password: password.as_deref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+}

@@ -1,0 +1,99 @@
+//! What is set in a room of this service: its subject, configuration, affiliations and hats.
+
+use mlua::{Table, UserDataMethods};
+
+use super::super::Handle;
+use super::super::convert::{affiliation, bare, now};
+use super::form;
+use crate::engine::Input;
+use crate::wire::Hats;
+
+pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // subject(mono, wall, room, nick, actor_jid, text)
+    methods.add_method(
+        "subject",
+        |lua,
+         this,
+         (mono, wall, room, nick, actor, text): (
+            f64,
+            f64,
+            String,
+            Option<String>,
+            Option<String>,
+            String,
+        )| {
+            let room = bare(&room)?;
+            let actor = actor.map(|actor| bare(&actor)).transpose()?;
+            let input = Input::Subject {
+                room: &room,
+                nick: nick.as_deref(),
+                actor_jid: actor.as_ref(),
+                text: &text,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // settings(mono, wall, room, form_xml, actor_nick, actor_jid)
+    methods.add_method(
+        "settings",
+        |lua,
+         this,
+         (mono, wall, room, xml, nick, actor): (
+            f64,
+            f64,
+            String,
+            String,
+            Option<String>,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let actor = actor.map(|actor| bare(&actor)).transpose()?;
+            let input = Input::Settings {
+                room: &room,
+                form: form(&xml)?,
+                actor_nick: nick.as_deref(),
+                actor_jid: actor.as_ref(),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor, actor_jid, is_invited })
+    methods.add_method(
+        "affiliation",
+        |lua, this, (mono, wall, room, jid, entry): (f64, f64, String, String, Table)| {
+            let (room, jid) = (bare(&room)?, bare(&jid)?);
+            let text = |key: &str| entry.get::<Option<String>>(key);
+            let (name, nick) = (text("affiliation")?, text("nick")?);
+            let (reason, actor) = (text("reason")?, text("actor")?);
+            let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
+            let input = Input::Affiliation {
+                room: &room,
+                jid: &jid,
+                affiliation: affiliation(name.as_deref()),
+                reserved_nick: nick.as_deref(),
+                reason: reason.as_deref(),
+                actor: actor.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+                is_invited: entry.get::<Option<bool>>("is_invited")?.unwrap_or(false),
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // hats(mono, wall, room, jid, hats_xml): empty for none
+    methods.add_method(
+        "hats",
+        |lua, this, (mono, wall, room, jid, xml): (f64, f64, String, String, String)| {
+            let (room, jid) = (bare(&room)?, bare(&jid)?);
+            let hats = match xml.as_str() {
+                "" => Ok(Hats::default()),
+                xml => Hats::parse(xml),
+            };
+            let input = Input::Hats {
+                room: &room,
+                jid: &jid,
+                hats: hats.map_err(|error| mlua::Error::runtime(error.to_string()))?,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+}
