@@ -35,11 +35,14 @@ mod header {
 
     /// The files of the C face, in the order in which a reader wants them.
     fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-        const FIRST: [&str; 8] = [
+        const FIRST: [&str; 11] = [
             "result.rs",
             "config.rs",
             "engine.rs",
-            "inputs.rs",
+            "rooms.rs",
+            "occupants.rs",
+            "settings.rs",
+            "requests.rs",
             "messages.rs",
             "queries.rs",
             "stanza.rs",

@@ -371,20 +371,6 @@ typedef struct {
   const char *payload;
 } dmuc_departure;
 
-// A message that is taken away (XEP-0425).
-typedef struct {
-  // Its stanza-id.
-  const char *message;
-  // The nick of who did it. Optional.
-  const char *actor_nick;
-  // The real JID of who did it, a bare JID. Optional; a shadow needs it.
-  const char *actor_jid;
-  // The occupant-id of who did it. Optional.
-  const char *occupant_id;
-  // Why. Optional.
-  const char *reason;
-} dmuc_moderation;
-
 // An entry of the list of affiliations.
 typedef struct {
   // Whose: a bare JID or a domain.
@@ -486,6 +472,20 @@ typedef struct {
   // The `xml:lang` attribute. Optional.
   const char *lang;
 } dmuc_message;
+
+// A message that is taken away (XEP-0425).
+typedef struct {
+  // Its stanza-id.
+  const char *message;
+  // The nick of who did it. Optional.
+  const char *actor_nick;
+  // The real JID of who did it, a bare JID. Optional; a shadow needs it.
+  const char *actor_jid;
+  // The occupant-id of who did it. Optional.
+  const char *occupant_id;
+  // Why. Optional.
+  const char *reason;
+} dmuc_moderation;
 
 #ifdef __cplusplus
 extern "C" {
@@ -623,15 +623,6 @@ dmuc_result dmuc_engine_subject(dmuc_engine *engine,
                                 const char *actor_jid,
                                 const char *subject);
 
-// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
-// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
-// message, or it cannot be hidden now. What is to be done with it follows as actions.
-dmuc_result dmuc_engine_moderate(dmuc_engine *engine,
-                                 dmuc_now now,
-                                 const char *room,
-                                 const dmuc_moderation *moderation,
-                                 dmuc_verdict **verdict);
-
 // The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
 // dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
 // DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
@@ -738,6 +729,15 @@ dmuc_result dmuc_engine_groupchat(dmuc_engine *engine,
                                   const char *room,
                                   const dmuc_message *message,
                                   dmuc_verdict **verdict);
+
+// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
+// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
+// message, or it cannot be hidden now. What is to be done with it follows as actions.
+dmuc_result dmuc_engine_moderate(dmuc_engine *engine,
+                                 dmuc_now now,
+                                 const char *room,
+                                 const dmuc_moderation *moderation,
+                                 dmuc_verdict **verdict);
 
 // Somebody here sends a private message, or, if `is_request`, an IQ that has to be answered, to the occupant `nick`.
 // DMUC_VERDICT_CONTINUE: that is no occupant of a peer instance. DMUC_VERDICT_REFUSED: it cannot be reached, the sender gets

@@ -7,7 +7,7 @@ use crate::address::{BareJid, Jid};
 
 use super::fields::{Fields, dmuc_field as F};
 use super::guard::{c_text, guard_or, reference, release};
-use super::inputs::dmuc_act_type;
+use super::requests::dmuc_act_type;
 use crate::engine::{Action, Change, Engine, Notice, RemoteOccupant};
 use crate::wire::{Act, ActKind};
 

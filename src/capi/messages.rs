@@ -1,11 +1,12 @@
-//! Messages: those of this service's occupants, those from before, those that were stored, and private ones.
+//! Messages: those of this service's occupants, those from before, those that were stored, those that are taken away, and
+//! private ones.
 
 use std::ffi::c_char;
 
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{Output, optional_text, reference, text, to_bare, to_nick};
-use super::inputs::{invalid_value, invalid_xml};
 use super::result::dmuc_result;
+use super::values::{invalid_value, invalid_xml};
 use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::Input;
 use crate::inbound::message_payload;
@@ -71,6 +72,22 @@ pub struct dmuc_logged_message {
     pub payload: *const c_char,
     /// The `xml:lang` attribute. Optional.
     pub lang: *const c_char,
+}
+
+/// A message that is taken away (XEP-0425).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_moderation {
+    /// Its stanza-id.
+    pub message: *const c_char,
+    /// The nick of who did it. Optional.
+    pub actor_nick: *const c_char,
+    /// The real JID of who did it, a bare JID. Optional; a shadow needs it.
+    pub actor_jid: *const c_char,
+    /// The occupant-id of who did it. Optional.
+    pub occupant_id: *const c_char,
+    /// Why. Optional.
+    pub reason: *const c_char,
 }
 
 /// A message of the room's past, oldest first, between dmuc_engine_distribute and dmuc_engine_started. The verdict is
@@ -183,6 +200,40 @@ pub unsafe extern "C" fn dmuc_engine_groupchat(
                 keep: message.keep,
             };
             out.write_handle(verdict_of(engine, now, input)?.of_instance(&room));
+            Ok(())
+        })
+    }
+}
+
+/// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
+/// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
+/// message, or it cannot be hidden now. What is to be done with it follows as actions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_moderate(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    moderation: *const dmuc_moderation,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, given) = (engine.room(text(room)?)?, reference(moderation)?);
+            let out = Output::new(verdict)?;
+            let actor_jid = optional_text(given.actor_jid)?.map(to_bare).transpose()?;
+            let moderation = Moderation {
+                id: text(given.message)?.to_owned(),
+                nick: optional_text(given.actor_nick)?.map(to_nick).transpose()?,
+                occupant_id: optional_text(given.occupant_id)?.map(str::to_owned),
+                reason: optional_text(given.reason)?.map(str::to_owned),
+            };
+            let input = Input::Moderate {
+                room: &room,
+                moderation,
+                actor_jid: actor_jid.as_ref(),
+            };
+            out.write_handle(verdict_of(engine, now, input)?);
             Ok(())
         })
     }

@@ -1,0 +1,101 @@
+//! A room of this service: made distributed or ordinary, complete, destroyed.
+
+use std::ffi::c_char;
+
+use super::engine::{dmuc_engine, dmuc_now, with_engine};
+use super::guard::{optional_text, text, to_bare, to_nick};
+use super::result::dmuc_result;
+use super::values::to_form;
+use crate::engine::Input;
+
+/// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
+/// muc#roomconfig fields; `salt` the secret that its occupant-ids are made with; `subject_nick` and `subject` are
+/// optional, together. Its affiliations, occupants and past messages follow, then dmuc_engine_started. A room that is
+/// distributed already stays as it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_distribute(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    form: *const c_char,
+    salt: *const c_char,
+    subject_nick: *const c_char,
+    subject: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let (form, salt) = (to_form(text(form)?)?, text(salt)?);
+            let nick = optional_text(subject_nick)?.map(to_nick).transpose()?;
+            let subject = nick.as_deref().zip(optional_text(subject)?);
+            let input = Input::Distribute {
+                room: &room,
+                form,
+                salt,
+                subject,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// The state of a room that was just made distributed, or taken back with dmuc_engine_restore, is complete: peers are
+/// contacted from now on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_started(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            engine.started(now, &room)
+        })
+    }
+}
+
+/// The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_undistribute(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    reason: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, reason) = (engine.room(text(room)?)?, optional_text(reason)?);
+            engine.input(now, Input::Undistribute { room: &room, reason })
+        })
+    }
+}
+
+/// The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_destroyed(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    reason: *const c_char,
+    venue: *const c_char,
+    password: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, reason) = (engine.room(text(room)?)?, optional_text(reason)?);
+            let venue = optional_text(venue)?.map(to_bare).transpose()?;
+            let input = Input::Destroyed {
+                room: &room,
+                reason,
+                venue: venue.as_ref(),
+                password: optional_text(password)?,
+            };
+            engine.input(now, input)
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! What is set in a room of this service: its subject, configuration, affiliations and hats.
+
+use std::ffi::c_char;
+
+use super::engine::{dmuc_engine, dmuc_now, with_engine};
+use super::guard::{optional_text, reference, text, to_bare, to_nick};
+use super::result::dmuc_result;
+use super::values::{invalid_xml, to_affiliation, to_form};
+use crate::engine::Input;
+use crate::wire::Hats;
+
+/// An entry of the list of affiliations.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct dmuc_affiliation {
+    /// Whose: a bare JID or a domain.
+    pub jid: *const c_char,
+    /// "owner", "admin", "member", "none" or "outcast".
+    pub affiliation: *const c_char,
+    /// The nick that is registered with it. Optional.
+    pub reserved_nick: *const c_char,
+    /// Why. Optional.
+    pub reason: *const c_char,
+    /// The nick of who did it. Optional.
+    pub actor: *const c_char,
+    /// The real JID of who did it, a bare JID. Optional; a shadow needs it.
+    pub actor_jid: *const c_char,
+    /// Whether a shadow that cannot reach its source made somebody a member because that one was invited.
+    pub is_invited: bool,
+}
+
+/// The subject was changed: at the source by anybody entitled; at a shadow it is only wished for, and shown when the source
+/// has decided. While that cannot be reached the change holds here, until it can. `nick` is optional: the room itself;
+/// `actor_jid`, the real bare JID of who did it, is optional; a shadow needs it. An empty `subject` removes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_subject(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    nick: *const c_char,
+    actor_jid: *const c_char,
+    subject: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let nick = optional_text(nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
+            let input = Input::Subject {
+                room: &room,
+                nick: nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+                text: text(subject)?,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
+/// dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
+/// DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_settings(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    form: *const c_char,
+    actor_nick: *const c_char,
+    actor_jid: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, form) = (engine.room(text(room)?)?, to_form(text(form)?)?);
+            let actor_nick = optional_text(actor_nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
+            let input = Input::Settings {
+                room: &room,
+                form,
+                actor_nick: actor_nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// An affiliation was set. Unchanged is recognised. At a shadow as for dmuc_engine_settings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_affiliation(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    affiliation: *const dmuc_affiliation,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, entry) = (engine.room(text(room)?)?, reference(affiliation)?);
+            let reserved_nick = optional_text(entry.reserved_nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(entry.actor_jid)?.map(to_bare).transpose()?;
+            let input = Input::Affiliation {
+                room: &room,
+                jid: &to_bare(text(entry.jid)?)?,
+                affiliation: to_affiliation(text(entry.affiliation)?)?,
+                reserved_nick: reserved_nick.as_deref(),
+                reason: optional_text(entry.reason)?,
+                actor: optional_text(entry.actor)?,
+                actor_jid: actor_jid.as_ref(),
+                is_invited: entry.is_invited,
+            };
+            engine.input(now, input)
+        })
+    }
+}
+
+/// The hats of the user `jid` as they are now (XEP-0317), at the source: `hats` is an element `<hats/>` with all of them, or
+/// NULL for none. Unchanged is recognised. DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md),
+/// DMUC_RESULT_INVALID_VALUE for who is not on the list: give an affiliation first. Who is taken off the list has no hats. A shadow follows its source, and what is said here of
+/// hats is ignored. The hats of a local occupant go into the payload of its presence at every instance, for those that do
+/// not know its real JID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_hats(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    jid: *const c_char,
+    hats: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, jid) = (engine.room(text(room)?)?, to_bare(text(jid)?)?);
+            let hats = match optional_text(hats)? {
+                Some(xml) => Hats::parse(xml).map_err(invalid_xml)?,
+                None => Hats::default(),
+            };
+            let input = Input::Hats {
+                room: &room,
+                jid: &jid,
+                hats,
+            };
+            engine.input(now, input)
+        })
+    }
+}

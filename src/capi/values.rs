@@ -1,0 +1,25 @@
+//! Names and XML as values of the wire, or a result that says that they are none.
+
+use super::guard::Outcome;
+use super::result::dmuc_result;
+use crate::wire::{Affiliation, Form, Role, WireError};
+
+pub(super) fn invalid_value(_: WireError) -> dmuc_result {
+    dmuc_result::DMUC_RESULT_INVALID_VALUE
+}
+
+pub(super) fn invalid_xml(_: WireError) -> dmuc_result {
+    dmuc_result::DMUC_RESULT_INVALID_XML
+}
+
+pub(super) fn to_affiliation(name: &str) -> Outcome<Affiliation> {
+    name.parse().map_err(invalid_value)
+}
+
+pub(super) fn to_role(name: &str) -> Outcome<Role> {
+    name.parse().map_err(invalid_value)
+}
+
+pub(super) fn to_form(xml: &str) -> Outcome<Form> {
+    Form::parse(xml).map_err(invalid_xml)
+}
