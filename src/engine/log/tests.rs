@@ -1,0 +1,263 @@
+//! What a log keeps, refuses and tells.
+
+use super::*;
+
+fn entry(origin: &str, incarnation: u64, seq: u64, wall_ms: u64) -> Entry {
+    let origin = BareJid::new(origin).unwrap();
+    Entry {
+        id: format!("{origin}/{incarnation}/{seq}"),
+        key: EventKey {
+            at: Hlc { wall_ms, counter: 0 },
+            origin,
+            incarnation,
+            seq,
+        },
+        nick: "n".into(),
+        lang: None,
+        message_id: None,
+        occupant_id: None,
+        payload: "<body>x</body>".into(),
+        received_ms: 0,
+    }
+}
+
+#[test]
+fn a_second_copy_is_refused_even_after_the_first_was_trimmed() {
+    let mut log = Log::default();
+    assert!(log.insert(entry("a@x", 1, 1, 10)));
+    assert!(!log.insert(entry("a@x", 1, 1, 10)));
+    log.trim(limit(0, 0, usize::MAX));
+    assert_eq!(log.iter().count(), 0);
+    assert!(!log.insert(entry("a@x", 1, 1, 10)));
+    assert!(
+        log.insert(entry("a@x", 2, 1, 10)),
+        "a new incarnation is a new event"
+    );
+}
+
+#[test]
+fn age_takes_messages_away_only_beyond_what_joins_ask_for() {
+    let mut log = Log::default();
+    let count = KEPT_HOWEVER_OLD as u64 + 5;
+    for seq in 1..=count {
+        assert!(log.insert(entry("a@x", 1, seq, seq)));
+    }
+    log.trim(limit(3, usize::MAX, usize::MAX));
+    assert_eq!(log.iter().count() as u64, count - 2, "2 were older");
+    log.trim(limit(u64::MAX, usize::MAX, usize::MAX));
+    assert_eq!(log.iter().count(), KEPT_HOWEVER_OLD);
+    assert_eq!(log.iter().next_back().map(|entry| entry.key.seq), Some(count));
+}
+
+fn limit(oldest_wall_ms: u64, max_messages: usize, max_bytes: usize) -> Retention {
+    Retention {
+        oldest_wall_ms,
+        latest_wall_ms: u64::MAX,
+        max_messages,
+        max_bytes,
+    }
+}
+
+#[test]
+fn large_messages_push_out_old_ones() {
+    let mut log = Log::default();
+    let size = entry("a@x", 1, 1, 1).payload.len();
+    for seq in 1..=10 {
+        log.insert(entry("a@x", 1, seq, seq));
+        log.trim(limit(0, usize::MAX, 3 * size));
+    }
+    let held: Vec<u64> = log.iter().map(|entry| entry.key.seq).collect();
+    assert_eq!(held, [8, 9, 10]);
+}
+
+#[test]
+fn only_what_is_not_held_any_more_is_given_up() {
+    let mut log = Log::default();
+    for seq in 1..=5 {
+        log.insert(entry("a@x", 1, seq, seq));
+    }
+    assert_eq!(log.given_up(), []);
+    log.trim(limit(0, 2, usize::MAX));
+    let jid = BareJid::new("a@x").unwrap();
+    log.mark(&jid, 1, &"4 7-8".parse().unwrap());
+    assert_eq!(log.given_up(), [(&jid, 1, "1-3 7-8".parse().unwrap())]);
+}
+
+#[test]
+fn any_arrival_order_gives_the_same_log() {
+    let events = [
+        entry("a@x", 1, 1, 10),
+        entry("b@x", 1, 1, 10),
+        entry("a@x", 1, 2, 12),
+        entry("b@x", 1, 2, 11),
+    ];
+    let mut forward = Log::default();
+    let mut backward = Log::default();
+    for event in &events {
+        forward.insert(event.clone());
+    }
+    for event in events.iter().rev() {
+        backward.insert(event.clone());
+    }
+    assert!(forward.iter().eq(backward.iter()));
+    assert_eq!(forward.next_seq(&BareJid::new("a@x").unwrap(), 1), 3);
+    assert_eq!(forward.next_seq(&BareJid::new("a@x").unwrap(), 2), 1);
+}
+
+#[test]
+fn history_honours_every_limit_and_keeps_the_newest() {
+    let mut log = Log::default();
+    for seq in 1..=5 {
+        log.insert(entry("a@x", 1, seq, seq * 1_000));
+    }
+    let seqs = |found: Vec<&Entry>| found.iter().map(|entry| entry.key.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(log.history(Some(2), None, None, |_| Some(0))), [4, 5]);
+    assert_eq!(seqs(log.history(None, None, Some(3_000), |_| Some(0))), [3, 4, 5]);
+    assert_eq!(seqs(log.history(None, Some(25), None, |_| Some(10))), [4, 5]);
+    let odd = |entry: &Entry| (entry.key.seq % 2 == 1).then_some(10);
+    assert_eq!(seqs(log.history(Some(2), None, None, odd)), [3, 5]);
+    assert_eq!(seqs(log.history(None, Some(25), None, odd)), [3, 5]);
+    assert_eq!(seqs(log.history(Some(0), None, None, |_| Some(0))), [0u64; 0]);
+    assert_eq!(seqs(log.history(None, None, None, |_| Some(0))), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn holes_are_bounded_and_the_lowest_are_given_up() {
+    let mut log = Log::default();
+    for seq in (2..).step_by(2).take(2 * MAX_HOLES) {
+        log.insert(entry("a@x", 1, seq, seq));
+    }
+    let jid = BareJid::new("a@x").unwrap();
+    assert!(log.vector(|_| true, false)[0].numbers.ranges().len() <= MAX_HOLES);
+    assert!(log.has_seen(&jid, 1, 3) && !log.has_seen(&jid, 1, 4 * MAX_HOLES as u64 - 1));
+}
+
+#[test]
+fn lives_are_bounded_and_the_oldest_are_done_with() {
+    let mut log = Log::default();
+    let jid = BareJid::new("a@x").unwrap();
+    for life in 1..=2 * MAX_INCARNATIONS as u64 {
+        assert!(log.insert(entry("a@x", life, 1, life)));
+    }
+    assert_eq!(log.vector(|_| true, false).len(), MAX_INCARNATIONS);
+    assert!(
+        log.has_seen(&jid, 1, 77),
+        "a number of a life long ago is nothing new"
+    );
+    assert!(!log.insert(entry("a@x", 1, 2, 1)));
+    let nothing_missing = log.lacking(&log.vector(|_| true, false), &page()).0;
+    assert!(nothing_missing.is_empty());
+}
+
+fn page() -> Page<'static> {
+    Page {
+        is_told: &|_, _| true,
+        max_events: 4,
+        max_bytes: usize::MAX,
+        overhead: 0,
+        is_new: false,
+    }
+}
+
+#[test]
+fn what_somebody_lacks_comes_in_pages_in_the_order_of_the_log() {
+    let (mut all, mut some) = (Log::default(), Log::default());
+    for seq in 1..=5 {
+        all.insert(entry("a@x", 1, seq, seq * 10));
+        all.insert(entry("b@x", 7, seq, seq * 10 + 5));
+    }
+    some.insert(entry("b@x", 7, 1, 15));
+    some.insert(entry("b@x", 7, 3, 35));
+    let mut walls = Vec::new();
+    loop {
+        let (events, more) = all.lacking(&some.vector(|_| true, false), &page());
+        assert!(events.len() <= 4);
+        for event in events {
+            walls.push(event.event.at.wall_ms);
+            let origin = event.event.origin.unwrap();
+            assert!(some.insert(entry(
+                origin.as_str(),
+                event.event.incarnation,
+                event.event.seq,
+                event.event.at.wall_ms
+            )));
+        }
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(walls, [10, 20, 25, 30, 40, 45, 50, 55]);
+    assert!(
+        all.iter()
+            .map(|entry| &entry.key)
+            .eq(some.iter().map(|entry| &entry.key))
+    );
+}
+
+#[test]
+fn the_hash_of_third_origins_is_the_same_for_the_same_numbers() {
+    let (a, b) = (BareJid::new("a@x").unwrap(), BareJid::new("b@x").unwrap());
+    let (mut one, mut two) = (Log::default(), Log::default());
+    one.insert(entry("a@x", 1, 1, 1));
+    assert_eq!(one.hash_but(&a, &b), None);
+    one.insert(entry("c@x", 1, 1, 2));
+    two.insert(entry("c@x", 1, 1, 2));
+    assert_eq!(one.hash_but(&a, &b), two.hash_but(&b, &a));
+    two.insert(entry("c@x", 1, 2, 3));
+    assert_ne!(one.hash_but(&a, &b), two.hash_but(&b, &a));
+}
+
+#[test]
+fn decisions_about_messages_that_are_not_here_are_bounded() {
+    let decision = |seq: u64, id: &str| {
+        let moderation = Moderation {
+            id: id.to_owned(),
+            nick: None,
+            occupant_id: None,
+            reason: None,
+        };
+        Entry {
+            nick: String::new(),
+            payload: moderation.to_xml().into(),
+            ..entry("a@x", 1, seq, seq)
+        }
+    };
+    let named = |seq: u64, id: &str| Entry {
+        id: id.to_owned(),
+        ..entry("b@x", 1, seq, seq)
+    };
+    let mut log = Log::default();
+    log.insert(named(1, "here"));
+    log.insert(decision(1, "here"));
+    let last = MAX_AHEAD as u64 + 2;
+    for seq in 2..=last {
+        log.insert(decision(seq, &format!("unknown {seq}")));
+    }
+    assert!(log.moderation_of("here").is_some(), "not one of those");
+    assert!(
+        log.moderation_of("unknown 2").is_none(),
+        "the oldest is forgotten"
+    );
+    assert!(log.moderation_of("unknown 3").is_some());
+    // One whose message has come makes room for another.
+    log.insert(named(2, "unknown 3"));
+    assert!(log.get("unknown 3").unwrap().is_gone());
+    log.insert(decision(last + 1, "one more"));
+    assert!(log.moderation_of("unknown 3").is_some() && log.moderation_of("unknown 4").is_some());
+    log.insert(decision(last + 2, "too many"));
+    assert!(log.moderation_of("unknown 3").is_some() && log.moderation_of("unknown 4").is_none());
+}
+
+#[test]
+fn the_stored_log_is_cut_down_when_it_has_grown_well_beyond_what_is_held() {
+    let mut log = Log::default();
+    let mut cut = None;
+    for seq in 1..=500 {
+        log.insert(entry("a@x", 1, seq, seq));
+        log.trim(limit(0, 200, usize::MAX));
+        if let Some(keep) = log.take_excess() {
+            cut.get_or_insert((seq, keep));
+        }
+    }
+    assert_eq!(cut, Some((321, 200)));
+}
