@@ -4,6 +4,7 @@
 //! [`Engine::poll_action`] and arm one timer for [`Engine::poll_timeout`].
 
 mod action;
+mod affiliations;
 mod clash;
 mod clock;
 mod digest;
@@ -21,6 +22,7 @@ mod merge;
 mod moderation;
 mod offers;
 mod peer;
+mod peer_roster;
 mod presence;
 mod private;
 mod replication;

@@ -1,0 +1,299 @@
+//! Rosters of other instances: put together from their parts, compared with what is known, and what follows one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::BareJid;
+
+use super::clock::Now;
+use super::link::{Caps, service_of};
+use super::presence::{Announced, NICK_CHANGED, default_role};
+use super::room::SyncStage;
+use super::roster::item_bytes;
+use super::{Action, Engine, refuse};
+use crate::error::Error;
+use crate::wire::{Condition, Role, Roster, RosterExtra, StanzaError, limits};
+
+/// How large a roster may get that comes in parts (G13).
+const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
+
+impl Engine {
+    /// Puts the parts of a roster together. Returns it when the last one is here.
+    pub(super) fn collect_roster(
+        &mut self,
+        jid: &BareJid,
+        home: &BareJid,
+        mut roster: Roster,
+    ) -> Result<Option<Roster>, Error> {
+        let limit = self.config.max_remote_occupants + limits::MAX_ROSTER_ITEMS;
+        let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
+        // What names only some affiliations adds to those that are known.
+        let listed = match roster.affiliations_complete() || !room.is_from_source(home) {
+            true => 0,
+            false => room.settings.affiliations.len(),
+        };
+        let instance = room.instances.get_mut(home).ok_or(Error::UnknownRoom)?;
+        // Parts of another picture, whose end was lost, are none of this one.
+        let version = roster.extra.as_ref().map(|extra| extra.version);
+        let is_other = instance.parts_version != version;
+        let parts = match is_other {
+            true => &[],
+            false => instance.roster_parts.as_slice(),
+        };
+        let bytes: usize = parts.iter().chain(&roster.items).map(item_bytes).sum();
+        if bytes > MAX_ROSTER_BYTES || listed + parts.len() + roster.items.len() > limit {
+            return Err(refuse(
+                Condition::PolicyViolation,
+                "The roster is larger than this service takes",
+            ));
+        }
+        if is_other {
+            instance.roster_parts.clear();
+            instance.parts_version = version;
+        }
+        let mut items = std::mem::take(&mut instance.roster_parts);
+        items.append(&mut roster.items);
+        if roster.extra.as_ref().is_some_and(|extra| extra.more) {
+            instance.roster_parts = items;
+            return Ok(None);
+        }
+        Ok(Some(Roster { items, ..roster }))
+    }
+
+    /// A roster that its home sent by itself. An old one is no news, and if something is missing before it, that is pulled.
+    pub(super) fn roster_pushed(&mut self, now: Now, jid: &BareJid, home: &BareJid, roster: &Roster) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let (from_source, held) = (room.is_from_source(home), room.settings.version);
+        let Some(instance) = room.instances.get_mut(home) else {
+            return;
+        };
+        if let Some(extra) = &roster.extra {
+            if extra.occupants && instance.roster_version.is_some_and(|held| extra.version < held) {
+                return;
+            }
+            if let Some(version) = extra
+                .settings
+                .filter(|_| from_source && !extra.occupants && !extra.affiliations)
+            {
+                if version <= held {
+                    return;
+                }
+                if version > held + 1 {
+                    self.want_sync(now, jid, home);
+                    return;
+                }
+            }
+        }
+        let is_old =
+            |extra: &RosterExtra| extra.affiliations && extra.settings.is_some_and(|version| version < held);
+        if from_source && roster.extra.as_ref().is_some_and(is_old) {
+            // Its list is no news, its occupants may be.
+            let mut occupants = roster.clone();
+            occupants.items.retain(|item| item.nick.is_some());
+            if let Some(extra) = &mut occupants.extra {
+                extra.affiliations = false;
+            }
+            self.apply_roster(now, jid, home, &occupants);
+        } else {
+            self.apply_roster(now, jid, home, roster);
+        }
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        if let Some(extra) = &roster.extra {
+            let is_whole = extra.affiliations && extra.settings == Some(room.settings.form_version);
+            let is_part = !extra.affiliations && !extra.occupants;
+            if from_source && (is_whole || is_part) {
+                room.settings.version = extra.settings.unwrap_or(room.settings.version);
+                self.unsaved.insert(jid.clone());
+            }
+            if extra.occupants
+                && let Some(instance) = room.instances.get_mut(home)
+            {
+                instance.roster_version = Some(extra.version);
+            }
+        }
+        self.after_roster(now, jid, home);
+    }
+
+    /// Takes in a roster, or what is different in it: changes only what differs (G6).
+    pub(super) fn apply_roster(&mut self, now: Now, jid: &BareJid, home: &BareJid, roster: &Roster) {
+        let Some(room) = self
+            .rooms
+            .get(jid)
+            .filter(|room| room.instances.contains_key(home))
+        else {
+            return;
+        };
+        let is_source = room.is_from_source(home);
+        if roster.extra.is_some() {
+            self.saw_ours(now, &service_of(home));
+        }
+        if is_source {
+            self.apply_affiliations(jid, roster);
+        }
+        for (old, new) in self.changes_of_nick(jid, home, roster) {
+            self.rename_remote(jid, home, &old, new);
+        }
+        if roster.occupants_complete()
+            && let Some(instance) = self.instance_mut(jid, home)
+        {
+            instance.has_banned = false;
+        }
+        let mut present = BTreeSet::new();
+        for item in &roster.items {
+            let Some(nick) = &item.nick else { continue };
+            if item.role == Some(Role::None) {
+                self.depart(jid, home, nick, None);
+                continue;
+            }
+            present.insert(nick.clone());
+            let extra = item.occupant.as_ref();
+            let announced = Announced {
+                nick,
+                jid: item.jid.as_ref(),
+                affiliation: item.affiliation,
+                role: item.role.unwrap_or(default_role(item.affiliation)),
+                occupant_id: extra.and_then(|extra| extra.occupant_id.as_deref()),
+                serial: extra.map(|extra| extra.serial),
+                payload: extra.map_or("", |extra| extra.payload.as_str()),
+                is_at_hand: false,
+            };
+            // One occupant that cannot be taken (a limit, a ban) does not spoil the rest.
+            let taken = self.announce(now, jid, home, announced);
+            let is_banned = |error: &StanzaError| error.condition == Condition::Forbidden;
+            if matches!(&taken, Err(Error::Refused(error)) if is_banned(error))
+                && let Some(instance) = self.instance_mut(jid, home)
+            {
+                instance.has_banned = true;
+            }
+        }
+        if roster.occupants_complete() {
+            let instance = self.rooms.get(jid).and_then(|room| room.instances.get(home));
+            let gone: Vec<String> = instance.map_or_else(Vec::new, |instance| {
+                instance
+                    .occupants
+                    .keys()
+                    .filter(|nick| !present.contains(*nick))
+                    .cloned()
+                    .collect()
+            });
+            for nick in gone {
+                self.depart(jid, home, &nick, None);
+            }
+        }
+        self.reveal_jids(now, jid);
+    }
+
+    /// Who has another nick in a roster than here, by the occupant-id: an old nick that is gone and a new one that is
+    /// nobody's here. Each old nick once, each new one once.
+    fn changes_of_nick(&self, jid: &BareJid, home: &BareJid, roster: &Roster) -> Vec<(String, String)> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Vec::new();
+        };
+        let Some(instance) = room.instances.get(home) else {
+            return Vec::new();
+        };
+        let (mut present, mut absent) = (BTreeMap::new(), BTreeSet::new());
+        for item in &roster.items {
+            let Some(nick) = item.nick.as_deref() else {
+                continue;
+            };
+            if item.role == Some(Role::None) {
+                absent.insert(nick);
+            } else {
+                let id = item
+                    .occupant
+                    .as_ref()
+                    .and_then(|extra| extra.occupant_id.as_deref());
+                present.insert(nick, id);
+            }
+        }
+        let is_whole = roster.occupants_complete();
+        let gone = instance
+            .occupants
+            .iter()
+            .filter(|(nick, _)| {
+                absent.contains(nick.as_str()) || is_whole && !present.contains_key(nick.as_str())
+            })
+            .filter_map(|(nick, remote)| Some((remote.occupant_id.as_deref()?, nick.as_str())));
+        let mut gone_by_id: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        // The first of several that one person has is taken first.
+        gone.rev()
+            .for_each(|(id, nick)| gone_by_id.entry(id).or_default().push(nick));
+        let mut changes = Vec::new();
+        for (new, id) in present {
+            if room.locals.contains_key(new) || room.remote(new).is_some() {
+                continue;
+            }
+            let old = id.and_then(|id| gone_by_id.get_mut(id)).and_then(Vec::pop);
+            if let Some(old) = old {
+                changes.push((old.to_owned(), new.to_owned()));
+            }
+        }
+        changes
+    }
+
+    /// An occupant of a peer instance has taken another nick: gone with 303 (XEP-0045 section 7.6), and announced
+    /// after that.
+    fn rename_remote(&mut self, jid: &BareJid, home: &BareJid, old: &str, new: String) {
+        let Some(instance) = self.instance_mut(jid, home) else {
+            return;
+        };
+        let Some(remote) = instance.occupants.remove(old) else {
+            return;
+        };
+        if !instance.shows(&remote) {
+            return;
+        }
+        self.actions.push_back(Action::HideOccupant {
+            room: jid.clone(),
+            home: home.clone(),
+            nick: old.to_owned(),
+            codes: vec![NICK_CHANGED],
+            new_nick: Some(new),
+            actor: None,
+            reason: None,
+        });
+        self.unhide(jid, old);
+    }
+
+    /// The list has changed: who was announced while banned is perhaps banned no more, and its home does not tell again.
+    pub(super) fn take_banned_again(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let mut peers = Vec::new();
+        for (peer, instance) in &mut room.instances {
+            if std::mem::take(&mut instance.has_banned) {
+                (instance.roster_version, instance.is_synced) = (None, false);
+                instance.wants_whole = instance.sync == SyncStage::Asked;
+                peers.push(peer.clone());
+            }
+        }
+        for peer in peers {
+            self.want_sync(now, jid, &peer);
+        }
+    }
+
+    /// What follows a roster: our own, if it is awaited, and our question for the history of who sends its first.
+    fn after_roster(&mut self, now: Now, jid: &BareJid, home: &BareJid) {
+        self.greeted(jid, home);
+        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(instance) = room.instances.get(home) else {
+            return;
+        };
+        let is_plain = self.caps(&service_of(home)) == Caps::Xep;
+        let asks_history = is_plain && room.is_from_source(home) && !instance.was_asked;
+        let is_behind = !instance.is_synced;
+        if instance.needs_roster {
+            self.send_roster(now, jid, home);
+        }
+        if asks_history {
+            self.ask_history(now, jid, home);
+        } else if is_behind {
+            self.want_sync(now, jid, home);
+        }
+    }
+}
