@@ -1,0 +1,200 @@
+//! What an asker lacks: our events and those of third instances in pages, our roster, and at the source the settings.
+
+use crate::address::BareJid;
+
+use super::super::Engine;
+use super::super::clock::Now;
+use super::super::log::Page;
+use super::super::room::Room;
+use super::super::roster::{PART_BYTES, item_bytes};
+use super::GRACE_MS;
+use crate::wire::{
+    Affiliation, Config, Roster, RosterExtra, RosterItem, SeenNumbers, SyncAnswer, SyncRequest,
+};
+
+/// Most events in one page.
+const PAGE_EVENTS: usize = 200;
+/// About the most bytes of events in one page.
+const PAGE_BYTES: usize = 131_072;
+/// About what an event costs besides its payload.
+const EVENT_BYTES: usize = 200;
+/// A roster or a configuration larger than this has an answer of its own.
+const LARGE_BYTES: usize = 65_536;
+
+impl Engine {
+    /// What somebody who knows what `request` says lacks.
+    pub(in crate::engine) fn sync_asked(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        asker: &BareJid,
+        request: &SyncRequest,
+    ) -> SyncAnswer {
+        let wait_ms = self.config.link_timeout_ms;
+        self.check_incarnation(now, jid, &request.seen);
+        let Some(room) = self.rooms.get(jid) else {
+            return SyncAnswer::default();
+        };
+        let settings = request.settings.filter(|_| room.is_source());
+        let is_stale = settings.is_some_and(|version| version != room.settings.version);
+        let mut config = is_stale.then(|| Config {
+            form: room.settings.form.clone(),
+            settings: Some(room.settings_extra()),
+        });
+        let affiliations = settings.filter(|_| is_stale);
+        let mut roster = self.roster_since(jid, asker, request.roster, affiliations);
+        let items = roster.iter().flat_map(|roster| &roster.items);
+        let roster_bytes: usize = items.map(item_bytes).sum();
+        if roster_bytes > PART_BYTES {
+            // More than fits: in parts, before the answer.
+            if config.take().is_some() {
+                self.send_config(now, jid, asker, false);
+            }
+            self.send_roster(now, jid, asker);
+            roster = None;
+        }
+        let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
+        let is_large = roster.is_some() && roster_bytes > LARGE_BYTES || config_bytes > LARGE_BYTES;
+        let Some(room) = self.rooms.get(jid) else {
+            return SyncAnswer::default();
+        };
+        // Who has nothing yet gets nothing from third instances either.
+        let is_late = |received_ms: u64| request.is_new || received_ms + GRACE_MS <= now.mono_ms;
+        let is_told = |origin: &BareJid, received_ms: u64| {
+            origin == jid || request.relay && (origin == asker || is_late(received_ms))
+        };
+        let page = Page {
+            is_told: &is_told,
+            max_events: PAGE_EVENTS,
+            max_bytes: PAGE_BYTES,
+            overhead: EVENT_BYTES,
+            is_new: request.is_new,
+        };
+        let (events, more) = match is_large {
+            true => (Vec::new(), true),
+            false => room.log.lacking(&request.seen, &page),
+        };
+        let seen = match more {
+            true => Vec::new(),
+            false => room.log.vector(|origin| request.relay || origin == jid, true),
+        };
+        if let Some(instance) = self.instance_mut(jid, asker) {
+            instance.pulls_until = more.then_some(now.mono_ms + wait_ms);
+        }
+        SyncAnswer {
+            more,
+            seen,
+            config,
+            roster,
+            events,
+        }
+    }
+
+    /// A peer that knows more of our present life than we do proves that numbers were used that are not known here any
+    /// more: a new one begins (DESIGN 3.1).
+    fn check_incarnation(&mut self, now: Now, jid: &BareJid, seen: &[SeenNumbers]) {
+        let jitter = self.ids.below(super::super::LIFE / 16);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let life = room.incarnation;
+        let next = room.log.next_seq(jid, life);
+        let is_ahead = |entry: &SeenNumbers| {
+            entry.origin == *jid && entry.incarnation == life && entry.numbers.last() >= Some(next)
+        };
+        if seen.iter().any(is_ahead) {
+            room.live_anew((life + super::super::LIFE + jitter).max(now.wall_ms));
+            room.touch();
+            self.unsaved.insert(jid.clone());
+        }
+    }
+
+    /// What has changed in our roster since the version that `asker` has and, if `settings` is given, in the list of
+    /// affiliations since that one. `None`: nothing.
+    fn roster_since(
+        &mut self,
+        jid: &BareJid,
+        asker: &BareJid,
+        version: Option<u64>,
+        settings: Option<u64>,
+    ) -> Option<Roster> {
+        let room = self.rooms.get(jid)?;
+        let sees_jids = self.may_see_jids(room, asker);
+        let is_stale = version != Some(room.roster_version);
+        if !is_stale && settings.is_none() {
+            return None;
+        }
+        let since = version.filter(|version| room.knows_roster_since(*version));
+        let mut items = Vec::new();
+        if is_stale {
+            let changed = room
+                .locals
+                .iter()
+                .filter(|(_, local)| since.is_none_or(|since| local.version > since));
+            items.extend(
+                changed.map(|(nick, local)| super::super::roster::item(nick, local, sees_jids, true)),
+            );
+            if let Some(since) = since {
+                let gone = room
+                    .departed
+                    .iter()
+                    .filter(|(nick, version)| **version > since && !room.locals.contains_key(*nick));
+                items.extend(gone.map(|(nick, _)| departed(nick)));
+            }
+        }
+        let known = settings.filter(|version| room.knows_settings_since(*version));
+        if settings.is_some() {
+            let changed = room
+                .settings
+                .affiliations
+                .iter()
+                .filter(|(_, entry)| known.is_none_or(|known| entry.version > known));
+            items.extend(changed.map(|(user, _)| room.entry(user)));
+            if let Some(known) = known {
+                let gone = room
+                    .settings
+                    .removed
+                    .iter()
+                    .filter(|(_, version)| **version > known);
+                items.extend(
+                    gone.map(|(user, _)| super::super::roster::entry_item(user, Affiliation::None, None)),
+                );
+            }
+        }
+        let extra = RosterExtra {
+            version: room.roster_version,
+            occupants: is_stale && since.is_none(),
+            affiliations: settings.is_some() && known.is_none(),
+            more: false,
+            term: Some(room.settings.term),
+            settings: room.is_source().then_some(room.settings.version),
+        };
+        let lacks = !sees_jids && !room.locals.is_empty();
+        if let Some(instance) = self.instance_mut(jid, asker) {
+            instance.lacks_jids |= lacks;
+            instance.needs_roster = false;
+        }
+        Some(Roster {
+            items,
+            extra: Some(extra),
+        })
+    }
+}
+
+impl Room {
+    /// Whether a peer gets this message in the pages that it is pulling.
+    pub(in crate::engine) fn is_pulling(&self, peer: &BareJid, now: Now) -> bool {
+        let instance = self.instances.get(peer);
+        instance
+            .and_then(|instance| instance.pulls_until)
+            .is_some_and(|until| now.mono_ms < until)
+    }
+}
+
+fn departed(nick: &str) -> RosterItem {
+    RosterItem {
+        role: Some(crate::wire::Role::None),
+        nick: Some(nick.to_owned()),
+        ..RosterItem::default()
+    }
+}

@@ -1,0 +1,233 @@
+//! Taking what came: a page, a few events at a time, and after the last what the peer has besides.
+
+use crate::address::{BareJid, Jid};
+
+use super::super::clock::Now;
+use super::super::link::service_of;
+use super::super::log::{Entry, EventKey, UNSTAMPED};
+use super::super::room::{OpenPage, SyncStage};
+use super::super::{Action, Engine, Notice};
+use super::GRACE_MS;
+use crate::wire::{Numbers, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
+
+/// How many events of a page are taken at once.
+const PART_EVENTS: usize = 4;
+
+impl Engine {
+    pub(super) fn take_answer(&mut self, now: Now, jid: &BareJid, peer: &BareJid, answer: SyncAnswer) {
+        let from_source = self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer));
+        let is_useful = answer.config.is_some() || answer.roster.is_some();
+        if let Some(config) = answer.config.filter(|_| from_source) {
+            // Who has become a member is one before the room takes only members, and who is none any more stays one
+            // until it takes everybody: so nobody is removed whom the source did not remove.
+            if let Some(roster) = &answer.roster {
+                self.raise_affiliations(jid, roster);
+            }
+            self.apply_config(now, jid, peer, config);
+        }
+        if let Some(roster) = &answer.roster {
+            self.apply_roster(now, jid, peer, roster);
+            self.take_versions(jid, peer, roster.extra.as_ref(), from_source);
+        }
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
+        instance.gone_since = None;
+        let again = std::mem::take(&mut instance.wants_whole);
+        if again {
+            instance.roster_version = None;
+        }
+        instance.sync = SyncStage::Taking { again };
+        instance.page = Some(Box::new(OpenPage {
+            events: answer.events.into(),
+            more: answer.more,
+            seen: answer.seen,
+            is_useful,
+            next_at: now.mono_ms,
+        }));
+        self.take_part(now, jid, peer);
+    }
+
+    /// Takes the next events of a page: few at a time, since the host stores each before it shows it, and others wait.
+    pub(super) fn take_part(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let instance = self.instance_mut(jid, peer);
+        let Some(page) = instance.and_then(|instance| instance.page.as_mut()) else {
+            return;
+        };
+        let part: Vec<SyncEvent> = page.events.drain(..page.events.len().min(PART_EVENTS)).collect();
+        page.next_at = now.mono_ms + 1;
+        let is_last = page.events.is_empty();
+        let is_useful = self.take_events(now, jid, peer, part);
+        let instance = self.instance_mut(jid, peer);
+        if let Some(page) = instance.and_then(|instance| instance.page.as_mut()) {
+            page.is_useful |= is_useful;
+        }
+        if is_last {
+            self.close_page(now, jid, peer);
+        } else {
+            self.timed.insert(jid.clone());
+        }
+    }
+
+    /// The whole page is here: the next one, or what the peer has besides.
+    fn close_page(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
+        let Some(page) = instance.page.take() else { return };
+        let again = instance.sync == SyncStage::Taking { again: true };
+        instance.sync = SyncStage::Idle;
+        if page.more {
+            // A page without anything new would be followed by the same again.
+            match page.is_useful {
+                true => self.ask_sync(now, jid, peer),
+                false => self.resync_later(now, jid, peer),
+            }
+            return;
+        }
+        let lacks = self.take_seen(jid, peer, &page.seen);
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
+        instance.is_synced = !again;
+        instance.has_caught_up |= !again;
+        if again {
+            self.want_sync(now, jid, peer);
+            return;
+        }
+        (instance.resync_at, instance.resyncs) = (None, 0);
+        if lacks {
+            // It came there only just now: told when it is older.
+            instance.resync_at = Some(now.mono_ms + GRACE_MS + GRACE_MS / 10);
+            self.timed.insert(jid.clone());
+        }
+        self.agreed(now, jid, peer);
+        self.settle_link(&service_of(peer));
+        self.ask_wanted(now, &service_of(peer));
+    }
+
+    /// What was pulled is the truth, whatever the versions were before.
+    fn take_versions(
+        &mut self,
+        jid: &BareJid,
+        peer: &BareJid,
+        extra: Option<&RosterExtra>,
+        from_source: bool,
+    ) {
+        let (Some(room), Some(extra)) = (self.rooms.get_mut(jid), extra) else {
+            return;
+        };
+        if let Some(instance) = room.instances.get_mut(peer) {
+            instance.roster_version = Some(extra.version);
+        }
+        if let Some(version) = extra.settings.filter(|_| from_source) {
+            room.settings.version = version;
+            self.unsaved.insert(jid.clone());
+        }
+    }
+
+    /// Events that were missing. What is known already is not taken twice (G4). Returns whether anything was new.
+    fn take_events(&mut self, now: Now, jid: &BareJid, peer: &BareJid, events: Vec<SyncEvent>) -> bool {
+        let relay = self.takes_relayed(jid, peer);
+        let Some(room) = self.rooms.get(jid) else {
+            return false;
+        };
+        // Who joined as soon as it was possible has missed what was said since.
+        let has_caught_up = room
+            .instances
+            .get(peer)
+            .is_some_and(|instance| instance.has_caught_up);
+        let (mut is_useful, mut lost) = (false, 0);
+        for event in events {
+            let stamp = event.event;
+            let origin = stamp.origin.unwrap_or_else(|| peer.clone());
+            let Some(room) = self.rooms.get_mut(jid) else {
+                return false;
+            };
+            if origin != *peer && !(relay && room.may_have_instance(&origin)) {
+                continue;
+            }
+            if event.nick.is_empty() && !room.is_from_source(&origin) {
+                // Only the source says what is moderated (G11).
+                let number = Numbers::single(stamp.seq);
+                is_useful |= room.log.mark(&origin, stamp.incarnation, &number) > 0;
+                self.unsaved.insert(jid.clone());
+                continue;
+            }
+            if event.payload.len() > self.config.max_stanza_size {
+                // No instance with this limit will ever take it: it counts as known, and as lost.
+                lost += room
+                    .log
+                    .mark(&origin, stamp.incarnation, &Numbers::single(stamp.seq));
+                is_useful = true;
+                continue;
+            }
+            let speaks_for = |jid: &Jid| self.config.is_authoritative(&service_of(peer), jid.domain());
+            let is_theirs = |id: &String| relay || !room.is_somebody_elses(peer, id, speaks_for);
+            let occupant_id = event.occupant_id.filter(is_theirs);
+            is_useful |= !room.log.has_seen(&origin, stamp.incarnation, stamp.seq);
+            self.clock.observe(now, stamp.at);
+            let key = match stamp.incarnation {
+                UNSTAMPED => self.unstamped_key(jid, &origin, stamp.at),
+                incarnation => EventKey {
+                    at: stamp.at,
+                    origin,
+                    incarnation,
+                    seq: stamp.seq,
+                },
+            };
+            let entry = Entry {
+                key,
+                id: stamp.id,
+                nick: event.nick,
+                message_id: event.message_id,
+                lang: event.lang.map(Into::into),
+                occupant_id,
+                payload: event.payload.into(),
+                received_ms: now.mono_ms,
+            };
+            let room = self.rooms.get(jid);
+            let deliver = has_caught_up || room.is_some_and(|room| room.may_be_missed(&entry.key));
+            self.add_entry(now, jid, entry, deliver);
+        }
+        if lost > 0 {
+            self.note(jid, &service_of(peer), Notice::Gap { messages: lost });
+            self.unsaved.insert(jid.clone());
+        }
+        is_useful
+    }
+
+    /// What the peer has: what it can't tell any more, as the origin, is lost. Returns whether it has something that it
+    /// did not tell yet.
+    fn take_seen(&mut self, jid: &BareJid, peer: &BareJid, seen: &[SeenNumbers]) -> bool {
+        let relay = self.takes_relayed(jid, peer);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return false;
+        };
+        let (mut lost, mut lacks) = (0u64, false);
+        let is_news = room.log.knows(peer);
+        for entry in seen {
+            if entry.origin == *peer {
+                lost = room
+                    .log
+                    .mark(&entry.origin, entry.incarnation, &entry.numbers)
+                    .saturating_add(lost);
+            } else if relay && let Some(first) = entry.first {
+                let told = entry.numbers.from(first);
+                lacks |= room.log.missing(&entry.origin, entry.incarnation, &told) > 0;
+            }
+        }
+        // Who is new has not lost what was said before it came.
+        if lost > 0 && is_news {
+            self.actions.push_back(Action::Notice {
+                room: jid.clone(),
+                peer: service_of(peer),
+                notice: Notice::Gap { messages: lost },
+            });
+        }
+        if lost > 0 {
+            self.unsaved.insert(jid.clone());
+        }
+        lacks
+    }
+}
