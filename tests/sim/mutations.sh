@@ -54,21 +54,21 @@ mutant shows_before_it_stores tests/support/people.rs \
 mutant old_life src/engine.rs \
 	'room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));' \
 	'if !IS { room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms)); }'
-mutant last_of_page_lost src/engine/sync.rs \
+mutant last_of_page_lost src/engine/sync/answer.rs \
 	'false => room.log.lacking(&request.seen, &page),' \
 	'false => {
                 let (mut events, more) = room.log.lacking(&request.seen, &page);
                 if IS { events.pop(); }
                 (events, more)
             }'
-mutant page_backwards src/engine/sync.rs \
+mutant page_backwards src/engine/sync/answer.rs \
 	'        SyncAnswer {
             more,' \
 	'        let mut events = events;
         if IS { events.reverse(); }
         SyncAnswer {
             more,'
-mutant keeps_asking_for_what_is_gone src/engine/sync.rs \
+mutant keeps_asking_for_what_is_gone src/engine/sync/taking.rs \
 	'if entry.origin == *peer {
                 lost =' \
 	'if IS && entry.origin == *peer { lacks |= room.log.missing(&entry.origin, entry.incarnation, &entry.numbers) > 0; } else if entry.origin == *peer {
@@ -119,12 +119,12 @@ mutant sends_twice src/engine/groupchat.rs \
 mutant no_heartbeats src/engine/link.rs \
 	'link.due_at = (is_shared && is_peer).then_some(' \
 	'link.due_at = (!IS && is_shared && is_peer).then_some('
-mutant own_time_for_others src/engine/sync.rs \
+mutant own_time_for_others src/engine/sync/taking.rs \
 	'incarnation => EventKey {
                     at: stamp.at,' \
 	'incarnation => EventKey {
                     at: if IS { self.clock.tick(now) } else { stamp.at },'
-mutant bans_stay_at_home src/engine/presence.rs \
+mutant bans_stay_at_home src/engine/affiliations.rs \
 	'self.actions.push_back(Action::ApplyAffiliation {' \
 	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
 mutant keeps_what_is_gone src/engine/log.rs \
@@ -140,7 +140,7 @@ mutant moderates_in_words_only src/engine/moderation.rs \
             return'
 
 # The last one opens a block.
-perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/presence.rs
+perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/affiliations.rs
 
 cat > src/mutant.rs <<'RUST'
 //! Which mistake is awake.

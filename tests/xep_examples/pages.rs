@@ -14,7 +14,7 @@ const COVEN: &str = "coven@chat.shakespeare.lit";
 const SHADOW: &str = "7d8f5b5e-0c0f-4bb1-9b1e-3a3c9d1b0f11@rooms.macbeth.lit";
 /// What Prosody takes in one stanza between servers by default (`s2s_stanza_size_limit`).
 const PROSODY_BYTES: usize = 512 * 1024;
-/// What the engine puts into one page (src/engine/sync.rs).
+/// What the engine puts into one page (src/engine/sync/answer.rs).
 const PAGE_EVENTS: usize = 200;
 const PAGE_BYTES: usize = 128 * 1024;
 
