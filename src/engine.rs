@@ -25,6 +25,7 @@ mod peer;
 mod peer_roster;
 mod presence;
 mod private;
+mod queries;
 mod replication;
 mod request;
 mod room;
@@ -44,6 +45,7 @@ pub use clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use input::{Departure, Input, Occupant, PeerPresence};
 pub use link::LinkState;
 pub use log::{Entry, EventKey};
+pub use queries::RoomInfo;
 
 use crate::config::Config;
 use crate::error::{Error, RestoreError};
@@ -94,19 +96,6 @@ pub struct Engine {
     timed: BTreeSet<BareJid>,
     /// Rooms whose stored log is to be cut down, and to how many entries.
     trims: BTreeMap<BareJid, usize>,
-}
-
-/// What a host needs to know of a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomInfo {
-    /// The id all instances share.
-    pub id: String,
-    /// The source, if it is known.
-    pub source: Option<BareJid>,
-    /// Whether the source is here.
-    pub is_source: bool,
-    /// Whether users may join and find it: its configuration has arrived.
-    pub is_ready: bool,
 }
 
 impl Engine {
@@ -413,154 +402,6 @@ impl Engine {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// What is known of a room, or `None` if it is not distributed.
-    pub fn room_info(&self, room: &BareJid) -> Option<RoomInfo> {
-        self.rooms.get(room).map(|room| RoomInfo {
-            id: room.id.as_str().to_owned(),
-            source: room.source.clone(),
-            is_source: room.is_source(),
-            is_ready: room.ready,
-        })
-    }
-
-    /// Every distributed room, in the order of their JIDs.
-    pub fn rooms(&self) -> impl Iterator<Item = &BareJid> {
-        self.rooms.keys()
-    }
-
-    /// Whether `instance` is another instance of `room`.
-    pub fn is_instance(&self, room: &BareJid, instance: &BareJid) -> bool {
-        self.rooms
-            .get(room)
-            .is_some_and(|room| room.instances.contains_key(instance))
-    }
-
-    /// The room here of which `instance` is another instance that holds it now: where a user of this server is better off.
-    pub fn instance_here(&self, instance: &BareJid) -> Option<&BareJid> {
-        let is_it = |room: &&Room| {
-            let other = room.instances.get(instance);
-            room.ready && other.is_some_and(|other| other.stage == Stage::Active)
-        };
-        self.rooms.values().find(is_it).map(|room| &room.jid)
-    }
-
-    /// The other instances of `room` that hold it now.
-    pub fn active_instances(&self, room: &BareJid) -> Vec<BareJid> {
-        let instances = self.rooms.get(room).map(|room| &room.instances);
-        let active = |(_, instance): &(&BareJid, &Instance)| instance.stage == Stage::Active;
-        instances.map_or_else(Vec::new, |all| {
-            all.iter().filter(active).map(|(jid, _)| jid.clone()).collect()
-        })
-    }
-
-    /// A message of the room's log by its stanza-id.
-    pub fn message(&self, room: &BareJid, id: &str) -> Option<&Entry> {
-        self.rooms.get(room).and_then(|room| room.log.get(id))
-    }
-
-    /// The messages of the room's log in their order, the same on every instance (G6); `rev()` starts with the newest.
-    pub fn messages(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.rooms.get(room).into_iter().flat_map(|room| room.log.iter())
-    }
-
-    /// What people who join see of the log: without what is moderated.
-    pub fn history(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
-        let room = self.rooms.get(room);
-        let shows = move |entry: &&Entry| room.is_some_and(|room| !room.is_hidden(entry));
-        room.into_iter().flat_map(|room| room.log.iter()).filter(shows)
-    }
-
-    /// The decision of the source that the message with this stanza-id is gone, as an entry of the log whose payload is a
-    /// [`Moderation`](crate::wire::Moderation).
-    pub fn moderation(&self, room: &BareJid, id: &str) -> Option<&Entry> {
-        self.rooms.get(room).and_then(|room| room.log.moderation_of(id))
-    }
-
-    /// The occupants of other instances as they should be shown in `room`: what the host compares with after it
-    /// restored the room from its own storage.
-    pub fn remote_occupants(&self, room: &BareJid) -> Vec<RemoteOccupant> {
-        let Some(room) = self.rooms.get(room) else {
-            return Vec::new();
-        };
-        let mut shown = Vec::new();
-        for (home, instance) in &room.instances {
-            for (nick, remote) in instance
-                .occupants
-                .iter()
-                .filter(|(_, remote)| instance.shows(remote))
-            {
-                let payload = split::payload_of(instance, home, remote, self.config.split_presence);
-                shown.push(presence::shown(room, home, nick, remote, Some(payload)));
-            }
-        }
-        shown
-    }
-
-    /// The instance whose client is shown of an occupant with clients at several (XEP-0045 section 7.2.9 leaves it to the
-    /// service): the one that was joined first, then the one with the smaller JID. Every instance decides alike.
-    pub fn first_home(&self, room: &BareJid, nick: &str) -> Option<&BareJid> {
-        let room = self.rooms.get(room)?;
-        let here = room.locals.get(nick).map(|local| (local.serial, &room.jid));
-        let elsewhere = room.remotes(nick).map(|(home, remote)| (remote.serial, home));
-        here.into_iter().chain(elsewhere).min().map(|(_, home)| home)
-    }
-
-    /// The list of affiliations of `room` as it is in force here, changes that wait for the source's decision included.
-    pub fn affiliations(&self, room: &BareJid) -> Vec<(&BareJid, Listed)> {
-        let Some(room) = self.rooms.get(room) else {
-            return Vec::new();
-        };
-        let users = room.settings.affiliations.keys();
-        users.map(|user| (user, room.listed(user))).collect()
-    }
-
-    /// The nicks of our own occupants of `room`: what the host compares with after it was not listening.
-    pub fn local_nicks(&self, room: &BareJid) -> Vec<&str> {
-        self.rooms
-            .get(room)
-            .map_or_else(Vec::new, |room| room.locals.keys().map(String::as_str).collect())
-    }
-
-    /// How many requests to peers are not answered yet.
-    pub fn pending_requests(&self) -> usize {
-        self.outstanding.len()
-    }
-
-    /// Whether nothing is to be done but heartbeats: nothing is unanswered, nothing is missing as far as is known, and
-    /// every link is up or leads to nobody.
-    pub fn is_settled(&self) -> bool {
-        self.waits().next().is_none()
-    }
-
-    /// What is not settled yet, in words, for whoever has to find out why.
-    pub fn waits(&self) -> impl Iterator<Item = String> {
-        let is_beat = |outstanding: &Outstanding| matches!(outstanding.pending, request::Pending::Digest(_));
-        let requests = self
-            .outstanding
-            .values()
-            .filter(move |outstanding| !is_beat(outstanding));
-        let requests = requests
-            .map(|outstanding| format!("{} has not answered {:?}", outstanding.to, outstanding.pending));
-        let links = self
-            .unsettled_links()
-            .map(|(service, state)| format!("the link to {service} is {state:?}"));
-        let instances = self.rooms.values().filter(|room| room.ready).flat_map(|room| {
-            let waiting = room.instances.iter().filter(|(_, instance)| instance.waits());
-            waiting.map(|(peer, instance)| {
-                let (stage, sync, cut) = (instance.stage, instance.sync, instance.is_cut);
-                format!("{} waits for {peer}: {stage:?}, {sync:?}, cut {cut}", room.jid)
-            })
-        });
-        let rooms = self.rooms.values().filter(|room| !room.offers.is_empty());
-        let offers = rooms.map(|room| format!("{} has changes that wait for the source", room.jid));
-        requests.chain(links).chain(instances).chain(offers)
-    }
-
-    /// The room's distributed state for the host to store, or `None` if it is to be forgotten.
-    pub fn snapshot(&self, room: &BareJid) -> Option<Snapshot> {
-        Snapshot::of(room, self.rooms.get(room), self.endings.get(room))
     }
 
     fn room_mut(&mut self, room: &BareJid) -> Result<&mut Room, Error> {
