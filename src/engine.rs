@@ -14,6 +14,7 @@ mod hats;
 mod history;
 mod host;
 mod input;
+mod instance;
 mod introduction;
 mod invitations;
 mod link;
@@ -54,14 +55,14 @@ use crate::snapshot::Snapshot;
 use crate::wire::{Condition, Listed, StanzaError};
 use clock::HybridClock;
 pub(crate) use ending::Ending;
+pub(crate) use instance::{Instance, Remote, Stage};
 use invitations::Invitations;
 use link::Link;
 use offers::Actor;
 pub(crate) use offers::{Offer, OfferKey, Value};
 use private::Private;
 use request::Outstanding;
-pub(crate) use room::Remote;
-pub(crate) use room::{Instance, Room, Stage};
+pub(crate) use room::Room;
 
 /// How many numbers and versions one life of the engine may use while the wall clock stands still.
 const LIFE: u64 = 1 << 20;

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::instance::{Instance, Remote};
 use super::link::service_of;
 use super::merge::{Contender, free_nick, keeps_nick};
 use super::presence::{hidden, shown};
-use super::room::{Instance, Remote, Room};
+use super::room::Room;
 use super::{Action, Engine, split};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.

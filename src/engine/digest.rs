@@ -5,9 +5,10 @@ use crate::address::BareJid;
 
 use super::Engine;
 use super::clock::Now;
+use super::instance::{Stage, SyncStage};
 use super::link::{LinkState, is_at};
 use super::request::Pending;
-use super::room::{Room, Stage, SyncStage};
+use super::room::Room;
 use crate::config::Replicate;
 use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
 

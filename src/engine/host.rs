@@ -7,10 +7,11 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::{Departure, Occupant};
+use super::instance::{Instance, Stage};
 use super::link::{Caps, LinkState, is_at, service_of};
 use super::presence::hidden;
 use super::request::Pending;
-use super::room::{Instance, Local, Room, Stage};
+use super::room::{Local, Room};
 use super::{Action, Engine, SendPresence, Verdict};
 use crate::config::{Replicate, RoomIdScheme};
 use crate::error::Error;

@@ -6,9 +6,9 @@
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::{Instance, Stage};
 use super::link::{LinkState, service_of};
 use super::request::Pending;
-use super::room::{Instance, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Peerhost, Request, StanzaError};

@@ -7,8 +7,8 @@
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::{Stage, SyncStage};
 use super::request::Pending;
-use super::room::{Stage, SyncStage};
 use super::{Action, Engine, Notice};
 use crate::wire::{DiscoInfo, Request, StanzaError};
 

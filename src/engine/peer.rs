@@ -3,9 +3,10 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::instance::Remote;
 use super::link::service_of;
 use super::presence;
-use super::room::{Remote, Room};
+use super::room::Room;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError};

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::SyncStage;
 use super::link::{Caps, service_of};
 use super::presence::{Announced, NICK_CHANGED, default_role};
-use super::room::SyncStage;
 use super::roster::item_bytes;
 use super::{Action, Engine, refuse};
 use crate::error::Error;

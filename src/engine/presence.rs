@@ -6,8 +6,9 @@ use crate::address::{BareJid, Jid, resourcepart};
 
 use super::clock::Now;
 use super::input::PeerPresence;
+use super::instance::{Remote, Stage};
 use super::link::service_of;
-use super::room::{Remote, Room, Stage};
+use super::room::Room;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
 use crate::wire::{Affiliation, Condition, Role, limits};

@@ -2,9 +2,10 @@
 
 use crate::address::BareJid;
 
+use super::instance::{Instance, Stage};
 use super::log::Entry;
 use super::request::{Outstanding, Pending};
-use super::room::{Instance, Room, Stage};
+use super::room::Room;
 use super::{Engine, RemoteOccupant, presence, split};
 use crate::snapshot::Snapshot;
 use crate::wire::Listed;

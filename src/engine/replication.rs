@@ -3,9 +3,10 @@
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::{Instance, Stage};
 use super::link::{Caps, is_at, service_of};
 use super::request::Pending;
-use super::room::{Instance, Room, Stage};
+use super::room::Room;
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, SettingsExtra, StanzaError};

@@ -154,7 +154,7 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return Vec::new();
         };
-        let takes = |(peer, instance): &(&BareJid, &super::room::Instance)| {
+        let takes = |(peer, instance): &(&BareJid, &super::instance::Instance)| {
             // Nothing is sent either before it is known what the peer speaks.
             let is_reached = match self.caps(&service_of(peer)) {
                 Caps::Full => self.is_link_open(&service_of(peer)),

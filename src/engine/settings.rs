@@ -3,9 +3,9 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::instance::{Instance, Stage};
 use super::link::service_of;
 use super::offers::{Actor, OfferKey, Value};
-use super::room::{Instance, Stage};
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
 use crate::wire::{Config as ConfigPush, Form, Listed, RosterItem, Subject, limits};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::{Instance, Remote, Stage, SyncStage};
 use super::link::{is_at, service_of};
 use super::presence;
-use super::room::{Instance, Remote, Stage, SyncStage};
 use super::{Action, Engine, Notice};
 use crate::config::SplitPresence;
 use crate::wire::{escaped, split_payload};

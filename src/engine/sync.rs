@@ -10,9 +10,9 @@ mod taking;
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::{Stage, SyncStage};
 use super::link::{Caps, LinkState, is_at, service_of};
 use super::request::Pending;
-use super::room::{Stage, SyncStage};
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError, SyncRequest};
 

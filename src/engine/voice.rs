@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::BareJid;
 
 use super::clock::Now;
+use super::instance::Instance;
 use super::link::service_of;
 use super::offers::Actor;
 use super::request::Pending;
-use super::room::Instance;
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Condition, Request, Role, StanzaError};

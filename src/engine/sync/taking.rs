@@ -3,9 +3,9 @@
 use crate::address::{BareJid, Jid};
 
 use super::super::clock::Now;
+use super::super::instance::{OpenPage, SyncStage};
 use super::super::link::service_of;
 use super::super::log::{Entry, EventKey, UNSTAMPED};
-use super::super::room::{OpenPage, SyncStage};
 use super::super::{Action, Engine, Notice};
 use super::GRACE_MS;
 use crate::wire::{Numbers, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};

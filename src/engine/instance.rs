@@ -1,0 +1,178 @@
+//! Another instance of a room, as far as it is known here: its occupants, and how far we are with it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::address::{BareJid, Jid};
+
+use super::log::Entry;
+use crate::wire::{Affiliation, Role, RosterItem, SeenNumbers, SyncEvent};
+
+/// How far we are with another instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It said no; not asked again until the room is restored or its service is seen to have changed.
+    Refused,
+    /// To be brought up as soon as its service answers.
+    Wanted,
+    /// `<replicate/>` is on its way.
+    Replicating,
+    /// `<config/>` is on its way to a peer that knows only the XEP's text.
+    Configuring,
+    /// `<config/>` and `<roster/>` are on their way; events may follow them in order.
+    Rostering,
+    /// It holds the room.
+    Active,
+}
+
+/// How far the question for what is missing here is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyncStage {
+    /// Nothing is missing, as far as is known.
+    Idle,
+    /// To be asked as soon as the link allows.
+    Wanted,
+    /// On its way: the answer has everything that its sender had told of before.
+    Asked,
+    /// The answer is here and is taken in bit by bit.
+    Taking {
+        /// Something that came after the answer was found missing.
+        again: bool,
+    },
+}
+
+/// A page of what was missing, of which a part has been taken.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenPage {
+    pub(crate) events: VecDeque<SyncEvent>,
+    pub(crate) more: bool,
+    pub(crate) seen: Vec<SeenNumbers>,
+    /// Whether anything in the answer was new.
+    pub(crate) is_useful: bool,
+    /// When the next part is taken (monotonic ms).
+    pub(crate) next_at: u64,
+}
+
+/// Another instance of the room.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) stage: Stage,
+    /// Its occupants as it told us, by nick.
+    pub(crate) occupants: BTreeMap<String, Remote>,
+    /// The version of its roster that we have; absent for none.
+    pub(crate) roster_version: Option<u64>,
+    /// Parts of its roster, of which more are to come.
+    pub(crate) roster_parts: Vec<RosterItem>,
+    /// The version of the roster that they are parts of.
+    pub(crate) parts_version: Option<u64>,
+    /// Whether everything it sent until now is here, so that its next event is taken as it comes.
+    pub(crate) is_synced: bool,
+    /// Whether it once had nothing that we lacked, since we know it or started: what we pull afterwards was said since.
+    pub(crate) has_caught_up: bool,
+    /// Whether its link went down since both sides agreed: its occupants are shown as out of reach.
+    pub(crate) is_cut: bool,
+    /// Whether they are not shown at all since then (`dmuc_split_presence = "leave"`).
+    pub(crate) is_out: bool,
+    /// How far the question for what is missing here is.
+    pub(crate) sync: SyncStage,
+    /// The page that is being taken.
+    pub(crate) page: Option<Box<OpenPage>>,
+    /// When that is asked again (monotonic ms), and how often it was in vain.
+    pub(crate) resync_at: Option<u64>,
+    pub(crate) resyncs: u32,
+    /// While it pulls pages of our log they have our new messages, too (until then, monotonic ms).
+    pub(crate) pulls_until: Option<u64>,
+    /// The revision of the room that it was told of in a digest.
+    pub(crate) told: Option<u64>,
+    /// Since when it says that it does not have the room (monotonic ms).
+    pub(crate) gone_since: Option<u64>,
+    /// Its hash over third instances' events which brought nothing that we lack.
+    pub(crate) settled_rest: Option<String>,
+    /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
+    pub(crate) lacks_jids: bool,
+    /// Whether it lost what we told it, so that our roster has to follow its next one.
+    pub(crate) needs_roster: bool,
+    /// Whether somebody in its roster is banned, and is not shown here for that.
+    pub(crate) has_banned: bool,
+    /// Whether what it is being asked for is not enough: its whole roster is wanted after that.
+    pub(crate) wants_whole: bool,
+    /// A shadow we were told of and have not met yet.
+    pub(crate) is_introduced: bool,
+    /// Shadows of which it could not be told, and whether that was the first half of the introduction.
+    pub(crate) unmet: BTreeMap<BareJid, bool>,
+    /// Whether its history was asked for since we know it.
+    pub(crate) was_asked: bool,
+    /// Its messages that came while its history is on the way.
+    pub(crate) held: Option<Vec<Entry>>,
+    /// When a roster it could not take is sent again (monotonic ms), and how often that was tried.
+    pub(crate) retry_at: Option<u64>,
+    pub(crate) retries: u32,
+}
+
+impl Instance {
+    pub(crate) fn new(stage: Stage) -> Instance {
+        Instance {
+            stage,
+            occupants: BTreeMap::new(),
+            roster_version: None,
+            roster_parts: Vec::new(),
+            parts_version: None,
+            is_synced: false,
+            has_caught_up: false,
+            is_cut: false,
+            is_out: false,
+            sync: SyncStage::Idle,
+            page: None,
+            resync_at: None,
+            resyncs: 0,
+            pulls_until: None,
+            told: None,
+            gone_since: None,
+            settled_rest: None,
+            lacks_jids: false,
+            needs_roster: false,
+            has_banned: false,
+            wants_whole: false,
+            is_introduced: false,
+            unmet: BTreeMap::new(),
+            was_asked: false,
+            held: None,
+            retry_at: None,
+            retries: 0,
+        }
+    }
+
+    /// A shadow that the source has named, and to which we have not been introduced yet.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.stage == Stage::Wanted && self.retry_at.is_some() && !self.is_introduced
+    }
+
+    /// Whether anything is to be agreed with it yet.
+    pub(crate) fn waits(&self) -> bool {
+        self.sync != SyncStage::Idle || self.resync_at.is_some() || self.retry_at.is_some() || self.is_cut
+    }
+
+    /// Whether presences and messages are sent to it.
+    pub(crate) fn takes_events(&self) -> bool {
+        self.stage >= Stage::Rostering
+    }
+}
+
+/// An occupant of another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remote {
+    /// Its real JID, if its home may name it.
+    pub(crate) jid: Option<Jid>,
+    pub(crate) affiliation: Affiliation,
+    /// What its home says of it.
+    pub(crate) claimed: Affiliation,
+    pub(crate) role: Role,
+    pub(crate) occupant_id: Option<String>,
+    pub(crate) serial: u64,
+    /// The children of its presence.
+    pub(crate) payload: Arc<str>,
+    /// It lost a nick clash and is not shown until its home renames it.
+    pub(crate) hidden: bool,
+    /// Until when that is to be expected (monotonic ms).
+    pub(crate) rename_by: u64,
+}
