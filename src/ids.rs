@@ -61,6 +61,16 @@ pub fn room_id_sha256(source: &BareJid) -> String {
     hex(&Sha256::digest(source.as_str().as_bytes()))
 }
 
+/// Shows that `service` had the room, whose salt only its instances know: 32 hexadecimal digits.
+pub fn proof_of_room(salt: &str, service: &BareJid, room_id: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [salt, service.as_str(), room_id] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(hash.finalize().get(..16).unwrap_or_default())
+}
+
 /// Stanza-id for a message whose home sent none (a peer that speaks only the XEP's text): every instance
 /// that receives the message derives the same one (G5). `salt` separates messages that repeat an id.
 pub fn derived_stanza_id(room_id: &str, home: &BareJid, nick: &str, message_id: &str, salt: u32) -> String {

@@ -16,6 +16,7 @@ impl Engine {
     /// Tells a service of the rooms that have changed since it was told; without any, it is a mere heartbeat.
     pub(super) fn send_digest(&mut self, now: Now, service: &BareJid, wait_ms: u64) {
         let mut rooms = Vec::new();
+        let from = self.config.service.clone();
         for room in self.rooms.values_mut() {
             if rooms.len() == MAX_DIGEST_ROOMS {
                 break;
@@ -26,11 +27,16 @@ impl Engine {
             if instance.stage != Stage::Active || instance.told == Some(revision) || !room.ready {
                 continue;
             }
+            let is_anew = instance.told.is_none();
             instance.told = Some(revision);
             let peer = peer.clone();
-            rooms.push(line(room, &peer));
+            // The source may have been put back to before there was a shadow.
+            let proof = (is_anew && room.is_from_source(&peer)).then(|| room.proof(&from));
+            rooms.push(RoomDigest {
+                proof: proof.flatten(),
+                ..line(room, &peer)
+            });
         }
-        let from = self.config.service.clone();
         let life = Some(self.ids.name());
         let request = Request::Digest(Digest { life, rooms });
         let pending = Pending::Digest(service.clone());
@@ -98,14 +104,17 @@ impl Engine {
     }
 
     /// A source that has lost that there was a shadow (it was restarted from what it had stored before) takes it up again:
-    /// where every peer has the room anyway, or if the room's id is one that only who had the room can know.
+    /// where every peer has the room anyway, or if the peer knows what only who had the room can know.
     fn take_up_again(&mut self, now: Now, service: &BareJid, theirs: &RoomDigest) -> bool {
         let limit = self.config.max_peerhosts;
         let is_for_all = self.config.replicate == Replicate::Immediately;
+        let knows = |room: &Room| {
+            !room.has_guessable_id() || theirs.proof.is_some() && theirs.proof == room.proof(service)
+        };
         let is_unknown = |room: &&Room| {
             let is_ours = room.id == theirs.id && room.is_source() && room.started;
             is_ours
-                && (is_for_all || !room.has_guessable_id())
+                && (is_for_all || knows(room))
                 && room.instances.len() < limit
                 && !room.instances.keys().any(|instance| is_at(instance, service))
         };
@@ -235,6 +244,7 @@ fn line(room: &Room, peer: &BareJid) -> RoomDigest {
         roster: room.roster_version,
         settings: room.is_source().then_some(room.settings.version),
         rest: room.log.hash_but(&room.jid, peer),
+        proof: None,
         gone: false,
     }
 }

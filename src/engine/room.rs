@@ -199,6 +199,13 @@ impl Room {
         source.node() == Some(id) || ids::room_id_sha256(source) == id
     }
 
+    /// What shows that `service` had this room, if its id does not: anybody can guess that.
+    pub(crate) fn proof(&self, service: &BareJid) -> Option<String> {
+        let salt = self.settings.salt.as_deref()?;
+        let is_needed = self.has_guessable_id();
+        is_needed.then(|| ids::proof_of_room(salt, service, self.id.as_str()))
+    }
+
     /// Whether only members may join.
     pub(crate) fn is_members_only(&self) -> bool {
         self.settings.form.flag("muc#roomconfig_membersonly") == Some(true)

@@ -29,6 +29,8 @@ pub struct RoomDigest {
     pub settings: Option<u64>,
     /// A hash over what it holds of third instances' events.
     pub rest: Option<String>,
+    /// Shows that the sender had the room: what [`crate::ids::proof_of_room`] makes of it.
+    pub proof: Option<String>,
     /// There is no such room here.
     pub gone: bool,
 }
@@ -42,6 +44,7 @@ impl RoomDigest {
             roster: 0,
             settings: None,
             rest: None,
+            proof: None,
             gone: true,
         }
     }
@@ -78,6 +81,7 @@ impl RoomDigest {
             roster: count(el, "roster")?.unwrap_or(0),
             settings: count(el, "settings")?,
             rest: id(el, "rest")?,
+            proof: id(el, "proof")?,
             gone: flag(el, "gone")?,
         })
     }
@@ -90,6 +94,7 @@ impl RoomDigest {
             .opt_number("roster", Some(self.roster).filter(|version| *version > 0))
             .opt_number("settings", self.settings)
             .opt("rest", self.rest.as_deref())
+            .opt("proof", self.proof.as_deref())
             .flag("gone", self.gone)
             .empty();
     }

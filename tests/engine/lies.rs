@@ -272,18 +272,20 @@ fn answers_count_only_from_who_was_asked() {
 /// With `dmuc_replicate = "on-join"` a room goes to those whose users come, not to who names it.
 #[test]
 fn a_peer_that_names_a_rooms_id_is_not_given_the_room() {
-    let mut fed = coven();
-    fed.is_traced = true;
-    fed.forget();
-    let digest = "<digest xmlns='urn:x-dmuc:0'><room id='coven' roster='7'/></digest>";
-    fed.hand_in(&bare(CHAT), &iq(EVIL, CHAT, "set", digest));
-    fed.run_for(10_000);
-    let sent: Vec<&String> = fed.trace.iter().filter(|line| line.contains(" sends ")).collect();
-    let answer = sent
-        .iter()
-        .find(|line| line.contains("id='lie'"))
-        .expect("an answer");
-    assert!(answer.contains("gone='true'"), "{answer}");
-    assert!(!sent.iter().any(|line| line.contains("<replicate ")), "{sent:?}");
-    assert!(!fed.instances(COVEN).contains(EVIL_ROOM));
+    for proof in ["", " proof='c3d4'"] {
+        let mut fed = coven();
+        fed.is_traced = true;
+        fed.forget();
+        let digest = format!("<digest xmlns='urn:x-dmuc:0'><room id='coven' roster='7'{proof}/></digest>");
+        fed.hand_in(&bare(CHAT), &iq(EVIL, CHAT, "set", &digest));
+        fed.run_for(10_000);
+        let sent: Vec<&String> = fed.trace.iter().filter(|line| line.contains(" sends ")).collect();
+        let answer = sent
+            .iter()
+            .find(|line| line.contains("id='lie'"))
+            .expect("an answer");
+        assert!(answer.contains("gone='true'"), "{answer}");
+        assert!(!sent.iter().any(|line| line.contains("<replicate ")), "{sent:?}");
+        assert!(!fed.instances(COVEN).contains(EVIL_ROOM));
+    }
 }

@@ -344,13 +344,18 @@ fn a_service_put_back_to_before_it_had_a_shadow_gets_it_again() {
 
 #[test]
 fn a_source_that_has_lost_that_there_is_a_shadow_takes_it_up_again() {
+    for scheme in [RoomIdScheme::Uuid, RoomIdScheme::Sha256, RoomIdScheme::Name] {
+        taken_up_again(scheme);
+    }
+}
+
+fn taken_up_again(scheme: RoomIdScheme) {
     let services = [CHAT, ROOMS];
     let mut fed = Federation::empty(1);
     for service in services {
         let mut config = config_of(service, &services);
         config.replicate = Replicate::OnJoin;
-        // One that nobody can guess who has not had the room.
-        config.room_id = RoomIdScheme::Uuid;
+        config.room_id = scheme;
         fed.add(config);
     }
     let chat = bare(CHAT);

@@ -224,6 +224,7 @@ fn a_digest_says_the_same_in_both_directions() {
                 roster: 3,
                 settings: Some(5),
                 rest: Some("a1b2".into()),
+                proof: None,
                 gone: false,
             },
             RoomDigest {
@@ -232,6 +233,7 @@ fn a_digest_says_the_same_in_both_directions() {
                 roster: 0,
                 settings: None,
                 rest: None,
+                proof: Some("c3d4".into()),
                 gone: false,
             },
             RoomDigest::gone(RoomId::new("lost").unwrap()),
@@ -239,7 +241,7 @@ fn a_digest_says_the_same_in_both_directions() {
     };
     let xml =
         "<digest xmlns='urn:x-dmuc:0'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2'/>
-        <room id='new'/><room id='lost' gone='true'/></digest>";
+        <room id='new' proof='c3d4'/><room id='lost' gone='true'/></digest>";
     expect_request(&Request::Digest(digest.clone()), xml);
     let answer = Response::Digest(digest);
     compare(&answer.to_xml().unwrap(), xml);
