@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use dmuc::address::BareJid;
 use dmuc::engine::Entry;
-use dmuc::wire::EventStamp;
+use dmuc::wire::{Affiliation, EventStamp};
 use dmuc::{Engine, Input, Snapshot};
 
 use super::event::{Cause, Event, Turn};
 use super::host::Host;
-use super::room::{Archived, HostRoom};
+use super::room::{Archived, HostRoom, Listed};
 
 /// An entry of the stored log (store `dmuc_log`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -376,7 +376,35 @@ impl Host {
             self.show_occupant(occupant);
         }
         self.tell_settings(room);
+        self.take_list(room);
         self.tell(Input::Started { room });
+    }
+
+    /// A shadow's list is what the engine has of it: what was done to it in the last moment before a crash is nobody's wish
+    /// any more.
+    fn take_list(&mut self, room: &BareJid) {
+        let Some(host_room) = self.rooms.get(room).filter(|room| room.is_shadow()).cloned() else {
+            return;
+        };
+        let none = Listed {
+            affiliation: Affiliation::None,
+            nick: None,
+        };
+        let held = self.engine.affiliations(room);
+        let mut all: BTreeMap<BareJid, Listed> = host_room
+            .affiliations
+            .keys()
+            .map(|user| (user.clone(), none.clone()))
+            .collect();
+        all.extend(held.into_iter().map(|(user, entry)| {
+            let (affiliation, nick) = (entry.affiliation, entry.nick);
+            (user.clone(), Listed { affiliation, nick })
+        }));
+        for (user, entry) in all {
+            if host_room.affiliations.get(&user).unwrap_or(&none) != &entry {
+                self.set_affiliation(room, &user, &entry, None, None);
+            }
+        }
     }
 
     /// A source tells what its room says, in case the engine had not heard yet.
