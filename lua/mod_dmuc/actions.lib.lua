@@ -30,7 +30,7 @@ return function (dmuc)
 		perform_act = requests.perform;
 		act_answered = requests.act_answered;
 		show_voice_request = on_room(dmuc.voice.show);
-		send_invitation = on_room(dmuc.invitations.send);
+		send_invitation = function (action) return dmuc.invitations.send(room_of(action), action); end;
 		deliver_decline = on_room(dmuc.invitations.decline);
 		apply_hats = on_room(dmuc.hats.apply);
 		show_occupant = on_room(presence.show);

@@ -22,6 +22,7 @@ return function (dmuc)
 		module:log("error", "%s; rebuilding the distributed rooms from storage", cause);
 		open();
 		module:add_timer(0, function ()
+			dmuc.requests.stop(); -- what they wait for the old engine knew
 			dmuc.lifecycle.stop();
 			dmuc.hold(dmuc.lifecycle.restore_all);
 		end);

@@ -126,10 +126,16 @@ return function (dmuc)
 		return true;
 	end
 
-	-- The source has made a member of the invitee, or another instance could not send the invitation: this one does.
+	-- The source has made a member of the invitee, or another instance could not send the invitation: this one does. Who
+	-- invites waits for it also if the room (nil then) has gone meanwhile.
 	function invitations.send(room, action)
 		local sent = dmuc.requests.take(action.token);
-		if sent then inviting(room, {}, sent.origin, sent.stanza); end
+		if not sent then return; end
+		if room then
+			inviting(room, {}, sent.origin, sent.stanza);
+		else
+			sent.origin.send(st.error_reply(sent.stanza, "cancel", "item-not-found", nil, action.room));
+		end
 	end
 
 	-- An occupant of another instance invites a user of this server.

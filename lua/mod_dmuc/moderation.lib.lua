@@ -176,15 +176,20 @@ return function (dmuc)
 
 	local function moderate(event, stanza_id, retract, reason)
 		local origin, stanza = event.origin, event.stanza;
-		local room_jid = stanza.attr.to;
-		if not is_offered() or not dmuc.role(room_jid) then return; end
-		local room = dmuc.get_room(room_jid);
-		if not room or not room._dmuc or room._dmuc.remotes[stanza.attr.from] then return; end
+		local from, room_jid = stanza.attr.from, stanza.attr.to;
+		if not dmuc.role(room_jid) then return; end
 		local function refuse(err_type, condition, text)
 			origin.send(st.error_reply(stanza, err_type, condition, text));
 			return true;
 		end
-		local from = stanza.attr.from;
+		if dmuc.ask("is_instance", room_jid, jid_bare(from)) then
+			-- Peers ask the source in their own way, which is checked; no other module may take a home's word for a role.
+			module:log("warn", "Refused a moderation from %s: forbidden (it is not asked for like this)", from);
+			return refuse("auth", "forbidden");
+		end
+		if not is_offered() then return; end
+		local room = dmuc.get_room(room_jid);
+		if not room or not room._dmuc then return; end
 		local role, occupant = role_of(room, from);
 		if role ~= "moderator" then
 			return refuse("auth", "forbidden", "You need a role of at least 'moderator'");

@@ -90,7 +90,8 @@ return function (dmuc)
 		return dmuc.ask("link", jid_host(remote.home)) == "down";
 	end
 
-	-- The session through which an occupant is asked something: one here, else one that can be reached.
+	-- The session through which an occupant is asked something: one here, else one that can be reached; nil if nobody is
+	-- vouched for.
 	function persons.reached(room, occupant)
 		local session = rooms.local_session(room, occupant);
 		if session then return session; end
@@ -103,6 +104,12 @@ return function (dmuc)
 		return session;
 	end
 
+	-- As mod_muc says it.
+	local function not_here(room, origin, stanza)
+		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "Recipient not in room", room.jid));
+		return true;
+	end
+
 	-- To an occupant who is not here (any more) nothing is passed on for somebody who is not here either.
 	local function is_for_nobody(room, origin, stanza)
 		if not room._dmuc.remotes[stanza.attr.from] or stanza.attr.type == "error" or stanza.attr.type == "result" then
@@ -110,8 +117,7 @@ return function (dmuc)
 		end
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant or rooms.local_session(room, occupant) then return false; end
-		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "Recipient not in room", room.jid));
-		return true;
+		return not_here(room, origin, stanza);
 	end
 
 	-- Who sends a private message from elsewhere sends it to every home of the addressee, and so do we.
@@ -125,8 +131,12 @@ return function (dmuc)
 		if not occupant or not has_several(self, occupant) then
 			return base.handle_message_to_occupant(self, origin, stanza);
 		end
+		local type, reached = stanza.attr.type, persons.reached(self, occupant);
+		if not reached and type ~= "error" and type ~= "groupchat" and self:get_occupant_jid(stanza.attr.from) then
+			return not_here(self, origin, stanza);
+		end
 		-- One that gets it will do: no error for the others.
-		local route, reached = rawget(self, "route_stanza"), persons.reached(self, occupant);
+		local route = rawget(self, "route_stanza");
 		self.route_stanza = function (room, copy)
 			local remote = room._dmuc.remotes[copy.attr.to];
 			if not is_vouched_for(room, occupant, copy.attr.to) then return; end
@@ -148,8 +158,10 @@ return function (dmuc)
 		local get_occupant = rawget(self, "get_occupant_by_nick");
 		self.get_occupant_by_nick = function (room, nick)
 			local occupant = base.get_occupant_by_nick(room, nick);
-			if occupant and has_several(room, occupant) then occupant.jid = persons.reached(room, occupant); end
-			return occupant;
+			if not occupant or not has_several(room, occupant) then return occupant; end
+			occupant.jid = persons.reached(room, occupant);
+			-- For mod_muc somebody who is not here, if there is no home that may have it.
+			return occupant.jid and occupant or nil;
 		end
 		local ok, result = pcall(base.handle_iq_to_occupant, self, origin, stanza);
 		self.get_occupant_by_nick = get_occupant;

@@ -39,9 +39,10 @@ fn federation(version: Version, storage: Storage) -> Builder {
     builder
 }
 
-async fn take_away(person: &Person, id: &str, form: Form) -> Result<Element> {
+/// What a client sends to take a message away.
+fn asking(id: &str, form: Form) -> String {
     let reason = "<reason>Spam &amp; &lt;more&gt;</reason>";
-    let request = match form {
+    match form {
         Form::V0_2 => format!(
             "<apply-to xmlns='{FASTEN}' id='{id}'><moderate xmlns='{MODERATE_0}'><retract xmlns='{RETRACT_0}'/>{reason}\
              </moderate></apply-to>"
@@ -49,8 +50,11 @@ async fn take_away(person: &Person, id: &str, form: Form) -> Result<Element> {
         Form::V0_3 => format!(
             "<moderate xmlns='{MODERATE_1}' id='{id}'><retract xmlns='{RETRACT_1}'/>{reason}</moderate>"
         ),
-    };
-    let room = &person.room;
+    }
+}
+
+async fn take_away(person: &Person, id: &str, form: Form) -> Result<Element> {
+    let (room, request) = (&person.room, asking(id, form));
     person
         .iq_xml(&format!("<iq type='set' to='{room}'>{request}</iq>"))
         .await
@@ -276,6 +280,65 @@ async fn who_is_not_entitled_takes_nothing_away(fed: &Federation, people: &[Pers
     Ok(())
 }
 
+/// A service says of its occupant that it is a moderator, and sends in its name what a client would: the module that knows
+/// one server only is not to believe it.
+async fn a_peer_takes_nothing_away_by_a_clients_request(
+    fed: &Federation,
+    people: &[Person; 3],
+) -> Result<()> {
+    let [crone, _, faust] = people;
+    let id = says(crone, people, "Stays as well").await?;
+    crone.set_role(&crone.room, "faust", "moderator").await?;
+    for viewer in people {
+        let seen = viewer.sees("faust");
+        let is_it = |s: &Element| s.attr("from") == Some(&*seen) && to_string(s).contains("'moderator'");
+        viewer.expect("the role", is_it).await?;
+    }
+    for (server, viewer) in people.iter().enumerate().take(2) {
+        for form in [Form::V0_2, Form::V0_3] {
+            let mark = fed[server].log().mark();
+            let request = asking(&id, form);
+            let iq = format!(
+                "<iq type='set' id='as-{server}-{form:?}' from='{}/faust' to='{}'>{request}</iq>",
+                faust.room, viewer.room
+            );
+            fed[2]
+                .eval(&format!(
+                    "local iq = require 'util.xml'.parse([=[{iq}]=]); iq.attr.xmlns = nil; \
+                     prosody.hosts['{}'].modules.dmuc.module:send(iq); return true",
+                    fed[2].muc()
+                ))
+                .await?;
+            let refused = format!("Refused a moderation from {}/faust: forbidden", faust.room);
+            fed[server]
+                .log()
+                .wait_since(mark, &refused, dmuc_testbed::deadline())
+                .await?;
+        }
+    }
+    crone.set_role(&crone.room, "faust", "participant").await?;
+    quiet(fed, &people.each_ref()).await?;
+    for viewer in people {
+        let told = viewer.take_all()?;
+        ensure!(
+            told.iter().all(|s| announced(s, &id).is_none()),
+            "{} was told: {told:?}",
+            viewer.nick
+        );
+        let items = viewer.mam_all(&viewer.room).await?;
+        let stays = items.iter().filter(|item| item.id == id);
+        ensure!(
+            stays.count() == 1
+                && items
+                    .iter()
+                    .any(|item| body(&item.message).as_deref() == Some("Stays as well")),
+            "in the archive of {}",
+            viewer.room
+        );
+    }
+    Ok(())
+}
+
 /// Both sides of a cut take something away that was said before it; the shadow's is offered, the source's pulled.
 async fn what_is_taken_away_during_a_split_is_gone_after_it(
     fed: &Federation,
@@ -335,6 +398,7 @@ async fn moderation(version: Version, storage: Storage) -> Result<()> {
         })
         .await?;
     who_is_not_entitled_takes_nothing_away(&fed, &people).await?;
+    a_peer_takes_nothing_away_by_a_clients_request(&fed, &people).await?;
     a_moderator_anywhere_takes_a_message_said_anywhere_away(&fed, &people).await?;
     what_is_taken_away_during_a_split_is_gone_after_it(&fed, &people).await?;
     // Nothing of it comes back with a restart.

@@ -2,7 +2,7 @@
 //! who somebody at another one is: the room is semi-anonymous, and nobody is trusted with more than its own domain.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, code_list, to_string};
+use dmuc_testbed::{Client, Element, Federation, Storage, Version, code_list, error_condition, to_string};
 
 use crate::stage::{CLIENT, Item, Person, company, gathered, occupant_id, quiet, raise};
 use crate::support::{eventually, from};
@@ -334,6 +334,102 @@ async fn nobody_becomes_a_moderator_by_another_services_word(fed: &Federation) -
     quiet(fed, &[&crone, &away, &witch]).await
 }
 
+/// A trusted service named the person, and is not trusted any more; the other home may not name it either. What is for the
+/// person alone goes to neither, and who sends it learns that.
+async fn whom_no_home_may_name_gets_nothing_private(fed: &Federation) -> Result<()> {
+    let trusting = |trust: &str| {
+        format!(
+            "{{ '{}', ['{}'] = {{ trusted = {trust} }} }}",
+            fed[1].muc(),
+            fed[2].muc()
+        )
+    };
+    configure(fed, &trusting("true")).await?;
+    let crone = Person::founds(fed, "weald", &[]).await?;
+    let homes = [
+        Person::joins(fed, 1, "somewitch", "weald", "firstwitch").await?,
+        Person::joins(fed, 2, "drfaust", "weald", "faust").await?,
+    ];
+    gathered(fed, "weald", &["faust", "firstcrone", "firstwitch"]).await?;
+    let mut hags = Vec::new();
+    for home in &homes {
+        let client = fed[0].client("hag66", &format!("weald-{}", home.server)).await?;
+        client.join(&home.room, "hag").await?;
+        gathered(fed, "weald", &["faust", "firstcrone", "firstwitch", "hag"]).await?;
+        hags.push(client);
+    }
+    let vouched = |wanted: usize| {
+        let rooms = homes.each_ref().map(|home| home.room.clone());
+        let chunk = ASKED.replace("MUC", fed[0].muc()).replace("ROOM", &crone.room);
+        let chunk = chunk.replace("HOMES", &format!("'{}', '{}'", rooms[0], rooms[1]));
+        async move {
+            eventually(&format!("{wanted} homes may name the hag"), || async {
+                Ok(fed[0].eval(&chunk).await?.as_u64() == Some(wanted as u64))
+            })
+            .await
+        }
+    };
+    vouched(1).await?;
+    configure(fed, &trusting("false")).await?;
+    vouched(0).await?;
+    crone.sync().await?;
+    crone.take_all()?;
+    let is_refused = async |stanza: &str| -> Result<()> {
+        let id = crone.send_xml(stanza).await?;
+        let is_it = |s: &Element| s.attr("id") == Some(&*id) && s.attr("type") == Some("error");
+        let error = crone.expect("an error", is_it).await?;
+        ensure!(
+            error_condition(&error).as_deref() == Some("item-not-found"),
+            "{}",
+            to_string(&error)
+        );
+        Ok(())
+    };
+    let hag = crone.sees("hag");
+    for payload in [
+        "<query xmlns='jabber:iq:version'/>",
+        "<vCard xmlns='vcard-temp'/>",
+    ] {
+        is_refused(&format!("<iq type='get' to='{hag}'>{payload}</iq>")).await?;
+    }
+    is_refused(&format!(
+        "<message type='chat' to='{hag}'><body>Between us</body></message>"
+    ))
+    .await?;
+    quiet(fed, &[&crone, &homes[0], &homes[1]]).await?;
+    for client in &hags {
+        client.sync().await?;
+        let stray = client.drain_matching(|s| s.name() != "presence" && to_string(s).contains("firstcrone"));
+        ensure!(stray.is_empty(), "{stray:?}");
+    }
+    Ok(())
+}
+
+/// Whom the first service peers with from now on.
+async fn configure(fed: &Federation, peers: &str) -> Result<()> {
+    let muc = fed[0].muc();
+    fed[0]
+        .eval(&format!(
+            "require 'core.configmanager'.set('{muc}', 'dmuc_peers', {peers}) return true"
+        ))
+        .await?;
+    fed[0].reload_module(muc, "dmuc").await
+}
+
+/// How many homes of the hag are vouched for.
+const ASKED: &str = r#"
+local instances, dmuc = prosody.hosts['MUC'].modules.dmuc.instances;
+for i = 1, 9 do
+	local name, value = debug.getupvalue(instances, i);
+	if name == "dmuc" then dmuc = value; end
+end
+local count = 0;
+for _, home in ipairs { HOMES } do
+	if dmuc.ask("is_vouched_for", "ROOM", home, "hag") then count = count + 1; end
+end
+return count
+"#;
+
 async fn persons(version: Version, storage: Storage) -> Result<()> {
     let Some(fed) = raise("persons", version, storage).await? else {
         return Ok(());
@@ -342,6 +438,7 @@ async fn persons(version: Version, storage: Storage) -> Result<()> {
     a_change_of_nick_is_that_clients(&fed).await?;
     roles_and_removals_are_of_all_clients(&fed).await?;
     nobody_becomes_a_moderator_by_another_services_word(&fed).await?;
+    whom_no_home_may_name_gets_nothing_private(&fed).await?;
     fed.finish().await
 }
 

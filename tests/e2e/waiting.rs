@@ -6,15 +6,15 @@ use dmuc_testbed::{Client, Element, Federation, Storage, Version, error_conditio
 
 use crate::lasting::gathered;
 use crate::stage::MUC_USER;
-use crate::support::{MACBETH, SOURCE, three};
+use crate::support::{MACBETH, SOURCE, eventually, instances, three};
 
 /// `max_waiting` of requests.lib.lua.
 const LIMIT: usize = 1_000;
 
-async fn invites(client: &Client, number: usize) -> Result<String> {
+async fn invites(client: &Client, room: &str, number: usize) -> Result<String> {
     client
         .send_xml(&format!(
-            "<message to='{SOURCE}'><x xmlns='{MUC_USER}'><invite to='guest{number}@macbeth.lit'/></x></message>"
+            "<message to='{room}'><x xmlns='{MUC_USER}'><invite to='guest{number}@macbeth.lit'/></x></message>"
         ))
         .await
 }
@@ -48,11 +48,12 @@ async fn waiting(version: Version, storage: Storage) -> Result<()> {
     let fed = three("waiting", version, storage).start().await?;
     let [crone, witch, _faust] = gathered(&fed).await?;
     an_act_that_goes_wrong_is_answered(&fed, &crone).await?;
+    an_invitation_is_answered_when_its_room_has_gone(&fed, &crone).await?;
     fed.link(0, 1).stall().await;
     ensure!(mutes(&fed, "firstwitch").await? == "true", "it is asked for");
     let mut sent = vec![crone.send_xml(&kick("firstwitch")).await?];
     for number in sent.len() + 1..LIMIT {
-        sent.push(invites(&crone, number).await?);
+        sent.push(invites(&crone, SOURCE, number).await?);
     }
     crone.sync().await?;
     ensure!(
@@ -62,7 +63,7 @@ async fn waiting(version: Version, storage: Storage) -> Result<()> {
     );
     // Whatever it is, it is one too many.
     for id in [
-        invites(&crone, LIMIT).await?,
+        invites(&crone, SOURCE, LIMIT).await?,
         crone.send_xml(&kick("firstwitch")).await?,
     ] {
         assert_eq!(
@@ -92,6 +93,7 @@ async fn waiting(version: Version, storage: Storage) -> Result<()> {
     witch.sync().await?;
     // And there is room again.
     assert_eq!(mutes(&fed, "faust").await?, "true");
+    what_a_failed_engine_was_asked_is_answered(&fed, &crone).await?;
     fed.finish_with_errors().await
 }
 
@@ -119,6 +121,74 @@ async fn an_act_that_goes_wrong_is_answered(fed: &Federation, crone: &Client) ->
     );
     Ok(())
 }
+
+/// The invitee's instance refuses to invite, and there is no room any more that could do it instead.
+async fn an_invitation_is_answered_when_its_room_has_gone(fed: &Federation, crone: &Client) -> Result<()> {
+    let (heath, shadow) = (fed[0].room("heath"), fed[1].room("heath"));
+    crone
+        .create_room(&heath, "firstcrone", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    for (server, room) in [(0, &heath), (1, &shadow)] {
+        eventually("the heath has its shadows", || async {
+            Ok(instances(fed, server, room).await?.len() == 2)
+        })
+        .await?;
+    }
+    fed[1]
+        .eval(&format!(
+            "local st = require 'util.stanza'; \
+             prosody.hosts['{}'].modules.muc.module:hook('muc-invite', function (event) \
+             if event.room.jid ~= '{shadow}' then return end \
+             event.origin.send(st.error_reply(event.incoming, 'cancel', 'not-allowed')); return true; end, 200); return true",
+            fed[1].muc()
+        ))
+        .await?;
+    fed.link(0, 1).stall().await;
+    let id = invites(crone, &heath, 0).await?;
+    let answer = crone
+        .iq_xml(&format!(
+            "<iq type='set' to='{heath}'><query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query></iq>"
+        ))
+        .await?;
+    ensure!(answer.attr("type") == Some("result"), "{}", to_string(&answer));
+    fed.link(0, 1).heal().await;
+    assert_eq!(error_of(crone, &id).await?.as_deref(), Some("item-not-found"));
+    Ok(())
+}
+
+/// The engine fails and is made anew: it knows nothing of what the old one was asked.
+async fn what_a_failed_engine_was_asked_is_answered(fed: &Federation, crone: &Client) -> Result<()> {
+    fed.link(0, 2).stall().await;
+    let id = crone.send_xml(&kick("faust")).await?;
+    crone.sync().await?;
+    fed[0].eval(&FAILS.replace("MUC", fed[0].muc())).await?;
+    let condition = error_of(crone, &id).await?;
+    assert_eq!(condition.as_deref(), Some("remote-server-timeout"));
+    fed.link(0, 2).heal().await;
+    Ok(())
+}
+
+/// In the place of an engine that has panicked: every call fails, and `open` gives a new one.
+const FAILS: &str = r#"
+local function upvalue(f, wanted)
+	for i = 1, 20 do
+		local name, value = debug.getupvalue(f, i);
+		if name == wanted then return value, i; end
+	end
+	error("no "..wanted);
+end
+local dmuc = upvalue(prosody.hosts["MUC"].modules.dmuc.instances, "dmuc");
+local call = upvalue(dmuc.feed, "call");
+local _, place = upvalue(call, "engine");
+dmuc.native.close("MUC");
+debug.setupvalue(call, place, {
+	is_poisoned = function () return true; end;
+	timeout = function () error("The engine failed"); end;
+});
+local _, _, condition = dmuc.feed("timeout");
+assert(condition == "internal-server-error", condition);
+return true
+"#;
 
 #[tokio::test]
 async fn what_waits_is_bounded_and_answered_on_0_12() -> Result<()> {
