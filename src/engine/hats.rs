@@ -73,13 +73,19 @@ impl Engine {
         room.map(|room| room.hats(user)).unwrap_or_default()
     }
 
-    /// The host shows the hats of somebody as they are.
+    /// The host shows the hats of somebody as they are: none while a change that waits for the source has taken them off
+    /// the list here.
     pub(super) fn show_hats(&mut self, jid: &BareJid, user: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
+        let is_listed = room.settings.affiliations.contains_key(user);
         self.actions.push_back(Action::ApplyHats {
             room: jid.clone(),
             jid: user.clone(),
-            hats: room.hats(user),
+            hats: if is_listed {
+                room.hats(user)
+            } else {
+                Hats::default()
+            },
         });
     }
 }

@@ -56,6 +56,11 @@ impl Host {
             }
             Action::ApplyHats { room, jid, hats } => {
                 let host_room = self.rooms.get_mut(&room).expect("a room with a list");
+                let is_listed = host_room.affiliations.contains_key(&jid);
+                assert!(
+                    hats.is_empty() || is_listed,
+                    "{jid} has hats in {room} and is on no list"
+                );
                 host_room.hats.insert(jid, hats);
             }
             Action::ShowOccupant(occupant) => self.show_occupant(*occupant),
