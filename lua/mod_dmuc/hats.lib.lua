@@ -65,18 +65,37 @@ return function (dmuc)
 		end
 	end
 
-	-- Puts the hats that are in force into what a module wants to list with an affiliation: at a shadow what the source
-	-- says, at the source what all instances take. A module may have changed the room's own table already. Returns what is
-	-- wrong if it wanted others.
+	-- Why a room as it is cannot be distributed, or nil: what no instance would take could not be kept either.
+	function hats.problem_of(room)
+		for jid in room:each_affiliation() do
+			local text, problem = written(worn_by(room, jid));
+			if not text then return ("%s (%s)"):format(problem, jid); end
+		end
+	end
+
+	-- What to list with an affiliation, of what a module or mod_muc wants to list, with the hats that are in force: at a
+	-- shadow what the source says, at the source what all instances take. A module may have changed the room's own table
+	-- already. Who names no hats wants no others: mod_muc lists a nick without them. Returns as well what is wrong with
+	-- other hats.
 	function hats.settle(room, jid, data)
-		local text, problem = written(data.hats);
-		if room._dmuc.is_source and text then return nil; end
+		local wanted = data and data.hats;
+		local text, problem = written(wanted);
+		if room._dmuc.is_source and text then return data; end
 		local told = dmuc.ask("hats_of", room.jid, jid);
-		if text == told then return nil; end
-		data.hats = told ~= "" and read(dmuc.stanzas.parse(told)) or nil;
+		local held = told ~= "" and read(dmuc.stanzas.parse(told)) or nil;
+		if not wanted and not held then return data; end
+		-- mod_muc keeps what it has if it is given nothing, and nothing if it is given false.
+		if data == nil then data = dmuc.listed_with(room, jid); end
+		data = data or {};
+		-- Not the text the engine has: attributes have no order.
+		if text and (not wanted or hats.is_same(wanted, held)) then
+			data.hats = wanted or held;
+			return data;
+		end
+		data.hats = held;
 		problem = problem or ("Hats are given at the source of the room, %s"):format(room._dmuc.source);
 		if not room._dmuc.is_following then module:log("info", "The hats of %s in %s stay: %s", jid, room.jid, problem); end
-		return problem;
+		return data, problem;
 	end
 
 	-- The hats of an occupant here, for those who do not know who it is, as text.
@@ -87,13 +106,15 @@ return function (dmuc)
 	-- What a presence says of hats is taken out of it. From a client that counts for nothing; from the home of an occupant
 	-- it is returned: as little as its affiliation it gives any rights.
 	function hats.taken_out(stanza)
-		local found;
+		local is_any, found = false, nil;
 		for _, tag in ipairs(stanza.tags) do
-			if namespaces[tag.attr.xmlns] then found = found or tag; end
+			local xmlns = tag.attr.xmlns;
+			is_any = is_any or namespaces[xmlns];
+			if xmlns == xmlns_hats then found = found or tag; end
 		end
-		if not found then return nil; end
+		if not is_any then return nil; end
 		dmuc.stanzas.strip(stanza, namespaces);
-		return found.attr.xmlns == xmlns_hats and read(found) or nil;
+		return found and read(found);
 	end
 
 	function hats.is_same(a, b)
@@ -142,8 +163,7 @@ return function (dmuc)
 	function rooms.methods:set_affiliation_data(jid, key, value)
 		local method = getmetatable(self).__index.set_affiliation_data;
 		if key ~= "hats" then return method(self, jid, key, value); end
-		local wanted = { hats = value };
-		local problem = hats.settle(self, jid, wanted);
+		local wanted, problem = hats.settle(self, jid, { hats = value or {} });
 		if wanted.hats and not self._affiliations[jid] then
 			problem = "Hats in a distributed room are for people with an affiliation";
 		end

@@ -28,7 +28,7 @@ return function (dmuc)
 		local _, subject = room:get_subject();
 		if subject and #subject > max.text then return subject_text; end
 		local var = too_long(dmuc.stanzas.parse(dmuc.forms.get(room)));
-		return var and field_text(var);
+		return var and field_text(var) or dmuc.hats.problem_of(room);
 	end
 
 	-- Before the source, or mod_muc for it, changes anything.

@@ -239,7 +239,8 @@ return function (dmuc)
 	-- Nothing of what it tells about occupants is for their sessions elsewhere.
 	function methods:set_affiliation(actor, jid, affiliation, reason, data)
 		local state = self._dmuc;
-		local problem = data and dmuc.hats.settle(self, jid_bare(jid), data);
+		local problem;
+		data, problem = dmuc.hats.settle(self, jid_bare(jid), data);
 		if problem and not state.is_following then return nil, "cancel", "not-allowed", problem; end
 		local admits = state.inviting and not state.is_source;
 		if admits and not dmuc.invitations.admits(self) then return true; end
@@ -321,9 +322,11 @@ return function (dmuc)
 			current[remote.home.."/"..remote.nick] = remote;
 		end
 		for _, occupant in pairs(room._occupants) do
-			for jid in occupant:each_session() do
+			for jid, presence in occupant:each_session() do
 				if dmuc.ask("is_instance", room.jid, jid_bare(jid)) then
 					state.remotes[jid] = dmuc.presence.remote_of(room, current[jid] or { home = jid_bare(jid); affiliation = "none" });
+				else
+					dmuc.hats.taken_out(presence); -- a client may have said so while nobody took it out
 				end
 			end
 		end
