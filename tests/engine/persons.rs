@@ -298,3 +298,30 @@ fn an_act_does_not_name_who_is_shown_as_somebody_else() {
         "what is for the witch goes to her home"
     );
 }
+
+/// What the source shows of the witch if the salts that the hosts use are not the one that the engines share.
+fn id_at_source(other_at: &[&str]) -> Option<String> {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    for room in other_at {
+        fed.at(&service_of(&bare(room)), |host| {
+            let room = host.rooms.get_mut(&bare(room)).expect("it is there");
+            room.salt = "another".to_owned();
+        });
+    }
+    fed.join(FOO, CRONE1);
+    fed.join(AT_ROOMS, WITCH);
+    fed.run();
+    let room = fed.host(CHAT).room(&bare(COVEN));
+    let (_, witch) = room.remote("witch").expect("the witch is shown");
+    assert_eq!(witch.bare(), Some(bare("somewitch@macbeth.lit")));
+    witch.occupant_id.clone()
+}
+
+#[test]
+fn where_occupant_ids_are_made_in_another_way_they_are_taken_as_they_are() {
+    assert!(id_at_source(&[]).is_some());
+    assert!(id_at_source(&[COVEN, COVEN_AT_ROOMS]).is_some(), "all do it so");
+    assert_eq!(id_at_source(&[COVEN_AT_ROOMS]), None, "not the witch's");
+}
