@@ -100,6 +100,7 @@ impl Engine {
         else {
             return false;
         };
+        let who = local.jid.to_bare();
         let mut believed = local.gave_way_to.clone();
         if !believed.insert(peer.clone()) {
             return true;
@@ -109,7 +110,7 @@ impl Engine {
             if room.giving_way.len() >= MAX_GIVING_WAY {
                 room.giving_way.clear();
             }
-            room.giving_way.insert(new_nick, believed);
+            room.giving_way.insert(new_nick, (who, believed));
         }
         false
     }
@@ -260,7 +261,8 @@ fn contender<'a>(
 
 /// Who keeps the nick that `new` of `home` comes with?
 fn outcome(room: &Room, home: &BareJid, nick: &str, new: &Remote) -> Outcome {
-    // Honest homes give one person one occupant-id; where real JIDs are known on both sides, they decide.
+    // Honest homes give one person one occupant-id, and a home that names somebody shows no other's (see `announce`); where
+    // real JIDs are known on both sides, they decide.
     let same_person = |jid: Option<&Jid>, id: Option<&String>| match (&new.jid, jid) {
         (Some(other), Some(jid)) => other.to_bare() == jid.to_bare(),
         _ => id.is_some() && id == new.occupant_id.as_ref(),

@@ -190,10 +190,12 @@ impl Engine {
         if known == Some(&local) {
             return Ok(Verdict::Done);
         }
+        // A new nick that another one took meanwhile was not given to that one.
         let given = room.giving_way.remove(occupant.nick);
+        let given = given.filter(|(who, _)| *who == local.jid.to_bare());
         let local = Local {
             version: room.next_roster(),
-            gave_way_to: given.unwrap_or(local.gave_way_to),
+            gave_way_to: given.map_or(local.gave_way_to, |(_, peers)| peers),
             ..local
         };
         room.last_serial = room.last_serial.max(serial);
@@ -201,7 +203,19 @@ impl Engine {
         if occupant.role != Role::Visitor {
             room.voice.remove(occupant.nick);
         }
+        let shows_how = !room.derives_ids
+            && local
+                .occupant_id
+                .as_ref()
+                .is_some_and(|id| room.fits(&local.jid, id));
         room.locals.insert(occupant.nick.to_owned(), local);
+        if shows_how {
+            room.derives_ids = true;
+            self.drop_forged_ids(now, occupant.room);
+        }
+        let Some(room) = self.rooms.get(occupant.room) else {
+            return Err(Error::UnknownRoom);
+        };
         let (is_source, is_started) = (room.is_source(), room.started);
         self.send_presence_to_all(occupant.room, occupant.nick);
         self.unhide(occupant.room, occupant.nick);

@@ -56,6 +56,15 @@ pub(crate) struct Inviting {
     step: Step,
 }
 
+/// A decline that is on its way: of which invitations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declining {
+    room: BareJid,
+    invitee: BareJid,
+    nick: Option<String>,
+    person: Option<BareJid>,
+}
+
 /// What another instance was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -386,8 +395,26 @@ impl Engine {
             },
             reason: reason.map(super::host::bounded),
         };
-        self.request(now, jid.clone(), home, Request::Act(act), Pending::Nothing);
+        let declining = Declining {
+            room: jid.clone(),
+            invitee: user.clone(),
+            nick: nick.map(str::to_owned),
+            person: person.cloned(),
+        };
+        let pending = Pending::Decline(Box::new(declining));
+        self.request(now, jid.clone(), home, Request::Act(act), pending);
         Ok(Verdict::Done)
+    }
+
+    /// The home of who invited did not answer: the invitee may say no once more. If it has heard all the same, it tells
+    /// nobody twice.
+    pub(super) fn decline_lost(&mut self, now: Now, declining: &Declining) {
+        let (nick, person) = (declining.nick.as_deref(), declining.person.as_ref());
+        let is_it = |known: &&mut Invitation| {
+            known.is_of(now, &declining.room, &declining.invitee) && known.is_by(nick, person)
+        };
+        let lost = self.invitations.carried.iter_mut().filter(is_it);
+        lost.for_each(|known| known.is_declined = false);
     }
 
     /// Another instance tells that a user declined. Taken only for an invitation that is known here, and only from who

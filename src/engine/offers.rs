@@ -213,14 +213,18 @@ impl Engine {
         key: &OfferKey,
         error: Option<&StanzaError>,
     ) {
-        if error.is_some_and(Self::is_link_error) {
+        // The last: the source does not have yet what it is about.
+        let is_too_early = |error: &StanzaError| {
+            Self::is_link_error(error) || error.condition == Condition::ResourceConstraint
+        };
+        if error.is_some_and(is_too_early) {
             let room = self.rooms.get_mut(jid);
             if let Some(offer) = room.and_then(|room| room.offers.get_mut(key)) {
                 offer.is_asked = false;
             }
             let source = self.rooms.get(jid).and_then(|room| room.source.clone());
             if let Some(source) = source.filter(|source| self.is_link_open(&service_of(source))) {
-                // Lost on a link that works: after the next pull it is made again.
+                // Lost on a link that works, or too early: after the next pull it is made again.
                 self.resync_later(now, jid, &source);
             }
             return;

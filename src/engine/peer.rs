@@ -287,6 +287,15 @@ impl Engine {
             return;
         };
         let affiliation = room.affiliation_of(&person);
+        let shown = room
+            .instances
+            .get(asker)
+            .and_then(|instance| instance.occupants.get(nick));
+        let id = shown.and_then(|remote| remote.occupant_id.as_ref());
+        // Shown as somebody else: it stays nameless.
+        if id.is_some_and(|id| room.is_forged(&person, id)) {
+            return;
+        }
         let Some(instance) = room.instances.get_mut(asker) else {
             return;
         };
@@ -318,7 +327,7 @@ impl Engine {
     }
 
     /// What is asked of the source that no other rule forbids, and nobody may: taking away what is not there, unless an
-    /// admin or owner says so (the message may be on its way), and making a member of who is banned.
+    /// admin or owner says so (the message may be on its way, and anybody else asks again), and making a member of who is banned.
     fn check_target(&self, room: &Room, asker: &BareJid, act: &Act) -> Result<(), Error> {
         match &act.kind {
             ActKind::Moderate { id }
@@ -326,6 +335,17 @@ impl Engine {
                     && room.log.moderation_of(id).is_none()
                     && self.rank_of(room, asker, act) < Affiliation::Admin =>
             {
+                // What was said there while we could not be reached comes in pages that are not all here yet.
+                let is_synced = |asker: &BareJid| {
+                    let instance = room.instances.get(asker);
+                    instance.is_none_or(|instance| instance.is_synced)
+                };
+                if !is_synced(asker) {
+                    return Err(refuse(
+                        Condition::ResourceConstraint,
+                        "Messages of your instance are still on their way here: ask again later",
+                    ));
+                }
                 Err(refuse(Condition::ItemNotFound, "There is no such message"))
             }
             ActKind::Affiliation {

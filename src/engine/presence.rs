@@ -162,14 +162,18 @@ impl Engine {
         } else {
             new.role
         };
-        let mut remote = Remote {
-            jid: new.jid.filter(|named| is_verified(named)).cloned(),
+        let named = new.jid.filter(|named| is_verified(named));
+        // Who is named shows its own occupant-id or none: that of somebody else would make it that person here (G11).
+        let is_own = |id: &&str| !named.is_some_and(|named| room.is_forged(named, id));
+        let remote = Remote {
+            jid: named.cloned(),
             affiliation,
             claimed: new.affiliation,
             role,
             occupant_id: new
                 .occupant_id
                 .filter(|id| id.len() <= limits::MAX_ID_BYTES)
+                .filter(is_own)
                 .map(str::to_owned),
             // Who knows only the XEP's text cannot rename anybody: its occupants come first, everywhere.
             serial: new.serial.unwrap_or(0),
@@ -180,9 +184,23 @@ impl Engine {
             hidden: false,
             rename_by: old.map_or(0, |old| old.rename_by),
         };
+        self.place(now, jid, home, new.nick, remote, new.is_at_hand)
+    }
+
+    /// Puts an occupant of a peer instance into the room as it is now, and shows what is different.
+    fn place(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        mut remote: Remote,
+        is_at_hand: bool,
+    ) -> Result<(), Error> {
+        let instance = self.instance_mut(jid, home).ok_or(Error::UnknownRoom)?;
         // Who is not shown while the link is down takes no nick from anybody.
         if !instance.is_out {
-            self.settle_clash(now, jid, home, new.nick, &mut remote);
+            self.settle_clash(now, jid, home, nick, &mut remote);
         }
         let how = self.config.split_presence;
         let Some(room) = self.rooms.get_mut(jid) else {
@@ -191,19 +209,42 @@ impl Engine {
         let Some(instance) = room.instances.get_mut(home) else {
             return Err(Error::UnknownRoom);
         };
-        let was = instance.occupants.insert(new.nick.to_owned(), remote.clone());
+        let was = instance.occupants.insert(nick.to_owned(), remote.clone());
         let was_shown = was.as_ref().is_some_and(|was| instance.shows(was));
         let is_shown = instance.shows(&remote);
         if was_shown && !is_shown {
-            self.actions.push_back(hidden(jid, home, new.nick));
+            self.actions.push_back(hidden(jid, home, nick));
         } else if is_shown && was.as_ref() != Some(&remote) {
-            let is_at_hand = new.is_at_hand && !instance.is_cut;
+            let is_at_hand = is_at_hand && !instance.is_cut;
             let payload = (!is_at_hand).then(|| split::payload_of(instance, home, &remote, how));
-            let occupant = shown(room, home, new.nick, &remote, payload);
+            let occupant = shown(room, home, nick, &remote, payload);
             self.actions.push_back(Action::ShowOccupant(Box::new(occupant)));
         }
-        self.unhide(jid, new.nick);
+        self.unhide(jid, nick);
         Ok(())
+    }
+
+    /// It is known only now how occupant-ids are made in this room: those that are somebody else's do not count.
+    pub(super) fn drop_forged_ids(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let is_forged = |remote: &Remote| {
+            let both = remote.jid.as_ref().zip(remote.occupant_id.as_ref());
+            both.is_some_and(|(named, id)| room.is_forged(named, id))
+        };
+        let mut forged = Vec::new();
+        for (home, instance) in &room.instances {
+            let occupants = instance.occupants.iter().filter(|(_, remote)| is_forged(remote));
+            forged.extend(occupants.map(|(nick, remote)| (home.clone(), nick.clone(), remote.clone())));
+        }
+        for (home, nick, remote) in forged {
+            let remote = Remote {
+                occupant_id: None,
+                hidden: false,
+                ..remote
+            };
+            // Only a room that is gone would be an error, and it is here.
+            let _ = self.place(now, jid, &home, &nick, remote, false);
+        }
     }
 
     /// An occupant of a peer instance is gone.

@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
-use super::invitations::Inviting;
+use super::invitations::{Declining, Inviting};
 use super::link::{is_at, service_of};
 use super::offers::OfferKey;
 use super::{Action, Engine};
@@ -41,6 +41,8 @@ pub(crate) enum Pending {
     },
     /// Another instance makes a user a member, or sends it an invitation.
     Invite(Box<Inviting>),
+    /// Who invited is told, at another instance, that the invitee has said no.
+    Decline(Box<Declining>),
     /// What is missing here.
     Sync { room: BareJid, instance: BareJid },
     /// A heartbeat.
@@ -204,6 +206,9 @@ impl Engine {
             }
             (Pending::Voice { room, nick, instance }, Err(_)) => self.voice_not_told(&room, &nick, &instance),
             (Pending::Invite(inviting), response) => self.invite_answered(now, *inviting, response.err()),
+            (Pending::Decline(declining), Err(error)) if Self::is_link_error(&error) => {
+                self.decline_lost(now, &declining);
+            }
             (Pending::Act { room, token }, response) => self.act_answered(room, token, response.err()),
             _ => {}
         }

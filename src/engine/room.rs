@@ -32,10 +32,13 @@ pub(crate) struct Room {
     pub(crate) settings: Settings,
     /// The other instances we know.
     pub(crate) instances: BTreeMap<BareJid, Instance>,
+    /// Whether the occupant-id of one of our own is made of its real JID and the salt as section 7.2 of docs/PROTOCOL.md
+    /// says: then so are those of others, and one that does not fit the real JID it comes with is somebody else's.
+    pub(crate) derives_ids: bool,
     /// Our own occupants, by nick: we are their only writer.
     pub(crate) locals: BTreeMap<String, Local>,
-    /// The nicks that occupants of ours are just given, and the peers on whose mere word.
-    pub(crate) giving_way: BTreeMap<String, BTreeSet<BareJid>>,
+    /// The nicks that occupants of ours are just given, who that is, and the peers on whose mere word.
+    pub(crate) giving_way: BTreeMap<String, (BareJid, BTreeSet<BareJid>)>,
     /// Counts changes of `locals`, from the incarnation on.
     pub(crate) roster_version: u64,
     /// Who left at which version, so that a peer can be told what is different. The oldest are forgotten (G13).
@@ -128,6 +131,7 @@ impl Room {
             started: true,
             settings: Settings::default(),
             instances: BTreeMap::new(),
+            derives_ids: false,
             locals: BTreeMap::new(),
             giving_way: BTreeMap::new(),
             roster_version: incarnation,
@@ -332,6 +336,18 @@ impl Room {
     /// Whether a room JID may be that of an instance of this room, now or once.
     pub(crate) fn may_have_instance(&self, jid: &BareJid) -> bool {
         self.is_from_source(jid) || *jid == self.jid || *jid == self.id.at(&jid.service())
+    }
+
+    /// Whether this is the occupant-id that the user has in this room.
+    pub(crate) fn fits(&self, jid: &Jid, id: &str) -> bool {
+        let salt = self.settings.salt.as_ref();
+        salt.is_some_and(|salt| ids::occupant_id(&jid.to_bare(), salt) == id)
+    }
+
+    /// Whether somebody who is named so shows the occupant-id of somebody else. Not known where occupant-ids are made in
+    /// another way.
+    pub(crate) fn is_forged(&self, jid: &Jid, id: &str) -> bool {
+        self.derives_ids && !self.fits(jid, id)
     }
 
     /// Whether this occupant-id is known to be that of somebody who is not at `home`, and for whom `home` does not speak.

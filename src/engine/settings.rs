@@ -317,7 +317,10 @@ impl Engine {
         if let Some(settings) = config.settings {
             room.settings.term = settings.term;
             room.settings.form_version = settings.version;
-            room.settings.salt = settings.salt.or(room.settings.salt.take());
+            if settings.salt.is_some() && settings.salt != room.settings.salt {
+                room.settings.salt = settings.salt;
+                room.derives_ids = false;
+            }
             let said = |subject: &Option<Subject>| subject.clone().map(|said| (said.nick, said.text));
             // What was shown as a message when it changed is not shown again.
             let is_new = said(&room.settings.subject) != said(&settings.subject);

@@ -444,3 +444,27 @@ fn a_reason_too_long_for_the_peers_is_cut_and_the_invitation_sent() {
     fed.run();
     assert_eq!(letters(&mut fed), [decline(COVEN, CRONE1, LENNOX)]);
 }
+
+/// The inviter's home did not hear of it: who declines again is no liar.
+#[test]
+fn a_decline_that_was_lost_can_be_said_again() {
+    let mut fed = coven();
+    invites(&mut fed, FOO, LENNOX);
+    letters(&mut fed);
+    let (room, invitee) = (bare(COVEN_AT_ROOMS), jid(LENNOX));
+    let to = jid("coven@rooms.macbeth.lit/foo");
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    let lost = fed.at(&bare(ROOMS), |host| host.decline(&room, &invitee, &to));
+    assert_eq!(lost, Ok(Verdict::Done), "the link is thought to be up");
+    fed.run_for(200_000);
+    assert!(letters(&mut fed).is_empty());
+    fed.net.heal();
+    fed.run_for(200_000);
+    fed.run();
+    let again = declines(&mut fed, COVEN_AT_ROOMS, LENNOX, "coven@rooms.macbeth.lit/foo");
+    assert_eq!(again, Ok(Verdict::Done));
+    assert_eq!(letters(&mut fed), [decline(COVEN, CRONE1, LENNOX)]);
+    let once_more = declines(&mut fed, COVEN_AT_ROOMS, LENNOX, "coven@rooms.macbeth.lit/foo");
+    assert_eq!(once_more, Err(Condition::ItemNotFound));
+    assert!(letters(&mut fed).is_empty());
+}

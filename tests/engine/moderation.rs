@@ -377,3 +377,26 @@ fn what_nobody_knows_is_taken_away_only_by_who_administers_the_room() {
     fed.run();
     assert_eq!(told(&fed, FAUST_PLACE), ["coming"]);
 }
+
+/// The shadow has nothing to pull and offers at once, the source has its message yet to come.
+#[test]
+fn a_mere_moderators_decision_waits_until_the_source_has_the_message() {
+    let mut fed = coven();
+    make_moderator(&mut fed);
+    trust(&mut fed);
+    for peer in [CHAT, ROOMS] {
+        fed.net.set_mode(&bare(CONF), &bare(peer), Mode::Bounces);
+    }
+    fed.run_for(100_000);
+    for number in 0..1_000 {
+        fed.say(FAUST_PLACE, &format!("before {number}"));
+    }
+    let id = fed.say(FAUST_PLACE, "buy this");
+    fed.run_for(1_000);
+    assert_eq!(take_away(&mut fed, FAUST_PLACE, &id), Wish::Done);
+    heal(&mut fed);
+    expect_gone(&fed, &id);
+    for place in [FOO, WITCH_PLACE, FAUST_PLACE] {
+        assert_eq!(told(&fed, place), [id.as_str()], "{place}");
+    }
+}

@@ -442,3 +442,30 @@ fn changes_of_nick_that_a_roster_tells_of_are_told_once_each() {
     });
     assert_eq!(told, expected.collect());
 }
+
+/// Who gives way leaves before it is renamed: what a peer is believed of the next one there is not decided by that.
+#[test]
+fn a_nick_that_was_never_given_is_chosen_by_somebody_else_as_any_other() {
+    let mut fed = coven();
+    fed.join("coven@rooms.macbeth.lit/alice", WITCH);
+    fed.run();
+    let room = bare(COVEN_AT_ROOMS);
+    let (from, error) = (
+        jid("coven@conference.marlowe.lit/alice"),
+        dmuc::wire::StanzaError::new(dmuc::wire::Condition::Conflict),
+    );
+    fed.at(&bare(ROOMS), |host| {
+        // The host has not come to the rename yet.
+        let input = dmuc::Input::PeerError {
+            from: &from,
+            error: &error,
+        };
+        host.engine.handle_input(host.now, input).unwrap();
+        host.leave(&room, "alice").unwrap();
+    });
+    fed.run();
+    fed.join("coven@rooms.macbeth.lit/alice (2)", "banquo@macbeth.lit/horse");
+    fed.run();
+    let renamed = after_conflict(&mut fed, COVEN_AT_CONF, "alice (2)");
+    assert_ne!(renamed, "alice (2)", "believed for the first time");
+}

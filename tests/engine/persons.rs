@@ -192,3 +192,136 @@ fn nobody_acts_for_a_person_by_showing_its_occupant_id() {
         expect_refused(&mut fed, ROOMS, &xml, Condition::Forbidden);
     }
 }
+
+const HERS: &str = "rooms.evil.example";
+const AT_HERS: &str = "coven@rooms.evil.example/witch";
+const BANQUO_PLACE: &str = "coven@conference.marlowe.lit/banquo";
+
+/// The witch is at one shadow, and at another one nobody knows who she is. A third names an occupant of its own and shows
+/// the witch's occupant-id for it; `first` if that one joined before her.
+fn turned_round(knows_how: bool, first: bool) -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF, HERS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.join(AT_ROOMS, WITCH);
+    if knows_how {
+        fed.join(BANQUO_PLACE, "banquo@marlowe.lit/x");
+    }
+    fed.run();
+    let serial = if first { "1" } else { "9999999999999" };
+    let xml = format!(
+        "<presence from='{AT_HERS}' to='{AT_CONF}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+         <item affiliation='none' role='participant' jid='medea@evil.example/x'/></x>\
+         <occupant xmlns='urn:x-dmuc:0' id='{}' serial='{serial}'/></presence>",
+        id_of_witch(&fed),
+    );
+    fed.hand_in(&bare(CONF), &xml);
+    if !knows_how {
+        fed.join(BANQUO_PLACE, "banquo@marlowe.lit/x");
+    }
+    fed
+}
+
+fn id_of_witch(fed: &Federation) -> String {
+    let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+    room.occupant_id(&bare("somewitch@macbeth.lit"))
+}
+
+#[test]
+fn who_is_named_as_somebody_else_does_not_become_a_person_by_its_occupant_id() {
+    for knows_how in [true, false] {
+        let fed = turned_round(knows_how, false);
+        let room = fed.host(CONF).room(&bare(COVEN_AT_CONF));
+        let (home, witch) = room.remote("witch").expect("the witch is shown");
+        assert_eq!(home, &bare(COVEN_AT_ROOMS));
+        assert_eq!(witch.occupant_id, Some(id_of_witch(&fed)));
+        assert_eq!(
+            room.occupants["witch"].remote.len(),
+            1,
+            "nobody gets what is for her"
+        );
+        assert!(is_vouched_for(&fed, COVEN_AT_CONF, COVEN_AT_ROOMS));
+        // Who comes first has the nick, as in every clash, but not her occupant-id.
+        let fed = turned_round(knows_how, true);
+        let room = fed.host(CONF).room(&bare(COVEN_AT_CONF));
+        let (home, other) = room.remote("witch").expect("somebody is shown");
+        assert_eq!(home, &bare("coven@rooms.evil.example"));
+        assert_eq!(other.occupant_id, None);
+        assert_eq!(room.occupants["witch"].remote.len(), 1);
+    }
+}
+
+/// An honest home names its occupants, and shows the ids that they have.
+#[test]
+fn an_occupant_id_that_fits_the_named_person_counts() {
+    let mut fed = coven();
+    fed.configure(FOO, &[("muc#roomconfig_whois", "anyone")]);
+    fed.run();
+    fed.join(BANQUO_PLACE, "banquo@marlowe.lit/x");
+    fed.run();
+    let banquo = fed
+        .host(CHAT)
+        .room(&bare(COVEN))
+        .remote("banquo")
+        .map(|(_, remote)| {
+            let named = remote.bare().expect("named to the source");
+            (remote.occupant_id.clone(), named)
+        });
+    let (id, named) = banquo.expect("shown at the source");
+    let room = fed.host(CONF).room(&bare(COVEN_AT_CONF));
+    assert_eq!(id, Some(room.occupant_id(&named)));
+}
+
+/// Nameless, with the witch's occupant-id, it acts in its own name.
+#[test]
+fn an_act_does_not_name_who_is_shown_as_somebody_else() {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF, HERS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.join(AT_ROOMS, WITCH);
+    fed.join(BANQUO_PLACE, "banquo@marlowe.lit/x");
+    fed.run();
+    let xml = format!(
+        "<presence from='{AT_HERS}' to='{AT_CONF}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+         <item affiliation='none' role='participant'/></x>\
+         <occupant xmlns='urn:x-dmuc:0' id='{}' serial='9999999999999'/></presence>",
+        id_of_witch(&fed),
+    );
+    fed.hand_in(&bare(CONF), &xml);
+    let act = "<act xmlns='urn:x-dmuc:0' nick='witch' jid='medea@evil.example'><role nick='banquo' role='none'/></act>";
+    let xml = iq("coven@rooms.evil.example", COVEN_AT_CONF, "set", act);
+    fed.hand_in(&bare(CONF), &xml);
+    assert!(
+        is_vouched_for(&fed, COVEN_AT_CONF, COVEN_AT_ROOMS),
+        "what is for the witch goes to her home"
+    );
+}
+
+/// What the source shows of the witch if the salts that the hosts use are not the one that the engines share.
+fn id_at_source(other_at: &[&str]) -> Option<String> {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    for room in other_at {
+        fed.at(&service_of(&bare(room)), |host| {
+            let room = host.rooms.get_mut(&bare(room)).expect("it is there");
+            room.salt = "another".to_owned();
+        });
+    }
+    fed.join(FOO, CRONE1);
+    fed.join(AT_ROOMS, WITCH);
+    fed.run();
+    let room = fed.host(CHAT).room(&bare(COVEN));
+    let (_, witch) = room.remote("witch").expect("the witch is shown");
+    assert_eq!(witch.bare(), Some(bare("somewitch@macbeth.lit")));
+    witch.occupant_id.clone()
+}
+
+#[test]
+fn where_occupant_ids_are_made_in_another_way_they_are_taken_as_they_are() {
+    assert!(id_at_source(&[]).is_some());
+    assert!(id_at_source(&[COVEN, COVEN_AT_ROOMS]).is_some(), "all do it so");
+    assert_eq!(id_at_source(&[COVEN_AT_ROOMS]), None, "not the witch's");
+}

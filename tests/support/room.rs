@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use dmuc::address::{BareJid, FullJid, Jid};
 use dmuc::wire::{Affiliation, Form, Hats, Role};
-use sha2::{Digest, Sha256};
 
 use super::event::Seen;
 
@@ -149,14 +148,7 @@ impl HostRoom {
     }
 
     pub fn occupant_id(&self, user: &BareJid) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.salt.as_bytes());
-        hash.update(user.as_str().as_bytes());
-        hash.finalize()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        dmuc::ids::occupant_id(user, &self.salt)
     }
 
     pub fn nick_owner(&self, nick: &str) -> Option<&BareJid> {
