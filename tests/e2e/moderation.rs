@@ -238,6 +238,8 @@ async fn who_is_not_entitled_takes_nothing_away(fed: &Federation, people: &[Pers
     let id = says(witch, people, "Stays").await?;
     let hag = fed[1].client("hag66", "moderation").await?;
     let joined = hag.join(&witch.room, "hag66").await?;
+    // At the source, too.
+    fed.settle(2).await?;
     let hag = Person {
         client: hag,
         server: 1,
