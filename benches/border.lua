@@ -35,6 +35,7 @@ local function service(host, peers)
 		xmlns = "urn:xmpp:dmuc:0";
 		xmlns_ours = "urn:x-dmuc:0";
 		groupchat = { drained = function () end };
+		presence = { drained = function () end };
 		lifecycle = {};
 	};
 	function dmuc.perform(action)
@@ -152,7 +153,7 @@ for _, peers in ipairs { 0, 2, 10 } do
 	local stanza = message(room);
 	local payload = source.stanzas.payload;
 	local function say()
-		return assert(source.feed("groupchat", room, "foo", id, payload(stanza, room), true));
+		return assert(source.feed("groupchat", room, "foo", id, "en", payload(stanza, room), true));
 	end
 	for _ = 1, 10000 do say(); end -- a full log
 	local before, said = source.sent(), 0;
@@ -172,7 +173,7 @@ do
 	local payload, seq = shadow.stanzas.payload, 0;
 	local function hear()
 		seq = seq + 1;
-		return assert(shadow.feed("peer_groupchat", from, to, id, payload(stanza, room), true,
+		return assert(shadow.feed("peer_groupchat", from, to, id, "en", payload(stanza, room), true,
 			("6f1e9c5e-7d0f-4d3c-9d53-%012d"):format(seq), nil, "77", tostring(seq), "1769155200123.0"));
 	end
 	assert(hear() == "deliver");
