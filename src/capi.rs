@@ -67,19 +67,25 @@ pub use engine::{
 };
 pub use fields::dmuc_field;
 pub use messages::{
-    dmuc_engine_groupchat, dmuc_engine_logged, dmuc_engine_past, dmuc_engine_private,
-    dmuc_engine_private_answered, dmuc_logged_message, dmuc_message, dmuc_past_message,
+    dmuc_engine_groupchat, dmuc_engine_logged, dmuc_engine_moderate, dmuc_engine_past, dmuc_engine_private,
+    dmuc_engine_private_answered, dmuc_logged_message, dmuc_message, dmuc_moderation, dmuc_past_message,
 };
 pub use occupants::{dmuc_departure, dmuc_engine_occupant, dmuc_engine_occupant_left, dmuc_occupant};
 pub use queries::{
-    dmuc_engine_is_settled, dmuc_engine_is_source_reachable, dmuc_engine_link_state, dmuc_link_state,
+    dmuc_engine_instance_here, dmuc_engine_is_settled, dmuc_engine_is_source_reachable,
+    dmuc_engine_is_vouched_for, dmuc_engine_link_state, dmuc_link_state,
 };
-pub use requests::{dmuc_act, dmuc_act_type, dmuc_engine_act, dmuc_engine_join_request};
+pub use requests::{
+    dmuc_act, dmuc_act_type, dmuc_engine_act, dmuc_engine_decline, dmuc_engine_invite,
+    dmuc_engine_join_request, dmuc_engine_voice_answer, dmuc_engine_voice_request,
+};
 pub use result::{dmuc_result, dmuc_result_text};
 pub use rooms::{
     dmuc_engine_destroyed, dmuc_engine_distribute, dmuc_engine_started, dmuc_engine_undistribute,
 };
-pub use settings::{dmuc_affiliation, dmuc_engine_affiliation, dmuc_engine_settings, dmuc_engine_subject};
+pub use settings::{
+    dmuc_affiliation, dmuc_engine_affiliation, dmuc_engine_hats, dmuc_engine_settings, dmuc_engine_subject,
+};
 pub use stanza::{dmuc_engine_handle_stanza, dmuc_engine_wanted_room};
 pub use verdict::{
     dmuc_verdict, dmuc_verdict_free, dmuc_verdict_kind, dmuc_verdict_number, dmuc_verdict_text,
