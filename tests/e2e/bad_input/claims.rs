@@ -62,6 +62,17 @@ async fn a_peer_speaks_for_its_own_only(version: Version, storage: Storage) -> R
             to_string(&answer)
         );
     }
+    // Nor are such a moderator's lists answered: there are real JIDs in them.
+    for which in ["role='participant'", "role='moderator'", "affiliation='owner'"] {
+        let list = format!("<query xmlns='http://jabber.org/protocol/muc#admin'><item {which}/></query>");
+        let answer = scene
+            .peer
+            .ask(&format!(
+                "<iq type='get' from='{MARLOWE}/judge' to='{SOURCE}'>{list}</iq>"
+            ))
+            .await?;
+        assert_eq!(error_condition(&answer).as_deref(), Some("forbidden"), "{which}");
+    }
     let beldam = scene.fed[0].client("beldam", "x").await?;
     beldam.join(SOURCE, "beldam").await?;
     let kick = kick.replace("firstcrone", "beldam");
