@@ -1,4 +1,5 @@
--- Messages of distributed rooms in mod_muc_mam's archive, under the id all instances share (G5).
+-- Messages of distributed rooms in mod_muc_mam's archive, under the id all instances share (G5). A stanza-id by the room
+-- is on exactly what is there under that id (XEP-0313 section 4.1.2), as in an ordinary room.
 --
 -- They are appended in the order and with the time of arrival, never inserted into the past: a client that pages with
 -- after-id misses nothing (XEP-0313 section 3.1).
@@ -36,25 +37,48 @@ return function (dmuc)
 	local item_limit = module:get_option_number("storage_archive_item_limit", 10000);
 	local item_counts = new_cache(1000);
 	local cleaned_dates = new_cache(1000);
+	-- What the archives of live rooms are known to have or not: [room] = cache of [id] = whether it is there.
+	local known = setmetatable({}, { __mode = "k" });
+	local max_known = 1000;
+
+	local function has_archive()
+		return store.append and store.find and prosody.hosts[module.host].modules.muc_mam ~= nil;
+	end
+
+	local function known_of(room)
+		local ids = known[room];
+		if not ids then
+			ids = new_cache(max_known);
+			known[room] = ids;
+		end
+		return ids;
+	end
 
 	local function is_enabled(room)
-		if not store.append or not prosody.hosts[module.host].modules.muc_mam then return false; end
+		if not has_archive() then return false; end
 		if log_all_rooms then return true; end
 		local enabled = room._data.archiving;
 		if enabled == nil then return log_by_default; end
 		return enabled;
 	end
 
+	-- Makes room for more.
+	local function truncate(room, node)
+		dmuc.storage.write(store, "delete", node, { truncate = math.floor(item_limit * 0.99) });
+		known[room] = nil;
+	end
+
 	-- The internal driver rewrites the whole file for an item with a given key. What it stores is a list of
 	-- preserialized stanzas, to which one more can be appended, within the limit it sets itself.
-	local function append_internal(node, id, stanza, when)
+	local function append_internal(room, node, id, stanza, when)
 		local count = item_counts:get(node);
 		if not count then
-			local items = datamanager.list_load(node, module.host, store_name);
+			local items, err = datamanager.list_load(node, module.host, store_name);
+			if not items and err then return nil, err; end
 			count = items and #items or 0;
 		end
 		if count >= item_limit then
-			store:delete(node, { truncate = math.floor(item_limit * 0.99) });
+			truncate(room, node);
 			count = math.floor(item_limit * 0.99);
 		end
 		local item = st.preserialize(st.clone(stanza));
@@ -65,35 +89,92 @@ return function (dmuc)
 		return ok, err;
 	end
 
+	-- Notes which ids a query finds; returns them as a set, or nil if the archive cannot be read.
+	local function look_up(room, query)
+		local ids, cache = {}, known_of(room);
+		local ok, items = dmuc.storage.read(store, "find", jid_node(room.jid), query);
+		ok = ok and dmuc.storage.each(function (id)
+			ids[id] = true;
+			cache:set(id, true);
+		end, items);
+		return ok and ids or nil;
+	end
+
 	-- The ids of the newest archived messages, as a set; nil if the room is not archived.
 	function archiving.newest_ids(room, max)
-		if not is_enabled(room) then return; end
-		local ids = {};
-		local items = store:find(jid_node(room.jid), { reverse = true; limit = max });
-		if not items then return; end
-		for id in items do ids[id] = true; end
-		return ids;
+		return is_enabled(room) and look_up(room, { reverse = true; limit = max }) or nil;
+	end
+
+	-- Which of these messages (stanza_id, time) the archive has, as a set of ids. Also where it is switched off by now.
+	function archiving.those(room, entries)
+		local found = {};
+		if not has_archive() then return found; end
+		local cache, open = known_of(room), {};
+		for _, entry in ipairs(entries) do
+			local id = entry.stanza_id;
+			local is_there = cache:get(id);
+			-- What is old enough to have been dropped since is looked for anew.
+			if is_there == nil or is_there and not archiving.is_current(entry.time) then
+				open[#open + 1] = id;
+			elseif is_there then
+				found[id] = true;
+			end
+		end
+		if not open[1] then return found; end
+		-- Most of them are among the newest ones, and those are found without going through all of them.
+		local ids = look_up(room, { reverse = true; limit = 2 * #open });
+		local missing = {};
+		for _, id in ipairs(open) do
+			if ids and ids[id] then
+				found[id] = true;
+			else
+				missing[#missing + 1] = id;
+			end
+		end
+		if store.caps and store.caps.ids and missing[1] then
+			ids = look_up(room, { ids = missing });
+		else
+			ids = {};
+			for _, id in ipairs(missing) do
+				local one = ids and look_up(room, { key = id; limit = 1 });
+				if ids and one then ids[id] = one[id]; else ids = nil; end
+			end
+		end
+		if not ids then return found; end -- nothing is known, and nothing promised
+		for _, id in ipairs(missing) do
+			found[id] = ids[id];
+			cache:set(id, ids[id] or false);
+		end
+		return found;
+	end
+
+	-- Whether the archive has a message (stanza_id, time).
+	function archiving.has(room, entry)
+		return archiving.those(room, { entry })[entry.stanza_id] or false;
 	end
 
 	-- Puts something else in the place of an archived message; returns whether it was there. Also where the archive is
 	-- switched off by now: what it has from before is of the room, too.
 	function archiving.replace(room, id, stanza)
-		if not store.set or not prosody.hosts[module.host].modules.muc_mam then return false; end
-		local ok, err = store:set(jid_node(room.jid), id, stanza);
-		if not ok and err and err ~= "item-not-found" then
+		if not store.set or not has_archive() then return false; end
+		local was_there, err = dmuc.storage.replace(store, jid_node(room.jid), id, stanza);
+		if was_there == nil then
 			module:log("error", "Could not replace an archived message in %s: %s", room.jid, err);
 		end
-		return ok and true or false;
+		return was_there or false;
 	end
 
 	-- An archived message by its id.
 	function archiving.get(room, id)
-		if not store.find or not prosody.hosts[module.host].modules.muc_mam then return; end
-		local items = store:find(jid_node(room.jid), { key = id; limit = 1 });
-		if not items then return; end
-		for key, stanza in items do
-			if key == id then return stanza; end
+		if not has_archive() then return; end
+		local ok, items = dmuc.storage.read(store, "find", jid_node(room.jid), { key = id; limit = 1 });
+		local found;
+		if ok then
+			dmuc.storage.each(function (key, stanza)
+				if key == id then found = stanza; end
+			end, items);
 		end
+		return found;
 	end
 
 	-- Whether a message of this time would be in the archive still, if it ever was.
@@ -101,10 +182,11 @@ return function (dmuc)
 		return time > time_now() - expires_after;
 	end
 
-	-- Stores a message before it is reflected (G3).
+	-- Stores a message before it is reflected (G3). Returns whether the archive has it under its id.
 	function archiving.append(room, id, stanza)
-		if not is_enabled(room) then return; end
-		local node, when = jid_node(room.jid), dmuc.stanzas.time(time_now());
+		if not is_enabled(room) then return false; end
+		-- In whole seconds, with which every version can do something; the order is that of appending.
+		local node, when = jid_node(room.jid), math.floor(time_now());
 		local stored = stanza;
 		if room:get_whois() == "anyone" then
 			-- As mod_muc_mam does: who it was, where everybody may know.
@@ -118,22 +200,24 @@ return function (dmuc)
 		end
 		local ok, err;
 		if is_internal then
-			ok, err = append_internal(node, id, stored, when);
+			ok, err = append_internal(room, node, id, stored, when);
 		else
-			ok, err = store:append(node, id, stored, when, with);
+			ok, err = dmuc.storage.write(store, "append", node, id, stored, when, with);
 			if not ok and err == "quota-limit" and store.caps and store.caps.truncate then
-				store:delete(node, { truncate = math.floor(item_limit * 0.99) });
-				ok, err = store:append(node, id, stored, when, with);
+				truncate(room, node);
+				ok, err = dmuc.storage.write(store, "append", node, id, stored, when, with);
 			end
 		end
 		if not ok then
 			module:log("error", "Could not archive a message in %s: %s", room.jid, err);
-			return;
+			return false;
 		end
+		known_of(room):set(id, true);
 		-- What lets mod_muc_mam expire it.
 		local date = datetime.date();
 		if cleaned_dates:get(node) ~= date and not (store.caps and store.caps.wildcard_delete) then
-			if cleanup:set(date, node, true) then cleaned_dates:set(node, date); end
+			if dmuc.storage.write(cleanup, "set", date, node, true) then cleaned_dates:set(node, date); end
 		end
+		return true;
 	end
 end

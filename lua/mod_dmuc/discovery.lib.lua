@@ -10,13 +10,6 @@ return function (dmuc)
 		event.formdata["dmuc-source"] = source;
 	end);
 
-	-- Messages have stanza-ids, whether they are archived or not (XEP-0359 section 4). mod_muc_mam says so itself.
-	module:hook("muc-disco#info", function (event)
-		if event.room._dmuc and not prosody.hosts[module.host].modules.muc_mam then
-			event.reply:tag("feature", { var = dmuc.stanzas.xmlns_stanza_id }):up();
-		end
-	end);
-
 	-- After the checks for bans and membership, before those for what a join needs besides (password, unlocked room).
 	module:hook("muc-occupant-pre-join", function (event)
 		local room, stanza, origin = event.room, event.stanza, event.origin;

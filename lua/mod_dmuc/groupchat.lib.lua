@@ -18,8 +18,8 @@ return function (dmuc)
 
 	-- Local messages whose copies for the peers have not been sent yet: [id] = stanza.
 	local at_hand = {};
-	-- The peer's message that is being broadcast: { id, is_historic, event }.
-	local incoming = nil;
+	-- Peers' messages that are being broadcast: [stanza] = { id, event }.
+	local incoming = setmetatable({}, { __mode = "k" });
 
 	-- What is sent once and forgotten when nothing else is in the message.
 	local transient = {
@@ -30,29 +30,30 @@ return function (dmuc)
 		[dmuc.xmlns_ours] = true;
 	};
 
+	-- Whether a message belongs into the log.
 	local function is_worth_keeping(room, stanza)
 		local is_historic = module:fire_event("muc-message-is-historic", { room = room; stanza = stanza });
-		if is_historic then return true, true; end
-		if is_historic == false then return false, false; end
+		if is_historic ~= nil then return is_historic and true or false; end
 		for _, tag in ipairs(stanza.tags) do
 			if not transient[tag.attr.xmlns] and not (tag.name == "thread" and tag.attr.xmlns == nil) then
-				return true, false;
+				return true;
 			end
 		end
-		return false, false;
+		return false;
 	end
 
-	-- Stores a message before anybody sees it (G3), and gives it its stanza-id.
-	local function stamp(room, stanza, id, is_historic, event)
-		-- Whatever claims to be from us is not (XEP-0359 section 3).
-		stanza:maptags(function (tag)
-			if tag.name == "stanza-id" and tag.attr.xmlns == xmlns_stanza_id and tag.attr.by == room.jid then return nil; end
+	-- Whatever claims to be by us is not (XEP-0359 section 3).
+	local function without_ids(room, stanza)
+		return stanza:maptags(function (tag)
+			if stanzas.is_id_by(tag, room.jid) then return nil; end
 			return tag;
 		end);
-		if not id then return; end
-		if event then dmuc.log.append(room.jid, stanza, event); end
-		if is_historic then dmuc.archiving.append(room, id, stanza); end
-		stanza:add_direct_child(stanzas.stanza_id(room.jid, id));
+	end
+
+	-- Stores a message in the log before anybody sees it (G3). Its id is for whoever archives it, in muc-add-history below.
+	local function keep(room, event, id, logged)
+		if logged then dmuc.log.append(room.jid, event.stanza, logged); end
+		event.dmuc_id = id;
 	end
 
 	-- Who is speaking: { stanza, origin, from, stanza as it came }, for the error if the engine does not take it.
@@ -77,8 +78,11 @@ return function (dmuc)
 	module:hook("muc-broadcast-message", function (event)
 		local room, stanza = event.room, event.stanza;
 		if not room._dmuc or stanza.attr.type ~= "groupchat" then return; end
-		if incoming then
-			return stamp(room, stanza, incoming.id, incoming.is_historic, incoming.event);
+		without_ids(room, stanza);
+		local known = incoming[stanza];
+		if known then
+			incoming[stanza] = nil;
+			return keep(room, event, known.id, known.event);
 		end
 		local nick = jid_resource(stanza.attr.from);
 		if stanzas.is_subject_change(stanza) then
@@ -88,21 +92,33 @@ return function (dmuc)
 			return;
 		end
 		if not nick or not room._dmuc.locals[stanza.attr.from] then return; end
-		local is_kept, is_historic = is_worth_keeping(room, stanza);
+		local is_kept = is_worth_keeping(room, stanza);
 		local verdict, id, inc, seq, at = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id, stanza.attr["xml:lang"],
 			stanzas.payload(stanza, room.jid), is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.
 		if not verdict then return told(stanza, room, id, inc, seq); end
 		if verdict ~= "accepted" then return; end
-		local stored = is_kept and { id = id; origin = room.jid; inc = inc; seq = seq; at = at } or nil;
-		stamp(room, stanza, is_kept and id or nil, is_historic, stored);
+		if is_kept then keep(room, event, id, { id = id; origin = room.jid; inc = inc; seq = seq; at = at }); end
 		at_hand[id] = stanza;
 	end, 0.5);
 
-	-- The history of a distributed room is the engine's; its archive is filled above.
+	-- The history of a distributed room is the engine's. Into the archive goes what mod_muc and other modules would have
+	-- there (mod_muc asks muc-message-is-historic before this), in the place of mod_muc_mam (0): under our id, which only
+	-- what is there has.
 	module:hook("muc-add-history", function (event)
-		if event.room._dmuc then return true; end
-	end, 100);
+		local room, stanza, id = event.room, event.stanza, event.dmuc_id;
+		if not room._dmuc then return; end
+		if id and dmuc.archiving.append(room, id, stanza) then
+			stanza:add_direct_child(stanzas.stanza_id(room.jid, id));
+		end
+		return true;
+	end, 0.5);
+
+	-- Archives a message that is not broadcast, by the same rules.
+	local function archive(room, id, stanza)
+		local event = { room = room; stanza = stanza; dmuc_id = id };
+		if module:fire_event("muc-message-is-historic", event) then module:fire_event("muc-add-history", event); end
+	end
 
 	function groupchat.drained()
 		at_hand = {};
@@ -184,12 +200,12 @@ return function (dmuc)
 		local message = st.clone(stanza);
 		message:maptags(function (tag)
 			local xmlns = tag.attr.xmlns;
-			if stanzas.made_here[xmlns] or xmlns == xmlns_stanza_id and (tag.attr.by == room_jid or tag.attr.by == jid_bare(from)) then
+			if stanzas.made_here[xmlns] or stanzas.is_id_by(tag, room_jid) or stanzas.is_id_by(tag, jid_bare(from)) then
 				return nil;
 			end
 			return tag;
 		end);
-		local is_kept, is_historic = is_worth_keeping(room, message);
+		local is_kept = is_worth_keeping(room, message);
 		-- Who numbered it has kept it; whether it is archived here is for this server to say.
 		local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id, stanza.attr["xml:lang"],
 			stanzas.payload(message, room_jid), is_kept or event ~= nil, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
@@ -198,13 +214,11 @@ return function (dmuc)
 		if verdict == "deliver" then
 			message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), nil;
 			if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
-			incoming = {
-				id = id; is_historic = is_historic;
+			incoming[message] = {
+				id = id;
 				event = id and { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at };
 			};
-			local ok, err = pcall(room.broadcast_message, room, message);
-			incoming = nil;
-			if not ok then error(err, 0); end
+			room:broadcast_message(message);
 		end
 		return true;
 	end
@@ -278,17 +292,18 @@ return function (dmuc)
 	local function shown(room, entry)
 		if entry.moderates then return dmuc.moderation.announcement(room, entry.moderates, entry.stanza_id); end
 		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id; ["xml:lang"] = entry.lang });
-		stanzas.add_payload(message, entry.payload);
+		without_ids(room, stanzas.add_payload(message, entry.payload));
 		if entry.occupant_id then message:add_direct_child(stanzas.occupant_id(entry.occupant_id)); end
 		return message;
 	end
 
 	groupchat.shown = shown;
 
-	local function delayed(room, entry)
-		return shown(room, entry)
-			:add_child(stanzas.delay(room.jid, time_of(entry)))
-			:add_child(stanzas.stanza_id(room.jid, entry.stanza_id));
+	-- The same, as something that was said before; is_archived is a set of ids.
+	local function delayed(room, entry, is_archived)
+		local message = shown(room, entry):add_child(stanzas.delay(room.jid, time_of(entry)));
+		if is_archived[entry.stanza_id] then message:add_child(stanzas.stanza_id(room.jid, entry.stanza_id)); end
+		return message;
 	end
 
 	-- The newest messages of the log that belong into the history, newest first.
@@ -296,8 +311,9 @@ return function (dmuc)
 		local found, chars, skip = {}, 0, 0;
 		while #found < max do
 			local page = dmuc.ask("newest", room.jid, skip, max, event.since);
+			local is_archived = dmuc.archiving.those(room, page);
 			for _, entry in ipairs(page) do
-				local message = delayed(room, entry);
+				local message = delayed(room, entry, is_archived);
 				-- Reactions and the like are in the log only.
 				if #found < max and (entry.moderates
 					or module:fire_event("muc-message-is-historic", { room = room; stanza = message })) then
@@ -337,10 +353,7 @@ return function (dmuc)
 	end
 
 	local function archive_entry(room, entry, message)
-		local _, is_historic = is_worth_keeping(room, message);
-		if is_historic then
-			dmuc.archiving.append(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, time_of(entry))));
-		end
+		archive(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, time_of(entry))));
 	end
 
 	groupchat.archive_entry = archive_entry;
@@ -384,15 +397,17 @@ return function (dmuc)
 		end
 		archive_entry(room, entry, message);
 		if action.deliver then
-			room:broadcast(delayed(room, entry));
+			room:broadcast(delayed(room, entry, dmuc.archiving.those(room, { entry })));
 		end
 	end
 
 	-- The room will be an ordinary one: mod_muc keeps the history in memory itself.
 	function groupchat.keep_history(room)
 		local history = {};
-		for _, entry in ipairs(dmuc.ask("newest", room.jid, 0, room:get_historylength())) do
-			local message = delayed(room, entry);
+		local entries = dmuc.ask("newest", room.jid, 0, room:get_historylength());
+		local is_archived = dmuc.archiving.those(room, entries);
+		for _, entry in ipairs(entries) do
+			local message = delayed(room, entry, is_archived);
 			message.attr.to = "";
 			table.insert(history, 1, { stanza = message; timestamp = time_of(entry) });
 		end

@@ -46,7 +46,7 @@ return function (dmuc)
 	end
 
 	local function append(node, stanza)
-		local when = dmuc.stanzas.time(time_now());
+		local when = math.floor(time_now()); -- whole seconds, for every version; the order is that of appending
 		local ok, err = store:append(node, nil, stanza, when, with);
 		if not ok and err == "quota-limit" then
 			trim(node, math.floor(item_limit * 0.9));

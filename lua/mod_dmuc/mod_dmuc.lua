@@ -69,6 +69,7 @@ local dmuc = {
 for _, name in ipairs {
 	"stanzas"; -- pieces of stanzas
 	"engine"; -- calls into the engine, its timer, draining its actions
+	"storage"; -- stores that may be away
 	"log"; -- messages into the stored log, and back
 	"archive"; -- messages into mod_muc_mam's archive
 	"fanout"; -- one text for many recipients

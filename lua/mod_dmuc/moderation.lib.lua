@@ -96,9 +96,9 @@ return function (dmuc)
 		-- What is not in the engine's log is on its way, or too old to be in the stored one.
 		if dmuc.ask("message", room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
 		local message = moderation.announcement(room, given, entry.stanza_id);
-		dmuc.archiving.append(room, entry.stanza_id, message);
+		local is_archived = dmuc.archiving.append(room, entry.stanza_id, message);
 		if is_silent then return; end
-		message:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id));
+		if is_archived then message:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id)); end
 		module:log("info", "%s: a message was moderated by %s", room.jid, by(room, given));
 		room:broadcast(message);
 	end
@@ -139,11 +139,12 @@ return function (dmuc)
 		return verdict ~= "continue" or nil;
 	end
 
-	-- Whether a message is there to be taken away.
+	-- Whether a message is there to be taken away: only what is archived here has an id that anybody could name, but the
+	-- archive may have dropped it since.
 	local function is_there(room, stanza_id)
 		local entry = dmuc.ask("message", room.jid, stanza_id);
-		if entry then return not entry.moderates; end
-		return archived(room, stanza_id) ~= nil;
+		if not entry then return archived(room, stanza_id) ~= nil; end
+		return not entry.moderates and (dmuc.archiving.has(room, entry) or not dmuc.archiving.is_current(entry.time));
 	end
 
 	-- The role in which somebody acts: an occupant's, else what the affiliation gives.

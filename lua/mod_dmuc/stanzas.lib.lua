@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local jid_prep = require "util.jid".prep;
 local parse_xml = require "util.xml".parse;
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
@@ -55,12 +56,17 @@ return function (dmuc)
 		if event.room._dmuc and stanzas.has_ours(event.stanza) then stanzas.strip(event.stanza, ours); end
 	end
 
+	-- Whether a child claims to be a stanza-id by this room. Before we have given one it is forged (XEP-0359 section 3).
+	function stanzas.is_id_by(tag, room_jid)
+		return tag.name == "stanza-id" and tag.attr.xmlns == xmlns_stanza_id and jid_prep(tag.attr.by) == room_jid;
+	end
+
 	-- The children as text, in the context of jabber:client: what the engine calls a payload.
 	function stanzas.payload(stanza, by)
 		local parts, n = {}, 0;
 		for _, tag in ipairs(stanza.tags) do
 			local xmlns = tag.attr.xmlns;
-			if not made_here[xmlns] and not (xmlns == xmlns_stanza_id and (by == true or tag.attr.by == by)) then
+			if not made_here[xmlns] and not (xmlns == xmlns_stanza_id and (by == true or stanzas.is_id_by(tag, by))) then
 				n = n + 1;
 				parts[n] = tostring(tag);
 			end
@@ -108,7 +114,7 @@ return function (dmuc)
 		return xml and xml ~= "" and parse_xml(xml) or nil;
 	end
 
-	-- Times as this version of Prosody keeps them: in whole seconds before 13.
+	-- Times as this version of Prosody writes them: in whole seconds before 13.
 	local has_fractions = pcall(datetime.datetime, 0.5);
 	function stanzas.time(seconds)
 		return has_fractions and seconds or math.floor(seconds);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, to_string};
 
 use crate::splits::{hasty, patience};
-use crate::stage::{Person, company, quiet, stanza_id};
+use crate::stage::{Person, company, maybe_stanza_id, quiet, stanza_id};
 use crate::support::{eventually, three};
 
 const MAM: &str = "urn:xmpp:mam:2";
@@ -285,13 +285,27 @@ async fn archiving_follows_the_source(fed: &Federation, people: &[Person; 3]) ->
         let reflected = speaker
             .say_and_see(&speaker.room, &format!("archiving is {value}"))
             .await?;
-        said.push((stanza_id(&reflected, &speaker.room)?, value == "1"));
+        // Only what is in the archive has an id there.
+        let id = maybe_stanza_id(&reflected, &speaker.room)?;
+        ensure!(
+            id.is_some() == (value == "1"),
+            "archiving is {value}: {}",
+            to_string(&reflected)
+        );
+        said.extend(id);
         quiet(fed, &people.each_ref()).await?;
     }
     for person in people {
-        let found = archived(person).await?;
-        for (id, is_archived) in &said {
-            ensure!(found.contains(id) == *is_archived, "{id} at {}", person.room);
+        let items = person.mam_all(&person.room).await?;
+        ensure!(
+            !items
+                .iter()
+                .any(|item| body(&item.message).is_some_and(|text| text == "archiving is 0")),
+            "switched off at {}",
+            person.room
+        );
+        for id in &said {
+            ensure!(items.iter().any(|item| item.id == *id), "{id} at {}", person.room);
         }
     }
     Ok(())

@@ -242,6 +242,15 @@ pub fn stanza_id(message: &Element, room: &str) -> Result<String> {
     Ok(ids[0].attr("id").context("an id")?.to_owned())
 }
 
+/// The same where there may be none.
+pub fn maybe_stanza_id(message: &Element, room: &str) -> Result<Option<String>> {
+    let is_by = |c: &Element| c.is("stanza-id", STANZA_ID) && c.attr("by") == Some(room);
+    match message.children().any(is_by) {
+        true => stanza_id(message, room).map(Some),
+        false => Ok(None),
+    }
+}
+
 /// The one occupant-id of a stanza.
 pub fn occupant_id(stanza: &Element) -> Result<String> {
     let ids: Vec<&Element> = stanza
