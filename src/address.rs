@@ -1,10 +1,12 @@
 //! XMPP addresses (RFC 6122, RFC 7622).
 //!
-//! The `jid` crate prepares addresses by stringprep, which knows Unicode 3.2 and so refuses what people call
-//! themselves today (`🦊`, `ẞ`). Hosts take such names, and a room must take whoever its host lets in. What the crate
-//! refuses is therefore taken as it stands if its domain is sound and its other parts fit into an address and into XML:
-//! the host has prepared it.
+//! A host prepares the addresses of what it hands over, and a room must take whoever its host lets in: addresses are
+//! opaque here, within the limits of what an address and XML can hold. What has crossed a link inside a payload nobody has
+//! prepared, so each part is brought into its normal form where the `jid` crate knows one. It prepares by stringprep and
+//! IDNA, which know Unicode 3.2 and the rules of host names, and so refuses what people and domains are called today (`🦊`,
+//! `ⵜⴰⵎ.test`, `ab--cd.test`). Such a part is taken as it stands.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -41,17 +43,31 @@ pub struct BareJid(Jid);
 pub struct FullJid(Jid);
 
 impl Jid {
-    /// Parses and normalises an address.
+    /// Parses an address, and normalises the parts that have a normal form (see the module).
     ///
     /// # Errors
-    /// [`AddressError`] for what is none.
+    /// [`AddressError`] for what is not an address.
     pub fn new(text: &str) -> Result<Jid, AddressError> {
-        let text = match jid::Jid::new(text) {
-            Ok(jid) => jid.into_inner(),
-            Err(_) => as_it_stands(text)?,
+        let (bare, resource) = match text.split_once('/') {
+            Some((bare, resource)) => (bare, Some(resource)),
+            None => (text, None),
         };
-        let end = text.find('/').unwrap_or(text.len());
-        let start = text[..end].find('@').map_or(0, |at| at + 1);
+        let (node, domain) = match bare.split_once('@') {
+            Some((node, domain)) => (Some(node), domain),
+            None => (None, bare),
+        };
+        let mut text = String::with_capacity(text.len());
+        if let Some(node) = node {
+            text.push_str(&prepared_node(node)?);
+            text.push('@');
+        }
+        let start = text.len();
+        text.push_str(&prepared_domain(domain)?);
+        let end = text.len();
+        if let Some(resource) = resource {
+            text.push('/');
+            text.push_str(&prepared_resource(resource)?);
+        }
         Ok(Jid {
             text,
             domain: (start, end),
@@ -103,7 +119,7 @@ impl BareJid {
     /// Parses an address without a resource.
     ///
     /// # Errors
-    /// [`AddressError`] for what is none, or has a resource.
+    /// [`AddressError`] for what is not an address, or has a resource.
     pub fn new(text: &str) -> Result<BareJid, AddressError> {
         Jid::new(text)?.try_into()
     }
@@ -161,37 +177,48 @@ pub fn resourcepart(text: &str) -> Result<String, AddressError> {
     Ok(jid.nick().to_owned())
 }
 
-fn as_it_stands(text: &str) -> Result<String, AddressError> {
-    let (bare, resource) = match text.split_once('/') {
-        Some((bare, resource)) => (bare, Some(resource)),
-        None => (text, None),
-    };
-    let (node, domain) = match bare.split_once('@') {
-        Some((node, domain)) => (Some(node), domain),
-        None => (None, bare),
-    };
-    let domain = jid::BareJid::new(domain).map_err(|_| AddressError)?;
-    if domain.node().is_some() {
-        return Err(AddressError); // a second '@'
+fn prepared_node(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    match jid::NodePart::new(text) {
+        Ok(Cow::Borrowed(part)) => Ok(Cow::Borrowed(part.as_str())),
+        Ok(Cow::Owned(part)) => Ok(Cow::Owned(part.into_inner())),
+        Err(_) => {
+            let is_barred = |c: char| c.is_whitespace() || c.is_ascii_uppercase() || "\"&'/:<>@".contains(c);
+            as_it_stands(text, is_barred).map(Cow::Borrowed)
+        }
     }
-    let fits = |part: &str| {
-        (1..=MAX_PART_BYTES).contains(&part.len())
-            && !part.chars().any(|c| c.is_control() || is_prohibited(c))
-    };
-    let is_node = |part: &str| {
-        fits(part)
-            && !part
-                .chars()
-                .any(|c| c.is_whitespace() || c.is_ascii_uppercase() || "\"&'/:<>@".contains(c))
-    };
-    if node.is_some_and(|node| !is_node(node)) || resource.is_some_and(|resource| !fits(resource)) {
-        return Err(AddressError);
+}
+
+fn prepared_domain(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    match jid::DomainPart::new(text) {
+        Ok(Cow::Borrowed(part)) => Ok(Cow::Borrowed(part.as_str())),
+        Ok(Cow::Owned(part)) => Ok(Cow::Owned(part.into_inner())),
+        Err(_) => {
+            let text = text.strip_suffix('.').unwrap_or(text); // the root
+            as_it_stands(text, |c| "/@".contains(c))?;
+            Ok(match text.contains(|c: char| c.is_ascii_uppercase()) {
+                true => Cow::Owned(text.to_ascii_lowercase()),
+                false => Cow::Borrowed(text),
+            })
+        }
     }
-    let node = node.map(|node| format!("{node}@")).unwrap_or_default();
-    let resource = resource
-        .map(|resource| format!("/{resource}"))
-        .unwrap_or_default();
-    Ok(format!("{node}{domain}{resource}"))
+}
+
+fn prepared_resource(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    match jid::ResourcePart::new(text) {
+        Ok(Cow::Borrowed(part)) => Ok(Cow::Borrowed(part.as_str())),
+        Ok(Cow::Owned(part)) => Ok(Cow::Owned(part.into_inner())),
+        Err(_) => as_it_stands(text, |_| false).map(Cow::Borrowed),
+    }
+}
+
+/// A part that the host has prepared: of a length that an address can have, and of characters that are not prohibited in
+/// any part.
+fn as_it_stands(text: &str, is_barred: impl Fn(char) -> bool) -> Result<&str, AddressError> {
+    let is_wrong = |c: char| c.is_control() || is_prohibited(c) || is_barred(c);
+    match (1..=MAX_PART_BYTES).contains(&text.len()) && !text.chars().any(is_wrong) {
+        true => Ok(text),
+        false => Err(AddressError),
+    }
 }
 
 /// What stringprep prohibits whatever the version of Unicode (RFC 3454 appendix C): private use, non-characters,
@@ -208,7 +235,8 @@ fn is_prohibited(c: char) -> bool {
             | 0xe000..=0xf8ff
             | 0xfdd0..=0xfdef
             | 0xfff9..=0xfffd
-            | 0xe0001..=0xe007f
+            | 0xe0001
+            | 0xe0020..=0xe007f
             | 0xf0000..=0x10ffff)
 }
 
@@ -341,6 +369,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_host_calls_a_domain_is_one() {
+        let label = format!("u@{}.test/r", "a".repeat(64));
+        for text in [
+            "u@ⵜⴰⵎ.test/🦊",
+            "ꬰ.test",
+            "u@-a.test",
+            "u@ab--cd.test",
+            "u@a..b",
+            "u@a_b.test",
+            "u@xn--bcher-kva.test",
+            "u@[::1]",
+            "u@ẞ.test",
+            "u@a b",
+            label.as_str(),
+        ] {
+            let jid = Jid::new(text).unwrap();
+            assert_eq!(jid.as_str(), text);
+            assert_eq!(Jid::new(jid.as_str()), Ok(jid.clone()));
+            assert_eq!(BareJid::new(jid.service().as_str()), Ok(jid.service()));
+        }
+        let jid = Jid::new("U@AB--cd.Test./r").unwrap();
+        assert_eq!(jid.as_str(), "u@ab--cd.test/r");
+        assert_eq!(jid.domain(), "ab--cd.test");
+        let long = format!("u@{}", "a".repeat(MAX_PART_BYTES + 1));
+        assert_eq!(Jid::new(&long), Err(AddressError));
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
         let long = "🦊".repeat(256);
         for text in [
@@ -356,7 +412,9 @@ mod tests {
             "a@b/🦊\u{7}",
             "a@b/🦊\u{fffe}",
             "a@b/🦊\u{202e}x",
-            "a@🦊 b/c",
+            "a@🦊\tb/c",
+            "a@.",
+            "a@🦊\u{202e}.test",
         ] {
             assert_eq!(Jid::new(text), Err(AddressError), "{text:?}");
         }

@@ -306,7 +306,9 @@ const PEERS_ACCEPTED: &str =
 fn read_peers(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, ConfigError> {
     let wrong = |what: &str| bad("dmuc_peers", what, PEERS_ACCEPTED);
     let service = |text: &str| match BareJid::new(text) {
-        Ok(jid) if jid.node().is_none() => Ok(jid),
+        Ok(jid) if jid.node().is_none() && jid.is_bare() && !jid.domain().contains(char::is_whitespace) => {
+            Ok(jid)
+        }
         _ => Err(wrong(&format!("{text:?}"))),
     };
     let mut peers = BTreeMap::new();

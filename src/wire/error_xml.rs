@@ -25,7 +25,9 @@ impl StanzaError {
     pub fn redirect_target(&self) -> Option<BareJid> {
         let target = self.target.as_deref()?.trim();
         let Some(uri) = target.strip_prefix("xmpp:") else {
-            return to_bare("target", target).ok();
+            // What has another scheme would be a domain, too.
+            let is_uri = target.split(['@', '/', '[']).next()?.contains(':');
+            return to_bare("target", target).ok().filter(|_| !is_uri);
         };
         let path = uri.split(['?', '#']).next()?;
         to_bare("target", &percent_decoded(path)?).ok()

@@ -1,0 +1,104 @@
+//! What the host takes as an address, every instance takes: characters newer than Unicode 3.2, and domains that are no
+//! host names.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use dmuc_testbed::{Federation, Storage, Version, body, code_list};
+
+use crate::asking::gone;
+use crate::stage::{Person, company, gathered};
+use crate::support::{eventually, from, three};
+
+/// Of users only: services of such a name get no certificates. The hyphens stand where only a host name in ASCII form may
+/// have them.
+const DOMAIN: &str = "ab--cd.test";
+/// Tifinagh, of Unicode 4.1.
+const USER: &str = "ⵜⴰⵎ";
+
+/// The list of an instance.
+pub async fn listed(fed: &Federation, server: usize, room: &str) -> Result<BTreeMap<String, String>> {
+    let muc = fed[server].muc();
+    let chunk = format!(
+        "local room = prosody.hosts['{muc}'].modules.muc.get_room_from_jid('{room}'); local list = {{}}; \
+         for jid, affiliation in room:each_affiliation() do list[jid] = affiliation; end; return list"
+    );
+    let list = fed[server].eval(&chunk).await?;
+    let list = list.as_object().context("a list")?.iter();
+    list.map(|(jid, affiliation)| Ok((jid.clone(), affiliation.as_str().context("a name")?.to_owned())))
+        .collect()
+}
+
+async fn addresses(version: Version, of_the_odd_one: Version) -> Result<()> {
+    if !version.available() || !of_the_odd_one.available() {
+        return Ok(());
+    }
+    let fed = three("addresses", version, Storage::Internal)
+        .with_server(1, |spec| {
+            spec.domain = DOMAIN.to_owned();
+            spec.version = of_the_odd_one;
+        })
+        .start()
+        .await?;
+    let people = company(&fed, "coven", &[]).await?;
+    let [crone, _, faust] = &people;
+    let dora = Person::joins(&fed, 1, USER, "coven", "dora").await?;
+    gathered(&fed, "coven", &["dora", "faust", "firstcrone", "firstwitch"]).await?;
+    dora.sends("<body>I come, Graymalkin!</body>").await?;
+    for person in [crone, faust] {
+        let said = person
+            .expect("what somebody of the odd domain says", |s| {
+                s.name() == "message" && from(&person.room, &dora.nick)(s) && body(s).is_some()
+            })
+            .await?;
+        assert_eq!(body(&said).as_deref(), Some("I come, Graymalkin!"));
+    }
+
+    let long = format!("eve@{}.test", "a".repeat(64));
+    let banned = [
+        "eve@ⵜⴰⵎ.test",
+        "ꬰ.test",
+        "🦊@marlowe.lit",
+        "eve@-a.test",
+        "ab--ef.test",
+        &long,
+    ];
+    crone
+        .set_affiliation(&crone.room, "drfaust@marlowe.lit", "owner")
+        .await?;
+    for (i, jid) in banned.into_iter().enumerate() {
+        let owner = if i % 2 == 0 { crone } else { faust };
+        owner.set_affiliation(&owner.room, jid, "outcast").await?;
+    }
+    for (server, person) in people.iter().enumerate() {
+        eventually(&format!("{} bans them all", person.room), || async {
+            let list = listed(&fed, server, &person.room).await?;
+            let is_banned = |jid: &&str| list.get(*jid).is_some_and(|affiliation| affiliation == "outcast");
+            Ok(banned.iter().all(is_banned))
+        })
+        .await?;
+    }
+    // Who is banned by one of these addresses is out.
+    let address = format!("{USER}@{DOMAIN}");
+    crone.set_affiliation(&crone.room, &address, "outcast").await?;
+    for person in [&dora, crone, faust] {
+        let seen = gone(person, &person.room, &dora.nick).await?;
+        assert!(code_list(&seen).contains(&301), "{seen:?}");
+    }
+    fed.finish().await
+}
+
+#[tokio::test]
+async fn what_the_host_takes_as_an_address_every_instance_takes_on_0_12() -> Result<()> {
+    addresses(Version::V0_12, Version::V0_12).await
+}
+
+#[tokio::test]
+async fn what_the_host_takes_as_an_address_every_instance_takes_on_13() -> Result<()> {
+    addresses(Version::V13, Version::V13).await
+}
+
+#[tokio::test]
+async fn what_0_12_takes_as_an_address_13_takes() -> Result<()> {
+    addresses(Version::V13, Version::V0_12).await
+}
