@@ -197,6 +197,7 @@ impl Engine {
             }
             Input::Started { room } => {
                 self.room_mut(room)?.started = true;
+                self.show_stored(room);
                 self.trim(now, room);
                 self.begin(now, room);
                 Ok(Verdict::Done)

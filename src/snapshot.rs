@@ -176,6 +176,7 @@ fn of_instance(instance: &Instance) -> Instance {
         _ => Stage::Wanted,
     };
     let mut stored = Instance::new(stage);
+    (stored.is_named, stored.may_hold) = (instance.is_named, instance.may_hold);
     if instance.is_cut {
         stored.is_cut = true;
         stored.is_out = instance.is_out;
@@ -285,6 +286,12 @@ fn read_settings(room: &mut Room, child: &Element) -> Result<(), RestoreError> {
 fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
     out.push_str("<instance");
     push_attr(out, "jid", jid.as_str());
+    if instance.is_named && instance.stage != Stage::Active {
+        push_attr(out, "named", "true");
+    }
+    if instance.may_hold && instance.stage != Stage::Active {
+        push_attr(out, "asked", "true");
+    }
     if instance.stage == Stage::Active {
         push_attr(out, "active", "true");
     }
@@ -323,6 +330,8 @@ fn read_instance(el: &Element) -> Result<Instance, RestoreError> {
         _ => Stage::Wanted,
     };
     let mut instance = Instance::new(stage);
+    instance.is_named |= el.attr("named") == Some("true");
+    instance.may_hold |= el.attr("asked") == Some("true");
     (instance.is_cut, instance.is_out) = (el.attr("cut").is_some(), el.attr("cut") == Some("out"));
     for child in el.children() {
         let Request::Roster(roster) = request(child)? else {

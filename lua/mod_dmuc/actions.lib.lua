@@ -64,7 +64,10 @@ return function (dmuc)
 	end
 
 	actions.apply_subject = on_room(function (room, action)
-		room:set_subject(action.nick and room.jid.."/"..action.nick or room.jid, action.text);
+		local from = action.nick and room.jid.."/"..action.nick or room.jid;
+		local had_from, had = room:get_subject();
+		if (had or "") == action.text and (action.text == "" or had_from == from) then return; end
+		room:set_subject(from, action.text);
 		room:save();
 	end);
 

@@ -270,7 +270,7 @@ return function (dmuc)
 	local function tell_settings(room)
 		dmuc.forms.changed(room);
 		local subject_from, subject = room:get_subject();
-		if subject then dmuc.feed("subject", room.jid, jid_resource(subject_from), nil, subject); end
+		dmuc.feed("subject", room.jid, subject and jid_resource(subject_from), nil, subject or "");
 		local held = {};
 		for jid, affiliation, data in room:each_affiliation() do
 			held[jid] = true;
@@ -335,6 +335,9 @@ return function (dmuc)
 		for _, stored in ipairs(restored) do
 			local room_jid = stored.jid;
 			local room = dmuc.get_room(room_jid);
+			if not room and dmuc.role(room_jid) == "shadow" then
+				room = lifecycle.make_shadow(room_jid); -- a crash came before it was stored
+			end
 			if room then
 				take_up(room);
 				dmuc.groupchat.repair_archive(room, stored.entries);

@@ -138,7 +138,7 @@ impl Engine {
                 self.hide_all(jid, &home, &instance);
             }
             let is_told = is_source || room.is_from_source(&home);
-            let may_have_it = instance.stage > Stage::Wanted || instance.is_cut;
+            let may_have_it = instance.stage > Stage::Wanted || instance.is_cut || instance.may_hold;
             if is_told && may_have_it && self.caps(&service_of(&home)) != Caps::Xep {
                 untold.insert(home);
             }

@@ -57,6 +57,11 @@ pub(crate) struct OpenPage {
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     pub(crate) stage: Stage,
+    /// Whether the source has named it to the others as a shadow: it is one until it is let go, also while it is brought up
+    /// again after a failure.
+    pub(crate) is_named: bool,
+    /// Whether it was asked to hold the room, and has not refused: it may have it, whatever became of its answer.
+    pub(crate) may_hold: bool,
     /// Its occupants as it told us, by nick.
     pub(crate) occupants: BTreeMap<String, Remote>,
     /// The version of its roster that we have; absent for none.
@@ -113,6 +118,8 @@ impl Instance {
     pub(crate) fn new(stage: Stage) -> Instance {
         Instance {
             stage,
+            is_named: stage == Stage::Active,
+            may_hold: stage == Stage::Active,
             occupants: BTreeMap::new(),
             roster_version: None,
             roster_parts: Vec::new(),

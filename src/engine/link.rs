@@ -335,9 +335,11 @@ impl Engine {
         }
     }
 
+    /// Whether there is anything for which the service has to be asked: a room, or a private message whose end depends on
+    /// what it answers.
     fn is_shared(&self, service: &BareJid) -> bool {
         let has = |instance: &BareJid| is_at(instance, service);
-        self.rooms.values().any(|room| room.instances.keys().any(has))
+        self.is_private_open(service) || self.rooms.values().any(|room| room.instances.keys().any(has))
     }
 
     pub(super) fn links_timeout(&self) -> Option<u64> {

@@ -90,6 +90,11 @@ impl Engine {
         }
     }
 
+    /// Whether something is on its way to a service.
+    pub(super) fn is_private_open(&self, service: &BareJid) -> bool {
+        self.privates.values().any(|private| private.service == *service)
+    }
+
     /// The link is down: nobody can vouch for what was on its way.
     pub(super) fn give_up_privates(&mut self, service: &BareJid) {
         let lost = |private: &Private| private.service == *service;

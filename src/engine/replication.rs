@@ -73,7 +73,7 @@ impl Engine {
             if self.endings.get(jid).is_some_and(is_ending) {
                 return;
             }
-            instance.stage = Stage::Replicating;
+            (instance.stage, instance.may_hold) = (Stage::Replicating, true);
             let request = Request::Replicate(Replicate { id, source });
             let pending = Pending::Replicate {
                 room: jid.clone(),
@@ -190,7 +190,7 @@ impl Engine {
         }
         (instance.retry_at, instance.retries) = (None, 0);
         if is_source && instance.stage == Stage::Rostering {
-            instance.stage = Stage::Active;
+            (instance.stage, instance.is_named) = (Stage::Active, true);
             self.replicated(now, jid, peer);
             self.want_sync(now, jid, peer);
         }
@@ -380,6 +380,7 @@ impl Engine {
         };
         if instance.stage != Stage::Refused && is_source {
             instance.stage = Stage::Refused;
+            (instance.is_named, instance.may_hold) = (false, false);
             self.actions.push_back(Action::Notice {
                 room: jid.clone(),
                 peer: service.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::MAX_CLOCK_LEAD_MS;
-use super::instance::{Instance, Remote, Stage};
+use super::instance::{Instance, Remote};
 use super::log::{EventKey, Log, UNSTAMPED};
 use super::offers::{Offer, OfferKey};
 use super::voice::{OpenRequest, SeenRequest};
@@ -182,10 +182,10 @@ impl Room {
 
     /// The services of the shadows that hold the room, at the source.
     pub(crate) fn shadows(&self) -> impl Iterator<Item = BareJid> {
-        let active = |(_, instance): &(&BareJid, &Instance)| instance.stage == Stage::Active;
+        let named = |(_, instance): &(&BareJid, &Instance)| instance.is_named;
         let is_source = self.is_source();
         let instances = self.instances.iter().filter(move |_| is_source);
-        instances.filter(active).map(|(jid, _)| jid.service())
+        instances.filter(named).map(|(jid, _)| jid.service())
     }
 
     pub(crate) fn is_source(&self) -> bool {

@@ -6,6 +6,7 @@ use super::clock::Now;
 use super::instance::{Instance, Stage};
 use super::link::service_of;
 use super::offers::{Actor, OfferKey, Value};
+use super::room::Room;
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
 use crate::wire::{Config as ConfigPush, Form, Listed, RosterItem, Subject, limits};
@@ -122,11 +123,16 @@ impl Engine {
                 Value::Subject(Some(subject.clone())),
                 actor,
             );
+            // Stored before anybody sees it: it has to be offered, or whoever set it told, after a crash too (G7).
+            self.queue_stores();
             self.show_subject(jid, Some(subject));
             return Ok(Verdict::Done);
         }
+        // No subject and one that was removed are the same.
+        let is_said = |subject: &&Subject| !subject.text.is_empty();
         let said = |subject: &Subject| (subject.nick.clone(), subject.text.clone());
-        if room.is_source() && room.settings.subject.as_ref().map(said) == Some(said(&subject)) {
+        let held = room.settings.subject.as_ref().filter(is_said).map(said);
+        if room.is_source() && held == Some(&subject).filter(is_said).map(said) {
             return Ok(Verdict::Done);
         }
         let mut version = None;
@@ -170,6 +176,18 @@ impl Engine {
             form: room.settings.form.clone(),
             salt: room.settings.salt.clone(),
         });
+    }
+
+    /// After a restart a shadow's room may lack what the engine has, or have what it never heard of: either may have been
+    /// stored last. The engine's is the source's word, so the host is given it again, and shows nobody what it has already.
+    pub(super) fn show_stored(&mut self, jid: &BareJid) {
+        let is_shadow = |room: &&Room| room.ready && !room.is_source();
+        let Some(room) = self.rooms.get(jid).filter(is_shadow) else {
+            return;
+        };
+        let subject = room.settings.subject.clone();
+        self.show_settings(jid);
+        self.show_subject(jid, subject);
     }
 
     /// Everybody but a home that speaks only the XEP's text and has shown the change already.

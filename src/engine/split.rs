@@ -85,6 +85,8 @@ impl Engine {
             if how != SplitPresence::Keep {
                 self.show_again(now, jid, peer, &nick);
             }
+            // Somebody who had lost a nick may have it now: whoever had it has left meanwhile, or was here before a restart.
+            self.unhide(jid, &nick);
         }
         self.unsaved.insert(jid.clone());
         self.note(jid, &service_of(peer), Notice::SplitEnded);

@@ -383,7 +383,11 @@ impl Host {
     pub(super) fn show_subject(&mut self, room: &BareJid, nick: Option<&str>, text: &str) {
         let nick = nick.map(str::to_owned);
         if let Some(host_room) = self.rooms.get_mut(room) {
-            host_room.subject = Some((nick.clone(), text.to_owned()));
+            let subject = (nick.clone(), text.to_owned());
+            if host_room.subject.clone().unwrap_or_default() == subject {
+                return;
+            }
+            host_room.subject = Some(subject);
         }
         self.decided(room, What::Subject, text.to_owned());
         self.show_all(

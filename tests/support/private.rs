@@ -12,7 +12,7 @@ use super::people::Denied;
 /// What the host keeps of one.
 #[derive(Debug, Clone)]
 pub struct Whisper {
-    room: BareJid,
+    pub(super) room: BareJid,
     /// An error came back for it.
     has_bounced: bool,
 }

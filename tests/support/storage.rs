@@ -323,8 +323,10 @@ impl Host {
             let (room, turn) = (room.jid.clone(), Turn::Down);
             self.events.push(Event::Turned { room, turn });
         }
-        // A room that was just about to be forgotten.
-        for room in self.logs.keys().filter(|room| !self.rooms.contains_key(*room)) {
+        // A room that was just about to be forgotten, or that has ended while something private was on its way from it.
+        let private = self.private.values().map(|whisper| &whisper.room);
+        let ended: BTreeSet<&BareJid> = self.logs.keys().chain(private).collect();
+        for room in ended.into_iter().filter(|room| !self.rooms.contains_key(*room)) {
             let (room, turn) = (room.clone(), Turn::Down);
             self.events.push(Event::Turned { room, turn });
         }
@@ -421,6 +423,18 @@ impl Host {
         for (user, entry) in &host_room.affiliations {
             self.tell_affiliation(room, user, entry, None, (None, None));
         }
+        // Whom the room has dropped from its list while the engine could not be told.
+        let none = Listed {
+            affiliation: Affiliation::None,
+            nick: None,
+        };
+        let held = self.engine.affiliations(room);
+        let held: Vec<BareJid> = held.into_iter().map(|(user, _)| user.clone()).collect();
+        for user in held {
+            if !host_room.affiliations.contains_key(&user) {
+                self.tell_affiliation(room, &user, &none, None, (None, None));
+            }
+        }
         for (user, hats) in &host_room.hats {
             let hats = hats.clone();
             self.tell(Input::Hats {
@@ -429,17 +443,13 @@ impl Host {
                 hats,
             });
         }
-        let stored = self.stored.get(room).map_or("", String::as_str);
-        if let Some((nick, text)) = &host_room.subject
-            && !stored.contains(&format!(">{}</subject>", dmuc::wire::escaped(text)))
-        {
-            self.tell(Input::Subject {
-                room,
-                nick: nick.as_deref(),
-                actor_jid: None,
-                text,
-            });
-        }
+        let (nick, text) = host_room.subject.unwrap_or_default();
+        self.tell(Input::Subject {
+            room,
+            nick: nick.as_deref(),
+            actor_jid: None,
+            text: &text,
+        });
     }
 
     pub fn backup(&mut self) {

@@ -44,6 +44,8 @@ struct Attempt {
     /// The source has had this value since.
     holds: bool,
     is_told: bool,
+    /// It was shown at the shadow. A subject is shown only when the engine has stored that it is to be offered.
+    is_shown: bool,
 }
 
 impl Rule {
@@ -104,6 +106,7 @@ impl Rule {
                     value: value.clone(),
                     holds,
                     is_told: false,
+                    is_shown: !matches!(what, What::Subject),
                 };
                 let key = (room.clone(), what.clone());
                 self.tried.entry(key.clone()).or_default().insert(actor.clone());
@@ -133,6 +136,9 @@ impl Rule {
             }
             Event::Took { room, what, value } => {
                 let Some(number) = group(room) else { return Ok(()) };
+                if let Some(attempt) = self.open.get_mut(&(room.clone(), what.clone())) {
+                    attempt.is_shown |= attempt.value == *value;
+                }
                 return self.took(number, room, what, value);
             }
             Event::Turned { room, turn } => {
@@ -140,6 +146,9 @@ impl Rule {
                 self.taken.retain(|(at, _), _| at != room);
                 if matches!(turn, Turn::Closed | Turn::Destroyed) {
                     self.open.retain(|(at, _), _| at != room);
+                }
+                if matches!(turn, Turn::Down) {
+                    self.cut_short(room);
                 }
             }
             _ => {}
@@ -191,6 +200,14 @@ impl Rule {
             ));
         }
         Ok(())
+    }
+
+    /// The process died while somebody changed something: nobody has seen that it took effect, though it may be offered.
+    fn cut_short(&mut self, room: &BareJid) {
+        let is_unseen = |key: &(BareJid, What), attempt: &mut Attempt| key.0 == *room && !attempt.is_shown;
+        for (key, attempt) in self.open.extract_if(.., is_unseen) {
+            self.may_hear.entry(key).or_default().insert(attempt.actor);
+        }
     }
 
     /// It may have lost what it wanted to offer, or have something again that it had offered.
