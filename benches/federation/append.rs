@@ -48,7 +48,7 @@ pub async fn measure(versions: &[Version]) -> Result<String> {
                     anyhow::Ok(format!("{:.1} us", seconds * 1e6 / APPENDS as f64))
                 };
                 table.row([
-                    format!("{what}, Prosody {}", version.installed()?),
+                    format!("{what}, Prosody {version}"),
                     format!("{storage:?}"),
                     us("cpu")?,
                     us("wall")?,

@@ -24,9 +24,9 @@ async fn main() -> ExitCode {
 }
 
 async fn measure() -> Result<()> {
-    let versions: Vec<Version> = Version::ALL.into_iter().filter(|v| v.available()).collect();
-    let names = versions.iter().map(|v| Ok(format!("Prosody {}", v.installed()?)));
-    let circumstances = report::Circumstances::at_start("federation", names.collect::<Result<Vec<_>>>()?);
+    let versions = Version::all();
+    let names = versions.iter().map(|version| format!("Prosody {version}"));
+    let circumstances = report::Circumstances::at_start("federation", names.collect());
     let mut bars = report::Table::new(&["bar", "measured", ""]);
     // `cargo bench --bench federation -- resync`: a part of it, not for the report.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -37,9 +37,9 @@ async fn measure() -> Result<()> {
         }
         let text = match part {
             "links" => links::measure(&mut bars).await?,
-            "resync" => resync::measure(&versions, &mut bars).await?,
-            "append" => append::measure(&versions).await?,
-            _ => cpu::measure(&versions, &mut bars).await?,
+            "resync" => resync::measure(versions, &mut bars).await?,
+            "append" => append::measure(versions).await?,
+            _ => cpu::measure(versions, &mut bars).await?,
         };
         // Seen at once, in case the rest takes too long for somebody.
         println!("{text}");

@@ -133,11 +133,10 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
     ]);
     let mut probes = Vec::new();
     for version in versions {
-        let storage = match version {
-            Version::V0_12 => Storage::Internal,
-            Version::V13 => Storage::Sqlite,
+        let storage = match version.is_0_12() {
+            true => Storage::Internal,
+            false => Storage::Sqlite,
         };
-        let installed = version.installed()?;
         let pair = Pair::start(*version, storage).await?;
         let before = pair.begin().await?;
         let start = Instant::now();
@@ -169,7 +168,7 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
         probes.push(format!("{:.1} s", (found - healed).as_secs_f64()));
         for (name, load, seconds) in [("live", live, live_s), ("resync", resync, resync_s)] {
             table.row([
-                format!("{name}, Prosody {installed}, {storage:?}"),
+                format!("{name}, Prosody {version}, {storage:?}"),
                 load.plain.stanzas.to_string(),
                 load.plain.bytes.to_string(),
                 load.encrypted.to_string(),
@@ -180,7 +179,7 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
         }
         let ratio = resync.plain.bytes as f64 / live.plain.bytes as f64;
         bars.row([
-            format!("{MISSED} messages missed between two servers take at most {BAR_RATIO} of the same sent live: Prosody {installed}"),
+            format!("{MISSED} messages missed between two servers take at most {BAR_RATIO} of the same sent live: Prosody {version}"),
             format!("{ratio:.3}"),
             verdict(ratio <= BAR_RATIO),
         ]);

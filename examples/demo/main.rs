@@ -14,7 +14,7 @@ mod visit;
 use std::process::ExitCode;
 use tokio::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use dmuc_testbed::{Federation, Version};
 
 use play::Play;
@@ -32,17 +32,9 @@ async fn main() -> ExitCode {
     }
 }
 
-/// `PROSODY=13` runs the demo on 13.0.1.
+/// The installed Prosody, or what the environment names: `PROSODY=13`, `PROSODY=newest`.
 fn version() -> Result<Version> {
-    let version = match std::env::var("PROSODY").as_deref() {
-        Ok("13") => Version::V13,
-        _ => Version::V0_12,
-    };
-    ensure!(
-        version.available(),
-        "Prosody {version:?} is not installed: run 'make deps'"
-    );
-    Ok(version)
+    std::env::var("PROSODY").map_or_else(|_| Ok(Version::default()), |name| Version::named(&name))
 }
 
 async fn servers(is_distributed: bool) -> Result<Federation> {

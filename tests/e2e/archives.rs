@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, to_string};
+use dmuc_testbed::{
+    Element, Federation, Storage, Version, body, error_condition, on_every_version, to_string,
+};
 
 use crate::splits::{hasty, patience};
 use crate::stage::{Person, company, maybe_stanza_id, quiet, stanza_id};
@@ -312,9 +314,6 @@ async fn archiving_follows_the_source(fed: &Federation, people: &[Person; 3]) ->
 }
 
 async fn archives(version: Version) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let mut builder = hasty("archives", version, Storage::Internal).muc_line("muc_log_all_rooms = false");
     for (index, storage) in STORAGES.into_iter().enumerate() {
         builder = builder.with_server(index, |server| server.storage = storage);
@@ -328,14 +327,10 @@ async fn archives(version: Version) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn archives_are_complete_and_asked_as_on_one_server_on_0_12() -> Result<()> {
-    archives(Version::V0_12).await
-}
-
-#[tokio::test]
-async fn archives_are_complete_and_asked_as_on_one_server_on_13() -> Result<()> {
-    archives(Version::V13).await
+on_every_version! {
+    fn archives_are_complete_and_asked_as_on_one_server(version) {
+        archives(version).await
+    }
 }
 
 /// Does at once what mod_muc_mam does once a day.
@@ -354,9 +349,6 @@ async fn expire(fed: &Federation, server: usize) -> Result<()> {
 /// With an expiry of a second and a quota of 150 messages.
 async fn retention(version: Version) -> Result<()> {
     const LIMIT: usize = 150;
-    if !version.available() {
-        return Ok(());
-    }
     let mut builder = three("retention", version, Storage::Internal)
         .muc_line("muc_log_expires_after = 1")
         .muc_line(&format!("storage_archive_item_limit = {LIMIT}"));
@@ -422,12 +414,8 @@ async fn retention(version: Version) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn archives_expire_and_have_a_quota_as_on_one_server_on_0_12() -> Result<()> {
-    retention(Version::V0_12).await
-}
-
-#[tokio::test]
-async fn archives_expire_and_have_a_quota_as_on_one_server_on_13() -> Result<()> {
-    retention(Version::V13).await
+on_every_version! {
+    fn archives_expire_and_have_a_quota_as_on_one_server(version) {
+        retention(version).await
+    }
 }

@@ -2,7 +2,7 @@
 //! server (docs/COMMUNITY-MODULES.md).
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Builder, Element, Federation, Storage, Version, body, code_list};
+use dmuc_testbed::{Builder, Element, Federation, Storage, Version, body, code_list, on_every_version};
 
 use crate::stage::{CLIENT, MUC_USER, Person, company, quiet, stanza_id};
 use crate::support::{eventually, from, nicks, three};
@@ -193,9 +193,6 @@ async fn story(fed: &Federation) -> Result<()> {
 }
 
 async fn together(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let builder = three("community", version, storage)
         .muc_line("dmuc_ping_interval = 1")
         .muc_line("dmuc_link_timeout = 3");
@@ -218,12 +215,8 @@ async fn together(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn debians_community_modules_run_beside_it_on_0_12() -> Result<()> {
-    together(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn debians_community_modules_run_beside_it_on_13() -> Result<()> {
-    together(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn debians_community_modules_run_beside_it(version, storage) {
+        together(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! XEP-0281 section 3.1: a room becomes distributed, early or late in its life, and ordinary again.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Storage, Version, body, error_condition};
+use dmuc_testbed::{Storage, Version, body, error_condition, on_every_version};
 
 use crate::asking::{field, gone, invited_to, role, submit, value};
 use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, nicks, replicated, three, together};
@@ -9,9 +9,6 @@ use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, nicks, replicat
 const FIELD: &str = "muc#roomconfig_distributed";
 
 async fn choices(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("choices", version, storage)
         .with_server(1, |s| s.muc_lines.push("dmuc_default_distributed = true".into()))
         .with_server(2, |s| {
@@ -100,20 +97,13 @@ async fn choices(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn the_form_asks_and_the_defaults_decide_on_0_12() -> Result<()> {
-    choices(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn the_form_asks_and_the_defaults_decide_on_13() -> Result<()> {
-    choices(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn the_form_asks_and_the_defaults_decide(version, storage = Sqlite) {
+        choices(version, storage).await
+    }
 }
 
 async fn later(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("later", version, storage)
         .muc_line("dmuc_redirect = \"off\"")
         .start()
@@ -284,12 +274,8 @@ async fn here_again(witch: &dmuc_testbed::Client, crone: &dmuc_testbed::Client) 
     Ok(())
 }
 
-#[tokio::test]
-async fn a_room_with_people_and_history_is_distributed_and_made_ordinary_again_on_0_12() -> Result<()> {
-    later(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_room_with_people_and_history_is_distributed_and_made_ordinary_again_on_13() -> Result<()> {
-    later(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_room_with_people_and_history_is_distributed_and_made_ordinary_again(version, storage) {
+        later(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! XEP-0045 section 10.9 for a room at several services: destroyed at the source, or at a shadow by somebody who may.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Federation, Storage, Version, error_condition};
+use dmuc_testbed::{Client, Federation, Storage, Version, error_condition, on_every_version};
 
 use crate::asking::{gone, items, role};
 use crate::support::{eventually, instances};
@@ -94,9 +94,6 @@ impl Company {
 }
 
 async fn destroying(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = crate::support::three("destroying", version, storage)
         .start()
         .await?;
@@ -137,12 +134,8 @@ async fn destroying(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_room_destroyed_by_an_owner_anywhere_is_gone_everywhere_on_0_12() -> Result<()> {
-    destroying(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_room_destroyed_by_an_owner_anywhere_is_gone_everywhere_on_13() -> Result<()> {
-    destroying(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_room_destroyed_by_an_owner_anywhere_is_gone_everywhere(version, storage = Sqlite) {
+        destroying(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Who may join a shadow: what the source decided is enforced there, without asking (G2).
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Federation, Storage, Version};
+use dmuc_testbed::{Federation, Storage, Version, on_every_version};
 
 use crate::stage::{Person, gathered, once_from, quiet, raise, traffic};
 use crate::support::eventually;
@@ -142,21 +142,15 @@ async fn a_members_only_room_is_so_at_every_instance(fed: &Federation) -> Result
 }
 
 async fn entry(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("entry", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("entry", version, storage).await?;
     a_banned_person_cannot_join_anywhere(&fed).await?;
     a_password_is_asked_for_at_every_instance(&fed).await?;
     a_members_only_room_is_so_at_every_instance(&fed).await?;
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_shadow_lets_in_whom_the_source_would_on_0_12() -> Result<()> {
-    entry(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_shadow_lets_in_whom_the_source_would_on_13() -> Result<()> {
-    entry(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_shadow_lets_in_whom_the_source_would(version, storage = Sqlite) {
+        entry(version, storage).await
+    }
 }

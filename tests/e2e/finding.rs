@@ -1,7 +1,9 @@
 //! XEP-0281 section 3.3: how shadows are found, and when.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{ComponentClient, Federation, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{
+    ComponentClient, Federation, Storage, Version, error_condition, on_every_version, to_string,
+};
 
 use crate::asking::{has_feature, info_form, items, role, value};
 use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, three};
@@ -10,9 +12,6 @@ const ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
 const PLAYHOUSE: &str = "playhouse.lit";
 
 async fn finding(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("finding", version, storage)
         .component(0, PLAYHOUSE, "secret")
         .with_server(1, |s| {
@@ -144,12 +143,8 @@ async fn not_before_it_is_configured(fed: &Federation, playhouse: &ComponentClie
     Ok(())
 }
 
-#[tokio::test]
-async fn a_shadow_is_found_where_its_people_are_once_it_is_configured_on_0_12() -> Result<()> {
-    finding(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_shadow_is_found_where_its_people_are_once_it_is_configured_on_13() -> Result<()> {
-    finding(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_shadow_is_found_where_its_people_are_once_it_is_configured(version, storage) {
+        finding(version, storage).await
+    }
 }

@@ -2,7 +2,9 @@
 //! the source reach the shadows, and those made at a shadow go to where they are decided and come back.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, code_list, error_condition};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, code_list, error_condition, on_every_version,
+};
 
 use crate::asking::{gone, here, item_attr, reason, value};
 use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, from, nicks, three, together};
@@ -475,9 +477,6 @@ async fn can_speak_all(court: &Court) -> Result<()> {
 }
 
 async fn governing(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("governing", version, storage).start().await?;
     let court = Court::sits(&fed).await?;
     at_the_source(&fed, &court).await?;
@@ -486,12 +485,8 @@ async fn governing(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn owners_and_admins_rule_every_instance_from_any_on_0_12() -> Result<()> {
-    governing(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn owners_and_admins_rule_every_instance_from_any_on_13() -> Result<()> {
-    governing(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn owners_and_admins_rule_every_instance_from_any(version, storage) {
+        governing(version, storage).await
+    }
 }

@@ -2,7 +2,7 @@
 //! room is done here.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version};
+use dmuc_testbed::{Element, Federation, Storage, Version, on_every_version};
 
 use crate::splits::hasty;
 use crate::splits::scene::{is_beginning, room_line};
@@ -40,9 +40,9 @@ async fn give(
 
 /// The hats in a presence, as this version of Prosody writes them.
 fn worn(presence: &Element, version: Version) -> Vec<(String, String)> {
-    let xmlns = match version {
-        Version::V0_12 => "xmpp:prosody.im/protocol/hats:1",
-        Version::V13 => "urn:xmpp:hats:0",
+    let xmlns = match version.is_0_12() {
+        true => "xmpp:prosody.im/protocol/hats:1",
+        false => "urn:xmpp:hats:0",
     };
     let hats = presence.children().filter(|child| child.name() == "hats");
     let mut worn = Vec::new();
@@ -78,9 +78,6 @@ async fn all_see(people: &[&Person], nick: &str, hats: &[(&str, &str)], version:
 }
 
 async fn story(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("hats", version, storage).start().await?;
     // Only moderators see real JIDs: what faust's instance shows of the witch it has from hers.
     let people = company(&fed, "coven", &[("muc#roomconfig_whois", "moderators")]).await?;
@@ -186,14 +183,10 @@ async fn story(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn hats_are_the_sources_to_give_and_seen_everywhere_on_0_12() -> Result<()> {
-    story(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn hats_are_the_sources_to_give_and_seen_everywhere_on_13() -> Result<()> {
-    story(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn hats_are_the_sources_to_give_and_seen_everywhere(version, storage) {
+        story(version, storage).await
+    }
 }
 
 /// Registers a nick, or takes the registration back.
@@ -217,9 +210,6 @@ async fn registers(person: &Person, nick: Option<&str>) -> Result<()> {
 
 /// What is decided at a shadow in a split leaves the hats as they are.
 async fn in_a_split(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("hats-split", version, storage).start().await?;
     let crone = Person::founds(&fed, "coven", &[]).await?;
     let witch = Person::joins(&fed, 1, "somewitch", "coven", "firstwitch").await?;
@@ -312,21 +302,14 @@ async fn in_a_split(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_is_decided_in_a_split_leaves_hats_alone_on_0_12() -> Result<()> {
-    in_a_split(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_is_decided_in_a_split_leaves_hats_alone_on_13() -> Result<()> {
-    in_a_split(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn what_is_decided_in_a_split_leaves_hats_alone(version, storage) {
+        in_a_split(version, storage).await
+    }
 }
 
 /// What a client said of its hats before its room was distributed counts for nothing.
 async fn before(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("hats-before", version, storage).start().await?;
     let (room, shadow) = (fed[0].room("coven"), fed[1].room("coven"));
     let crone = fed[0].client("crone1", "desktop").await?;
@@ -402,12 +385,8 @@ async fn before(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_a_client_said_of_hats_before_counts_for_nothing_on_0_12() -> Result<()> {
-    before(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_a_client_said_of_hats_before_counts_for_nothing_on_13() -> Result<()> {
-    before(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn what_a_client_said_of_hats_before_counts_for_nothing(version, storage) {
+        before(version, storage).await
+    }
 }

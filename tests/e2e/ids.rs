@@ -2,7 +2,7 @@
 //! there is no archive there is no stanza-id (XEP-0313, as in an ordinary room).
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Element, Federation, Storage, Version, to_string};
+use dmuc_testbed::{Element, Federation, Storage, Version, on_every_version, to_string};
 
 use crate::stage::{
     DELAY, OCCUPANT_ID, Person, STANZA_ID, company, gathered, maybe_stanza_id, occupant_id, payload, quiet,
@@ -297,9 +297,6 @@ async fn an_occupant_id_belongs_to_a_person(fed: &Federation) -> Result<()> {
 
 /// With archives of both kinds, and without one.
 async fn one_id(version: Version, storages: [Storage; 3], archives: [bool; 3]) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let mut builder = three("ids", version, Storage::Internal).muc_line("muc_log_all_rooms = false");
     for index in 0..3 {
         builder = builder.with_server(index, |server| {
@@ -315,14 +312,13 @@ async fn one_id(version: Version, storages: [Storage; 3], archives: [bool; 3]) -
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_message_has_one_id_everywhere_on_0_12() -> Result<()> {
-    let storages = [Storage::Internal, Storage::Sqlite, Storage::Internal];
-    one_id(Version::V0_12, storages, [true, true, false]).await
-}
-
-#[tokio::test]
-async fn a_message_has_one_id_everywhere_on_13() -> Result<()> {
-    let storages = [Storage::Internal, Storage::Sqlite, Storage::Internal];
-    one_id(Version::V13, storages, [false, true, true]).await
+on_every_version! {
+    fn a_message_has_one_id_everywhere(version) {
+        let storages = [Storage::Internal, Storage::Sqlite, Storage::Internal];
+        let archives = match version.is_0_12() {
+            true => [true, true, false],
+            false => [false, true, true],
+        };
+        one_id(version, storages, archives).await
+    }
 }

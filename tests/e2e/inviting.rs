@@ -1,7 +1,9 @@
 //! Invitations name the instance that serves the invitee best; declines find who invited.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, error_condition, to_string};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, body, error_condition, on_every_version, to_string,
+};
 
 use crate::asking::invited_to;
 use crate::splits::hasty;
@@ -376,9 +378,6 @@ async fn direct_invitations_lead_to_the_own_instance(fed: &Federation) -> Result
 }
 
 async fn inviting(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("inviting", version, storage)
         .with_server(2, |s| s.muc_lines.push("dmuc_rewrite_invitations = false".into()))
         .start()
@@ -389,12 +388,8 @@ async fn inviting(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn an_invitation_names_the_instance_that_serves_the_invitee_best_on_0_12() -> Result<()> {
-    inviting(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn an_invitation_names_the_instance_that_serves_the_invitee_best_on_13() -> Result<()> {
-    inviting(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn an_invitation_names_the_instance_that_serves_the_invitee_best(version, storage = Sqlite) {
+        inviting(version, storage).await
+    }
 }

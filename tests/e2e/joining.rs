@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use dmuc_testbed::{Federation, Storage, Version, code_list};
+use dmuc_testbed::{Federation, Storage, Version, code_list, on_every_version};
 
 use crate::stage::{
     DELAY, Item, Person, clean, gathered, occupant_id, once_from, quiet, raise, stanza_id, traffic,
@@ -176,21 +176,15 @@ async fn everybody_sees_real_jids_in_a_non_anonymous_room(fed: &Federation) -> R
 }
 
 async fn joining(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("joining", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("joining", version, storage).await?;
     a_join_is_ordinary_and_crosses_each_link_once(&fed).await?;
     only_moderators_see_real_jids_in_a_semi_anonymous_room(&fed).await?;
     everybody_sees_real_jids_in_a_non_anonymous_room(&fed).await?;
     fed.finish().await
 }
 
-#[tokio::test]
-async fn joining_a_shadow_is_joining_a_room_on_0_12() -> Result<()> {
-    joining(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn joining_a_shadow_is_joining_a_room_on_13() -> Result<()> {
-    joining(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn joining_a_shadow_is_joining_a_room(version, storage = Sqlite) {
+        joining(version, storage).await
+    }
 }

@@ -2,7 +2,7 @@
 //! Prosody's cache of rooms. Roles, peers and ids stay; people find each other again.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Federation, Storage, Version};
+use dmuc_testbed::{Client, Federation, Storage, Version, on_every_version};
 
 use crate::asking::role;
 use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, instances, three, together};
@@ -65,9 +65,6 @@ pub async fn nobody_left(people: &[Client; 3]) -> Result<()> {
 }
 
 async fn reloads(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("reloads", version, storage).start().await?;
     let people = gathered(&fed).await?;
     talk(&fed, &people, "At first").await?;
@@ -106,20 +103,13 @@ pub async fn gathered(fed: &Federation) -> Result<[Client; 3]> {
     Ok([crone, witch, faust])
 }
 
-#[tokio::test]
-async fn reloading_and_loading_the_module_again_keeps_rooms_and_people_on_0_12() -> Result<()> {
-    reloads(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn reloading_and_loading_the_module_again_keeps_rooms_and_people_on_13() -> Result<()> {
-    reloads(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn reloading_and_loading_the_module_again_keeps_rooms_and_people(version, storage) {
+        reloads(version, storage).await
+    }
 }
 
 async fn restarts(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("restarts", version, storage)
         .with_server(1, |s| s.muc_lines = vec!["dmuc_room_id = \"uuid\"".into()])
         .start()
@@ -183,20 +173,13 @@ async fn restarts(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn restarting_or_killing_a_server_keeps_its_rooms_distributed_on_0_12() -> Result<()> {
-    restarts(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn restarting_or_killing_a_server_keeps_its_rooms_distributed_on_13() -> Result<()> {
-    restarts(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn restarting_or_killing_a_server_keeps_its_rooms_distributed(version, storage) {
+        restarts(version, storage).await
+    }
 }
 
 async fn eviction(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("eviction", version, storage)
         .muc_line("muc_room_cache_size = 1")
         .start()
@@ -248,12 +231,8 @@ async fn eviction(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_room_that_was_evicted_from_the_cache_goes_on_on_0_12() -> Result<()> {
-    eviction(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_room_that_was_evicted_from_the_cache_goes_on_on_13() -> Result<()> {
-    eviction(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_room_that_was_evicted_from_the_cache_goes_on(version, storage) {
+        eviction(version, storage).await
+    }
 }

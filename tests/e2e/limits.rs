@@ -1,7 +1,9 @@
 //! What no instance would take from another is refused to who asks for it, in words, and changes nothing (G13).
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, code_list, error_condition};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, body, code_list, error_condition, on_every_version,
+};
 
 use crate::asking::{gone, role, submit, value};
 use crate::stage::{Person, company, quiet, raise};
@@ -120,9 +122,7 @@ async fn rooms(fed: &Federation) -> Result<()> {
 }
 
 async fn limits(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("limits", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("limits", version, storage).await?;
     let people = company(&fed, "coven", &[]).await?;
     for person in &people {
         person.take_all()?;
@@ -134,12 +134,8 @@ async fn limits(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_no_instance_takes_is_refused_in_words_on_0_12() -> Result<()> {
-    limits(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_no_instance_takes_is_refused_in_words_on_13() -> Result<()> {
-    limits(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn what_no_instance_takes_is_refused_in_words(version) {
+        limits(version, Storage::Internal).await
+    }
 }

@@ -2,15 +2,12 @@
 //! moderators here, so they do not know who the occupants of the others are.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Storage, Version, code_list};
+use dmuc_testbed::{Storage, Version, code_list, on_every_version};
 
 use crate::asking::gone;
 use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, three, together};
 
 async fn members_only(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("members-only", version, storage).start().await?;
     let crone = distributed(&fed, &[]).await?;
     crone
@@ -57,12 +54,8 @@ async fn members_only(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_room_that_becomes_members_only_loses_those_who_are_none_and_nobody_else_on_0_12() -> Result<()> {
-    members_only(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_room_that_becomes_members_only_loses_those_who_are_none_and_nobody_else_on_13() -> Result<()> {
-    members_only(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_room_that_becomes_members_only_loses_those_who_are_none_and_nobody_else(version, storage = Sqlite) {
+        members_only(version, storage).await
+    }
 }

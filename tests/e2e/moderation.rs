@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Builder, Element, Federation, Storage, Version, body, error_condition, to_string};
+use dmuc_testbed::{
+    Builder, Element, Federation, Storage, Version, body, error_condition, on_every_version, to_string,
+};
 
 use crate::splits::{hasty, patience};
 use crate::stage::{CLIENT, OCCUPANT_ID, Person, company, occupant_id, quiet, stanza_id};
@@ -385,9 +387,6 @@ async fn what_is_taken_away_during_a_split_is_gone_after_it(
 }
 
 async fn moderation(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = federation(version, storage).start().await?;
     let mut people = company(&fed, "coven", &[("muc#roomconfig_historylength", "50")]).await?;
     people[0]
@@ -422,12 +421,8 @@ async fn moderation(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_moderated_message_is_gone_everywhere_on_0_12() -> Result<()> {
-    moderation(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_moderated_message_is_gone_everywhere_on_13() -> Result<()> {
-    moderation(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_moderated_message_is_gone_everywhere(version, storage) {
+        moderation(version, storage).await
+    }
 }

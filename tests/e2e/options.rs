@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Federation, Server, Version};
+use dmuc_testbed::{Federation, Server, Version, on_every_version};
 
 const MUC: &str = "chat.shakespeare.lit";
 
@@ -36,9 +36,6 @@ async fn set(server: &Server, option: &str, value: &str) -> Result<()> {
 }
 
 async fn wrong_options(version: Version) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = Federation::builder()
         .servers(1)
         .label("options")
@@ -143,14 +140,10 @@ async fn wrong_options(version: Version) -> Result<()> {
     fed.finish_with_errors().await
 }
 
-#[tokio::test]
-async fn a_wrong_option_is_named_in_one_line_with_what_is_accepted_on_0_12() -> Result<()> {
-    wrong_options(Version::V0_12).await
-}
-
-#[tokio::test]
-async fn a_wrong_option_is_named_in_one_line_with_what_is_accepted_on_13() -> Result<()> {
-    wrong_options(Version::V13).await
+on_every_version! {
+    fn a_wrong_option_is_named_in_one_line_with_what_is_accepted(version) {
+        wrong_options(version).await
+    }
 }
 
 /// Copies the plugin without its library.
@@ -166,9 +159,6 @@ fn copy_without_library(from: &Path, to: &Path) -> Result<()> {
 }
 
 async fn wrong_library(version: Version) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = Federation::builder()
         .servers(1)
         .label("library")
@@ -222,12 +212,8 @@ async fn wrong_library(version: Version) -> Result<()> {
     fed.finish_with_errors().await
 }
 
-#[tokio::test]
-async fn a_missing_or_wrong_library_is_one_line_that_says_how_to_build_it_on_0_12() -> Result<()> {
-    wrong_library(Version::V0_12).await
-}
-
-#[tokio::test]
-async fn a_missing_or_wrong_library_is_one_line_that_says_how_to_build_it_on_13() -> Result<()> {
-    wrong_library(Version::V13).await
+on_every_version! {
+    fn a_missing_or_wrong_library_is_one_line_that_says_how_to_build_it(version) {
+        wrong_library(version).await
+    }
 }

@@ -1,7 +1,7 @@
 //! G12: with the module loaded, a room that is not distributed is the room it was without it.
 
 use anyhow::Result;
-use dmuc_testbed::{Client, Element, Federation, Storage, Version};
+use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_version};
 
 use crate::stage::canonical;
 use crate::support::three;
@@ -185,9 +185,6 @@ async fn play(fed: &Federation, server: usize) -> Result<Vec<String>> {
 }
 
 async fn ordinary(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     // The third server has no dmuc.
     let fed = three("ordinary", version, storage)
         .with_server(2, |server| {
@@ -213,12 +210,8 @@ async fn ordinary(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn an_ordinary_room_is_as_without_the_module_on_0_12() -> Result<()> {
-    ordinary(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn an_ordinary_room_is_as_without_the_module_on_13() -> Result<()> {
-    ordinary(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn an_ordinary_room_is_as_without_the_module(version, storage) {
+        ordinary(version, storage).await
+    }
 }

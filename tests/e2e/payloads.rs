@@ -1,7 +1,9 @@
 //! Messages with any payload: unchanged, once to everybody, one stanza per link, nothing of the servers' own.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, to_string};
+use dmuc_testbed::{
+    Element, Federation, Storage, Version, body, error_condition, on_every_version, to_string,
+};
 
 use crate::stage::{CLIENT, children, clean, company, once_from, payload, quiet, traffic};
 use crate::support::{from, three};
@@ -401,9 +403,6 @@ async fn a_burst_keeps_every_senders_order(fed: &Federation) -> Result<()> {
 }
 
 async fn messages(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("payloads", version, storage)
         .muc_line("dmuc_max_stanza_size = 120000")
         .start()
@@ -418,12 +417,8 @@ async fn messages(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn messages_reach_everybody_once_and_unchanged_on_0_12() -> Result<()> {
-    messages(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn messages_reach_everybody_once_and_unchanged_on_13() -> Result<()> {
-    messages(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn messages_reach_everybody_once_and_unchanged(version, storage) {
+        messages(version, storage).await
+    }
 }

@@ -2,7 +2,9 @@
 //! who somebody at another one is: the room is semi-anonymous, and nobody is trusted with more than its own domain.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, code_list, error_condition, to_string};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, code_list, error_condition, on_every_version, to_string,
+};
 
 use crate::stage::{CLIENT, Item, Person, company, gathered, occupant_id, quiet, raise};
 use crate::support::{eventually, from};
@@ -431,9 +433,7 @@ return count
 "#;
 
 async fn persons(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("persons", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("persons", version, storage).await?;
     a_second_client_elsewhere_is_the_same_occupant(&fed).await?;
     a_change_of_nick_is_that_clients(&fed).await?;
     roles_and_removals_are_of_all_clients(&fed).await?;
@@ -442,12 +442,8 @@ async fn persons(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn one_person_at_two_instances_is_one_occupant_on_0_12() -> Result<()> {
-    persons(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn one_person_at_two_instances_is_one_occupant_on_13() -> Result<()> {
-    persons(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn one_person_at_two_instances_is_one_occupant(version, storage) {
+        persons(version, storage).await
+    }
 }

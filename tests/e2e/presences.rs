@@ -1,7 +1,9 @@
 //! Presence of occupants at every instance: changes, leaving, nicks, several clients, self-ping.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Element, Federation, Storage, Version, code_list, error_condition, to_string};
+use dmuc_testbed::{
+    Element, Federation, Storage, Version, code_list, error_condition, on_every_version, to_string,
+};
 
 use crate::stage::{
     CLIENT, Item, MUC_USER, Person, children, company, gathered, occupant_id, once_from, payload, quiet,
@@ -264,9 +266,7 @@ async fn a_self_ping_tells_who_is_in(fed: &Federation) -> Result<()> {
 }
 
 async fn presences(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("presences", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("presences", version, storage).await?;
     a_changed_presence_is_seen_everywhere(&fed).await?;
     a_new_nick_is_announced_everywhere(&fed).await?;
     a_nick_in_use_elsewhere_is_a_conflict(&fed).await?;
@@ -276,12 +276,8 @@ async fn presences(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn presence_is_the_same_at_every_instance_on_0_12() -> Result<()> {
-    presences(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn presence_is_the_same_at_every_instance_on_13() -> Result<()> {
-    presences(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn presence_is_the_same_at_every_instance(version, storage) {
+        presences(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Private messages where a room restricts them (Prosody 13), and to people with several clients at one or two instances.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition};
+use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, on_every_version};
 
 use crate::stage::{Person, company, gathered, quiet, raise};
 
@@ -108,23 +108,17 @@ async fn every_client_of_a_nick_hears_it_once(fed: &Federation) -> Result<()> {
 }
 
 async fn rules(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("private-rules", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("private-rules", version, storage).await?;
     every_client_of_a_nick_hears_it_once(&fed).await?;
     // Prosody 0.12 has no such setting.
-    if version == Version::V13 {
+    if !version.is_0_12() {
         restrictions_hold_at_every_instance(&fed).await?;
     }
     fed.finish().await
 }
 
-#[tokio::test]
-async fn private_messages_keep_the_rules_of_the_room_on_0_12() -> Result<()> {
-    rules(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn private_messages_keep_the_rules_of_the_room_on_13() -> Result<()> {
-    rules(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn private_messages_keep_the_rules_of_the_room(version, storage) {
+        rules(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! After a room was destroyed: what is said at the address of each of its instances, and a new room of the same name.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, to_string};
+use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_version, to_string};
 
 use crate::asking::role;
 use crate::destroying::{VENUE, destroy, is_out};
@@ -107,9 +107,6 @@ async fn again(fed: &Federation, crone: &Client, services: &[&str]) -> Result<()
 }
 
 async fn recreating(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("recreating", version, storage)
         // Who may take the place of a tombstone.
         .with_server(0, |s| {
@@ -259,12 +256,8 @@ async fn other_ids(fed: &Federation, faust: &Client, witch: &Client) -> Result<(
     says_that_it_is_gone(witch, &old).await
 }
 
-#[tokio::test]
-async fn what_was_destroyed_is_gone_and_a_room_of_its_name_is_a_new_one_on_0_12() -> Result<()> {
-    recreating(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_was_destroyed_is_gone_and_a_room_of_its_name_is_a_new_one_on_13() -> Result<()> {
-    recreating(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn what_was_destroyed_is_gone_and_a_room_of_its_name_is_a_new_one(version, storage) {
+        recreating(version, storage).await
+    }
 }

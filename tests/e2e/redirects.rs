@@ -2,7 +2,7 @@
 //! and get in if they insist.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Element, Federation, JoinError, Storage, Version};
+use dmuc_testbed::{Client, Element, Federation, JoinError, Storage, Version, on_every_version};
 
 use crate::asking::{invited_to, role};
 use crate::support::{MACBETH, SOURCE, distributed, eventually, nicks};
@@ -155,9 +155,6 @@ async fn after(fed: &Federation) -> Result<()> {
 }
 
 async fn redirects(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = Federation::builder()
         .servers(4)
         .label("redirects")
@@ -177,12 +174,8 @@ async fn redirects(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn users_of_a_peer_are_shown_the_way_and_get_in_if_they_insist_on_0_12() -> Result<()> {
-    redirects(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn users_of_a_peer_are_shown_the_way_and_get_in_if_they_insist_on_13() -> Result<()> {
-    redirects(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn users_of_a_peer_are_shown_the_way_and_get_in_if_they_insist(version, storage = Sqlite) {
+        redirects(version, storage).await
+    }
 }

@@ -2,7 +2,7 @@
 //! sections 3.2 and 4). The owner is told in words, and so is the log.
 
 use anyhow::Result;
-use dmuc_testbed::{Client, Federation, Storage, Version, body};
+use dmuc_testbed::{Client, Federation, Storage, Version, body, on_every_version};
 
 use crate::asking::role;
 use crate::support::{eventually, instances, three};
@@ -25,9 +25,6 @@ async fn is_told(fed: &Federation, owner: &Client, peer: &str, words: &[&str]) -
 }
 
 async fn refusals(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     // After the firsthost: one that does not list us, one with a room of the same name, one that is full, one
     // without the module, one that is started later.
     let fed = Federation::builder()
@@ -123,20 +120,13 @@ async fn refusals(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_peer_that_refuses_leaves_an_ordinary_room_and_an_owner_who_knows_why_on_0_12() -> Result<()> {
-    refusals(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_peer_that_refuses_leaves_an_ordinary_room_and_an_owner_who_knows_why_on_13() -> Result<()> {
-    refusals(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_peer_that_refuses_leaves_an_ordinary_room_and_an_owner_who_knows_why(version, storage) {
+        refusals(version, storage).await
+    }
 }
 
 async fn on_join(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("on-join", version, storage)
         .muc_line("dmuc_replicate = \"on-join\"")
         .start()
@@ -175,12 +165,8 @@ async fn on_join(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn with_on_join_a_peer_is_asked_when_its_first_user_joins_on_0_12() -> Result<()> {
-    on_join(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn with_on_join_a_peer_is_asked_when_its_first_user_joins_on_13() -> Result<()> {
-    on_join(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn with_on_join_a_peer_is_asked_when_its_first_user_joins(version, storage) {
+        on_join(version, storage).await
+    }
 }

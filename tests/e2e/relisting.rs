@@ -2,7 +2,7 @@
 //! follows; at a shadow it does not.
 
 use anyhow::Result;
-use dmuc_testbed::{Federation, Storage, Version};
+use dmuc_testbed::{Federation, Storage, Version, on_every_version};
 
 use crate::lasting::{ROOMS, gathered, is_distributed};
 use crate::support::{SOURCE, eventually, three};
@@ -45,9 +45,6 @@ async fn all_have(fed: &Federation, expected: &[&str]) -> Result<()> {
 }
 
 async fn relisting(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("relisting", version, storage).start().await?;
     let people = gathered(&fed).await?;
     people[0]
@@ -102,12 +99,8 @@ async fn relisting(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_list_changed_while_the_module_was_away_is_the_sources_on_0_12() -> Result<()> {
-    relisting(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_list_changed_while_the_module_was_away_is_the_sources_on_13() -> Result<()> {
-    relisting(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_list_changed_while_the_module_was_away_is_the_sources(version, storage) {
+        relisting(version, storage).await
+    }
 }

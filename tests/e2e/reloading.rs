@@ -1,7 +1,7 @@
 //! mod_muc reloaded under the module, which Prosody reloads with it: rooms and people stay, also during a split.
 
 use anyhow::Result;
-use dmuc_testbed::{Client, Federation, Storage, Version};
+use dmuc_testbed::{Client, Federation, Storage, Version, on_every_version};
 
 use crate::asking::{has_feature, items};
 use crate::lasting::{NICKS, ROOMS, gathered, is_distributed, nobody_left, talk};
@@ -34,9 +34,6 @@ async fn reloads_muc(fed: &Federation, server: usize) -> Result<()> {
 }
 
 async fn reloading(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("reloading", version, storage).start().await?;
     let people = gathered(&fed).await?;
     people[0]
@@ -99,12 +96,8 @@ async fn reloading(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn reloading_mod_muc_keeps_rooms_and_people_on_0_12() -> Result<()> {
-    reloading(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn reloading_mod_muc_keeps_rooms_and_people_on_13() -> Result<()> {
-    reloading(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn reloading_mod_muc_keeps_rooms_and_people(version, storage) {
+        reloading(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! XEP-0281 section 3.2: what a shadow is given, under which id, and that instances talk directly.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Federation, Storage, Version, body};
+use dmuc_testbed::{Client, Federation, Storage, Version, body, on_every_version};
 
 use crate::asking::{role, value};
 use crate::support::{eventually, instances};
@@ -124,9 +124,6 @@ async fn crossed(fed: &Federation, from: usize, to: usize) -> Result<u64> {
 }
 
 async fn replicating(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = Federation::builder()
         .label("replicating")
         .version(version)
@@ -225,12 +222,8 @@ async fn replicating(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_shadow_is_given_everything_under_the_id_of_the_room_on_0_12() -> Result<()> {
-    replicating(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_shadow_is_given_everything_under_the_id_of_the_room_on_13() -> Result<()> {
-    replicating(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_shadow_is_given_everything_under_the_id_of_the_room(version, storage = Sqlite) {
+        replicating(version, storage).await
+    }
 }

@@ -15,12 +15,9 @@ pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 pub const DELAY: &str = "urn:xmpp:delay";
 
-/// Three servers, or `None` if this version is not installed.
-pub async fn raise(label: &str, version: Version, storage: Storage) -> Result<Option<Federation>> {
-    if !version.available() {
-        return Ok(None);
-    }
-    three(label, version, storage).start().await.map(Some)
+/// Three servers.
+pub async fn raise(label: &str, version: Version, storage: Storage) -> Result<Federation> {
+    three(label, version, storage).start().await
 }
 
 /// Somebody in a room.

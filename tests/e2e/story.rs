@@ -1,14 +1,11 @@
 //! The XEP's story: created, replicated, joined, talked in, left.
 
 use anyhow::Result;
-use dmuc_testbed::{Storage, Version};
+use dmuc_testbed::{Storage, Version, on_every_version};
 
 use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, three, together};
 
 async fn the_story(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("story", version, storage).start().await?;
     let crone = distributed(&fed, &[]).await?;
     let witch = fed[1].client("somewitch", "mobile").await?;
@@ -32,12 +29,8 @@ async fn the_story(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn the_story_on_0_12() -> Result<()> {
-    the_story(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn the_story_on_13() -> Result<()> {
-    the_story(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn the_story(version, storage) {
+        the_story(version, storage).await
+    }
 }

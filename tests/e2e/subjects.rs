@@ -1,7 +1,7 @@
 //! Subjects: set at any instance by who is entitled, seen once everywhere, from the right nick.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Element, Federation, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{Element, Federation, Storage, Version, error_condition, on_every_version, to_string};
 
 use crate::stage::{CLIENT, Person, company, once_from, quiet, raise, traffic};
 
@@ -104,20 +104,14 @@ async fn a_subject_set_at_a_shadow_is_everybodys(fed: &Federation) -> Result<()>
 }
 
 async fn subjects(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("subjects", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("subjects", version, storage).await?;
     who_may_not_set_the_subject_is_told_so(&fed).await?;
     a_subject_set_at_a_shadow_is_everybodys(&fed).await?;
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_subject_is_seen_once_everywhere_on_0_12() -> Result<()> {
-    subjects(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_subject_is_seen_once_everywhere_on_13() -> Result<()> {
-    subjects(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_subject_is_seen_once_everywhere(version, storage) {
+        subjects(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Requests for voice (XEP-0045 sections 7.13 and 8.6): moderators of every instance are asked, and the first answer counts.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{Element, Federation, Storage, Version, error_condition, on_every_version, to_string};
 
 use crate::asking::value;
 use crate::splits::{hasty, patience};
@@ -216,21 +216,14 @@ async fn who_asks_is_hidden_where_the_room_hides_it(fed: &Federation) -> Result<
 }
 
 async fn voice(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("voice", version, storage).start().await?;
     who_asks_is_hidden_where_the_room_hides_it(&fed).await?;
     asked_everywhere(&fed).await?;
     fed.finish().await
 }
 
-#[tokio::test]
-async fn who_asks_for_voice_asks_the_moderators_of_every_instance_on_0_12() -> Result<()> {
-    voice(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn who_asks_for_voice_asks_the_moderators_of_every_instance_on_13() -> Result<()> {
-    voice(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn who_asks_for_voice_asks_the_moderators_of_every_instance(version, storage) {
+        voice(version, storage).await
+    }
 }

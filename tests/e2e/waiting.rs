@@ -2,7 +2,9 @@
 //! and an act that goes wrong is answered, too.
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, error_condition, on_every_version, to_string,
+};
 
 use crate::lasting::gathered;
 use crate::stage::MUC_USER;
@@ -42,9 +44,6 @@ async fn mutes(fed: &Federation, nick: &str) -> Result<String> {
 }
 
 async fn waiting(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("waiting", version, storage).start().await?;
     let [crone, witch, _faust] = gathered(&fed).await?;
     an_act_that_goes_wrong_is_answered(&fed, &crone).await?;
@@ -190,12 +189,8 @@ assert(condition == "internal-server-error", condition);
 return true
 "#;
 
-#[tokio::test]
-async fn what_waits_is_bounded_and_answered_on_0_12() -> Result<()> {
-    waiting(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_waits_is_bounded_and_answered_on_13() -> Result<()> {
-    waiting(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn what_waits_is_bounded_and_answered(version, storage) {
+        waiting(version, storage).await
+    }
 }

@@ -1,18 +1,16 @@
 //! What a peer says of its occupants: taken as far as it is its to say.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, body, code_list, error_condition, to_string};
+use dmuc_testbed::{
+    Element, Storage, Version, body, code_list, error_condition, on_every_version, to_string,
+};
 
 use super::events::{AUDIENCE, MUC_USER, bounces, item, message, presence};
 use super::scene::{SECRET, Scene};
-use crate::on_both_versions;
 use crate::support::{MARLOWE, SOURCE, eventually, from, nicks};
 
 /// What a peer says of its own occupants is taken, but not more of it than is its to say.
 async fn a_peer_speaks_for_its_own_only(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let scene = Scene::set("bad-claims", version, storage, "").await?;
     let crone_sees = async |nick: &str, affiliation: &str| -> Result<Element> {
         let presence = scene.crone.expect(nick, from(SOURCE, nick)).await?;
@@ -343,4 +341,4 @@ async fn forged_time(scene: &Scene) -> Result<()> {
     late.leave(SOURCE, "late").await.map(|_| ())
 }
 
-on_both_versions!(a_peer_speaks_for_its_own_only);
+on_every_version!(a_peer_speaks_for_its_own_only);

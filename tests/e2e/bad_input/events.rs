@@ -1,10 +1,9 @@
 //! Presence and messages: from the wrong sender, about somebody else's occupants, with absurd content.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{Element, Storage, Version, error_condition, on_every_version, to_string};
 
 use super::scene::{SECRET, STRANGER, Scene, row, shortened};
-use crate::on_both_versions;
 use crate::support::{MARLOWE, SOURCE, from};
 use crate::xep_only::{AT_CHAT, HEATH, PEER};
 
@@ -297,9 +296,6 @@ fn ignored() -> Vec<String> {
 }
 
 async fn bad_events_change_nothing(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let scene = Scene::set(
         "bad-events",
         version,
@@ -359,9 +355,6 @@ async fn bad_events_change_nothing(version: Version, storage: Storage) -> Result
 
 /// A service that is no peer is what anybody is: its users may come in, its stanzas of ours mean nothing.
 async fn a_stranger_is_an_ordinary_user(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let scene = Scene::set("bad-strangers", version, storage, "").await?;
     let before = scene.state().await?;
     let coven = format!("coven@{STRANGER}");
@@ -428,4 +421,4 @@ async fn a_stranger_is_an_ordinary_user(version: Version, storage: Storage) -> R
     scene.fed.finish().await
 }
 
-on_both_versions!(bad_events_change_nothing, a_stranger_is_an_ordinary_user,);
+on_every_version!(bad_events_change_nothing, a_stranger_is_an_ordinary_user,);

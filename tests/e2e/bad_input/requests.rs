@@ -1,11 +1,10 @@
 //! IQs: every control stanza with what can be wrong with it.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Storage, Version, error_condition, to_string};
+use dmuc_testbed::{Storage, Version, error_condition, on_every_version, to_string};
 
 use super::malformed::{dmuc, field, form, malformed, ours};
 use super::scene::{PARLOUR, PENDING, SECRET, STRANGER, Scene, Who, row, shortened};
-use crate::on_both_versions;
 use crate::support::{MARLOWE, SOURCE};
 use crate::xep_only::{AT_CHAT, CHAT, HEATH, PEER};
 
@@ -58,9 +57,6 @@ const ALL: [&str; 10] = [
 
 /// Everything of the tables, and who may not send what to whom.
 async fn every_bad_request_is_refused_and_forgotten(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let scene = Scene::set("bad-requests", version, storage, "dmuc_max_shadows = 2").await?;
     let before = scene.state().await?;
     for (to, from, rows) in malformed() {
@@ -267,9 +263,6 @@ async fn answers_to_nothing(scene: &Scene) -> Result<()> {
 
 /// The answer to a question of ours counts only from the one that was asked, and only once.
 async fn an_answer_counts_from_the_one_who_was_asked(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let scene = Scene::set("bad-answers", version, storage, "").await?;
     let room = format!("heath@{CHAT}");
     scene
@@ -330,7 +323,7 @@ async fn an_answer_counts_from_the_one_who_was_asked(version: Version, storage: 
     scene.fed.finish().await
 }
 
-on_both_versions!(
+on_every_version!(
     every_bad_request_is_refused_and_forgotten,
     an_answer_counts_from_the_one_who_was_asked,
 );

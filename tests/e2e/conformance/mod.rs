@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Federation, Storage, Version};
+use dmuc_testbed::{Federation, Storage, Version, on_every_version};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 
@@ -214,9 +214,6 @@ fn the_table_in_the_docs_has_every_case() -> Result<()> {
 }
 
 async fn conformance(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("conformance", version, storage).start().await?;
     let cases = cases();
     // For work on a case: a part of its title or its section.
@@ -255,12 +252,8 @@ async fn conformance(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_distributed_room_conforms_to_xep_0045_as_an_ordinary_one_does_on_0_12() -> Result<()> {
-    conformance(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_distributed_room_conforms_to_xep_0045_as_an_ordinary_one_does_on_13() -> Result<()> {
-    conformance(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_distributed_room_conforms_to_xep_0045_as_an_ordinary_one_does(version, storage) {
+        conformance(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Registration during a split: for the time being, until the source has decided.
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Storage, Version, code_list};
+use dmuc_testbed::{Storage, Version, code_list, on_every_version};
 
 use super::*;
 use crate::asking::item_attr;
@@ -10,9 +10,6 @@ use crate::splits::scene::Scene;
 use crate::splits::{hasty, patience};
 
 async fn apart(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("registry-apart", version, storage).start().await?;
     let mut scene = Scene::opens(&fed, "coven", &[]).await?;
     {
@@ -105,12 +102,8 @@ async fn apart(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_nick_registered_during_a_split_is_the_persons_if_the_source_agrees_on_0_12() -> Result<()> {
-    apart(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_nick_registered_during_a_split_is_the_persons_if_the_source_agrees_on_13() -> Result<()> {
-    apart(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_nick_registered_during_a_split_is_the_persons_if_the_source_agrees(version, storage) {
+        apart(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! With Prosody's options `enforce_registered_nickname` and `allow_unaffiliated_register` at every service.
 
 use anyhow::Result;
-use dmuc_testbed::{Storage, Version, code_list};
+use dmuc_testbed::{Storage, Version, code_list, on_every_version};
 
 use super::*;
 use crate::asking::gone;
@@ -9,9 +9,6 @@ use crate::stage::{company, gathered};
 use crate::support::three;
 
 async fn enforced(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("enforced", version, storage)
         .muc_line("enforce_registered_nickname = true")
         .muc_line("allow_unaffiliated_register = true")
@@ -63,12 +60,8 @@ async fn enforced(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_registered_nick_can_be_made_a_must_at_every_instance_on_0_12() -> Result<()> {
-    enforced(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_registered_nick_can_be_made_a_must_at_every_instance_on_13() -> Result<()> {
-    enforced(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_registered_nick_can_be_made_a_must_at_every_instance(version, storage = Sqlite) {
+        enforced(version, storage).await
+    }
 }

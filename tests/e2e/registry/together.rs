@@ -1,7 +1,7 @@
 //! With every link up: at the source, at a shadow, by an administrator at either.
 
 use anyhow::Result;
-use dmuc_testbed::{Client, Federation, Storage, Version, code_list, error_condition};
+use dmuc_testbed::{Client, Federation, Storage, Version, code_list, error_condition, on_every_version};
 
 use super::*;
 use crate::asking::{gone, reason};
@@ -209,9 +209,6 @@ async fn by_an_administrator(fed: &Federation, people: &[Client; 3]) -> Result<(
 }
 
 async fn registering(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     // People join wherever they like.
     let fed = three("registering", version, storage)
         .muc_line("dmuc_redirect = \"off\"")
@@ -230,12 +227,8 @@ async fn registering(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_nick_is_registered_once_for_all_instances_on_0_12() -> Result<()> {
-    registering(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_nick_is_registered_once_for_all_instances_on_13() -> Result<()> {
-    registering(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_nick_is_registered_once_for_all_instances(version, storage) {
+        registering(version, storage).await
+    }
 }

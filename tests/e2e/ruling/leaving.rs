@@ -2,7 +2,7 @@
 //! elsewhere, and whoever was in it is shown the way to the source.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Federation, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{Federation, Storage, Version, error_condition, on_every_version, to_string};
 
 use super::answered;
 use crate::asking::{gone, invited_to, role};
@@ -143,9 +143,6 @@ async fn destroyed_by_an_owner(fed: &Federation) -> Result<()> {
 }
 
 async fn leaving(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = three("leaving", version, storage)
         .with_server(1, |s| {
             s.muc_lines.push("admins = { \"hecate@macbeth.lit\" }".into())
@@ -158,12 +155,8 @@ async fn leaving(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn an_administrator_of_a_service_ends_its_shadow_and_nothing_else_on_0_12() -> Result<()> {
-    leaving(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn an_administrator_of_a_service_ends_its_shadow_and_nothing_else_on_13() -> Result<()> {
-    leaving(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn an_administrator_of_a_service_ends_its_shadow_and_nothing_else(version, storage = Sqlite) {
+        leaving(version, storage).await
+    }
 }

@@ -9,7 +9,7 @@ mod leaving;
 mod listing;
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Element, Storage, Version, error_condition, to_string};
+use dmuc_testbed::{Client, Element, Storage, Version, error_condition, on_every_version, to_string};
 
 use crate::stage::{MUC_USER, Person, raise};
 use crate::support::eventually;
@@ -88,9 +88,7 @@ fn user_item(stanza: &Element) -> Option<&Element> {
 }
 
 async fn ruling(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = raise("ruling", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = raise("ruling", version, storage).await?;
     acting::who_asks_is_answered_by_the_home(&fed).await?;
     acting::a_stale_act_misses(&fed).await?;
     acting::a_moderator_for_the_time_being_is_one_everywhere(&fed).await?;
@@ -107,14 +105,10 @@ async fn ruling(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn moderators_admins_and_owners_rule_between_instances_on_0_12() -> Result<()> {
-    ruling(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn moderators_admins_and_owners_rule_between_instances_on_13() -> Result<()> {
-    ruling(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn moderators_admins_and_owners_rule_between_instances(version, storage) {
+        ruling(version, storage).await
+    }
 }
 
 /// For assertions.

@@ -1,7 +1,7 @@
 //! A server that is down for the whole of a conversation.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Storage, Version};
+use dmuc_testbed::{Storage, Version, on_every_version};
 
 use super::agreement::{agree, archive, begin_again, one_history};
 use super::evidence::has_all;
@@ -9,9 +9,6 @@ use super::hasty;
 use super::scene::{ALL, NICKS, Scene};
 
 async fn absence(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("absence", version, storage).start().await?;
     let mut scene = Scene::opens(&fed, "coven", &[]).await?;
     for absent in [1, 0] {
@@ -62,12 +59,8 @@ async fn absence(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_server_that_was_down_during_a_conversation_has_all_of_it_afterwards_on_0_12() -> Result<()> {
-    absence(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_server_that_was_down_during_a_conversation_has_all_of_it_afterwards_on_13() -> Result<()> {
-    absence(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_server_that_was_down_during_a_conversation_has_all_of_it_afterwards(version, storage = Sqlite) {
+        absence(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Two people take the same nick on two sides of a split: one of them is renamed, the same one everywhere (G8).
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, code_list};
+use dmuc_testbed::{Element, Storage, Version, code_list, on_every_version};
 
 use super::agreement::{agree, client_roster, one_history};
 use super::scene::{ALL, Scene, Witness};
@@ -50,9 +50,6 @@ fn is_untouched(winner: &Witness) -> Result<()> {
 }
 
 async fn clashes(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("clashes", version, storage).start().await?;
     let mut scene = Scene::opens(&fed, "coven", &[]).await?;
     scene.converse(1).await?;
@@ -113,12 +110,8 @@ async fn clashes(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn of_two_with_one_nick_the_same_is_renamed_everywhere_on_0_12() -> Result<()> {
-    clashes(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn of_two_with_one_nick_the_same_is_renamed_everywhere_on_13() -> Result<()> {
-    clashes(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn of_two_with_one_nick_the_same_is_renamed_everywhere(version, storage) {
+        clashes(version, storage).await
+    }
 }

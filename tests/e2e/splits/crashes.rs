@@ -1,7 +1,7 @@
 //! kill -9 of each server in turn while everybody talks.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Element, Storage, Version, body};
+use dmuc_testbed::{Element, Storage, Version, body, on_every_version};
 
 use super::agreement::{agree, archive, begin_again, one_history};
 use super::evidence::has_all;
@@ -37,9 +37,6 @@ async fn talks_to_the_end(scene: &Scene<'_>, who: usize) -> Result<()> {
 }
 
 async fn killing(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("killing", version, storage).start().await?;
     let mut scene = Scene::opens(&fed, "coven", &[]).await?;
     scene.converse(1).await?;
@@ -87,22 +84,12 @@ async fn killing(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_was_reflected_survives_the_death_of_any_server_on_0_12() -> Result<()> {
-    killing(Version::V0_12, Storage::Internal).await
-}
+on_every_version! {
+    fn what_was_reflected_survives_the_death_of_any_server(version) {
+        killing(version, Storage::Internal).await
+    }
 
-#[tokio::test]
-async fn what_was_reflected_survives_the_death_of_any_server_on_0_12_with_sqlite() -> Result<()> {
-    killing(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn what_was_reflected_survives_the_death_of_any_server_on_13() -> Result<()> {
-    killing(Version::V13, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_was_reflected_survives_the_death_of_any_server_on_13_with_sqlite() -> Result<()> {
-    killing(Version::V13, Storage::Sqlite).await
+    fn what_was_reflected_survives_the_death_of_any_server_with_sqlite(version) {
+        killing(version, Storage::Sqlite).await
+    }
 }

@@ -1,7 +1,7 @@
 //! What is known during a split survives eviction of the room from Prosody's cache, reloads of the module and a restart.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Federation, Storage, Version, deadline};
+use dmuc_testbed::{Client, Federation, Storage, Version, deadline, on_every_version};
 
 use super::agreement::{agree, archive, one_history};
 use super::evidence::has_all;
@@ -60,9 +60,6 @@ impl Gate {
 }
 
 async fn enduring(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("enduring", version, storage)
         .muc_line("muc_room_cache_size = 1")
         .start()
@@ -113,12 +110,8 @@ async fn enduring(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_split_outlasts_eviction_and_reloads_and_a_restart_on_0_12() -> Result<()> {
-    enduring(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_split_outlasts_eviction_and_reloads_and_a_restart_on_13() -> Result<()> {
-    enduring(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_split_outlasts_eviction_and_reloads_and_a_restart(version, storage) {
+        enduring(version, storage).await
+    }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Federation, Storage, Version};
+use dmuc_testbed::{Federation, Storage, Version, on_every_version};
 
 use super::agreement::{agree, archive, one_history};
 use super::evidence::{Line, at_once, late, once, same};
@@ -51,9 +51,6 @@ async fn paged_on(scene: &Scene<'_>, before: &[Vec<Line>]) -> Result<()> {
 }
 
 async fn a_split(label: &str, fault: Fault, version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty(label, version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     let mut said = scene.converse(2).await?;
@@ -99,70 +96,33 @@ async fn a_split(label: &str, fault: Fault, version: Version, storage: Storage) 
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_is_said_during_a_cut_arrives_late_and_once_on_0_12() -> Result<()> {
-    a_split("cut", Fault::Cut, Version::V0_12, Storage::Internal).await
-}
+on_every_version! {
+    fn what_is_said_during_a_cut_arrives_late_and_once(version) {
+        a_split("cut", Fault::Cut, version, Storage::Internal).await
+    }
 
-#[tokio::test]
-async fn what_is_said_during_a_cut_arrives_late_and_once_on_0_12_with_sqlite() -> Result<()> {
-    a_split("cut", Fault::Cut, Version::V0_12, Storage::Sqlite).await
-}
+    fn what_is_said_during_a_cut_arrives_late_and_once_with_sqlite(version) {
+        a_split("cut", Fault::Cut, version, Storage::Sqlite).await
+    }
 
-#[tokio::test]
-async fn what_is_said_during_a_cut_arrives_late_and_once_on_13() -> Result<()> {
-    a_split("cut", Fault::Cut, Version::V13, Storage::Internal).await
-}
+    fn what_is_said_while_links_are_stalled_arrives_late_and_once(version, storage = Sqlite) {
+        a_split("stall", Fault::Stall, version, storage).await
+    }
 
-#[tokio::test]
-async fn what_is_said_during_a_cut_arrives_late_and_once_on_13_with_sqlite() -> Result<()> {
-    a_split("cut", Fault::Cut, Version::V13, Storage::Sqlite).await
-}
+    fn what_links_swallow_arrives_late_and_once(version, storage) {
+        a_split("swallow", Fault::Swallow, version, storage).await
+    }
 
-#[tokio::test]
-async fn what_is_said_while_links_are_stalled_arrives_late_and_once_on_0_12() -> Result<()> {
-    a_split("stall", Fault::Stall, Version::V0_12, Storage::Sqlite).await
-}
+    fn a_server_that_can_only_listen_is_cut_off_and_catches_up(version, storage = Sqlite) {
+        a_split("cut-out", Fault::CutOut, version, storage).await
+    }
 
-#[tokio::test]
-async fn what_is_said_while_links_are_stalled_arrives_late_and_once_on_13() -> Result<()> {
-    a_split("stall", Fault::Stall, Version::V13, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_links_swallow_arrives_late_and_once_on_0_12() -> Result<()> {
-    a_split("swallow", Fault::Swallow, Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_links_swallow_arrives_late_and_once_on_13() -> Result<()> {
-    a_split("swallow", Fault::Swallow, Version::V13, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_server_that_can_only_listen_is_cut_off_and_catches_up_on_0_12() -> Result<()> {
-    a_split("cut-out", Fault::CutOut, Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_server_that_can_only_listen_is_cut_off_and_catches_up_on_13() -> Result<()> {
-    a_split("cut-out", Fault::CutOut, Version::V13, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_server_that_can_only_speak_is_cut_off_and_catches_up_on_0_12() -> Result<()> {
-    a_split("cut-in", Fault::CutIn, Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_server_that_can_only_speak_is_cut_off_and_catches_up_on_13() -> Result<()> {
-    a_split("cut-in", Fault::CutIn, Version::V13, Storage::Sqlite).await
+    fn a_server_that_can_only_speak_is_cut_off_and_catches_up(version, storage) {
+        a_split("cut-in", Fault::CutIn, version, storage).await
+    }
 }
 
 async fn slow_links(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("slow", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     fed.delay_all(Duration::from_millis(600)).await;
@@ -191,21 +151,14 @@ async fn slow_links(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn links_of_600_ms_lose_and_double_nothing_also_across_a_cut_on_0_12() -> Result<()> {
-    slow_links(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn links_of_600_ms_lose_and_double_nothing_also_across_a_cut_on_13() -> Result<()> {
-    slow_links(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn links_of_600_ms_lose_and_double_nothing_also_across_a_cut(version, storage) {
+        slow_links(version, storage).await
+    }
 }
 
 /// Nothing happens to the links: what all tests here rely on holds without a fault as well.
 async fn no_fault(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("no-fault", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     let before = scene.converse(20).await?;
@@ -220,12 +173,8 @@ async fn no_fault(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn without_a_fault_everybody_agrees_on_0_12() -> Result<()> {
-    no_fault(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn without_a_fault_everybody_agrees_on_13() -> Result<()> {
-    no_fault(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn without_a_fault_everybody_agrees(version, storage = Sqlite) {
+        no_fault(version, storage).await
+    }
 }

@@ -2,7 +2,7 @@
 //! as before, and the room says so in one line at each end.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, to_string};
+use dmuc_testbed::{Element, Storage, Version, on_every_version, to_string};
 
 use super::agreement::{agree, client_roster, one_history, unharmed};
 use super::hasty;
@@ -126,9 +126,6 @@ async fn alone(scene: &Scene<'_>, marks: [usize; 3]) -> Result<()> {
 }
 
 async fn nobody_is_kicked(label: &str, stalls: bool, version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty(label, version, storage)
         .with_server(1, |s| {
             s.muc_lines.push("dmuc_split_presence = \"keep\"".into());
@@ -218,22 +215,12 @@ async fn nobody_is_kicked(label: &str, stalls: bool, version: Version, storage: 
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_cut_kicks_nobody_and_says_so_once_at_each_end_on_0_12() -> Result<()> {
-    nobody_is_kicked("kept-cut", false, Version::V0_12, Storage::Internal).await
-}
+on_every_version! {
+    fn a_cut_kicks_nobody_and_says_so_once_at_each_end(version, storage) {
+        nobody_is_kicked("kept-cut", false, version, storage).await
+    }
 
-#[tokio::test]
-async fn a_cut_kicks_nobody_and_says_so_once_at_each_end_on_13() -> Result<()> {
-    nobody_is_kicked("kept-cut", false, Version::V13, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_stall_kicks_nobody_and_says_so_once_at_each_end_on_0_12() -> Result<()> {
-    nobody_is_kicked("kept-stall", true, Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_stall_kicks_nobody_and_says_so_once_at_each_end_on_13() -> Result<()> {
-    nobody_is_kicked("kept-stall", true, Version::V13, Storage::Internal).await
+    fn a_stall_kicks_nobody_and_says_so_once_at_each_end(version, storage = Sqlite) {
+        nobody_is_kicked("kept-stall", true, version, storage).await
+    }
 }

@@ -2,7 +2,7 @@
 //! that one may speak for others.
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Federation, Storage, Version, body};
+use dmuc_testbed::{Federation, Storage, Version, body, on_every_version};
 
 use super::agreement::{agree, one_history};
 use super::evidence::late;
@@ -11,9 +11,6 @@ use super::scene::{ALL, Scene};
 use crate::support::eventually;
 
 async fn through_the_source(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("partial", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     scene.converse(1).await?;
@@ -33,14 +30,10 @@ async fn through_the_source(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn two_shadows_that_do_not_reach_each_other_hear_through_the_source_on_0_12() -> Result<()> {
-    through_the_source(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn two_shadows_that_do_not_reach_each_other_hear_through_the_source_on_13() -> Result<()> {
-    through_the_source(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn two_shadows_that_do_not_reach_each_other_hear_through_the_source(version, storage) {
+        through_the_source(version, storage).await
+    }
 }
 
 /// Waits until so many requests have gone from one service to another: heartbeats, and what follows from them.
@@ -58,9 +51,6 @@ async fn heartbeats(fed: &Federation, from: usize, to: usize, count: u64) -> Res
 
 /// The source and one shadow are cut off from each other; both reach the other shadow.
 async fn through_a_shadow(label: &str, is_trusted: bool, version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let mut builder = hasty(label, version, storage);
     if is_trusted {
         let trusting = |peer: &str| {
@@ -110,31 +100,18 @@ async fn through_a_shadow(label: &str, is_trusted: bool, version: Version, stora
     fed.finish().await
 }
 
-#[tokio::test]
-async fn nothing_is_taken_from_a_third_instance_that_is_not_trusted_on_0_12() -> Result<()> {
-    through_a_shadow("untrusted", false, Version::V0_12, Storage::Sqlite).await
-}
+on_every_version! {
+    fn nothing_is_taken_from_a_third_instance_that_is_not_trusted(version, storage = Sqlite) {
+        through_a_shadow("untrusted", false, version, storage).await
+    }
 
-#[tokio::test]
-async fn nothing_is_taken_from_a_third_instance_that_is_not_trusted_on_13() -> Result<()> {
-    through_a_shadow("untrusted", false, Version::V13, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_trusted_third_instance_tells_what_others_said_on_0_12() -> Result<()> {
-    through_a_shadow("trusted", true, Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_trusted_third_instance_tells_what_others_said_on_13() -> Result<()> {
-    through_a_shadow("trusted", true, Version::V13, Storage::Sqlite).await
+    fn a_trusted_third_instance_tells_what_others_said(version, storage) {
+        through_a_shadow("trusted", true, version, storage).await
+    }
 }
 
 /// One after the other, and all at once: the link between any two, then all of them.
 async fn round_the_links(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("round", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     let mut said = scene.converse(1).await?;
@@ -157,12 +134,8 @@ async fn round_the_links(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn links_that_fail_and_return_one_by_one_leave_everybody_in_agreement_on_0_12() -> Result<()> {
-    round_the_links(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn links_that_fail_and_return_one_by_one_leave_everybody_in_agreement_on_13() -> Result<()> {
-    round_the_links(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn links_that_fail_and_return_one_by_one_leave_everybody_in_agreement(version, storage = Sqlite) {
+        round_the_links(version, storage).await
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, code_list, to_string};
+use dmuc_testbed::{Element, Federation, Storage, Version, code_list, on_every_version, to_string};
 
 use super::hasty;
 use crate::asking::item_attr;
@@ -95,9 +95,6 @@ async fn heard_once(person: &Person, texts: &[&str], seen: &[Element]) -> Result
 }
 
 async fn story(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("apart", version, storage)
         .muc_line("dmuc_redirect = \"off\"")
         .start()
@@ -234,12 +231,8 @@ async fn story(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_people_do_in_a_split_is_told_after_it_on_0_12() -> Result<()> {
-    story(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_people_do_in_a_split_is_told_after_it_on_13() -> Result<()> {
-    story(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn what_people_do_in_a_split_is_told_after_it(version, storage) {
+        story(version, storage).await
+    }
 }

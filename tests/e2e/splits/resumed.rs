@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Storage, Version};
+use dmuc_testbed::{Storage, Version, on_every_version};
 
 use super::agreement::{agree, archive};
 use super::evidence::has_all;
@@ -27,9 +27,6 @@ async fn in_the_middle(
     version: Version,
     storage: Storage,
 ) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     // A server that writes a page to a slow disk answers nothing meanwhile.
     let fed = noticing(label, Duration::from_secs(15), version, storage)
         .log_level("info")
@@ -91,27 +88,20 @@ async fn in_the_middle(
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_is_killed_on_0_12() -> Result<()> {
-    in_the_middle("mid-shadow", 1, End::Kill, Version::V0_12, Storage::Internal).await
-}
+on_every_version! {
+    fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_is_killed(version, storage) {
+        in_the_middle("mid-shadow", 1, End::Kill, version, storage).await
+    }
 
-#[tokio::test]
-async fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_is_killed_on_13() -> Result<()> {
-    in_the_middle("mid-shadow", 1, End::Kill, Version::V13, Storage::Sqlite).await
-}
+    fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_restarts(version, storage = Sqlite) {
+        in_the_middle("mid-restart", 1, End::Restart, version, storage).await
+    }
 
-#[tokio::test]
-async fn a_resync_goes_on_where_it_was_when_the_one_who_catches_up_restarts_on_13() -> Result<()> {
-    in_the_middle("mid-restart", 1, End::Restart, Version::V13, Storage::Internal).await
-}
+    fn a_resync_goes_on_where_it_was_when_the_one_who_tells_is_killed(version, storage = Sqlite) {
+        in_the_middle("mid-source", 0, End::Kill, version, storage).await
+    }
 
-#[tokio::test]
-async fn a_resync_goes_on_where_it_was_when_the_one_who_tells_is_killed_on_0_12() -> Result<()> {
-    in_the_middle("mid-source", 0, End::Kill, Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_resync_goes_on_where_it_was_when_the_one_who_tells_restarts_on_13() -> Result<()> {
-    in_the_middle("mid-source", 0, End::Restart, Version::V13, Storage::Internal).await
+    fn a_resync_goes_on_where_it_was_when_the_one_who_tells_restarts(version, storage = Sqlite) {
+        in_the_middle("mid-source", 0, End::Restart, version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Who rules a room, and who may be in it, while its instances cannot reach each other (XEP-0045 sections 7.2, 8, 9).
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, code_list, to_string};
+use dmuc_testbed::{Element, Storage, Version, code_list, on_every_version, to_string};
 
 use super::agreement::agree;
 use super::hasty;
@@ -193,9 +193,6 @@ async fn capacity(scene: &Scene<'_>) -> Result<()> {
 }
 
 async fn rulings(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("rulings", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     moderation(&scene).await?;
@@ -204,12 +201,8 @@ async fn rulings(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_split_lets_nobody_rule_or_enter_who_may_not_afterwards_on_0_12() -> Result<()> {
-    rulings(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_split_lets_nobody_rule_or_enter_who_may_not_afterwards_on_13() -> Result<()> {
-    rulings(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn a_split_lets_nobody_rule_or_enter_who_may_not_afterwards(version, storage = Sqlite) {
+        rulings(version, storage).await
+    }
 }

@@ -1,7 +1,7 @@
 //! Settings, subject, affiliations, bans and destruction during a split (G7, G9): the source rules.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, code_list, to_string};
+use dmuc_testbed::{Element, Storage, Version, code_list, on_every_version, to_string};
 
 use super::agreement::{agree, one_history};
 use super::scene::{ALL, Scene, Witness};
@@ -108,9 +108,6 @@ impl Wish {
 }
 
 async fn duels(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("duels", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[(NAME, "A Dark Cave")]).await?;
     let [crone, witch, faust] = [&scene.people[0], &scene.people[1], &scene.people[2]];
@@ -177,14 +174,10 @@ async fn duels(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_change_at_a_shadow_holds_unless_the_source_made_another_on_0_12() -> Result<()> {
-    duels(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_change_at_a_shadow_holds_unless_the_source_made_another_on_13() -> Result<()> {
-    duels(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_change_at_a_shadow_holds_unless_the_source_made_another(version, storage) {
+        duels(version, storage).await
+    }
 }
 
 /// Waits until somebody is out for good.
@@ -207,9 +200,6 @@ async fn is_banned(victim: &Witness) -> Result<()> {
 }
 
 async fn bans(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("bans", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     let [crone, witch] = [&scene.people[0], &scene.people[1]];
@@ -252,20 +242,13 @@ async fn bans(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn who_is_banned_on_either_side_of_a_split_is_out_everywhere_after_it_on_0_12() -> Result<()> {
-    bans(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn who_is_banned_on_either_side_of_a_split_is_out_everywhere_after_it_on_13() -> Result<()> {
-    bans(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn who_is_banned_on_either_side_of_a_split_is_out_everywhere_after_it(version, storage = Sqlite) {
+        bans(version, storage).await
+    }
 }
 
 async fn destruction(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty("destruction", version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     let [crone, witch] = [&scene.people[0], &scene.people[1]];
@@ -306,12 +289,8 @@ async fn destruction(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_room_destroyed_during_a_split_is_gone_at_shadows_that_were_away_on_0_12() -> Result<()> {
-    destruction(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_room_destroyed_during_a_split_is_gone_at_shadows_that_were_away_on_13() -> Result<()> {
-    destruction(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn a_room_destroyed_during_a_split_is_gone_at_shadows_that_were_away(version, storage) {
+        destruction(version, storage).await
+    }
 }

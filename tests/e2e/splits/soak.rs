@@ -178,16 +178,15 @@ async fn take(scene: &mut Scene<'_>, step: Step, unique: &str) -> Result<()> {
 }
 
 async fn start() -> Result<Federation> {
-    let mut builder = hasty("soak", Version::V0_12, Storage::Internal)
+    hasty("soak", Version::oldest(), Storage::Internal)
         .log_level("info")
-        .with_server(2, |s| s.storage = Storage::Sqlite);
-    if Version::V13.available() {
-        builder = builder.with_server(1, |s| {
-            s.version = Version::V13;
+        .with_server(1, |s| {
+            s.version = Version::newest();
             s.storage = Storage::Sqlite;
-        });
-    }
-    builder.start().await
+        })
+        .with_server(2, |s| s.storage = Storage::Sqlite)
+        .start()
+        .await
 }
 
 fn number(variable: &str) -> Option<u64> {

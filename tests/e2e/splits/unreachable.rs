@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, error_condition, scaled, to_string};
+use dmuc_testbed::{
+    Element, Federation, Storage, Version, error_condition, on_every_version, scaled, to_string,
+};
 use futures::future::join_all;
 
 use super::agreement::agree;
@@ -89,9 +91,6 @@ async fn all_links_die(fed: &Federation, how: Death) {
 }
 
 async fn unreachable(label: &str, how: Death, version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = hasty(label, version, storage).start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;
     scene.converse(1).await?;
@@ -140,22 +139,12 @@ async fn unreachable(label: &str, how: Death, version: Version, storage: Storage
     fed.finish().await
 }
 
-#[tokio::test]
-async fn a_whisper_or_request_over_a_stalled_link_fails_in_time_on_0_12() -> Result<()> {
-    unreachable("pm-stall", Death::Stall, Version::V0_12, Storage::Internal).await
-}
+on_every_version! {
+    fn a_whisper_or_request_over_a_stalled_link_fails_in_time(version, storage) {
+        unreachable("pm-stall", Death::Stall, version, storage).await
+    }
 
-#[tokio::test]
-async fn a_whisper_or_request_over_a_stalled_link_fails_in_time_on_13() -> Result<()> {
-    unreachable("pm-stall", Death::Stall, Version::V13, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_whisper_or_request_that_is_swallowed_fails_in_time_on_0_12() -> Result<()> {
-    unreachable("pm-swallow", Death::Swallow, Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_whisper_or_request_that_is_swallowed_fails_in_time_on_13() -> Result<()> {
-    unreachable("pm-swallow", Death::Swallow, Version::V13, Storage::Internal).await
+    fn a_whisper_or_request_that_is_swallowed_fails_in_time(version, storage = Sqlite) {
+        unreachable("pm-swallow", Death::Swallow, version, storage).await
+    }
 }

@@ -1,10 +1,9 @@
 //! The scripted peer is a firsthost: real services hold shadows of its room, told in the XEP's own stanzas.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, code_list, to_string};
+use dmuc_testbed::{Element, Federation, Storage, Version, code_list, on_every_version, to_string};
 
 use super::script::{PEER, Peer, ROOMS, same, with_peer};
-use crate::on_both_versions;
 use crate::support::{from, instances, nicks};
 
 /// The source, and its shadows.
@@ -107,9 +106,6 @@ pub fn ranks(presence: &Element) -> Option<(&str, &str)> {
 
 /// Sections 3.2 to 3.4 from the other side: what a client sees of a room that such a source replicated.
 async fn its_room_has_a_shadow_here(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = with_peer("xep-firsthost", version, storage).start().await?;
     let peer = Peer::connect(&fed).await?;
     let witch = fed[1].client("somewitch", "mobile").await?;
@@ -261,9 +257,6 @@ async fn slips(peer: &Peer) -> Result<()> {
 
 /// Two real shadows of one room of its: they know each other as soon as they are told, and everything is said once.
 async fn its_two_shadows_talk_to_each_other(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = with_peer("xep-mesh", version, storage).start().await?;
     let peer = Peer::connect(&fed).await?;
     for (service, shadow) in [(ROOMS, AT_ROOMS), (super::script::CHAT, AT_CHAT)] {
@@ -361,4 +354,4 @@ async fn its_two_shadows_talk_to_each_other(version: Version, storage: Storage) 
     fed.finish().await
 }
 
-on_both_versions!(its_room_has_a_shadow_here, its_two_shadows_talk_to_each_other);
+on_every_version!(its_room_has_a_shadow_here, its_two_shadows_talk_to_each_other);

@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{
-    Client, Element, Federation, Storage, Version, body, code_list, error_condition, to_string,
+    Client, Element, Federation, Storage, Version, body, code_list, error_condition, on_every_version,
+    to_string,
 };
 
 use super::firsthost::{AT_ROOMS, HEATH, config, fills, ranks, replicates, roster};
 use super::script::{Peer, ROOMS, with_peer};
-use crate::on_both_versions;
 use crate::support::from;
 
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
@@ -63,9 +63,6 @@ fn subject(text: &str) -> impl Fn(&Element) -> bool + use<'_> {
 
 /// Messages, subjects, private messages and IQs between its occupants and ours.
 async fn its_people_and_ours_talk(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let shadow = Shadow::raise("xep-heath", version, storage, &[("changesubject", "1")]).await?;
     let Shadow {
         peer, witch, hecate, ..
@@ -167,9 +164,6 @@ async fn whisper(peer: &Peer, witch: &Client) -> Result<()> {
 
 /// Settings and affiliations are the source's: pushed anew as a whole, and followed.
 async fn its_settings_are_followed(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let shadow = Shadow::raise("xep-settings", version, storage, &[("roomname", "A Dark Cave")]).await?;
     let Shadow {
         peer, witch, hecate, ..
@@ -271,9 +265,6 @@ async fn its_settings_are_followed(version: Version, storage: Storage) -> Result
 
 /// Changes of nick, clashes of nicks and the end.
 async fn its_nicks_come_first(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let shadow = Shadow::raise("xep-nicks", version, storage, &[]).await?;
     let Shadow {
         peer, witch, hecate, ..
@@ -337,7 +328,7 @@ async fn its_nicks_come_first(version: Version, storage: Storage) -> Result<()> 
     shadow.ends().await
 }
 
-on_both_versions!(
+on_every_version!(
     its_people_and_ours_talk,
     its_settings_are_followed,
     its_nicks_come_first

@@ -1,10 +1,9 @@
 //! The scripted peer is a peerhost: a real source replicates to it, with a real shadow beside it.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, to_string};
+use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, on_every_version, to_string};
 
 use super::script::{CHAT, PEER, Peer, ROOMS, only_child, said, same, with_peer};
-use crate::on_both_versions;
 use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, instances};
 
 /// What the source sent in the course of replication.
@@ -105,9 +104,6 @@ impl Coven {
 
 /// Section 3.2, stanza by stanza: what the source pushes, and the answers to questions for the history.
 async fn it_is_replicated_to_in_the_xeps_formats(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = with_peer("xep-peerhost", version, storage).start().await?;
     let peer = Peer::connect(&fed).await?;
     let crone = fed[0].client("crone1", "desktop").await?;
@@ -273,4 +269,4 @@ async fn asks_for_the_history(peer: &Peer, crone: &Client) -> Result<()> {
     Ok(())
 }
 
-on_both_versions!(it_is_replicated_to_in_the_xeps_formats);
+on_every_version!(it_is_replicated_to_in_the_xeps_formats);

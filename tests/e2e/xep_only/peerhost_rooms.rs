@@ -1,11 +1,12 @@
 //! Life in a room one of whose shadows is at a peer that speaks only the XEP's text.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Storage, Version, body, code_list, error_condition, to_string};
+use dmuc_testbed::{
+    Client, Element, Storage, Version, body, code_list, error_condition, on_every_version, to_string,
+};
 
 use super::peerhost::Coven;
 use super::script::{CHAT, PEER, ROOMS, only_child, same};
-use crate::on_both_versions;
 use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, nicks};
 
 const STANZA_ID: &str = "urn:xmpp:sid:0";
@@ -38,9 +39,6 @@ async fn nothing_more(coven: &Coven, clients: &[&Client]) -> Result<()> {
 
 /// Sections 3.4 and 3.6: its occupants join, talk and leave; so do ours.
 async fn people_of_all_three_join_talk_and_leave(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let coven = Coven::gather("xep-talk", version, storage, &[]).await?;
     coven.faust_enters().await?;
     // Ours come in one presence each, as in "Shadow Informs Source of New Occupant".
@@ -179,9 +177,6 @@ async fn talk(coven: &Coven, hecate: &Client) -> Result<()> {
 
 /// XEP-0045 between occupants: private messages, IQs, changes of nick, presence updates.
 async fn its_occupants_are_like_all_others(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let coven = Coven::gather("xep-whisper", version, storage, &[]).await?;
     coven.faust_enters().await?;
     let Coven {
@@ -269,9 +264,6 @@ async fn its_occupants_are_like_all_others(version: Version, storage: Storage) -
 
 /// What the source rules reaches the peer; what its occupants may do is done.
 async fn the_source_rules_over_it(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let config = [("muc#roomconfig_changesubject", "1")];
     let coven = Coven::gather("xep-rule", version, storage, &config).await?;
     coven.faust_enters().await?;
@@ -374,9 +366,6 @@ async fn the_source_rules_over_it(version: Version, storage: Storage) -> Result<
 
 /// Section 3.5 for a shadow there, section 4, and answers that are no.
 async fn it_is_where_its_users_are_sent(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let coven = Coven::gather("xep-redirect", version, storage, &[]).await?;
     let faust = coven.fed[2].client("faust", "study").await?;
     let refused = faust.try_join(SOURCE, "faust").await?;
@@ -441,7 +430,7 @@ async fn it_is_where_its_users_are_sent(version: Version, storage: Storage) -> R
     coven.ends().await
 }
 
-on_both_versions!(
+on_every_version!(
     people_of_all_three_join_talk_and_leave,
     its_occupants_are_like_all_others,
     the_source_rules_over_it,

@@ -235,20 +235,3 @@ pub fn said(history: &Element) -> Result<Vec<(String, String)>> {
     }
     Ok(said)
 }
-
-/// Runs a test on both versions, on different storages.
-#[macro_export]
-macro_rules! on_both_versions {
-    ($($name:ident),+ $(,)?) => {
-        $(mod $name {
-            #[tokio::test]
-            async fn on_0_12() -> anyhow::Result<()> {
-                super::$name(dmuc_testbed::Version::V0_12, dmuc_testbed::Storage::Internal).await
-            }
-            #[tokio::test]
-            async fn on_13() -> anyhow::Result<()> {
-                super::$name(dmuc_testbed::Version::V13, dmuc_testbed::Storage::Sqlite).await
-            }
-        })+
-    };
-}

@@ -17,6 +17,16 @@ pub enum Storage {
     Sqlite,
 }
 
+impl Storage {
+    /// This storage, if what takes turns begins with [`Storage::Internal`]; the other one, if with `Sqlite`.
+    pub fn starting_with(self, first: Storage) -> Storage {
+        match self == first {
+            true => Storage::Internal,
+            false => Storage::Sqlite,
+        }
+    }
+}
+
 /// What one server of a federation is like.
 #[derive(Debug, Clone)]
 pub struct ServerSpec {
@@ -46,7 +56,7 @@ pub struct ServerSpec {
     pub muc_modules: Vec<String>,
     /// More modules for the user domain.
     pub modules: Vec<String>,
-    /// Folders of Debian's package prosody-modules (`mod_vcard_muc`) whose modules can be loaded, on either version.
+    /// Folders of Debian's package prosody-modules (`mod_vcard_muc`) whose modules can be loaded, on any version.
     pub community: Vec<String>,
     /// More lines (Lua) for the MUC service; they replace the testbed's own setting of an option.
     pub muc_lines: Vec<String>,
@@ -81,7 +91,7 @@ impl ServerSpec {
         ServerSpec {
             domain: domain.to_owned(),
             muc: muc.to_owned(),
-            version: Version::V0_12,
+            version: Version::default(),
             storage: Storage::Internal,
             dmuc: false,
             peers: true,

@@ -1,18 +1,11 @@
-//! Which Prosody to run, and how.
+//! Which Prosodys are here, and how each is started.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail};
-
-/// A version of Prosody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Version {
-    /// The system's Prosody: 0.12.3 on Debian 12.
-    V0_12,
-    /// Prosody 13.0.1 from Debian's backports, unpacked in `target/prosody-13` by `make deps`.
-    V13,
-}
+use anyhow::{Context, Result, ensure};
 
 /// The workspace's root folder.
 pub(crate) fn workspace() -> &'static Path {
@@ -20,69 +13,133 @@ pub(crate) fn workspace() -> &'static Path {
     testbed.ancestors().nth(2).unwrap_or(testbed)
 }
 
+/// A Prosody that was found: the installed one, or one that `make deps` unpacked into `target/prosody-VERSION`.
+///
+/// Ordered by version. The default is the installed one, or the oldest where none is installed.
+#[derive(Clone, Copy)]
+pub struct Version(&'static Install);
+
+struct Install {
+    /// "13.0.1"; empty if there is none.
+    number: String,
+    /// The folder that stands for `/`.
+    prefix: PathBuf,
+    /// What runs its start script.
+    lua: PathBuf,
+}
+
+/// What [`Version::default`] is where nothing was found: to start it fails in words.
+static NONE: Install = Install {
+    number: String::new(),
+    prefix: PathBuf::new(),
+    lua: PathBuf::new(),
+};
+
+impl Install {
+    fn at(prefix: &Path) -> Option<Install> {
+        let number = fs::read_to_string(prefix.join("usr/lib/prosody/prosody.version")).ok()?;
+        // Beside libraries of its own, an unpacked Prosody has a script that starts Lua with them.
+        let own_lua = prefix.join("lua5.4");
+        let lua = match own_lua.exists() {
+            true => own_lua,
+            false => PathBuf::from("lua5.4"),
+        };
+        let number = number.trim();
+        // Nothing is promised for what is older than 0.12.
+        let is_known = !number.starts_with("0.") || number.starts_with("0.12.");
+        is_known.then(|| Install {
+            number: number.to_owned(),
+            prefix: prefix.to_owned(),
+            lua,
+        })
+    }
+}
+
 impl Version {
-    /// Every version that the tests must cover.
-    pub const ALL: [Version; 2] = [Version::V0_12, Version::V13];
+    /// Every Prosody that is here, the oldest first. What is both installed and unpacked is there once.
+    pub fn all() -> &'static [Version] {
+        static ALL: OnceLock<Vec<Version>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let mut prefixes = vec![PathBuf::from("/")];
+            let beside = fs::read_dir(workspace().join("target")).into_iter().flatten();
+            prefixes.extend(beside.flatten().map(|entry| entry.path()).filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                // setup.sh works in a folder with another ending.
+                name.starts_with("prosody-") && !name.ends_with(".new")
+            }));
+            prefixes[1..].sort();
+            let mut all: Vec<Version> = Vec::new();
+            for install in prefixes.iter().filter_map(|prefix| Install::at(prefix)) {
+                if all.iter().all(|version| version.0.number != install.number) {
+                    all.push(Version(Box::leak(Box::new(install))));
+                }
+            }
+            all.sort_by_key(|version| version.parts());
+            all
+        })
+    }
+
+    /// The oldest that begins with this number: "13" or "13.0.6". "newest" is the newest.
+    pub fn named(name: &str) -> Result<Version> {
+        let found = match name {
+            "newest" => Version::all().last(),
+            _ => Version::all().iter().find(|version| {
+                let rest = version.number().strip_prefix(name);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            }),
+        };
+        let known: Vec<&str> = Version::all().iter().map(Version::number).collect();
+        found
+            .copied()
+            .with_context(|| format!("no Prosody {name} is here (`make deps`), only {known:?}"))
+    }
+
+    /// The newest that is here.
+    pub fn newest() -> Version {
+        Version::all().last().copied().unwrap_or(Version(&NONE))
+    }
+
+    /// The oldest that is here.
+    pub fn oldest() -> Version {
+        Version::all().first().copied().unwrap_or(Version(&NONE))
+    }
+
+    /// "13.0.1".
+    pub fn number(&self) -> &'static str {
+        &self.0.number
+    }
+
+    /// The numbers of which it consists, for comparing; anything else counts as zero.
+    fn parts(self) -> Vec<u32> {
+        let parts = self.number().split(|c: char| !c.is_ascii_digit());
+        parts.map(|part| part.parse().unwrap_or_default()).collect()
+    }
+
+    /// Whether it is a 0.12: some things are called otherwise there.
+    pub fn is_0_12(self) -> bool {
+        self.number().starts_with("0.12.")
+    }
 
     /// The folder that stands for `/`.
-    fn prefix(self) -> PathBuf {
-        match self {
-            Version::V0_12 => PathBuf::from("/"),
-            Version::V13 => workspace().join("target/prosody-13"),
-        }
+    pub fn prefix(self) -> &'static Path {
+        &self.0.prefix
     }
 
-    fn expected(self) -> &'static str {
-        match self {
-            Version::V0_12 => "0.12.",
-            Version::V13 => "13.",
-        }
+    /// The Lua that runs it: a command's name, or a script that starts one with the libraries that this Prosody
+    /// was built for.
+    pub fn lua(self) -> &'static Path {
+        &self.0.lua
     }
 
-    /// The exact version that is installed.
-    pub fn installed(self) -> Result<String> {
-        let path = self.prefix().join("usr/lib/prosody/prosody.version");
-        let found = fs::read_to_string(&path).with_context(|| {
-            format!(
-                "Prosody {}x is not here (`make deps`): {}",
-                self.expected(),
-                path.display()
-            )
-        })?;
-        let found = found.trim();
-        if !found.starts_with(self.expected()) {
-            bail!("{} is Prosody {found}, not {}x", path.display(), self.expected());
-        }
-        Ok(found.to_owned())
-    }
-
-    /// Whether tests with this version can run. Where it is missing, prints one line and returns `false`.
-    ///
-    /// # Panics
-    ///
-    /// When the environment says `CI=true`: there, a skipped test is a failure. Also when 0.12 is missing,
-    /// since nothing works without it.
-    #[allow(clippy::panic, reason = "a test that must not be skipped fails")]
-    pub fn available(self) -> bool {
-        let Err(e) = self.installed() else { return true };
-        let ci = std::env::var("CI").is_ok_and(|v| v == "true" || v == "1");
-        if ci || self == Version::V0_12 {
-            panic!("{e:#}");
-        }
-        eprintln!("SKIPPED: {e:#}");
-        false
-    }
-
-    /// Writes a start script for this version into a folder, and returns its path.
+    /// Writes a start script into a folder, and returns its path.
     ///
     /// The `prosody` script has its folders written into it, so the copy gets the right ones.
     pub(crate) fn write_launcher(self, dir: &Path) -> Result<PathBuf> {
-        self.installed()?;
-        let prefix = self.prefix();
-        let original = prefix.join("usr/bin/prosody");
+        ensure!(!self.number().is_empty(), "no Prosody is here: run `make deps`");
+        let original = self.prefix().join("usr/bin/prosody");
         let script =
             fs::read_to_string(&original).with_context(|| format!("reading {}", original.display()))?;
-        let source = prefix.join("usr/lib/prosody");
+        let source = self.prefix().join("usr/lib/prosody");
         let patched: Vec<String> = script
             .lines()
             .map(|line| match line.split_once('=').map(|(name, _)| name) {
@@ -97,5 +154,34 @@ impl Version {
         fs::write(&launcher, patched.join("\n"))
             .with_context(|| format!("writing {}", launcher.display()))?;
         Ok(launcher)
+    }
+}
+
+impl Default for Version {
+    fn default() -> Version {
+        let installed = Version::all()
+            .iter()
+            .find(|version| version.prefix() == Path::new("/"));
+        installed.copied().unwrap_or_else(Version::oldest)
+    }
+}
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Version) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl Eq for Version {}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.number())
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prosody {} in {}", self.number(), self.prefix().display())
     }
 }

@@ -114,7 +114,8 @@ impl Server {
         // setpriv: the server dies when this process dies, however that happens.
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "--", "lua5.4"])
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(self.spec.version.lua())
             .arg(&self.launcher)
             .arg("--config")
             .arg(self.config_file())
@@ -124,7 +125,7 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let run = self.log.begin();
-        let mut child = background::spawn_process(command).context("starting setpriv and lua5.4")?;
+        let mut child = background::spawn_process(command).context("starting setpriv and Lua")?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let log = Arc::clone(&self.log);
         let errors = Arc::clone(&self.log);

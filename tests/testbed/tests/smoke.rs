@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
-use dmuc_testbed::{Element, Federation, Storage, Version, body, stanza};
+use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version, stanza};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -27,9 +27,6 @@ fn is_from(nick: &str) -> impl Fn(&Element) -> bool {
 }
 
 async fn users_of_three_servers_talk(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = start("talk", version, storage).await?;
     let crone = fed[0].client("crone1", "desktop").await?;
     let witch = fed[1].client("wiccarocks", "laptop").await?;
@@ -108,24 +105,14 @@ async fn users_of_three_servers_talk(version: Version, storage: Storage) -> Resu
     fed.finish().await
 }
 
-#[tokio::test]
-async fn users_of_three_servers_talk_on_0_12() -> Result<()> {
-    users_of_three_servers_talk(Version::V0_12, Storage::Internal).await
-}
+on_every_version! {
+    fn users_of_three_servers_talk(version) {
+        users_of_three_servers_talk(version, Storage::Internal).await
+    }
 
-#[tokio::test]
-async fn users_of_three_servers_talk_on_0_12_with_sqlite() -> Result<()> {
-    users_of_three_servers_talk(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn users_of_three_servers_talk_on_13() -> Result<()> {
-    users_of_three_servers_talk(Version::V13, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn users_of_three_servers_talk_on_13_with_sqlite() -> Result<()> {
-    users_of_three_servers_talk(Version::V13, Storage::Sqlite).await
+    fn users_of_three_servers_talk_with_sqlite(version) {
+        users_of_three_servers_talk(version, Storage::Sqlite).await
+    }
 }
 
 #[tokio::test]
@@ -183,9 +170,6 @@ async fn links_can_be_cut_stalled_delayed_and_healed() -> Result<()> {
 }
 
 async fn servers_die_and_come_back(version: Version) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let fed = Federation::builder()
         .label("restart")
         .version(version)
@@ -236,14 +220,10 @@ async fn servers_die_and_come_back(version: Version) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn servers_die_and_come_back_on_0_12() -> Result<()> {
-    servers_die_and_come_back(Version::V0_12).await
-}
-
-#[tokio::test]
-async fn servers_die_and_come_back_on_13() -> Result<()> {
-    servers_die_and_come_back(Version::V13).await
+on_every_version! {
+    fn servers_die_and_come_back(version) {
+        servers_die_and_come_back(version).await
+    }
 }
 
 #[tokio::test]
@@ -278,16 +258,13 @@ async fn a_component_says_what_it_is_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn servers_of_both_versions_federate() -> Result<()> {
-    if !Version::V13.available() {
-        return Ok(());
+async fn servers_of_every_version_federate() -> Result<()> {
+    let versions = Version::all();
+    let mut builder = Federation::builder().label("mixed").servers(versions.len());
+    for (index, version) in versions.iter().enumerate() {
+        builder = builder.with_server(index, |s| s.version = *version);
     }
-    let fed = Federation::builder()
-        .label("mixed")
-        .servers(2)
-        .with_server(1, |s| s.version = Version::V13)
-        .start()
-        .await?;
+    let fed = builder.start().await?;
     fed.settle(2).await?;
     fed.finish().await
 }
