@@ -15,6 +15,7 @@ mod check;
 mod deeds;
 mod faults;
 mod plan;
+mod regressions;
 mod rest;
 mod rulings;
 mod runner;

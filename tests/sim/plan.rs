@@ -3,10 +3,11 @@
 use std::fmt;
 
 use dmuc::config::{Replicate, RoomIdScheme, SplitPresence};
+use serde::{Deserialize, Serialize};
 
 use crate::support::dice::Dice;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
     pub setup: Setup,
@@ -14,7 +15,7 @@ pub struct Plan {
 }
 
 /// What a plan is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Usual,
     /// Many rooms that the same services share, and no more heartbeats than there must be.
@@ -27,13 +28,15 @@ pub enum Kind {
     Rulings,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Setup {
     pub kind: Kind,
     /// Most rooms at a time.
     pub rooms: usize,
     pub services: Vec<ServicePlan>,
+    #[serde(with = "stored::RoomIdScheme")]
     pub room_id: RoomIdScheme,
+    #[serde(with = "stored::Replicate")]
     pub replicate: Replicate,
     pub redirect: bool,
     /// Everybody believes everybody about real JIDs; people join wherever they like.
@@ -47,6 +50,7 @@ pub struct Setup {
     pub touches_xep: bool,
     pub ping_interval_ms: u64,
     pub link_timeout_ms: u64,
+    #[serde(with = "stored::SplitPresence")]
     pub split_presence: SplitPresence,
     /// A log so short that what was missed may be beyond it.
     pub log_max_messages: Option<usize>,
@@ -54,7 +58,35 @@ pub struct Setup {
     pub latency_ms: Vec<Vec<u64>>,
 }
 
-#[derive(Debug, Clone)]
+/// How the options of a stored plan are written.
+mod stored {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(remote = "dmuc::config::RoomIdScheme")]
+    pub enum RoomIdScheme {
+        Uuid,
+        Sha256,
+        Name,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(remote = "dmuc::config::Replicate")]
+    pub enum Replicate {
+        Immediately,
+        OnJoin,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(remote = "dmuc::config::SplitPresence")]
+    pub enum SplitPresence {
+        Away,
+        Keep,
+        Leave,
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServicePlan {
     pub name: String,
     pub domain: String,
@@ -65,7 +97,7 @@ pub struct ServicePlan {
 }
 
 /// One thing that somebody does, after a while. What exactly is rolled with its own dice against what there is then.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Step {
     /// Its place in the whole schedule; it keeps it when others are left out.
     pub number: usize,
@@ -74,7 +106,7 @@ pub struct Step {
     pub roll: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Deed {
     Create,
     Distribute,

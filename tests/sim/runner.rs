@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::plan::Plan;
+use crate::regressions;
 use crate::shrink::{kind, shrink};
 use crate::world::World;
 
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 2_000;
+/// Of a window.
+const WINDOW: u64 = 1_000;
 /// How many failures are shrunk: the others are likely to be the same. `DMUC_SIM_SHRINK` says otherwise.
 const SHRUNK: usize = 4;
 
@@ -66,6 +69,9 @@ fn replay(seed: u64) {
         plan = plan.keeping(&numbers(&kept));
     }
     println!("seed {seed}\n{plan}");
+    if std::env::var_os("DMUC_SIM_SAVE").is_some() {
+        regressions::save(&plan);
+    }
     if let Err(failure) = simulate(plan, true) {
         panic!("seed {seed}: {}", failure.error);
     }
@@ -127,13 +133,44 @@ fn summary(failures: &[(u64, String)]) {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "it measures itself")]
 fn every_schedule_keeps_the_guarantees() {
     if let Some(seed) = number("DMUC_SIM_SEED") {
         return replay(seed);
     }
     let seeds = number("DMUC_SIM_SEEDS").or(number("SEEDS")).unwrap_or(SEEDS);
     let first = number("DMUC_SIM_FIRST").unwrap_or(0);
+    play(first, seeds);
+}
+
+/// Every commit plays schedules that no other has: which ones follows from its hash, `DMUC_SIM_WINDOW` (run-tests.sh sets it).
+#[test]
+fn schedules_that_nobody_has_run_keep_the_guarantees() {
+    let Ok(hash) = std::env::var("DMUC_SIM_WINDOW") else {
+        println!("skipped: DMUC_SIM_WINDOW names no commit");
+        return;
+    };
+    if number("DMUC_SIM_SEED").is_none() {
+        play(window(&hash), WINDOW);
+    }
+}
+
+/// The first seed of the window of a commit. Seeds below 2^32 are those that people name.
+fn window(hash: &str) -> u64 {
+    let digits = hash.get(..12).unwrap_or_default();
+    let number = u64::from_str_radix(digits, 16)
+        .unwrap_or_else(|_| panic!("DMUC_SIM_WINDOW={hash:?} is not the hash of a commit"));
+    (1 << 32) + number * WINDOW
+}
+
+#[test]
+fn windows_of_different_commits_share_no_schedule() {
+    let (one, next) = (window("00000000000a98"), window("00000000000bff"));
+    assert_eq!(next - one, WINDOW);
+    assert!(window("ffffffffffff") > one);
+}
+
+#[allow(clippy::disallowed_methods, reason = "it measures itself")]
+fn play(first: u64, seeds: u64) {
     let step = number("DMUC_SIM_STEP").unwrap_or(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
@@ -161,7 +198,7 @@ fn every_schedule_keeps_the_guarantees() {
     });
     let seconds = started.elapsed().as_secs_f64();
     println!(
-        "{seeds} schedules in {seconds:.1} s, {:.0} per second",
+        "{seeds} schedules from {first} on in {seconds:.1} s, {:.0} per second",
         seeds as f64 / seconds
     );
     failures.sort();
@@ -177,7 +214,7 @@ fn every_schedule_keeps_the_guarantees() {
     summary(&failures);
     assert!(
         failures.is_empty(),
-        "{} of {seeds} schedules failed",
+        "{} of {seeds} schedules from {first} on failed",
         failures.len()
     );
 }

@@ -12,6 +12,11 @@ if [ -z "${DMUC_TESTBED_DIR:-}" ] && [ -w /dev/shm ] && [ "$(df --output=avail -
 	export DMUC_TESTBED_DIR=/dev/shm/dmuc-testbed
 fi
 
+# Schedules of the simulator that no other commit has run; a failure prints their numbers.
+if [ -z "${DMUC_SIM_WINDOW:-}" ] && commit=$(git rev-parse HEAD 2>/dev/null); then
+	export DMUC_SIM_WINDOW=$commit
+fi
+
 if cargo nextest --version >/dev/null 2>&1; then
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
