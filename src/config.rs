@@ -1,5 +1,8 @@
 //! The options of one MUC service, checked once.
 
+mod peers;
+mod period;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::BareJid;
@@ -176,7 +179,7 @@ impl Config {
         let mut config = Config::new(service);
         let read = Reader(options);
         if let Some(value) = options.get("dmuc_peers") {
-            config.peers = read_peers(value)?;
+            config.peers = peers::read(value)?;
         }
         if config.peers.contains_key(&config.service) {
             return Err(bad(
@@ -300,75 +303,6 @@ fn bad(option: &str, value: &str, accepted: &str) -> ConfigError {
     }
 }
 
-const PEERS_ACCEPTED: &str =
-    "a list of service JIDs, or a table [\"rooms.example\"] = { domains = { \"example\" }, trusted = false }";
-
-fn read_peers(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, ConfigError> {
-    let wrong = |what: &str| bad("dmuc_peers", what, PEERS_ACCEPTED);
-    let service = |text: &str| match BareJid::new(text) {
-        Ok(jid) if jid.node().is_none() && jid.is_bare() && !jid.domain().contains(char::is_whitespace) => {
-            Ok(jid)
-        }
-        _ => Err(wrong(&format!("{text:?}"))),
-    };
-    let mut peers = BTreeMap::new();
-    match value {
-        OptionValue::List(values) => {
-            for value in values {
-                let OptionValue::Text(text) = value else {
-                    return Err(wrong(&value.to_string()));
-                };
-                let jid = service(text)?;
-                let domains = default_domains(&jid);
-                peers.insert(
-                    jid,
-                    Peer {
-                        domains,
-                        trusted: false,
-                    },
-                );
-            }
-        }
-        OptionValue::Map(entries) => {
-            for (key, value) in entries {
-                let jid = service(key)?;
-                let mut peer = Peer {
-                    domains: default_domains(&jid),
-                    trusted: false,
-                };
-                let OptionValue::Map(policy) = value else {
-                    // { ["rooms.example"] = true } or an empty table: the defaults.
-                    if *value == OptionValue::Bool(true) || *value == OptionValue::List(Vec::new()) {
-                        peers.insert(jid, peer);
-                        continue;
-                    }
-                    return Err(wrong(&value.to_string()));
-                };
-                for (name, value) in policy {
-                    match (name.as_str(), value) {
-                        ("trusted", OptionValue::Bool(trusted)) => peer.trusted = *trusted,
-                        ("domains", OptionValue::List(domains)) => {
-                            peer.domains = domains
-                                .iter()
-                                .map(|domain| match domain {
-                                    OptionValue::Text(text) => {
-                                        service(text).map(|jid| jid.domain().to_owned())
-                                    }
-                                    other => Err(wrong(&other.to_string())),
-                                })
-                                .collect::<Result<_, _>>()?;
-                        }
-                        _ => return Err(wrong(&format!("{{ {name} = {value} }}"))),
-                    }
-                }
-                peers.insert(jid, peer);
-            }
-        }
-        other => return Err(wrong(&other.to_string())),
-    }
-    Ok(peers)
-}
-
 struct Reader<'a>(&'a Options);
 
 impl Reader<'_> {
@@ -428,9 +362,24 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Whole seconds, or a number with a unit.
     fn period(&self, option: &str, slot: &mut u64, min: u64, max: u64) -> Result<(), ConfigError> {
-        if let Some(seconds) = self.number(option, min, max, " of seconds")? {
-            *slot = seconds * 1_000;
+        let Some(value) = self.0.get(option) else {
+            return Ok(());
+        };
+        let seconds = match value {
+            OptionValue::Number(number) if number.fract() == 0.0 && *number >= 0.0 => Some(*number as u64),
+            OptionValue::Text(text) => period::seconds(text),
+            _ => None,
+        };
+        match seconds.filter(|seconds| (min..=max).contains(seconds)) {
+            Some(seconds) => *slot = seconds * 1_000,
+            None => {
+                let accepted = format!(
+                    "a whole number of seconds from {min} to {max}, or with a unit, as \"30 minutes\" or \"1h\""
+                );
+                return Err(bad(option, &value.to_string(), &accepted));
+            }
         }
         Ok(())
     }
@@ -478,6 +427,43 @@ mod tests {
     }
 
     #[test]
+    fn periods_may_have_a_unit() {
+        let week = read("dmuc_log_max_age", OptionValue::Text("1w".into())).unwrap();
+        assert_eq!(week.log_max_age_ms, 604_800_000);
+        let timeout = read("dmuc_link_timeout", OptionValue::Text("2 min".into())).unwrap();
+        assert_eq!(timeout.link_timeout_ms, 120_000);
+    }
+
+    #[test]
+    fn a_peer_named_twice_has_what_both_policies_give() {
+        let peer_of = |trusted: bool, domains: &[&str]| {
+            let domains = domains.iter().map(|domain| OptionValue::Text((*domain).into()));
+            OptionValue::Map(BTreeMap::from([
+                ("trusted".into(), OptionValue::Bool(trusted)),
+                ("domains".into(), OptionValue::List(domains.collect())),
+            ]))
+        };
+        let map = OptionValue::Map(BTreeMap::from([
+            (
+                "Rooms.Macbeth.lit".into(),
+                peer_of(true, &["macbeth.lit", "scotland.lit"]),
+            ),
+            ("rooms.macbeth.lit".into(), peer_of(false, &["macbeth.lit"])),
+        ]));
+        let peers = read("dmuc_peers", map).unwrap().peers;
+        assert_eq!(peers.len(), 1);
+        let peer = &peers[&jid("rooms.macbeth.lit")];
+        assert!(!peer.trusted && peer.domains.len() == 1 && peer.domains.contains("macbeth.lit"));
+        // Without a policy an entry is no other opinion.
+        let map = OptionValue::Map(BTreeMap::from([
+            ("Rooms.Macbeth.lit".into(), OptionValue::Bool(true)),
+            ("rooms.macbeth.lit".into(), peer_of(true, &["scotland.lit"])),
+        ]));
+        let peer = &read("dmuc_peers", map).unwrap().peers[&jid("rooms.macbeth.lit")];
+        assert!(peer.trusted && peer.domains.contains("scotland.lit"));
+    }
+
+    #[test]
     fn a_wrong_value_names_option_value_and_what_is_accepted() {
         for (option, value, says) in [
             (
@@ -488,7 +474,12 @@ mod tests {
             (
                 "dmuc_link_timeout",
                 OptionValue::Number(0.5),
-                "dmuc_link_timeout = 0.5: accepted is a whole number of seconds from 1 to 3600",
+                "dmuc_link_timeout = 0.5: accepted is a whole number of seconds from 1 to 3600, or with a unit, as \"30 minutes\" or \"1h\"",
+            ),
+            (
+                "dmuc_link_timeout",
+                OptionValue::Text("5m".into()),
+                "dmuc_link_timeout = \"5m\": accepted is a whole number of seconds from 1 to 3600, or with a unit, as \"30 minutes\" or \"1h\"",
             ),
             (
                 "dmuc_redirect_after",

@@ -245,8 +245,7 @@ pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> O
     let inbound = match Inbound::parse(xml) {
         Ok(inbound) => inbound,
         Err(error) => {
-            let is_peer = engine.config().peers.contains_key(&head.from.service());
-            let verdict = if is_peer {
+            let verdict = if is_of_peer(engine, &head) {
                 Err(StanzaError::from(error))
             } else {
                 Ok(Verdict::Continue)
@@ -263,6 +262,13 @@ pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> O
         },
     };
     Some(handled(&head, verdict, Some(inbound)))
+}
+
+/// Whether a stanza is from a service we peer with or from an instance there: not from a user of the same domain.
+fn is_of_peer(engine: &Engine, head: &Head) -> bool {
+    let from = head.from.to_bare();
+    let is_peer = engine.config().peers.contains_key(&head.from.service());
+    is_peer && (from.node().is_none() || engine.is_instance(&head.to.to_bare(), &from))
 }
 
 fn handled(head: &Head, verdict: Result<Verdict, StanzaError>, inbound: Option<Inbound>) -> Handled {

@@ -247,6 +247,7 @@ return function (dmuc)
 				return dmuc.hold(dmuc.moderation.take, origin, stanza, room_jid);
 			end
 			if not jid_resource(from) or not jid_resource(stanza.attr.to) then
+				if not is_instance then return; end -- a user of that domain
 				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send messages of their occupants");
 			end
 			-- Stored and shown before anything else that comes of it.

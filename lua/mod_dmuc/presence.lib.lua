@@ -330,6 +330,7 @@ return function (dmuc)
 		if not jid_resource(from) then
 			-- What a room tells its occupants of its avatar (XEP-0153), harmlessly: each instance has its own.
 			if is_instance and stanza:get_child("x", "vcard-temp:x:update") then return true; end
+			if not is_instance then return; end
 			return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send presence of their occupants");
 		end
 		dmuc.get_room(room_jid); -- an evicted room comes back first

@@ -188,7 +188,8 @@ impl Engine {
             return Ok(Verdict::Continue);
         };
         let Some(instance) = room.instances.get(&home) else {
-            return self.stranger(&home);
+            // Instances speak to the occupant's nick, users to the room.
+            return self.stranger(&home, nick_of(from, to).is_ok());
         };
         let nick = nick_of(from, to)?;
         let size = payload.len() + message_id.map_or(0, str::len);

@@ -136,7 +136,7 @@ impl Engine {
             return Ok(Verdict::Continue);
         };
         let Some(instance) = room.instances.get(&home) else {
-            return self.stranger(&home);
+            return self.stranger(&home, true);
         };
         let speaks_ours = matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown);
         if bare(from).is_none() || !room.is_from_source(&home) || !speaks_ours {

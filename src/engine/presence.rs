@@ -39,7 +39,9 @@ impl Engine {
             return Ok(Verdict::Continue);
         };
         if !room.instances.contains_key(&home) {
-            return self.stranger(&home);
+            // Who joins or leaves as a user does names neither role nor number.
+            let names_occupant = presence.role != Role::None || presence.serial.is_some();
+            return self.stranger(&home, names_occupant);
         }
         let nick = nick_of(presence.from, presence.to)?;
         if presence
@@ -109,10 +111,11 @@ impl Engine {
         }
     }
 
-    /// A stanza for a distributed room from somebody who is no instance of it: services we peer with are refused,
-    /// anybody else is an ordinary user of the room.
-    pub(super) fn stranger(&self, from: &BareJid) -> Result<Verdict, Error> {
-        if from.node().is_some() && self.config.peers.contains_key(&service_of(from)) {
+    /// A stanza for a distributed room from a JID that is no instance of it. What only an instance sends is refused to
+    /// rooms of services we peer with; anybody else is an ordinary user of the room. A domain among the peers may be one of
+    /// users all the same (by mistake), and their JIDs look like those of rooms: the stanza tells them apart.
+    pub(super) fn stranger(&self, from: &BareJid, is_instance_like: bool) -> Result<Verdict, Error> {
+        if is_instance_like && from.node().is_some() && self.config.peers.contains_key(&service_of(from)) {
             return Err(refuse(
                 Condition::Forbidden,
                 "This is not an instance of the room",

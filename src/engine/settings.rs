@@ -215,7 +215,8 @@ impl Engine {
             return Ok(Verdict::Continue);
         };
         if !room.instances.contains_key(&home) {
-            return self.stranger(&home);
+            // Somebody's wish for a subject, as any user sends it, is for the host to judge.
+            return self.stranger(&home, from.resource().is_none() || version.is_some());
         }
         bounded_subject(text)?;
         let nick = from.resource().map(str::to_owned);

@@ -79,10 +79,10 @@ fn option_value(value: &Value) -> mlua::Result<OptionValue> {
             if map.is_empty() {
                 OptionValue::List(list)
             } else {
-                // A mixture: what is listed counts as a key with the defaults.
+                // A mixture: what is listed counts as a key with the defaults, unless it is one already.
                 for value in list {
                     if let OptionValue::Text(key) = value {
-                        map.insert(key, OptionValue::Bool(true));
+                        map.entry(key).or_insert(OptionValue::Bool(true));
                     }
                 }
                 OptionValue::Map(map)

@@ -87,7 +87,8 @@ async fn wrong_options(version: Version) -> Result<()> {
         ("dmuc_redirect", "false", "false", "\"invite\" or \"off\""),
         ("dmuc_redirect_after", "-1", "-1", number),
         ("dmuc_ping_interval", "0", "0", number),
-        ("dmuc_link_timeout", "'1m'", "\"1m\"", number),
+        ("dmuc_link_timeout", "'1m'", "\"1m\"", "\"30 minutes\""),
+        ("dmuc_link_timeout", "'2 hours'", "\"2 hours\"", number),
         (
             "dmuc_split_presence",
             "'hide'",

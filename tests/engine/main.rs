@@ -28,5 +28,6 @@ mod resync;
 mod rulings;
 mod splits;
 mod talking;
+mod users_of_peers;
 mod voice;
 mod xep_only;
