@@ -42,7 +42,10 @@ plugin: ## Build the drop-in folder target/plugin/mod_dmuc
 	shopt -s nullglob; \
 	place $(PLUGIN_BUILD)/release/libdmuc.so dmuc.so; \
 	for file in lua/mod_dmuc/*.lua lua/mod_dmuc/README*; do place "$$file" "$${file##*/}"; done; \
-	for file in $(PLUGIN)/*.lua; do [ -e "lua/mod_dmuc/$${file##*/}" ] || rm "$$file"; done
+	for file in $(PLUGIN)/*.lua; do [ -e "lua/mod_dmuc/$${file##*/}" ] || [ "$${file##*/}" = stamp.lib.lua ] || rm "$$file"; done; \
+	build=$$(grep -aoE 'dmuc-build:[[:alnum:].+-]+;' $(PLUGIN)/dmuc.so); build=$${build#dmuc-build:}; \
+	echo "return \"$${build%;}\";" > $(PLUGIN_BUILD)/stamp.lib.lua; \
+	place $(PLUGIN_BUILD)/stamp.lib.lua stamp.lib.lua
 	@echo 'plugin: $(CURDIR)/$(PLUGIN)'
 
 install: plugin ## Install where Prosody looks for modules (PREFIX, DESTDIR)

@@ -1,3 +1,5 @@
+//! With a feature `lua5x`: sets `DMUC_BUILD`, which tells one build of `dmuc.so` from another.
+//!
 //! With feature `capi`: generates the C header into `OUT_DIR/dmuc.h` from `src/capi/` and `cbindgen.toml`.
 //!
 //! Never writes into the source tree. `include/dmuc.h` is the committed copy; `tests/capi` compares the two and says how to
@@ -5,9 +7,102 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(any(feature = "lua54", feature = "lua53", feature = "lua52", feature = "lua51"))]
+    identity::generate()?;
     #[cfg(feature = "capi")]
     header::generate()?;
     Ok(())
+}
+
+/// Face 1: a mark by which `mod_dmuc` tells one build of `dmuc.so` from another, before it opens it.
+#[cfg(any(feature = "lua54", feature = "lua53", feature = "lua52", feature = "lua51"))]
+mod identity {
+    use std::error::Error;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    /// The Lua whose C interface the library has.
+    const LUA: &str = if cfg!(feature = "lua54") {
+        "lua54"
+    } else if cfg!(feature = "lua53") {
+        "lua53"
+    } else if cfg!(feature = "lua52") {
+        "lua52"
+    } else {
+        "lua51"
+    };
+
+    /// Sets `DMUC_BUILD` for the crate: version, Lua, and a hash of all that makes one library differ from another. The same
+    /// sources, built in the same way by the same compiler, have the same.
+    pub(crate) fn generate() -> Result<(), Box<dyn Error>> {
+        let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+        let mut hash = Fnv::new();
+        for name in [
+            "PROFILE",
+            "OPT_LEVEL",
+            "DEBUG",
+            "TARGET",
+            "CARGO_CFG_TARGET_FEATURE",
+        ] {
+            hash.add(std::env::var(name).unwrap_or_default().as_bytes());
+        }
+        hash.add(
+            std::env::var("CARGO_ENCODED_RUSTFLAGS")
+                .unwrap_or_default()
+                .as_bytes(),
+        );
+        let compiler = Command::new(std::env::var("RUSTC")?).arg("--version").output()?;
+        hash.add(&compiler.stdout);
+        for feature in ["LUA54", "LUA53", "LUA52", "LUA51", "CAPI"] {
+            let is_on = std::env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+            hash.add(&[u8::from(is_on)]);
+        }
+        let mut files = vec![
+            root.join("build.rs"),
+            root.join("Cargo.toml"),
+            root.join("Cargo.lock"),
+        ];
+        collect(&root.join("src"), &mut files)?;
+        files.retain(|path| path.exists());
+        files.sort();
+        for path in &files {
+            println!("cargo::rerun-if-changed={}", path.display());
+            hash.add(path.strip_prefix(&root)?.to_string_lossy().as_bytes());
+            hash.add(&std::fs::read(path)?);
+        }
+        // For files that are new.
+        println!("cargo::rerun-if-changed={}", root.join("src").display());
+        let version = std::env::var("CARGO_PKG_VERSION")?;
+        println!("cargo::rustc-env=DMUC_BUILD={version}+{LUA}.{:016x}", hash.0);
+        Ok(())
+    }
+
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                collect(&path, files)?;
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// FNV-1a over parts, each with its length: nobody is to be kept out, only builds to be told apart.
+    struct Fnv(u64);
+
+    impl Fnv {
+        fn new() -> Fnv {
+            Fnv(0xcbf2_9ce4_8422_2325)
+        }
+
+        fn add(&mut self, part: &[u8]) {
+            for byte in (part.len() as u64).to_le_bytes().iter().chain(part) {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+    }
 }
 
 #[cfg(feature = "capi")]

@@ -350,6 +350,18 @@ fn open(lua: &Lua, (host, given, seed): (String, Table, mlua::LuaString)) -> mlu
     ))
 }
 
+/// `check(host, options)`: true, or `nil` and the one line that names the first wrong option.
+fn check(lua: &Lua, (host, given): (String, Table)) -> mlua::Result<(Value, Value)> {
+    match Config::from_options(bare(&host)?, &options(&given)?) {
+        Ok(_) => Ok((Value::Boolean(true), Value::Nil)),
+        Err(error) => Ok((Value::Nil, text(lua, &error.to_string())?)),
+    }
+}
+
+/// Which build this is, as `build.lib.lua` finds it in the file.
+#[used]
+static MARK: &str = concat!("dmuc-build:", env!("DMUC_BUILD"), ";");
+
 /// `close(host)`: forgets the engine of a host that is gone for good.
 fn close(_: &Lua, host: String) -> mlua::Result<()> {
     REGISTRY.lock().remove(&host);
@@ -361,6 +373,9 @@ fn close(_: &Lua, host: String) -> mlua::Result<()> {
 fn module(lua: &Lua) -> mlua::Result<Table> {
     let module = lua.create_table()?;
     module.set("version", env!("CARGO_PKG_VERSION"))?;
+    let identity = MARK.trim_start_matches("dmuc-build:").trim_end_matches(';');
+    module.set("identity", identity)?;
+    module.set("check", lua.create_function(check)?)?;
     module.set("open", lua.create_function(open)?)?;
     module.set("close", lua.create_function(close)?)?;
     // What the shim refuses to its users, because no instance would take it from another.

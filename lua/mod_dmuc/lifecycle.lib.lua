@@ -346,6 +346,7 @@ return function (dmuc)
 				dmuc.feed("destroyed", room_jid);
 			end
 		end
+		dmuc.checks.loaded();
 	end
 
 	function lifecycle.start()
@@ -359,6 +360,7 @@ return function (dmuc)
 				take_up(room);
 			end
 		end);
+		dmuc.checks.loaded();
 	end
 
 	function lifecycle.stop()

@@ -40,6 +40,7 @@ async fn wrong_options(version: Version) -> Result<()> {
         .servers(1)
         .label("options")
         .version(version)
+        .component(0, "echo.shakespeare.lit", "secret")
         .start()
         .await?;
     let server = &fed[0];
@@ -121,7 +122,12 @@ async fn wrong_options(version: Version) -> Result<()> {
     // Where it does not belong.
     let lines = complaint(server, "shakespeare.lit").await?;
     assert!(
-        lines.len() == 1 && lines[0].contains("MUC component"),
+        lines.len() == 1 && lines[0].contains("MUC component") && lines[0].contains("modules_enabled"),
+        "{lines:?}"
+    );
+    let lines = complaint(server, "echo.shakespeare.lit").await?;
+    assert!(
+        lines.len() == 1 && lines[0].contains("MUC component, which echo.shakespeare.lit is not"),
         "{lines:?}"
     );
     // The service was never hurt, and with the options corrected the module loads.
@@ -130,14 +136,18 @@ async fn wrong_options(version: Version) -> Result<()> {
         .create_room(&server.room("coven"), "firstcrone", &[])
         .await?;
     server.load_module(MUC, "dmuc").await?;
-    // A change that is wrong leaves the service without the module rather than with half of it.
+    // A change that is wrong leaves what was in force before.
     set(server, "dmuc_room_id", "'random'").await?;
-    assert!(server.reload_module(MUC, "dmuc").await.is_err() || !server.is_loaded(MUC, "dmuc").await?);
+    let mark = server.log().mark();
+    server.reload_module(MUC, "dmuc").await?;
+    server
+        .log()
+        .wait_since(mark, "the options from before stay", dmuc_testbed::deadline())
+        .await?;
+    assert!(server.is_loaded(MUC, "dmuc").await?);
     crone.say_and_see(&server.room("coven"), "Double, double").await?;
     set(server, "dmuc_room_id", "nil").await?;
-    if !server.is_loaded(MUC, "dmuc").await? {
-        server.load_module(MUC, "dmuc").await?;
-    }
+    server.reload_module(MUC, "dmuc").await?;
     fed.finish_with_errors().await
 }
 
@@ -195,20 +205,39 @@ async fn wrong_library(version: Version) -> Result<()> {
     fs::write(&library, "not a library")?;
     let lines = complaint(server, MUC).await?;
     assert!(how_to_build(&lines), "{lines:#?}");
-    // One of another version than the Lua files.
-    fs::remove_file(&library)?;
-    fs::copy(built.join("dmuc.so"), &library)?;
-    let main = copy.join("mod_dmuc.lua");
-    let right = fs::read_to_string(&main)?;
-    let wrong = right.replacen("native_version = \"", "native_version = \"99.", 1);
-    assert_ne!(right, wrong);
-    fs::write(&main, wrong)?;
+    // One for another Lua, which is never opened.
+    let right = fs::read(built.join("dmuc.so"))?;
+    let mark = b"+lua54.";
+    let at = right
+        .windows(mark.len())
+        .position(|part| part == mark)
+        .context("no mark in dmuc.so")?;
+    let mut other = right.clone();
+    other[at..at + mark.len()].copy_from_slice(b"+lua51.");
+    fs::write(&library, other)?;
     let lines = complaint(server, MUC).await?;
     assert!(
-        how_to_build(&lines) && lines[0].contains("is version") && lines[0].contains("needs 99."),
+        how_to_build(&lines) && lines[0].contains("built for Lua 5.1") && lines[0].contains("LUA=lua54"),
         "{lines:#?}"
     );
-    fs::write(&main, right)?;
+    // One of another build than the Lua files, and files of which nobody knows to which it belongs.
+    fs::remove_file(&library)?;
+    fs::write(&library, right)?;
+    let stamp = copy.join("stamp.lib.lua");
+    let right = fs::read_to_string(&stamp)?;
+    fs::write(&stamp, right.replacen('"', "\"9", 1))?;
+    let lines = complaint(server, MUC).await?;
+    assert!(
+        how_to_build(&lines) && lines[0].contains("belongs to 9"),
+        "{lines:#?}"
+    );
+    fs::remove_file(&stamp)?;
+    let lines = complaint(server, MUC).await?;
+    assert!(
+        lines.len() == 1 && lines[0].contains("stamp.lib.lua is missing") && lines[0].contains("make plugin"),
+        "{lines:#?}"
+    );
+    fs::write(&stamp, right)?;
     server.load_module(MUC, "dmuc").await?;
     fed.finish_with_errors().await
 }

@@ -1,0 +1,257 @@
+-- What an administrator may have got wrong without any single value being wrong: one warning each, when the module is
+-- loaded, that names the option and what to do.
+
+local st = require "util.stanza";
+local set = require "util.set";
+local jid_prep = require "util.jid".prep;
+local config = require "core.configmanager";
+local storagemanager = require "core.storagemanager";
+
+-- How often a peer that cannot be reached is asked again what it is, in seconds.
+local ask_again = { 10, 30, 60, 300 };
+-- How many services of a host are looked at for the right one.
+local max_items = 20;
+
+local xmlns_info, xmlns_items = "http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items";
+
+local unreachable = set.new { "remote-server-not-found"; "remote-server-timeout"; "recipient-unavailable"; "timeout" };
+
+return function (dmuc)
+	local checks = {};
+	dmuc.checks = checks;
+
+	local function warn(...)
+		module:log("warn", ...);
+	end
+
+	-- How many letters have to be put in, left out, exchanged or swapped to make one word of the other.
+	local function distance(a, b)
+		local rows = { [0] = {} };
+		for j = 0, #b do rows[0][j] = j; end
+		for i = 1, #a do
+			local row, last = { [0] = i }, rows[i - 1];
+			for j = 1, #b do
+				local cost = a:byte(i) == b:byte(j) and 0 or 1;
+				row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost);
+				if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+					row[j] = math.min(row[j], rows[i - 2][j - 2] + 1);
+				end
+			end
+			rows[i] = row;
+		end
+		return rows[#a][#b];
+	end
+
+	-- The option that was probably meant, and by how much it was missed.
+	local function nearest(name)
+		local best, best_distance;
+		for option in pairs(dmuc.option_names) do
+			local d = distance(name:lower(), option);
+			if not best or d < best_distance or d == best_distance and option < best then best, best_distance = option, d; end
+		end
+		return best, best_distance;
+	end
+
+	-- Names as `dmuc_peer`, and some as `dmcu_peers`, where only this module can be meant.
+	local function misspelt()
+		local seen = set.new();
+		for _, section in ipairs { module.host; "*" } do
+			for name in pairs(rawget(config.getconfig(), section) or {}) do
+				if type(name) == "string" and not dmuc.option_names[name] and not seen:contains(name) then
+					local option, by = nearest(name);
+					local is_ours = name:lower():match("^dmuc[_%-]") ~= nil;
+					if is_ours and by <= math.max(3, #option / 3) or by <= 2 then
+						seen:add(name);
+						warn("%s is not an option of mod_dmuc and has no effect: did you mean %s?", name, option);
+					elseif is_ours then
+						seen:add(name);
+						warn("%s is not an option of mod_dmuc and has no effect: its README lists them", name);
+					end
+				end
+			end
+		end
+	end
+
+	-- The peers, by their JIDs, with what the option says of each.
+	local function peers()
+		local found = {};
+		local function add(jid, policy)
+			local prepped = type(jid) == "string" and jid_prep(jid);
+			if not prepped then return; end
+			found[prepped] = found[prepped] or {};
+			table.insert(found[prepped], { jid = jid; policy = policy });
+		end
+		for key, value in pairs(dmuc.options.dmuc_peers or {}) do
+			if type(key) == "number" then add(value, nil); else add(key, type(value) == "table" and next(value) ~= nil and value or nil); end
+		end
+		return found;
+	end
+
+	local function domains_of(policy)
+		local domains = set.new();
+		for _, domain in ipairs(policy.domains or {}) do domains:add(jid_prep(domain)); end
+		return domains;
+	end
+
+	local function contradictions(found)
+		for jid, entries in pairs(found) do
+			local policies = {};
+			for _, entry in ipairs(entries) do table.insert(policies, entry.policy); end
+			for i = 2, #policies do
+				local a, b = policies[1], policies[i];
+				if (a.trusted or false) ~= (b.trusted or false) or (a.domains == nil) ~= (b.domains == nil) or domains_of(a) ~= domains_of(b) then
+					warn("dmuc_peers has %s %d times, and not with the same policy: what both say counts; leave one of them", jid, #entries);
+					break;
+				end
+			end
+		end
+	end
+
+	-- Nobody is named here; maybe the option stands under another host.
+	local function no_peers()
+		local elsewhere = {};
+		for host, section in pairs(config.getconfig()) do
+			if host ~= module.host and host ~= "*" and rawget(section, "dmuc_peers") ~= nil
+				and not (prosody.hosts[host] and prosody.hosts[host].modules.dmuc) then
+				table.insert(elsewhere, host);
+			end
+		end
+		table.sort(elsewhere);
+		if dmuc.options.dmuc_peers == nil and elsewhere[1] then
+			warn("dmuc_peers is set for %s, not for %s: move it under this component, or no room here has instances elsewhere",
+				table.concat(elsewhere, ", "), module.host);
+		else
+			warn("dmuc_peers names no other service, so no room here has instances elsewhere: name the MUC services to share rooms with");
+		end
+	end
+
+	local forgetful = set.new { "memory"; "none"; "null" };
+
+	-- Stores that keep nothing over a restart.
+	local function storage()
+		local lost = {};
+		for _, name in ipairs { "persistent"; "config"; "dmuc"; "dmuc_log" } do
+			local _, driver = storagemanager.get_driver(module.host, name);
+			if forgetful:contains(driver) then
+				lost[driver] = lost[driver] or {};
+				table.insert(lost[driver], name);
+			end
+		end
+		for driver, names in pairs(lost) do
+			local better = {};
+			for i, name in ipairs(names) do better[i] = name.." = \"internal\""; end
+			warn("storage is %q for the %s %s: rooms, or what is said in them, are gone after a restart; set storage = { %s } for %s",
+				driver, names[2] and "stores" or "store", table.concat(names, ", "), table.concat(better, "; "), module.host);
+		end
+	end
+
+	-- What a peer says is believed because Prosody knows who it is.
+	local function authentication(found)
+		local is_secure = module:context("*"):get_option_boolean("s2s_secure_auth", false);
+		local secure = module:context("*"):get_option_set("s2s_secure_domains", {});
+		local insecure = module:context("*"):get_option_set("s2s_insecure_domains", {});
+		local unproven, excepted = {}, {};
+		for jid in pairs(found) do
+			if not is_secure and not secure:contains(jid) then
+				table.insert(unproven, jid);
+			elseif is_secure and insecure:contains(jid) then
+				table.insert(excepted, jid);
+			end
+		end
+		table.sort(unproven); table.sort(excepted);
+		if unproven[1] then
+			warn("s2s_secure_auth is off: whoever answers for the DNS name of a peer (%s) can speak as that peer; "
+				.."set s2s_secure_auth = true, or name the peers in s2s_secure_domains", table.concat(unproven, ", "));
+		end
+		if excepted[1] then
+			warn("s2s_insecure_domains has peers (%s): whoever answers for their DNS name can speak as them; take them out of it",
+				table.concat(excepted, ", "));
+		end
+	end
+
+	local function query(to, xmlns)
+		local iq = st.iq({ type = "get"; from = module.host; to = to; id = "check-"..dmuc.rooms.next_token() }):query(xmlns);
+		return module:send_iq(iq):next(function (event)
+			return event.stanza:get_child("query", xmlns) or st.stanza("query");
+		end);
+	end
+
+	local function is_muc(info)
+		for identity in info:childtags("identity") do
+			if identity.attr.category == "conference" and identity.attr.type == "text" then return true; end
+		end
+		return false;
+	end
+
+	-- A MUC service among what the host offers may be the one that was meant.
+	local function look_for_service(peer, found)
+		local function say(services)
+			local text = ("dmuc_peers names %s, which is not a MUC service"):format(peer);
+			table.sort(services);
+			if not services[1] then
+				return warn("%s: name the MUC service of that server instead", text);
+			end
+			for _, service in ipairs(services) do
+				if found[service] then return warn("%s, but %s is, which is named as well: take %s out", text, service, peer); end
+			end
+			return warn("%s: did you mean %s?", text, table.concat(services, " or "));
+		end
+		query(peer, xmlns_items):next(function (items)
+			local services, open = {}, 1;
+			local function one_less()
+				open = open - 1;
+				if open == 0 then say(services); end
+			end
+			local count = 0;
+			for item in items:childtags("item") do
+				local jid = jid_prep(item.attr.jid or "");
+				if jid and not jid:find("[@/]") and count < max_items then
+					count, open = count + 1, open + 1;
+					query(jid, xmlns_info):next(function (info)
+						if is_muc(info) then table.insert(services, jid); end
+						one_less();
+					end, one_less);
+				end
+			end
+			one_less();
+		end, function () say({}); end);
+	end
+
+	-- The domain of a server's users is easily taken for that of its rooms.
+	local function ask(peer, found, attempt)
+		query(peer, xmlns_info):next(function (info)
+			if not is_muc(info) then look_for_service(peer, found); end
+		end, function (err)
+			local condition = type(err) == "table" and err.condition or tostring(err);
+			if not unreachable:contains(condition) then
+				return look_for_service(peer, found);
+			end
+			module:add_timer(ask_again[attempt] or ask_again[#ask_again], function () ask(peer, found, attempt + 1); end);
+		end);
+	end
+
+	-- When everything is loaded, and the rooms are there.
+	function checks.loaded()
+		local names = {};
+		for jid in pairs(peers()) do table.insert(names, jid); end
+		table.sort(names);
+		local rooms = #dmuc.ask("rooms");
+		module:log("info", "Loaded: %d %s (%s), %d distributed %s", #names, #names == 1 and "peer" or "peers",
+			names[1] and table.concat(names, ", ") or "nobody", rooms, rooms == 1 and "room" or "rooms");
+	end
+
+	function checks.run()
+		local found = peers();
+		misspelt();
+		if next(found) then
+			contradictions(found);
+			authentication(found);
+		else
+			no_peers();
+		end
+		storage();
+		module:add_timer(0, function ()
+			for peer in pairs(found) do ask(peer, found, 1); end
+		end);
+	end
+end

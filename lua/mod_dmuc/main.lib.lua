@@ -1,0 +1,73 @@
+-- The wiring: what the libraries share, in which order they are loaded, and what other modules find here.
+
+local id = require "util.random".bytes;
+
+return function (build)
+	local mod_muc = module:depends("muc");
+
+	-- What the libraries share. Every library gets this table and adds its own part; none keeps state of another.
+	local dmuc = {
+		native = build.native;
+		in_force = build.in_force;
+		seed = function () return id(32); end;
+		get_room = mod_muc.get_room_from_jid;
+		create_room = mod_muc.create_room;
+		live_rooms = mod_muc.live_rooms;
+		xmlns = "urn:xmpp:dmuc:0"; -- what XEP-0281 defines
+		xmlns_ours = "urn:x-dmuc:0"; -- what this implementation adds
+	};
+
+	for _, name in ipairs {
+		"options"; -- what is configured
+		"checks"; -- what is configured and will not do what was meant
+		"tally"; -- lines of the log that come many at a time
+		"stanzas"; -- pieces of stanzas
+		"engine"; -- calls into the engine, its timer, draining its actions
+		"storage"; -- stores that may be away
+		"log"; -- messages into the stored log, and back
+		"archive"; -- messages into mod_muc_mam's archive
+		"fanout"; -- one text for many recipients
+		"rooms"; -- what is different about a room that is distributed
+		"persons"; -- one person with clients at several instances is one occupant
+		"forms"; -- room configuration
+		"limits"; -- what is refused because other instances would not take it
+		"capacity"; -- how many occupants a distributed room takes
+		"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
+		"presence"; -- occupants, here and elsewhere
+		"affiliations"; -- the source's list of affiliations
+		"hats"; -- what goes with an affiliation and is seen in presences
+		"groupchat"; -- messages and history
+		"moderation"; -- messages that are taken away
+		"private"; -- what people here send to occupants elsewhere
+		"requests"; -- IQs from peers, and what users here want done elsewhere
+		"registration"; -- registered nicks
+		"voice"; -- requests for voice and their answers
+		"invitations"; -- mediated invitations and declines
+		"direct"; -- direct invitations that users of this server get
+		"links"; -- what people are told of splits, and connections that swallow everything
+		"discovery"; -- disco, redirects
+		"actions"; -- does what the engine says
+	} do
+		build.run(name, module.environment)(dmuc);
+	end
+
+	module:add_feature(dmuc.xmlns);
+	module:add_feature(dmuc.xmlns_ours);
+
+	dmuc.lifecycle.start();
+	dmuc.checks.run();
+
+	-- For other modules and the shell, as mod_muc does it: role ("source", "shadow", "pending" or nil), source and id of a
+	-- room, and the JIDs of its other instances that hold it now.
+	role = dmuc.role; -- luacheck: globals role
+	function instances(room_jid) -- luacheck: globals instances
+		return dmuc.ask("instances", room_jid);
+	end
+
+	function module.unload()
+		dmuc.fanout.stop();
+		dmuc.tally.stop();
+		dmuc.requests.stop();
+		dmuc.lifecycle.stop();
+	end
+end

@@ -1,0 +1,53 @@
+-- The options: which there are, and what they are now. A wrong value keeps the module from loading; when it is reloaded,
+-- what was in force before stays, so that a slip of the pen never cuts a room off.
+
+return function (dmuc)
+	local options = {};
+	dmuc.option_names = options;
+
+	-- Those that the engine checks, which names a wrong one in one line.
+	for _, name in ipairs {
+		"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_redirect", "dmuc_redirect_after",
+		"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence", "dmuc_split_notice", "dmuc_occupant_timeout",
+		"dmuc_log_max_age", "dmuc_log_max_messages", "dmuc_log_max_bytes",
+		"dmuc_max_shadows", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
+	} do
+		options[name] = "engine";
+	end
+	-- Those of the Lua files: true or false, with their defaults.
+	local flags = { dmuc_offer_choice = true; dmuc_default_distributed = false; dmuc_rewrite_invitations = true };
+	for name in pairs(flags) do options[name] = "flag"; end
+
+	-- The values as configured, or nil and what is wrong with them.
+	local function read()
+		local read_now = { engine = {}; flags = {} };
+		for name, kind in pairs(options) do
+			if kind == "engine" then
+				read_now.engine[name] = module:get_option(name);
+			else
+				local value = module:get_option(name, flags[name]);
+				if type(value) ~= "boolean" then
+					return nil, ("%s = %s: accepted is true or false"):format(name, tostring(value));
+				end
+				read_now.flags[name] = value;
+			end
+		end
+		local ok, problem = dmuc.native.check(module.host, read_now.engine);
+		if not ok then return nil, problem; end
+		return read_now;
+	end
+
+	local in_force = dmuc.in_force;
+	local values, problem = read();
+	if not values then
+		values = in_force[module.host];
+		if not values then error(problem, 0); end
+		module:log("error", "%s. Until that is put right and the module reloaded again, the options from before stay", problem);
+	end
+	in_force[module.host] = values;
+
+	dmuc.options = values.engine;
+	dmuc.offer_choice = values.flags.dmuc_offer_choice;
+	dmuc.default_distributed = values.flags.dmuc_default_distributed;
+	dmuc.rewrite_invitations = values.flags.dmuc_rewrite_invitations;
+end
