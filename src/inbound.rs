@@ -9,7 +9,7 @@ use crate::engine::{Engine, Input, Now, PeerPresence, Verdict};
 use crate::error::Error;
 use crate::wire::{
     Condition, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind, Request, Stanza,
-    StanzaError, WireError, ns, split_payload, write_iq, write_message, write_presence,
+    StanzaError, WireError, ns, split_payload, without_forged, write_iq, write_message, write_presence,
 };
 
 /// Chat states (XEP-0085): what somebody is doing just now.
@@ -142,7 +142,9 @@ impl Inbound {
             && message.kind == MessageKind::Groupchat
         {
             let root = wrapped(&message.payload)?;
-            inbound.payload = filtered(&root, &message.payload, is_of_message)?;
+            let payload = filtered(&root, &message.payload, is_of_message)?;
+            let from = message.from.to_bare();
+            inbound.payload = without_forged(&payload, &[&inbound.to, &from])?.into_owned();
             inbound.subject = only_subject(&root);
             // Who sent it with a number has kept it.
             inbound.keep = message.event.is_some() || is_worth_keeping(&root);

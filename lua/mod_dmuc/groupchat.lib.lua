@@ -42,10 +42,10 @@ return function (dmuc)
 		return false;
 	end
 
-	-- Whatever claims to be by us is not (XEP-0359 section 3).
+	-- Whatever claims to be from us is not (XEP-0203 section 4, XEP-0359 section 3).
 	local function without_ids(room, stanza)
 		return stanza:maptags(function (tag)
-			if stanzas.is_id_by(tag, room.jid) then return nil; end
+			if stanzas.is_in_our_name(tag, room.jid) then return nil; end
 			return tag;
 		end);
 	end
@@ -200,7 +200,7 @@ return function (dmuc)
 		local message = st.clone(stanza);
 		message:maptags(function (tag)
 			local xmlns = tag.attr.xmlns;
-			if stanzas.made_here[xmlns] or stanzas.is_id_by(tag, room_jid) or stanzas.is_id_by(tag, jid_bare(from)) then
+			if stanzas.made_here[xmlns] or stanzas.is_in_our_name(tag, room_jid) or stanzas.is_in_our_name(tag, jid_bare(from)) then
 				return nil;
 			end
 			return tag;

@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local jid_bare = require "util.jid".bare;
 local jid_prep = require "util.jid".prep;
 local parse_xml = require "util.xml".parse;
 
@@ -59,6 +60,35 @@ return function (dmuc)
 	-- Whether a child claims to be a stanza-id by this room. Before we have given one it is forged (XEP-0359 section 3).
 	function stanzas.is_id_by(tag, room_jid)
 		return tag.name == "stanza-id" and tag.attr.xmlns == xmlns_stanza_id and jid_prep(tag.attr.by) == room_jid;
+	end
+
+	-- Elements that say who delayed a message, numbered it, passed it on or took it away, and in which attributes.
+	local attested = {
+		["urn:xmpp:delay"] = true; ["jabber:x:delay"] = true;
+		[xmlns_stanza_id] = true;
+		["http://jabber.org/protocol/address"] = true;
+		["urn:xmpp:fasten:0"] = true;
+		["urn:xmpp:message-moderate:0"] = true; ["urn:xmpp:message-moderate:1"] = true;
+		["urn:xmpp:message-retract:0"] = true; ["urn:xmpp:message-retract:1"] = true;
+	};
+	local witnesses = { "by", "from", "jid", "uri" };
+
+	local function names(tag, room_jid)
+		for _, attr in ipairs(witnesses) do
+			local value = tag.attr[attr];
+			local jid = value and jid_prep((value:gsub("^xmpp:", "")));
+			if jid and jid_bare(jid) == room_jid then return true; end
+		end
+		for _, child in ipairs(tag.tags) do
+			if names(child, room_jid) then return true; end
+		end
+		return false;
+	end
+
+	-- Whether an element claims that this room did something with the message (XEP-0203, XEP-0359): nobody says that for it.
+	-- The engine removes the same from what it keeps (src/wire/forged.rs).
+	function stanzas.is_in_our_name(tag, room_jid)
+		return attested[tag.attr.xmlns] and names(tag, room_jid) or false;
 	end
 
 	-- The children as text, in the context of jabber:client: what the engine calls a payload.

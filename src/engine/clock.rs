@@ -35,20 +35,27 @@ impl HybridClock {
         self.last
     }
 
-    /// Takes note of a peer's event: what is said here from now on comes after it. A time that lies too far in our
-    /// future pulls our clock only so far.
+    /// Takes note of an event, whoever's: what is said here from now on comes after it. A time that lies too far in our
+    /// future pulls our clock only so far, our own from before a restart included: a log may hold what a peer told us of
+    /// ourselves, and peers would take none of it for the present either.
     pub(crate) fn observe(&mut self, now: Now, at: Hlc) {
-        let latest = now.wall_ms.saturating_add(MAX_CLOCK_LEAD_MS);
-        let taken = Hlc {
-            wall_ms: at.wall_ms.min(latest),
-            counter: at.counter,
+        let latest = now.latest();
+        // Nothing is added to what was cut: counting on from the largest counter would be a step beyond it.
+        let taken = match at.wall_ms < latest.wall_ms {
+            true => at,
+            false => latest,
         };
         self.last = self.last.max(taken);
     }
+}
 
-    /// Takes note of an event of our own from before a restart.
-    pub(crate) fn resume(&mut self, at: Hlc) {
-        self.last = self.last.max(at);
+impl Now {
+    /// The latest time that counts as the present: clocks of peers may be so far ahead of ours.
+    pub(crate) fn latest(self) -> Hlc {
+        Hlc {
+            wall_ms: self.wall_ms.saturating_add(MAX_CLOCK_LEAD_MS),
+            counter: 0,
+        }
     }
 }
 
@@ -108,5 +115,18 @@ mod tests {
             },
         );
         assert!(clock.tick(now(1_001)).wall_ms <= 1_000 + MAX_CLOCK_LEAD_MS);
+    }
+
+    #[test]
+    fn the_largest_counter_takes_the_clock_no_further() {
+        let mut clock = HybridClock::default();
+        let at = |wall_ms| Hlc {
+            wall_ms,
+            counter: u32::MAX,
+        };
+        for ahead in 0..3 {
+            clock.observe(now(1_000), at(1_000 + MAX_CLOCK_LEAD_MS + ahead));
+            assert_eq!(clock.tick(now(1_000)).wall_ms, 1_000 + MAX_CLOCK_LEAD_MS);
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::{Now, successor};
+use super::door::cleaned;
 use super::link::{Caps, service_of};
 use super::log::{Entry, EventKey, Retention, UNSTAMPED};
-use super::{Action, Engine, Verdict, nick_of, refuse};
+use super::{Action, Admitted, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
@@ -36,6 +37,8 @@ impl Engine {
         // An id that no peer would take must not cost the message.
         let message_id = message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES);
         let payload: Arc<str> = Arc::from(payload);
+        // Nobody speaks in this instance's name. What cannot be read here is for the host to judge: it has shown it.
+        let payload = cleaned(&payload, &[jid]).unwrap_or(payload);
         let stamp = if keep {
             let at = self.clock.tick(now);
             let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
@@ -54,7 +57,7 @@ impl Engine {
                 payload: payload.clone(),
                 received_ms: now.mono_ms,
             };
-            self.insert_entry(now, jid, entry);
+            self.insert_entry(now, jid, Admitted::of_our_own(entry));
             Some(EventStamp {
                 id: id.clone(),
                 origin: None,
@@ -124,9 +127,9 @@ impl Engine {
             received_ms: now.mono_ms,
         };
         let event = entry.stamp();
-        self.insert_entry(now, jid, entry);
+        self.insert_entry(now, jid, Admitted::of_our_own(entry));
         // What is said from now on comes after it.
-        self.clock.resume(at);
+        self.clock.observe(now, at);
         Ok(Verdict::Accepted {
             id: event.id.clone(),
             event: Some(event),
@@ -145,16 +148,9 @@ impl Engine {
         event: EventStamp,
         payload: &str,
     ) -> Result<Verdict, Error> {
-        let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
         let origin = event.origin.unwrap_or_else(|| jid.clone());
         let (message_id, occupant_id) = bounded(message_id, occupant_id);
-        if origin == *jid {
-            // What is said from now on comes after what was said here before, whatever the clock says.
-            self.clock.resume(event.at);
-        } else {
-            self.clock.observe(now, event.at);
-        }
-        room.log.load(Entry {
+        let entry = Entry {
             key: EventKey {
                 at: event.at,
                 origin,
@@ -168,7 +164,11 @@ impl Engine {
             occupant_id: occupant_id.map(str::to_owned),
             payload: Arc::from(payload),
             received_ms: 0,
-        });
+        };
+        self.room_mut(jid)?;
+        if let Ok(admitted) = self.admit_stored(now, jid, entry) {
+            self.room_mut(jid)?.log.load(admitted);
+        }
         Ok(Verdict::Done)
     }
 
@@ -258,7 +258,6 @@ impl Engine {
         }
         let (id, key) = match event {
             Some(event) => {
-                self.clock.observe(now, event.at);
                 let (incarnation, seq) = (event.incarnation, event.seq);
                 (
                     event.id,
@@ -286,9 +285,11 @@ impl Engine {
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
         };
-        let Some(entry) = self.hold(now, &jid, &home, entry) else {
+        let entry = self.admit(now, &jid, &home, entry)?;
+        let Some(admitted) = self.hold(now, &jid, &home, entry) else {
             return Ok(Verdict::Done);
         };
+        let entry = admitted.entry();
         let event = EventStamp {
             id,
             origin: None,
@@ -298,10 +299,10 @@ impl Engine {
         };
         if self.room_mut(&jid)?.log.moderation_of(&event.id).is_some() {
             // It was taken away before it came.
-            self.add_entry(now, &jid, entry, false);
+            self.add_entry(now, &jid, admitted, false);
             return Ok(Verdict::Done);
         }
-        self.insert_entry(now, &jid, entry);
+        self.insert_entry(now, &jid, admitted);
         Ok(Verdict::Deliver {
             event: Some(event),
             occupant_id,
@@ -333,7 +334,7 @@ impl Engine {
             .instances
             .get(home)
             .and_then(|instance| instance.held.as_ref());
-        let is_held = |id: &String| held.into_iter().flatten().any(|entry| entry.id == *id);
+        let is_held = |id: &String| held.into_iter().flatten().any(|held| held.entry().id == *id);
         (0..u32::MAX)
             .map(|salt| derived_stanza_id(room.id.as_str(), home, nick, message_id, salt))
             .find(|id| !room.log.has_id(id) && !is_held(id))
@@ -359,7 +360,10 @@ impl Engine {
             .get(home)
             .and_then(|instance| instance.held.as_ref());
         let known = |id: &String| {
-            let waiting = || held.into_iter().flatten().find(|entry| entry.id == *id);
+            let waiting = || {
+                let entries = held.into_iter().flatten().map(Admitted::entry);
+                entries.into_iter().find(|entry| entry.id == *id)
+            };
             room.log.get(id).or_else(waiting)
         };
         (0..u32::MAX)
@@ -381,7 +385,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Entry) -> bool {
+    pub(super) fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Admitted) -> bool {
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use crate::address::BareJid;
 
 use super::clock::{MAX_CLOCK_LEAD_MS, Now};
-use super::link::service_of;
-use super::log::{Entry, EventKey, UNSTAMPED};
+use super::door::cleaned;
+use super::link::{Caps, service_of};
+use super::log::{Entry, UNSTAMPED};
 use super::request::Pending;
 use super::room::Room;
-use super::{Action, Engine};
+use super::{Action, Admitted, Engine};
 use crate::wire::{EventStamp, History, HistoryMessage, HistoryResult, Hlc, Request};
 
 /// Most messages in one answer to a history request.
@@ -49,7 +50,13 @@ impl Engine {
     }
 
     /// Keeps a message back while the history of its home is awaited. Gives it back if it is not.
-    pub(super) fn hold(&mut self, now: Now, jid: &BareJid, home: &BareJid, entry: Entry) -> Option<Entry> {
+    pub(super) fn hold(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        home: &BareJid,
+        entry: Admitted,
+    ) -> Option<Admitted> {
         let instance = self.instance_mut(jid, home);
         let Some(held) = instance.and_then(|instance| instance.held.as_mut()) else {
             return Some(entry);
@@ -66,18 +73,20 @@ impl Engine {
         let instance = self.instance_mut(jid, home);
         let held = instance.and_then(|instance| instance.held.take());
         for mut entry in held.into_iter().flatten() {
-            if entry.key.incarnation == UNSTAMPED {
-                entry.key = self.unstamped_key(jid, home, entry.key.at);
+            let key = &entry.entry().key;
+            if key.incarnation == UNSTAMPED {
+                let key = self.unstamped_key(jid, home, key.at);
+                entry = entry.numbered(key);
             }
             self.add_entry(now, jid, entry, true);
         }
     }
 
     /// Puts a message into the log and tells the host of it, if it is new.
-    pub(super) fn add_entry(&mut self, now: Now, jid: &BareJid, entry: Entry, deliver: bool) {
-        let id = entry.id.clone();
-        let moderates = entry.moderation();
-        if self.insert_entry(now, jid, entry) {
+    pub(super) fn add_entry(&mut self, now: Now, jid: &BareJid, admitted: Admitted, deliver: bool) {
+        let id = admitted.entry().id.clone();
+        let moderates = admitted.entry().moderation();
+        if self.insert_entry(now, jid, admitted) {
             // What was moderated before it came is not shown, and what was hidden here has been told already.
             let is_gone = self.message(jid, &id).is_some_and(Entry::is_gone);
             let is_told = moderates.is_some_and(|moderation| self.moderated_by_source(jid, moderation));
@@ -143,50 +152,27 @@ impl Engine {
         }
     }
 
-    /// The history we asked for. What is known already is not taken twice (G4).
+    /// The history we asked for. What is known already is not taken twice (G4). Only who speaks nothing but the XEP's text is
+    /// asked: nothing of ours is in its answer, whatever it looks like (G11).
     pub(super) fn merge_history(&mut self, now: Now, jid: &BareJid, from: &BareJid, history: HistoryResult) {
+        // It has learnt more meanwhile: its pages have what its history has, with numbers.
+        let is_plain = self.caps(&service_of(from)) == Caps::Xep;
         let Some(room) = self.rooms.get(jid) else { return };
-        let is_trusted = |service| self.config.peers.get(&service).is_some_and(|peer| peer.trusted);
-        let may_relay = room.is_from_source(from) || is_trusted(service_of(from));
         // Who joined as soon as it was possible has missed what was said since; clocks may differ.
         let missed_since = room.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS);
-        let mut known = unstamped_known(room, from, &history);
-        for message in history.messages {
-            if message.payload.len() > self.config.max_stanza_size {
+        let mut known = unstamped_known(room, from);
+        for message in history.messages.into_iter().filter(|_| is_plain) {
+            let Some(payload) = cleaned(&Arc::from(message.payload), &[jid, from]) else {
+                continue;
+            };
+            let same = (message.nick.clone(), message.id.clone(), payload.to_string());
+            if let Some(count) = known.get_mut(&same).filter(|count| **count > 0) {
+                *count -= 1;
                 continue;
             }
-            let (id, key) = match message.event {
-                Some(event) => {
-                    self.clock.observe(now, event.at);
-                    let at = event.at;
-                    let origin = event.origin.unwrap_or_else(|| from.clone());
-                    if origin != *from && !may_relay {
-                        continue;
-                    }
-                    let (incarnation, seq) = (event.incarnation, event.seq);
-                    let key = match incarnation {
-                        // Numbered by whoever told us; the stanza-id alone says whether we have it.
-                        UNSTAMPED => self.unstamped_key(jid, &origin, at),
-                        _ => EventKey {
-                            at,
-                            origin,
-                            incarnation,
-                            seq,
-                        },
-                    };
-                    (event.id, key)
-                }
-                None => {
-                    let same = (message.nick.clone(), message.id.clone(), message.payload.clone());
-                    if let Some(count) = known.get_mut(&same).filter(|count| **count > 0) {
-                        *count -= 1;
-                        continue;
-                    }
-                    let id = self.unstamped_id(jid, from, &message.nick, message.id.as_deref());
-                    let wall_ms = u64::try_from(message.stamp).unwrap_or(0).min(now.wall_ms);
-                    (id, self.unstamped_key(jid, from, Hlc { wall_ms, counter: 0 }))
-                }
-            };
+            let id = self.unstamped_id(jid, from, &message.nick, message.id.as_deref());
+            let wall_ms = u64::try_from(message.stamp).unwrap_or(0).min(now.wall_ms);
+            let key = self.unstamped_key(jid, from, Hlc { wall_ms, counter: 0 });
             let deliver = key.at.wall_ms >= missed_since;
             let entry = Entry {
                 key,
@@ -194,11 +180,13 @@ impl Engine {
                 nick: message.nick,
                 message_id: message.id,
                 lang: message.lang.map(Into::into),
-                occupant_id: message.occupant_id,
-                payload: Arc::from(message.payload),
+                occupant_id: None,
+                payload,
                 received_ms: now.mono_ms,
             };
-            self.add_entry(now, jid, entry, deliver);
+            if let Ok(admitted) = self.admit(now, jid, from, entry) {
+                self.add_entry(now, jid, admitted, deliver);
+            }
         }
         self.release(now, jid, from);
     }
@@ -206,20 +194,17 @@ impl Engine {
 
 /// How often each message is held here already that a history without our stamps may name: there is nothing else to
 /// tell them by.
-fn unstamped_known(
-    room: &Room,
-    from: &BareJid,
-    history: &HistoryResult,
-) -> BTreeMap<(String, Option<String>, String), usize> {
+fn unstamped_known(room: &Room, from: &BareJid) -> BTreeMap<(String, Option<String>, String), usize> {
     let mut known = BTreeMap::new();
-    if history.messages.iter().all(|message| message.event.is_some()) {
-        return known;
-    }
     let held = room
         .instances
         .get(from)
         .and_then(|instance| instance.held.as_ref());
-    for entry in room.log.iter().chain(held.into_iter().flatten()) {
+    for entry in room
+        .log
+        .iter()
+        .chain(held.into_iter().flatten().map(Admitted::entry))
+    {
         let same = (
             entry.nick.clone(),
             entry.message_id.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use super::log::Entry;
+use super::door::Admitted;
 use crate::wire::{Affiliation, Role, RosterItem, SeenNumbers, SyncEvent};
 
 /// How far we are with another instance.
@@ -108,7 +108,7 @@ pub(crate) struct Instance {
     /// Whether its history was asked for since we know it.
     pub(crate) was_asked: bool,
     /// Its messages that came while its history is on the way.
-    pub(crate) held: Option<Vec<Entry>>,
+    pub(crate) held: Option<Vec<Admitted>>,
     /// When a roster it could not take is sent again (monotonic ms), and how often that was tried.
     pub(crate) retry_at: Option<u64>,
     pub(crate) retries: u32,

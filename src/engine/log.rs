@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::door::Admitted;
 use crate::address::BareJid;
 
 use crate::wire::limits::MAX_INSTANCES;
@@ -211,7 +212,8 @@ impl Log {
     }
 
     /// Adds an entry. Returns `false` for an event or a stanza-id that is known.
-    pub(crate) fn insert(&mut self, mut entry: Entry) -> bool {
+    pub(crate) fn insert(&mut self, admitted: Admitted) -> bool {
+        let mut entry = admitted.into_entry();
         let key = &entry.key;
         if self.has_seen(&key.origin, key.incarnation, key.seq) {
             return false;
@@ -232,7 +234,8 @@ impl Log {
     }
 
     /// Takes back an entry of the stored log after a restart.
-    pub(crate) fn load(&mut self, entry: Entry) {
+    pub(crate) fn load(&mut self, admitted: Admitted) {
+        let entry = admitted.into_entry();
         let key = &entry.key;
         self.stored += 1;
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));

@@ -13,7 +13,7 @@ use super::groupchat::check_stamp;
 use super::link::{Caps, service_of};
 use super::log::{Entry, EventKey};
 use super::offers::{Actor, OfferKey, Value};
-use super::{Action, Engine, Verdict, bare, refuse};
+use super::{Action, Admitted, Engine, Verdict, bare, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, EventStamp, Moderation, limits};
 
@@ -101,7 +101,7 @@ impl Engine {
             payload: Arc::from(moderation.to_xml()),
             received_ms: now.mono_ms,
         };
-        self.add_entry(now, jid, entry, true);
+        self.add_entry(now, jid, Admitted::of_our_own(entry), true);
         let event = EventStamp {
             id,
             origin: None,
@@ -156,11 +156,10 @@ impl Engine {
             self.pull_from(now, jid, &home);
             return Ok(Verdict::Done);
         }
-        self.clock.observe(now, event.at);
         let entry = Entry {
             key: EventKey {
                 at: event.at,
-                origin: home,
+                origin: home.clone(),
                 incarnation: event.incarnation,
                 seq: event.seq,
             },
@@ -172,7 +171,8 @@ impl Engine {
             payload: Arc::from(moderation.to_xml()),
             received_ms: now.mono_ms,
         };
-        self.add_entry(now, jid, entry, true);
+        let admitted = self.admit(now, jid, &home, entry)?;
+        self.add_entry(now, jid, admitted, true);
         Ok(Verdict::Done)
     }
 

@@ -13,6 +13,7 @@ mod histories;
 mod inviting;
 mod joining;
 mod lies;
+mod lies_in_pages;
 mod lies_of_occupants;
 mod limits;
 mod links;

@@ -298,6 +298,11 @@ fn an_end_of_distribution_is_a_leave_of_everybody() {
 
 /// rooms.macbeth.lit is the firsthost and speaks the text; chat.shakespeare.lit is ours and hosts the shadow.
 fn shadow_of_a_xep_source(replicate: &str) -> Federation {
+    shadow_of_a_xep_source_with(replicate, "<body>before</body>")
+}
+
+/// The same where this was said before.
+pub fn shadow_of_a_xep_source_with(replicate: &str, payload: &str) -> Federation {
     let mut fed = Federation::empty(1);
     fed.add(config_of(CHAT, &[CHAT, ROOMS]));
     fed.add_xep(ROOMS).create("heath@rooms.macbeth.lit", "theroom");
@@ -307,12 +312,7 @@ fn shadow_of_a_xep_source(replicate: &str) -> Federation {
             "hecate",
             &jid("hecate@macbeth.lit/moon"),
         );
-        peer.say(
-            &bare("heath@rooms.macbeth.lit"),
-            "hecate",
-            Some("m0"),
-            "<body>before</body>",
-        );
+        peer.say(&bare("heath@rooms.macbeth.lit"), "hecate", Some("m0"), payload);
         peer.send(replicate);
     });
     fed.run();
@@ -334,7 +334,7 @@ fn shadow_of_a_xep_source(replicate: &str) -> Federation {
     fed
 }
 
-const LITERAL: &str = "<iq from='rooms.macbeth.lit' id='replicate1' to='chat.shakespeare.lit' type='set'>\
+pub const LITERAL: &str = "<iq from='rooms.macbeth.lit' id='replicate1' to='chat.shakespeare.lit' type='set'>\
     <replicate xmlns='urn:xmpp:dmuc:0'><room id='theroom'/></replicate></iq>";
 const SHADOW: &str = "theroom@chat.shakespeare.lit";
 

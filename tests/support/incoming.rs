@@ -4,7 +4,7 @@ use dmuc::address::{BareJid, Jid};
 use dmuc::engine::PeerPresence;
 use dmuc::wire::{
     Condition, DiscoInfo, EventStamp, Iq, IqBody, IqKind, Message, MessageKind, Presence, PresenceKind,
-    Request, Response, Stanza, StanzaError, write_iq, write_message, write_presence,
+    Request, Response, Stanza, StanzaError, without_forged, write_iq, write_message, write_presence,
 };
 use dmuc::{Error, Input, Verdict};
 
@@ -256,7 +256,9 @@ impl Host {
             nick,
             message_id: message.id.clone(),
             occupant_id,
-            payload: message.payload.clone(),
+            payload: without_forged(&message.payload, &[room, &message.from.to_bare()])
+                .unwrap_or_default()
+                .into_owned(),
             wall_ms: self.now.wall_ms,
         };
         let mut seen = archived.as_seen(false);

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn insert(log: &mut Log, entry: Entry) -> bool {
+    log.insert(Admitted::in_a_test(entry))
+}
+
 fn entry(origin: &str, incarnation: u64, seq: u64, wall_ms: u64) -> Entry {
     let origin = BareJid::new(origin).unwrap();
     Entry {
@@ -24,13 +28,13 @@ fn entry(origin: &str, incarnation: u64, seq: u64, wall_ms: u64) -> Entry {
 #[test]
 fn a_second_copy_is_refused_even_after_the_first_was_trimmed() {
     let mut log = Log::default();
-    assert!(log.insert(entry("a@x", 1, 1, 10)));
-    assert!(!log.insert(entry("a@x", 1, 1, 10)));
+    assert!(insert(&mut log, entry("a@x", 1, 1, 10)));
+    assert!(!insert(&mut log, entry("a@x", 1, 1, 10)));
     log.trim(limit(0, 0, usize::MAX));
     assert_eq!(log.iter().count(), 0);
-    assert!(!log.insert(entry("a@x", 1, 1, 10)));
+    assert!(!insert(&mut log, entry("a@x", 1, 1, 10)));
     assert!(
-        log.insert(entry("a@x", 2, 1, 10)),
+        insert(&mut log, entry("a@x", 2, 1, 10)),
         "a new incarnation is a new event"
     );
 }
@@ -40,7 +44,7 @@ fn age_takes_messages_away_only_beyond_what_joins_ask_for() {
     let mut log = Log::default();
     let count = KEPT_HOWEVER_OLD as u64 + 5;
     for seq in 1..=count {
-        assert!(log.insert(entry("a@x", 1, seq, seq)));
+        assert!(insert(&mut log, entry("a@x", 1, seq, seq)));
     }
     log.trim(limit(3, usize::MAX, usize::MAX));
     assert_eq!(log.iter().count() as u64, count - 2, "2 were older");
@@ -63,7 +67,7 @@ fn large_messages_push_out_old_ones() {
     let mut log = Log::default();
     let size = entry("a@x", 1, 1, 1).payload.len();
     for seq in 1..=10 {
-        log.insert(entry("a@x", 1, seq, seq));
+        insert(&mut log, entry("a@x", 1, seq, seq));
         log.trim(limit(0, usize::MAX, 3 * size));
     }
     let held: Vec<u64> = log.iter().map(|entry| entry.key.seq).collect();
@@ -74,7 +78,7 @@ fn large_messages_push_out_old_ones() {
 fn only_what_is_not_held_any_more_is_given_up() {
     let mut log = Log::default();
     for seq in 1..=5 {
-        log.insert(entry("a@x", 1, seq, seq));
+        insert(&mut log, entry("a@x", 1, seq, seq));
     }
     assert_eq!(log.given_up(), []);
     log.trim(limit(0, 2, usize::MAX));
@@ -94,10 +98,10 @@ fn any_arrival_order_gives_the_same_log() {
     let mut forward = Log::default();
     let mut backward = Log::default();
     for event in &events {
-        forward.insert(event.clone());
+        insert(&mut forward, event.clone());
     }
     for event in events.iter().rev() {
-        backward.insert(event.clone());
+        insert(&mut backward, event.clone());
     }
     assert!(forward.iter().eq(backward.iter()));
     assert_eq!(forward.next_seq(&BareJid::new("a@x").unwrap(), 1), 3);
@@ -108,7 +112,7 @@ fn any_arrival_order_gives_the_same_log() {
 fn history_honours_every_limit_and_keeps_the_newest() {
     let mut log = Log::default();
     for seq in 1..=5 {
-        log.insert(entry("a@x", 1, seq, seq * 1_000));
+        insert(&mut log, entry("a@x", 1, seq, seq * 1_000));
     }
     let seqs = |found: Vec<&Entry>| found.iter().map(|entry| entry.key.seq).collect::<Vec<_>>();
     assert_eq!(seqs(log.history(Some(2), None, None, |_| Some(0))), [4, 5]);
@@ -125,7 +129,7 @@ fn history_honours_every_limit_and_keeps_the_newest() {
 fn holes_are_bounded_and_the_lowest_are_given_up() {
     let mut log = Log::default();
     for seq in (2..).step_by(2).take(2 * MAX_HOLES) {
-        log.insert(entry("a@x", 1, seq, seq));
+        insert(&mut log, entry("a@x", 1, seq, seq));
     }
     let jid = BareJid::new("a@x").unwrap();
     assert!(log.vector(|_| true, false)[0].numbers.ranges().len() <= MAX_HOLES);
@@ -137,14 +141,14 @@ fn lives_are_bounded_and_the_oldest_are_done_with() {
     let mut log = Log::default();
     let jid = BareJid::new("a@x").unwrap();
     for life in 1..=2 * MAX_INCARNATIONS as u64 {
-        assert!(log.insert(entry("a@x", life, 1, life)));
+        assert!(insert(&mut log, entry("a@x", life, 1, life)));
     }
     assert_eq!(log.vector(|_| true, false).len(), MAX_INCARNATIONS);
     assert!(
         log.has_seen(&jid, 1, 77),
         "a number of a life long ago is nothing new"
     );
-    assert!(!log.insert(entry("a@x", 1, 2, 1)));
+    assert!(!insert(&mut log, entry("a@x", 1, 2, 1)));
     let nothing_missing = log.lacking(&log.vector(|_| true, false), &page()).0;
     assert!(nothing_missing.is_empty());
 }
@@ -163,11 +167,11 @@ fn page() -> Page<'static> {
 fn what_somebody_lacks_comes_in_pages_in_the_order_of_the_log() {
     let (mut all, mut some) = (Log::default(), Log::default());
     for seq in 1..=5 {
-        all.insert(entry("a@x", 1, seq, seq * 10));
-        all.insert(entry("b@x", 7, seq, seq * 10 + 5));
+        insert(&mut all, entry("a@x", 1, seq, seq * 10));
+        insert(&mut all, entry("b@x", 7, seq, seq * 10 + 5));
     }
-    some.insert(entry("b@x", 7, 1, 15));
-    some.insert(entry("b@x", 7, 3, 35));
+    insert(&mut some, entry("b@x", 7, 1, 15));
+    insert(&mut some, entry("b@x", 7, 3, 35));
     let mut walls = Vec::new();
     loop {
         let (events, more) = all.lacking(&some.vector(|_| true, false), &page());
@@ -175,12 +179,15 @@ fn what_somebody_lacks_comes_in_pages_in_the_order_of_the_log() {
         for event in events {
             walls.push(event.event.at.wall_ms);
             let origin = event.event.origin.unwrap();
-            assert!(some.insert(entry(
-                origin.as_str(),
-                event.event.incarnation,
-                event.event.seq,
-                event.event.at.wall_ms
-            )));
+            assert!(insert(
+                &mut some,
+                entry(
+                    origin.as_str(),
+                    event.event.incarnation,
+                    event.event.seq,
+                    event.event.at.wall_ms
+                )
+            ));
         }
         if !more {
             break;
@@ -198,12 +205,12 @@ fn what_somebody_lacks_comes_in_pages_in_the_order_of_the_log() {
 fn the_hash_of_third_origins_is_the_same_for_the_same_numbers() {
     let (a, b) = (BareJid::new("a@x").unwrap(), BareJid::new("b@x").unwrap());
     let (mut one, mut two) = (Log::default(), Log::default());
-    one.insert(entry("a@x", 1, 1, 1));
+    insert(&mut one, entry("a@x", 1, 1, 1));
     assert_eq!(one.hash_but(&a, &b), None);
-    one.insert(entry("c@x", 1, 1, 2));
-    two.insert(entry("c@x", 1, 1, 2));
+    insert(&mut one, entry("c@x", 1, 1, 2));
+    insert(&mut two, entry("c@x", 1, 1, 2));
     assert_eq!(one.hash_but(&a, &b), two.hash_but(&b, &a));
-    two.insert(entry("c@x", 1, 2, 3));
+    insert(&mut two, entry("c@x", 1, 2, 3));
     assert_ne!(one.hash_but(&a, &b), two.hash_but(&b, &a));
 }
 
@@ -227,11 +234,11 @@ fn decisions_about_messages_that_are_not_here_are_bounded() {
         ..entry("b@x", 1, seq, seq)
     };
     let mut log = Log::default();
-    log.insert(named(1, "here"));
-    log.insert(decision(1, "here"));
+    insert(&mut log, named(1, "here"));
+    insert(&mut log, decision(1, "here"));
     let last = MAX_AHEAD as u64 + 2;
     for seq in 2..=last {
-        log.insert(decision(seq, &format!("unknown {seq}")));
+        insert(&mut log, decision(seq, &format!("unknown {seq}")));
     }
     assert!(log.moderation_of("here").is_some(), "not one of those");
     assert!(
@@ -240,11 +247,11 @@ fn decisions_about_messages_that_are_not_here_are_bounded() {
     );
     assert!(log.moderation_of("unknown 3").is_some());
     // One whose message has come makes room for another.
-    log.insert(named(2, "unknown 3"));
+    insert(&mut log, named(2, "unknown 3"));
     assert!(log.get("unknown 3").unwrap().is_gone());
-    log.insert(decision(last + 1, "one more"));
+    insert(&mut log, decision(last + 1, "one more"));
     assert!(log.moderation_of("unknown 3").is_some() && log.moderation_of("unknown 4").is_some());
-    log.insert(decision(last + 2, "too many"));
+    insert(&mut log, decision(last + 2, "too many"));
     assert!(log.moderation_of("unknown 3").is_some() && log.moderation_of("unknown 4").is_none());
 }
 
@@ -253,7 +260,7 @@ fn the_stored_log_is_cut_down_when_it_has_grown_well_beyond_what_is_held() {
     let mut log = Log::default();
     let mut cut = None;
     for seq in 1..=500 {
-        log.insert(entry("a@x", 1, seq, seq));
+        insert(&mut log, entry("a@x", 1, seq, seq));
         log.trim(limit(0, 200, usize::MAX));
         if let Some(keep) = log.take_excess() {
             cut.get_or_insert((seq, keep));

@@ -1,11 +1,13 @@
 //! Taking what came: a page, a few events at a time, and after the last what the peer has besides.
 
-use crate::address::{BareJid, Jid};
+use crate::address::BareJid;
 
 use super::super::clock::Now;
+use super::super::door::Turned;
 use super::super::instance::{OpenPage, SyncStage};
 use super::super::link::service_of;
 use super::super::log::{Entry, EventKey, UNSTAMPED};
+use super::super::room::Room;
 use super::super::{Action, Engine, Notice};
 use super::GRACE_MS;
 use crate::wire::{Numbers, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
@@ -128,7 +130,6 @@ impl Engine {
 
     /// Events that were missing. What is known already is not taken twice (G4). Returns whether anything was new.
     fn take_events(&mut self, now: Now, jid: &BareJid, peer: &BareJid, events: Vec<SyncEvent>) -> bool {
-        let relay = self.takes_relayed(jid, peer);
         let Some(room) = self.rooms.get(jid) else {
             return false;
         };
@@ -139,62 +140,64 @@ impl Engine {
             .is_some_and(|instance| instance.has_caught_up);
         let (mut is_useful, mut lost) = (false, 0);
         for event in events {
-            let stamp = event.event;
-            let origin = stamp.origin.unwrap_or_else(|| peer.clone());
+            let entry = self.as_entry(now, jid, peer, event);
             let Some(room) = self.rooms.get_mut(jid) else {
                 return false;
             };
-            if origin != *peer && !(relay && room.may_have_instance(&origin)) {
-                continue;
-            }
-            if event.nick.is_empty() && !room.is_from_source(&origin) {
-                // Only the source says what is moderated (G11).
-                let number = Numbers::single(stamp.seq);
-                is_useful |= room.log.mark(&origin, stamp.incarnation, &number) > 0;
+            let (origin, life, seq) = (entry.key.origin.clone(), entry.key.incarnation, entry.key.seq);
+            let is_new = !room.log.has_seen(&origin, life, seq);
+            let turned = match self.admit(now, jid, peer, entry) {
+                Ok(admitted) => {
+                    is_useful |= is_new;
+                    let missed = |room: &Room| room.may_be_missed(&admitted.entry().key);
+                    // What was said here itself was heard here.
+                    let is_ours = origin == *jid;
+                    let deliver = !is_ours && (has_caught_up || self.rooms.get(jid).is_some_and(missed));
+                    self.add_entry(now, jid, admitted, deliver);
+                    continue;
+                }
+                Err(turned) => turned,
+            };
+            let Some(room) = self.rooms.get_mut(jid) else {
+                return false;
+            };
+            if !matches!(turned, Turned::NotTheirs) {
+                let added = room.log.mark(&origin, life, &Numbers::single(seq));
+                is_useful |= added > 0;
                 self.unsaved.insert(jid.clone());
-                continue;
+                lost += added * u64::from(matches!(turned, Turned::Lost));
             }
-            if event.payload.len() > self.config.max_stanza_size {
-                // No instance with this limit will ever take it: it counts as known, and as lost.
-                lost += room
-                    .log
-                    .mark(&origin, stamp.incarnation, &Numbers::single(stamp.seq));
-                is_useful = true;
-                continue;
-            }
-            let speaks_for = |jid: &Jid| self.config.is_authoritative(&service_of(peer), jid.domain());
-            let is_theirs = |id: &String| relay || !room.is_somebody_elses(peer, id, speaks_for);
-            let occupant_id = event.occupant_id.filter(is_theirs);
-            is_useful |= !room.log.has_seen(&origin, stamp.incarnation, stamp.seq);
-            self.clock.observe(now, stamp.at);
-            let key = match stamp.incarnation {
-                UNSTAMPED => self.unstamped_key(jid, &origin, stamp.at),
-                incarnation => EventKey {
-                    at: stamp.at,
-                    origin,
-                    incarnation,
-                    seq: stamp.seq,
-                },
-            };
-            let entry = Entry {
-                key,
-                id: stamp.id,
-                nick: event.nick,
-                message_id: event.message_id,
-                lang: event.lang.map(Into::into),
-                occupant_id,
-                payload: event.payload.into(),
-                received_ms: now.mono_ms,
-            };
-            let room = self.rooms.get(jid);
-            let deliver = has_caught_up || room.is_some_and(|room| room.may_be_missed(&entry.key));
-            self.add_entry(now, jid, entry, deliver);
         }
         if lost > 0 {
             self.note(jid, &service_of(peer), Notice::Gap { messages: lost });
             self.unsaved.insert(jid.clone());
         }
         is_useful
+    }
+
+    /// An event of a page as the log would hold it.
+    fn as_entry(&self, now: Now, jid: &BareJid, peer: &BareJid, event: SyncEvent) -> Entry {
+        let stamp = event.event;
+        let origin = stamp.origin.unwrap_or_else(|| peer.clone());
+        let key = match stamp.incarnation {
+            UNSTAMPED => self.unstamped_key(jid, &origin, stamp.at),
+            incarnation => EventKey {
+                at: stamp.at,
+                origin,
+                incarnation,
+                seq: stamp.seq,
+            },
+        };
+        Entry {
+            key,
+            id: stamp.id,
+            nick: event.nick,
+            message_id: event.message_id,
+            lang: event.lang.map(Into::into),
+            occupant_id: event.occupant_id,
+            payload: event.payload.into(),
+            received_ms: now.mono_ms,
+        }
     }
 
     /// What the peer has: what it can't tell any more, as the origin, is lost. Returns whether it has something that it

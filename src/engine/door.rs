@@ -1,0 +1,159 @@
+//! The one door: every event that comes into a log passes here, whatever way it comes: live, in a page, in a history,
+//! relayed for a third instance, from the stored log (G11; docs/PROTOCOL.md section 7.8). What may not be said live is in no
+//! page either. [`Admitted`] is made here and nowhere else, and a log takes nothing else.
+
+use std::sync::Arc;
+
+use crate::address::{BareJid, Jid};
+
+use super::clock::Now;
+use super::link::service_of;
+use super::log::{Entry, UNSTAMPED};
+use super::room::Room;
+use super::{Engine, LIFE, refuse};
+use crate::error::Error;
+use crate::wire::{Condition, without_forged};
+
+/// How many lives may have begun since a snapshot was stored.
+const MAX_UNKNOWN_LIVES: u64 = 64;
+
+/// An event that has passed the door.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted(Entry);
+
+/// Why an event does not come in.
+#[derive(Debug)]
+pub(super) enum Turned {
+    /// Whoever tells it does not speak for its origin, or its origin cannot have said it: as if it had not been told.
+    NotTheirs,
+    /// Of the room itself, and not from the source, which alone decides what is moderated: it counts as known.
+    Passed,
+    /// Beyond what this instance takes from anybody: it counts as known here, and as lost.
+    Lost,
+}
+
+impl Admitted {
+    /// The event.
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.0
+    }
+
+    /// The event, for the log.
+    pub(crate) fn into_entry(self) -> Entry {
+        self.0
+    }
+
+    /// Something that this instance numbers itself: its own people's words and its own decisions.
+    pub(super) fn of_our_own(entry: Entry) -> Admitted {
+        Admitted(entry)
+    }
+
+    /// A message that waited for its home's history is numbered when it follows.
+    pub(super) fn numbered(self, key: super::log::EventKey) -> Admitted {
+        Admitted(Entry { key, ..self.0 })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_a_test(entry: Entry) -> Admitted {
+        Admitted(entry)
+    }
+}
+
+impl Engine {
+    /// An event that `teller` tells of: live, in a page or in a history. What it may say is what its origin may.
+    pub(super) fn admit(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        teller: &BareJid,
+        mut entry: Entry,
+    ) -> Result<Admitted, Turned> {
+        let relays = self.takes_relayed(jid, teller);
+        let Some(room) = self.rooms.get(jid) else {
+            return Err(Turned::NotTheirs);
+        };
+        let origin = &entry.key.origin;
+        let is_theirs = match origin {
+            origin if origin == jid => relays && is_of_an_earlier_life(now, room, &entry),
+            origin if origin == teller => true,
+            origin => relays && room.may_have_instance(origin),
+        };
+        if !is_theirs {
+            return Err(Turned::NotTheirs);
+        }
+        if entry.nick.is_empty() && !room.is_from_source(origin) {
+            return Err(Turned::Passed);
+        }
+        // No instance with this limit will ever take it.
+        if entry.payload.len() > self.config.max_stanza_size {
+            return Err(Turned::Lost);
+        }
+        if !entry.nick.is_empty() {
+            entry.payload = cleaned(&entry.payload, &[jid, origin]).ok_or(Turned::Lost)?;
+        }
+        let service = service_of(teller);
+        let speaks_for = |jid: &Jid| self.config.is_authoritative(&service, jid.domain());
+        let is_theirs = |id: &String| relays || !room.is_somebody_elses(teller, id, speaks_for);
+        entry.occupant_id = entry.occupant_id.filter(is_theirs);
+        self.clock.observe(now, entry.key.at);
+        Ok(Admitted(entry))
+    }
+
+    /// An event of our own stored log. What was stored before this door was as narrow as it is has not passed it.
+    pub(super) fn admit_stored(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        mut entry: Entry,
+    ) -> Result<Admitted, Turned> {
+        let jitter = self.ids.below(LIFE / 16);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return Err(Turned::NotTheirs);
+        };
+        let life = entry.key.incarnation;
+        if entry.key.origin == *jid && life >= room.incarnation {
+            // The log is newer than the snapshot: a life began that this does not know of. No life is so far ahead.
+            if life - room.incarnation > MAX_UNKNOWN_LIVES * LIFE {
+                return Err(Turned::NotTheirs);
+            }
+            room.live_anew(life + LIFE + jitter);
+            self.unsaved.insert(jid.clone());
+        }
+        if !entry.nick.is_empty() {
+            entry.payload = cleaned(&entry.payload, &[jid, &entry.key.origin]).ok_or(Turned::Lost)?;
+        }
+        self.clock.observe(now, entry.key.at);
+        Ok(Admitted(entry))
+    }
+}
+
+/// What is told of ourselves can only be what was lost here: said in a life before this one, at a time that has been, with a
+/// number. Our present life's numbers are ours to give.
+fn is_of_an_earlier_life(now: Now, room: &Room, entry: &Entry) -> bool {
+    let life = entry.key.incarnation;
+    life != UNSTAMPED && life < room.incarnation && entry.key.at <= now.latest()
+}
+
+/// The words without what names an instance as a witness; `None` for what cannot be read.
+pub(super) fn cleaned(payload: &Arc<str>, instances: &[&BareJid]) -> Option<Arc<str>> {
+    match without_forged(payload, instances).ok()? {
+        std::borrow::Cow::Borrowed(_) => Some(payload.clone()),
+        std::borrow::Cow::Owned(kept) => Some(Arc::from(kept)),
+    }
+}
+
+impl From<Turned> for Error {
+    fn from(turned: Turned) -> Error {
+        let (condition, text) = match turned {
+            Turned::NotTheirs | Turned::Passed => (
+                Condition::Forbidden,
+                "A peer speaks only for occupants whose home it is",
+            ),
+            Turned::Lost => (
+                Condition::PolicyViolation,
+                "The message is larger than this room takes",
+            ),
+        };
+        refuse(condition, text)
+    }
+}
