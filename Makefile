@@ -17,7 +17,7 @@ SOAK_SECONDS ?= 300
 SOAK_SEED ?=
 KEEP ?=
 # The versions that the browser test runs on.
-PROSODY ?= 0.12 13
+PROSODY ?= 0.12 13 newest
 
 PLUGIN := target/plugin/mod_dmuc
 # A target folder of its own: a build with other features must not replace the .so.
@@ -31,7 +31,7 @@ help: ## This list
 	@echo
 	@echo 'Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) LUA=$(LUA) SEEDS=$(SEEDS) SOAK_SECONDS=$(SOAK_SECONDS) KEEP=$(KEEP)'
 
-deps: ## Install what is missing (apt) and unpack Prosody 13 into target/
+deps: ## Install what is missing (apt) and unpack other Prosodys into target/
 	@tests/testbed/setup.sh
 
 plugin: ## Build the drop-in folder target/plugin/mod_dmuc
@@ -55,7 +55,7 @@ install: plugin ## Install where Prosody looks for modules (PREFIX, DESTDIR)
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
 
-test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13'; needs Node.js 20)
+test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13 newest'; needs Node.js 20)
 	tests/browser/setup.sh
 	cargo build --quiet -p dmuc-testbed --example federation
 	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-reporter=spec rooms.test.js
@@ -86,8 +86,8 @@ mutants: ## Which checker of the simulator sees which deliberate mistake (SEEDS=
 soak: deps plugin ## Random faults on real servers (SOAK_SECONDS=300 SOAK_SEED=)
 	SOAK_SECONDS='$(SOAK_SECONDS)' SOAK_SEED='$(SOAK_SEED)' cargo test --test e2e splits::soak -- --nocapture
 
-clean: ## Remove what was built (Prosody 13 stays)
-	@if [ -d target ]; then find target -mindepth 1 -maxdepth 1 ! -name prosody-13 -exec rm -rf {} +; fi
+clean: ## Remove what was built (unpacked Prosodys stay)
+	@if [ -d target ]; then find target -mindepth 1 -maxdepth 1 ! -name 'prosody-*' -exec rm -rf {} +; fi
 
 distclean: ## Remove target/ altogether
 	rm -rf target

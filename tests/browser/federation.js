@@ -1,6 +1,6 @@
 // The servers: tests/testbed/examples/federation.rs, which answers every line with a line.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -8,7 +8,14 @@ const binary = fileURLToPath(new URL('../../target/debug/examples/federation', i
 
 /** Servers that live until `finish`, or until this process ends. */
 export class Federation {
-  /** Starts three servers of a version of Prosody, `0.12` or `13`. */
+  /** The versions of Prosody that are here, the oldest first: `13.0.1`. */
+  static versions() {
+    const { stdout, error } = spawnSync(binary, ['versions'], { encoding: 'utf8' });
+    if (error) throw error;
+    return JSON.parse(stdout);
+  }
+
+  /** Starts three servers of a version of Prosody: `0.12`, `13`, `13.0.1`, `newest`. */
   static async start(version) {
     const process = spawn(binary, [version], { stdio: ['pipe', 'pipe', 'inherit'] });
     const ended = new Promise((resolve, reject) => {

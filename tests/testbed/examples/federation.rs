@@ -4,6 +4,8 @@
 //! cargo run -p dmuc-testbed --example federation -- 13     # or 0.12, 13.0.1, newest; by default what is installed
 //! ```
 //!
+//! `versions` instead of a version prints those that are here, the oldest first, as a JSON list, and that is all.
+//!
 //! The first line on stdout is JSON that says where the servers are. Then every line on stdin is a command, answered by
 //! one line of JSON, `{"ok": …}` or `{"error": "…"}`:
 //!
@@ -37,9 +39,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let version = std::env::args()
-        .nth(1)
-        .map_or_else(|| Ok(Version::default()), |name| Version::named(&name))?;
+    let version = match std::env::args().nth(1).as_deref() {
+        None => Version::default(),
+        Some("versions") => {
+            let found: Vec<&str> = Version::all().iter().map(Version::number).collect();
+            println!("{}", json!(found));
+            return Ok(());
+        }
+        Some(name) => Version::named(name)?,
+    };
     let fed = Federation::builder()
         .label("clients")
         .version(version)
