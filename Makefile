@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 export RUST_BACKTRACE ?= 0
+# Where rustup puts cargo; not every shell has it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 
 PREFIX ?= /usr/local
 DESTDIR ?=

@@ -53,9 +53,9 @@ trust() {
 
 # Our own apt, of the suites that are given in $suites.
 private_apt() {
-	local command=$1
+	local command=$1 suite
 	shift
-	local suite
+	[ -n "$archive" ] || return 1
 	for suite in $suites; do printf 'deb [%s] %s %s main\n' "$trust" "$archive" "$suite"; done >"$work/sources.list"
 	"$command" -q -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::Etc::preferencesparts=$work/preferences.d" \
 		-o "Dir::State::Lists=$work/lists" -o "Dir::State::status=$work/status" -o "Dir::Cache=$work/cache" \
@@ -169,6 +169,8 @@ unpack_missing() {
 		# A suite that is not there is no reason to stop: what can be had is seen below.
 		suites='bookworm bookworm-backports trixie trixie-backports forky' private_apt apt-get update >"$work/log" 2>&1 ||
 			grep -E '^E:' "$work/log" || true
+	else
+		say "apt's sources name no archive of Debian"
 	fi
 
 	if ! has_0_12; then

@@ -52,7 +52,7 @@ install_packages() {
 check_rust() {
 	local wanted have
 	wanted=$(sed -nE 's/^rust-version = "([0-9.]+)"/\1/p' "$root/Cargo.toml" | head -n 1)
-	have=$(cargo --version 2>/dev/null | cut -d ' ' -f 2 || true)
+	have=$(cargo --version 2>/dev/null | sed -nE 's/^cargo ([0-9.]+).*/\1/p' || true)
 	if [ -z "$have" ] || [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1)" != "$wanted" ]; then
 		say "Rust $wanted or newer is needed (here: ${have:-no cargo}): rustup, or 'apt-get install cargo-web rustc-web' on Debian 12 and 13"
 		exit 1

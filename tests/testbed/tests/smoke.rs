@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
-use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version, stanza};
+use dmuc_testbed::{Element, Federation, Line, Storage, Version, body, on_every_version, stanza};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -255,6 +255,20 @@ async fn a_component_says_what_it_is_told() -> Result<()> {
         .await?;
     assert_eq!(answer.attr("type"), Some("result"));
     fed.finish().await
+}
+
+#[test]
+fn every_version_belongs_to_one_line_and_has_a_name() -> Result<()> {
+    let lines = [Line::V0_12, Line::V13, Line::Newest];
+    let in_lines: Vec<Version> = lines.into_iter().flat_map(Line::found).collect();
+    assert_eq!(in_lines, Version::all());
+    for version in Version::all() {
+        assert_eq!(Version::named(version.number())?, *version);
+    }
+    assert_eq!(Version::named("newest")?, Version::newest());
+    // 13.0.1 does not begin with "13.0." and half a number.
+    assert!(Version::named("1").is_err() && Version::named("").is_err());
+    Ok(())
 }
 
 #[tokio::test]
