@@ -36,6 +36,7 @@ mod settings;
 mod split;
 mod stanza;
 mod sync;
+mod unread;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -65,6 +66,7 @@ pub(crate) use offers::{Offer, OfferKey, Value};
 use private::Private;
 use request::Outstanding;
 pub(crate) use room::Room;
+use unread::Unread;
 
 /// How many numbers and versions one life of the engine may use while the wall clock stands still.
 const LIFE: u64 = 1 << 20;
@@ -99,6 +101,8 @@ pub struct Engine {
     timed: BTreeSet<BareJid>,
     /// Rooms whose stored log is to be cut down, and to how many entries.
     trims: BTreeMap<BareJid, usize>,
+    /// What the host cannot read yet.
+    unread: Unread,
 }
 
 impl Engine {
@@ -123,6 +127,7 @@ impl Engine {
             relisted: BTreeSet::new(),
             timed: BTreeSet::new(),
             trims: BTreeMap::new(),
+            unread: Unread::default(),
         }
     }
 
@@ -153,6 +158,7 @@ impl Engine {
     /// [`RestoreError`] when the room is here already; nothing changes then.
     pub fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<(), RestoreError> {
         let jid = snapshot.room().clone();
+        self.note_unread(Some(&jid), false);
         if self.rooms.contains_key(&jid) {
             return Err(RestoreError(format!("{jid} is here already")));
         }
@@ -202,6 +208,10 @@ impl Engine {
                 self.show_stored(room);
                 self.trim(now, room);
                 self.begin(now, room);
+                Ok(Verdict::Done)
+            }
+            Input::Unread { room, is_unread } => {
+                self.note_unread(room, is_unread);
                 Ok(Verdict::Done)
             }
             Input::Logged {

@@ -201,6 +201,9 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let service = bare(&service).ok();
         this.with(|engine| service.is_some_and(|service| engine.config().peers.contains_key(&service)))
     });
+    methods.add_method("has_unread", |_, this, ()| {
+        this.with(|engine| engine.has_unread())
+    });
     methods.add_method("shadow_room", |_, this, id: String| {
         let id = crate::wire::RoomId::new(&id).ok();
         this.with(|engine| id.map(|id| id.at(&engine.config().service).to_string()))

@@ -37,19 +37,19 @@ return function (dmuc)
 	local item_limit = module:get_option_number("storage_archive_item_limit", 10000);
 	local item_counts = new_cache(1000);
 	local cleaned_dates = new_cache(1000);
-	-- What the archives of live rooms are known to have or not: [room] = cache of [id] = whether it is there.
-	local known = setmetatable({}, { __mode = "k" });
+	-- What archives are known to have or not: [node] = cache of [id] = whether it is there.
+	local known = new_cache(200);
 	local max_known = 1000;
 
 	local function has_archive()
 		return store.append and store.find and prosody.hosts[module.host].modules.muc_mam ~= nil;
 	end
 
-	local function known_of(room)
-		local ids = known[room];
+	local function known_of(node)
+		local ids = known:get(node);
 		if not ids then
 			ids = new_cache(max_known);
-			known[room] = ids;
+			known:set(node, ids);
 		end
 		return ids;
 	end
@@ -63,14 +63,14 @@ return function (dmuc)
 	end
 
 	-- Makes room for more.
-	local function truncate(room, node)
+	local function truncate(node)
 		dmuc.storage.write(store, "delete", node, { truncate = math.floor(item_limit * 0.99) });
-		known[room] = nil;
+		known:set(node, nil);
 	end
 
 	-- The internal driver rewrites the whole file for an item with a given key. What it stores is a list of
 	-- preserialized stanzas, to which one more can be appended, within the limit it sets itself.
-	local function append_internal(room, node, id, stanza, when)
+	local function append_internal(node, id, stanza, when)
 		local count = item_counts:get(node);
 		if not count then
 			local items, err = datamanager.list_load(node, module.host, store_name);
@@ -78,7 +78,7 @@ return function (dmuc)
 			count = items and #items or 0;
 		end
 		if count >= item_limit then
-			truncate(room, node);
+			truncate(node);
 			count = math.floor(item_limit * 0.99);
 		end
 		local item = st.preserialize(st.clone(stanza));
@@ -89,9 +89,36 @@ return function (dmuc)
 		return ok, err;
 	end
 
+	local queue = dmuc.retrying.queue("archive", function (node, item)
+		local function append()
+			if is_internal then return dmuc.storage.attempt(append_internal, node, item.id, item.stanza, item.when); end
+			return dmuc.storage.write(store, "append", node, item.id, item.stanza, item.when, with);
+		end
+		local ok, err = append();
+		if not ok and err == "quota-limit" and store.caps and store.caps.truncate then
+			truncate(node);
+			ok, err = append();
+		end
+		if not ok then return false, err; end
+		known_of(node):set(item.id, true);
+		-- What lets mod_muc_mam expire it.
+		local date = datetime.date();
+		if cleaned_dates:get(node) ~= date and not (store.caps and store.caps.wildcard_delete) then
+			if dmuc.storage.write(cleanup, "set", date, node, true) then cleaned_dates:set(node, date); end
+		end
+		return true;
+	end);
+	-- mod_muc_mam drops the archive then.
+	module:hook("muc-room-destroyed", function (event)
+		local node = jid_node(event.room.jid);
+		queue:forget(node);
+		known:set(node, nil);
+		item_counts:set(node, nil);
+	end);
+
 	-- Notes which ids a query finds; returns them as a set, or nil if the archive cannot be read.
 	local function look_up(room, query)
-		local ids, cache = {}, known_of(room);
+		local ids, cache = {}, known_of(jid_node(room.jid));
 		local ok, items = dmuc.storage.read(store, "find", jid_node(room.jid), query);
 		ok = ok and dmuc.storage.each(function (id)
 			ids[id] = true;
@@ -109,7 +136,7 @@ return function (dmuc)
 	function archiving.those(room, entries)
 		local found = {};
 		if not has_archive() then return found; end
-		local cache, open = known_of(room), {};
+		local cache, open = known_of(jid_node(room.jid)), {};
 		for _, entry in ipairs(entries) do
 			local id = entry.stanza_id;
 			local is_there = cache:get(id);
@@ -156,6 +183,12 @@ return function (dmuc)
 	-- Puts something else in the place of an archived message; returns whether it was there. Also where the archive is
 	-- switched off by now: what it has from before is of the room, too.
 	function archiving.replace(room, id, stanza)
+		for _, item in ipairs(queue:items(jid_node(room.jid))) do
+			if item.id == id then
+				item.stanza = stanza;
+				return true;
+			end
+		end
 		if not store.set or not has_archive() then return false; end
 		local was_there, err = dmuc.storage.replace(store, jid_node(room.jid), id, stanza);
 		if was_there == nil then
@@ -198,26 +231,6 @@ return function (dmuc)
 					:tag("item", { affiliation = room:get_affiliation(jid) or "none"; role = occupant.role or "none"; jid = jid }));
 			end
 		end
-		local ok, err;
-		if is_internal then
-			ok, err = append_internal(room, node, id, stored, when);
-		else
-			ok, err = dmuc.storage.write(store, "append", node, id, stored, when, with);
-			if not ok and err == "quota-limit" and store.caps and store.caps.truncate then
-				truncate(room, node);
-				ok, err = dmuc.storage.write(store, "append", node, id, stored, when, with);
-			end
-		end
-		if not ok then
-			module:log("error", "Could not archive a message in %s: %s", room.jid, err);
-			return false;
-		end
-		known_of(room):set(id, true);
-		-- What lets mod_muc_mam expire it.
-		local date = datetime.date();
-		if cleaned_dates:get(node) ~= date and not (store.caps and store.caps.wildcard_delete) then
-			if dmuc.storage.write(cleanup, "set", date, node, true) then cleaned_dates:set(node, date); end
-		end
-		return true;
+		return queue:put(node, { id = id; stanza = st.clone(stored); when = when }, dmuc.log.size_of(stored));
 	end
 end

@@ -24,7 +24,7 @@ return function (dmuc)
 		module:add_timer(0, function ()
 			dmuc.requests.stop(); -- what they wait for the old engine knew
 			dmuc.lifecycle.stop();
-			dmuc.hold(dmuc.lifecycle.restore_all);
+			dmuc.hold(dmuc.restoring.start);
 		end);
 	end
 

@@ -160,6 +160,7 @@ return function (dmuc)
 		local room = event.room;
 		local is_source = dmuc.role(room.jid) == "source";
 		room._data.dmuc_chosen = true;
+		if room._data.dmuc_distributed == nil then room._data.dmuc_distributed = is_source; end
 		if event.value ~= is_source then
 			event.status_codes["104"] = true;
 			dmuc.lifecycle.schedule(room, event.value);

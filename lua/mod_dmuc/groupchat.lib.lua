@@ -93,6 +93,9 @@ return function (dmuc)
 		end
 		if not nick or not room._dmuc.locals[stanza.attr.from] then return; end
 		local is_kept = is_worth_keeping(room, stanza);
+		if is_kept and not dmuc.retrying.has_room() then
+			return told(stanza, room, "wait", "resource-constraint", "The storage of this room cannot be reached; try again later");
+		end
 		local verdict, id, inc, seq, at = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id, stanza.attr["xml:lang"],
 			stanzas.payload(stanza, room.jid), is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.

@@ -78,7 +78,7 @@ return function (dmuc)
 			if verdict == "accepted" then dmuc.groupchat.log_past(room, stanza_id); end
 		end
 		dmuc.feed("started", room.jid);
-		room:save(true);
+		dmuc.restoring.mark(room, true);
 		module:log("info", "%s is distributed now", room.jid);
 	end
 
@@ -87,7 +87,7 @@ return function (dmuc)
 		dmuc.groupchat.keep_history(room);
 		dmuc.feed("undistribute", room.jid, reason);
 		dmuc.rooms.detach(room);
-		room:save(true);
+		dmuc.restoring.mark(room, false);
 		module:log("info", "%s is an ordinary room again", room.jid);
 	end
 
@@ -134,12 +134,15 @@ return function (dmuc)
 		end
 		if not room then
 			dmuc.is_making_shadow = true;
-			local made, err = dmuc.create_room(room_jid, { hidden = true; persistent = true; dmuc_chosen = true });
+			local made, err = dmuc.create_room(room_jid, {
+				hidden = true; persistent = true; dmuc_chosen = true; dmuc_distributed = true;
+			});
 			dmuc.is_making_shadow = nil;
 			if not made then return nil, err or "the service has as many rooms as it may"; end
 			room = made;
 		end
 		dmuc.rooms.attach(room);
+		room._data.dmuc_distributed = true;
 		return room;
 	end
 
@@ -235,7 +238,7 @@ return function (dmuc)
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join xmpp:%s?join")
 			:format(source, reason and (" ("..reason..")") or "", source));
 		dmuc.rooms.detach(room);
-		room._data.dmuc_closed = source;
+		room._data.dmuc_closed, room._data.dmuc_distributed = source, false;
 		room:set_moderated(true);
 		for nick, occupant in pairs(room._occupants) do
 			if occupant.role == "participant" then room:set_role(true, nick, "visitor"); end
@@ -245,120 +248,31 @@ return function (dmuc)
 		module:log("info", "%s was closed by its source %s", room.jid, source);
 	end
 
+	local states = dmuc.retrying.queue("state", function (node)
+		-- As it is by now.
+		local snapshot = dmuc.ask("snapshot", jid_join(node, module.host));
+		return dmuc.storage.write(store, "set", node, snapshot and { version = 1; snapshot = snapshot } or nil);
+	end, true);
+
 	function lifecycle.store(room_jid)
 		local node = jid_split(room_jid);
-		local snapshot = dmuc.ask("snapshot", room_jid);
-		local ok, err = store:set(node, snapshot and { version = 1; snapshot = snapshot } or nil);
-		if not ok then
-			module:log("error", "The distributed state of %s could not be stored: %s", room_jid, err);
-		end
+		if states.waiting[node] then states:forget(node); end
+		states:put(node, {}, 0);
 		if not dmuc.role(room_jid) then dmuc.log.forget(room_jid); end
-	end
-
-	-- The messages of a restored room; from then on its peers may be contacted.
-	local function take_back(room_jid)
-		local entries = dmuc.log.read(room_jid);
-		for _, entry in ipairs(entries) do
-			dmuc.feed("logged", room_jid, entry);
-		end
-		dmuc.feed("started", room_jid);
-		return entries;
-	end
-
-	-- The settings of a source as its room has them: what is stored may be older, or may not have been readable, and an
-	-- administrator may have changed them while this module was not there.
-	local function tell_settings(room)
-		dmuc.forms.changed(room);
-		local subject_from, subject = room:get_subject();
-		dmuc.feed("subject", room.jid, subject and jid_resource(subject_from), nil, subject or "");
-		local held = {};
-		for jid, affiliation, data in room:each_affiliation() do
-			held[jid] = true;
-			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
-			dmuc.hats.given(room, jid);
-		end
-		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
-			if not held[entry.jid] then dmuc.feed("affiliation", room.jid, entry.jid, { affiliation = "none" }); end
-		end
-	end
-
-	-- The list of a shadow as the source has it, and nobody else: whatever was done to it here while nobody told the engine.
-	local function take_list(room)
-		local listed, gone = {}, {};
-		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
-			listed[entry.jid] = true;
-			dmuc.perform({
-				kind = "apply_affiliation"; room = room.jid; jid = entry.jid; affiliation = entry.affiliation; nick = entry.nick;
-			});
-			dmuc.hats.apply(room, { jid = entry.jid; hats = dmuc.ask("hats_of", room.jid, entry.jid) });
-		end
-		for jid in room:each_affiliation() do
-			if not listed[jid] then gone[#gone + 1] = jid; end
-		end
-		for _, jid in ipairs(gone) do
-			dmuc.perform({ kind = "apply_affiliation"; room = room.jid; jid = jid; affiliation = "none" });
-		end
-	end
-
-	-- Makes the room distributed again, with one truth: the source's is what its room says, a shadow's what the engine says.
-	local function take_up(room)
-		dmuc.rooms.attach(room);
-		if not room._dmuc then return; end
-		if room._dmuc.is_source then
-			tell_settings(room);
-		elseif dmuc.role(room.jid) == "shadow" then
-			take_list(room);
-		end
-	end
-
-	function lifecycle.restore_all()
-		local restored = {};
-		for node in store:users() do
-			local room_jid = jid_join(node, module.host);
-			local stored = store:get(node);
-			if stored and not dmuc.role(room_jid) then
-				local ok, err;
-				if stored.version == 1 then
-					ok, err = dmuc.feed_restore(stored.snapshot);
-				else
-					err = ("version %s of the stored form is not known"):format(tostring(stored.version));
-				end
-				if ok and dmuc.role(room_jid) then
-					restored[#restored + 1] = { jid = room_jid; entries = take_back(room_jid) };
-				elseif ok then -- luacheck: ignore 542
-					-- Only its end has to be told to somebody.
-				else
-					module:log("error", "%s stays an ordinary room: %s", room_jid, err);
-				end
-			end
-		end
-		for _, stored in ipairs(restored) do
-			local room_jid = stored.jid;
-			local room = dmuc.get_room(room_jid);
-			if not room and dmuc.role(room_jid) == "shadow" then
-				room = lifecycle.make_shadow(room_jid); -- a crash came before it was stored
-			end
-			if room then
-				take_up(room);
-				dmuc.groupchat.repair_archive(room, stored.entries);
-			elseif dmuc.role(room_jid) == "source" then
-				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
-				dmuc.feed("destroyed", room_jid);
-			end
-		end
-		dmuc.checks.loaded();
 	end
 
 	function lifecycle.start()
 		if dmuc.engine_is_new then
 			-- When the other modules are there, too: mod_s2s to reach peers, mod_muc_mam for what was said.
-			module:add_timer(0, function () dmuc.hold(lifecycle.restore_all); end);
+			module:add_timer(0, function () dmuc.hold(dmuc.restoring.start); end);
 			return;
 		end
 		dmuc.hold(function ()
 			for room in dmuc.live_rooms() do
-				take_up(room);
+				dmuc.restoring.take_up(room);
 			end
+			-- The storage was away before this module was reloaded.
+			if dmuc.ask("has_unread") then dmuc.restoring.start(); end
 		end);
 		dmuc.checks.loaded();
 	end

@@ -23,8 +23,10 @@ return function (dmuc)
 	-- How many it has: [node] = number.
 	local counts = {};
 
+	local storage = dmuc.storage;
+
 	local function trim(node, keep)
-		local ok, err = store:delete(node, { truncate = keep });
+		local ok, err = storage.write(store, "delete", node, { truncate = keep });
 		if ok then
 			counts[node] = math.min(counts[node] or keep, keep);
 		else
@@ -45,17 +47,30 @@ return function (dmuc)
 		end);
 	end
 
-	local function append(node, stanza)
-		local when = math.floor(time_now()); -- whole seconds, for every version; the order is that of appending
-		local ok, err = store:append(node, nil, stanza, when, with);
-		if not ok and err == "quota-limit" then
-			trim(node, math.floor(item_limit * 0.9));
-			ok, err = store:append(node, nil, stanza, when, with);
+	local queue = dmuc.retrying.queue("log", function (node, item)
+		local function append()
+			return storage.write(store, "append", node, nil, item.stanza, item.when, with);
 		end
+		local ok, err = append();
+		if not ok and err == "quota-limit" and item_limit then
+			trim(node, math.floor(item_limit * 0.9));
+			ok, err = append();
+		end
+		if not ok then return false, err; end
 		counts[node] = (counts[node] or 0) + 1;
 		if item_limit and counts[node] > item_limit - 100 then make_room(node); end
-		return ok, err;
+		return true;
+	end);
+
+	-- About how many bytes a stanza has in memory.
+	local function size_of(stanza)
+		local size = 200;
+		for _, child in ipairs(stanza) do
+			size = size + (type(child) == "string" and #child or size_of(child));
+		end
+		return size;
 	end
+	log.size_of = size_of;
 
 	-- Appends a message. The stanza is as the room shows it; event has id, origin, inc, seq and at.
 	function log.append(room_jid, stanza, event)
@@ -65,44 +80,49 @@ return function (dmuc)
 			xmlns = dmuc.xmlns_ours;
 			id = event.id; origin = event.origin; inc = event.inc; seq = event.seq; at = event.at;
 		}));
-		local ok, err = append(jid_node(room_jid), stored);
-		if not ok then
-			module:log("error", "A message in %s could not be stored and would not survive a restart: %s", room_jid, err);
-		end
+		-- In whole seconds, for every version; the order is that of appending.
+		queue:put(jid_node(room_jid), { stanza = stored; when = math.floor(time_now()) }, #event.id + size_of(stored));
 	end
 
 	-- Leaves nothing of a message but that there was one. Rare, and worth looking for.
 	function log.blank(room_jid, stanza_id)
 		local node = jid_node(room_jid);
-		local items = store.set and store:find(node, {});
-		if not items then return; end
-		for key, stanza in items do
+		local function is_it(stanza)
 			local event = stanza:get_child("event", dmuc.xmlns_ours);
-			if event and event.attr.id == stanza_id then
-				stanza:maptags(function (tag)
-					local xmlns = tag.attr.xmlns;
-					return (xmlns == dmuc.xmlns_ours or xmlns == dmuc.stanzas.xmlns_occupant_id) and tag or nil;
-				end);
-				local ok, err = store:set(node, key, stanza);
-				if not ok then
-					module:log("error", "A moderated message in %s is still in its stored log: %s", room_jid, err);
-				end
-				return;
-			end
+			return event ~= nil and event.attr.id == stanza_id;
+		end
+		local function blank(stanza)
+			return stanza:maptags(function (tag)
+				local xmlns = tag.attr.xmlns;
+				return (xmlns == dmuc.xmlns_ours or xmlns == dmuc.stanzas.xmlns_occupant_id) and tag or nil;
+			end);
+		end
+		for _, item in ipairs(queue:items(node)) do
+			if is_it(item.stanza) then blank(item.stanza); end
+		end
+		if not store.set then return; end
+		local found_key, found;
+		local ok, items = storage.read(store, "find", node, {});
+		local err = not ok and items or nil;
+		if ok then
+			ok, err = storage.each(function (key, stanza)
+				if is_it(stanza) then found_key, found = key, stanza; end
+			end, items);
+		end
+		if ok and found then
+			ok, err = storage.replace(store, node, found_key, blank(found));
+		end
+		if ok == nil or err ~= nil then
+			module:log("error", "A moderated message in %s is still in its stored log: %s", room_jid, err);
 		end
 	end
 
-	-- Every stored message, in the order in which they were appended: each a table for the engine.
+	-- Every stored message, and those that wait to be stored, in order: each a table for the engine. nil and the error if
+	-- they cannot be read.
 	function log.read(room_jid)
-		local entries = {};
-		local items, err = store:find(jid_node(room_jid), {});
-		if not items then
-			module:log("error", "The stored messages of %s cannot be read: %s", room_jid, err);
-			return entries;
-		end
-		local count = 0;
-		for _, stanza in items do
-			count = count + 1;
+		local node = jid_node(room_jid);
+		local entries, count = {}, 0;
+		local function take(stanza)
 			local event = stanza:get_child("event", dmuc.xmlns_ours);
 			local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
 			-- Of the room itself: that a message is moderated.
@@ -119,7 +139,16 @@ return function (dmuc)
 				};
 			end
 		end
-		counts[jid_node(room_jid)] = count;
+		local ok, items = storage.read(store, "find", node, {});
+		if not ok then return nil, items; end
+		local err;
+		ok, err = storage.each(function (_, stanza)
+			count = count + 1;
+			take(stanza);
+		end, items);
+		if not ok then return nil, err; end
+		for _, item in ipairs(queue:items(node)) do take(item.stanza); end
+		counts[node] = count;
 		return entries;
 	end
 
@@ -132,6 +161,8 @@ return function (dmuc)
 	function log.forget(room_jid)
 		local node = jid_node(room_jid);
 		counts[node] = nil;
-		store:delete(node, {});
+		queue:forget(node);
+		local ok, err = storage.write(store, "delete", node, {});
+		if not ok then module:log("warn", "The stored messages of %s could not be deleted: %s", room_jid, err); end
 	end
 end

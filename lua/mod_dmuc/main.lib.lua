@@ -24,6 +24,7 @@ return function (build)
 		"stanzas"; -- pieces of stanzas
 		"engine"; -- calls into the engine, its timer, draining its actions
 		"storage"; -- stores that may be away
+		"retrying"; -- what could not be written waits
 		"log"; -- messages into the stored log, and back
 		"archive"; -- messages into mod_muc_mam's archive
 		"fanout"; -- one text for many recipients
@@ -32,7 +33,8 @@ return function (build)
 		"forms"; -- room configuration
 		"limits"; -- what is refused because other instances would not take it
 		"capacity"; -- how many occupants a distributed room takes
-		"lifecycle"; -- rooms become distributed and ordinary, are stored and restored
+		"lifecycle"; -- rooms become distributed and ordinary, are stored and evicted
+		"restoring"; -- stored rooms come back, or are closed until they can be read
 		"presence"; -- occupants, here and elsewhere
 		"affiliations"; -- the source's list of affiliations
 		"hats"; -- what goes with an affiliation and is seen in presences
@@ -64,7 +66,16 @@ return function (build)
 		return dmuc.ask("instances", room_jid);
 	end
 
+	-- Over a reload: what could not be written yet.
+	function module.save()
+		return { retrying = dmuc.retrying.save() };
+	end
+	function module.restore(saved)
+		dmuc.retrying.restore(saved.retrying or {});
+	end
+
 	function module.unload()
+		dmuc.retrying.stop();
 		dmuc.fanout.stop();
 		dmuc.tally.stop();
 		dmuc.requests.stop();

@@ -32,11 +32,16 @@ return function (dmuc)
 		return false, tostring(err);
 	end
 
-	-- Writes. Returns what the driver returned; or false and the error.
-	function storage.write(store, method, ...)
-		local ok, done, err = pcall(store[method], store, ...);
+	-- Calls what writes. Returns what it returned; or false and the error.
+	function storage.attempt(write, ...)
+		local ok, done, err = pcall(write, ...);
 		if not ok then return false, tostring(done); end
 		if done then return done; end
 		return false, err ~= nil and tostring(err) or "the storage gives no reason";
+	end
+
+	-- The same for a method of a store.
+	function storage.write(store, method, ...)
+		return storage.attempt(store[method], store, ...);
 	end
 end

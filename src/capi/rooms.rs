@@ -57,6 +57,26 @@ pub unsafe extern "C" fn dmuc_engine_started(
     }
 }
 
+/// The host cannot read what it has stored of `room`, or, without one, which rooms there are; or it has read it by now, if
+/// `is_unread` is false. Until then peers that ask for such a room are told to wait, and nobody is told that a room is gone.
+/// dmuc_engine_restore reads a room as well.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_unread(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    is_unread: bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = optional_text(room)?.map(|room| engine.room(room)).transpose()?;
+            let room = room.as_ref();
+            engine.input(now, Input::Unread { room, is_unread })
+        })
+    }
+}
+
 /// The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_undistribute(

@@ -132,7 +132,7 @@ impl Engine {
         for theirs in &digest.rooms {
             let found = self.find_instance(service, theirs);
             let Some((jid, peer)) = found else {
-                if !theirs.gone && !self.take_up_again(now, service, theirs) {
+                if !theirs.gone && !self.take_up_again(now, service, theirs) && !self.has_unread() {
                     rooms.push(RoomDigest::gone(theirs.id.clone()));
                 }
                 continue;

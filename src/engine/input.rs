@@ -45,6 +45,15 @@ pub enum Input<'a> {
         /// The message's children.
         payload: &'a str,
     },
+    /// The host cannot read what it has stored of a room, or which rooms there are: until it has, peers that ask for such a
+    /// room are told to wait, and nobody is told that a room is gone. [`Engine::restore`](super::Engine::restore) reads a room
+    /// as well.
+    Unread {
+        /// The room; `None` for the list of them.
+        room: Option<&'a BareJid>,
+        /// Whether it cannot be read; `false` when it has been, and if there was nothing.
+        is_unread: bool,
+    },
     /// An owner made the room ordinary again.
     Undistribute {
         /// The source.

@@ -179,6 +179,7 @@ impl Engine {
         peerhost: Peerhost,
     ) -> Result<(), Error> {
         let jid = peerhost.id.at(&self.config.service);
+        self.expect_read(&jid)?;
         let known = self
             .rooms
             .get(&jid)

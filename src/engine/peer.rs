@@ -92,6 +92,7 @@ impl Engine {
         to: &Jid,
         id: &str,
     ) -> Result<Option<Response>, Error> {
+        self.expect_read(target)?;
         let Some(room) = self.rooms.get(target) else {
             return Err(refuse(
                 Condition::ItemNotFound,

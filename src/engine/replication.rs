@@ -270,6 +270,7 @@ impl Engine {
             ));
         }
         let jid = replicate.id.at(&self.config.service);
+        self.expect_read(&jid)?;
         if let Some(room) = self.rooms.get_mut(&jid) {
             let is_other = |source: &BareJid| room.source.as_ref().is_some_and(|known| known != source);
             if room.firsthost != *firsthost

@@ -178,6 +178,7 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_distribute(engine, NOW, ROOM, FORM, NULL, NULL, NULL));
 	NULLS(dmuc_engine_started(NULL, NOW, ROOM));
 	NULLS(dmuc_engine_started(engine, NOW, NULL));
+	NULLS(dmuc_engine_unread(NULL, NOW, ROOM, true));
 	NULLS(dmuc_engine_undistribute(NULL, NOW, ROOM, NULL));
 	NULLS(dmuc_engine_undistribute(engine, NOW, NULL, NULL));
 	NULLS(dmuc_engine_destroyed(NULL, NOW, ROOM, NULL, NULL, NULL));
@@ -242,6 +243,7 @@ static void invalid_text(dmuc_engine *engine)
 	for (size_t i = 0; i < COUNT(NOT_UTF8); i++) {
 		const char *bad = NOT_UTF8[i];
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_started(engine, NOW, bad));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_unread(engine, NOW, bad, true));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", NULL, bad));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", bad, "s"));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, bad, NULL, "s"));
@@ -260,6 +262,7 @@ static void invalid_text(dmuc_engine *engine)
 					 "coven@rooms.macbeth.lit", "coven@chat.shakespeare.lit/nick", "a b@chat.shakespeare.lit" };
 	for (size_t i = 0; i < COUNT(no_rooms); i++) {
 		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_started(engine, NOW, no_rooms[i]));
+		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_unread(engine, NOW, no_rooms[i], true));
 		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_distribute(engine, NOW, no_rooms[i], FORM, "s", NULL, NULL));
 	}
 	char *long_name = malloc(5000);

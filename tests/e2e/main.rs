@@ -39,6 +39,7 @@ mod restarting;
 mod ruling;
 mod splits;
 mod stage;
+mod storage_away;
 mod story;
 mod subjects;
 mod support;

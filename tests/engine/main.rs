@@ -29,6 +29,7 @@ mod resync;
 mod rulings;
 mod splits;
 mod talking;
+mod unread;
 mod users_of_peers;
 mod voice;
 mod xep_only;

@@ -334,12 +334,49 @@ impl Host {
 
     /// The process starts: what was stored comes back.
     pub fn start(&mut self, seed: [u8; 32]) {
+        self.begin(seed);
+        self.read_stored();
+    }
+
+    /// The process starts anew, and cannot read what was stored: not even which rooms there are, or only not the rooms.
+    pub fn restart_unread(&mut self, seed: [u8; 32], knows_list: bool) {
+        self.stop();
+        self.begin(seed);
+        let rooms: Vec<BareJid> = self.stored.keys().cloned().collect();
+        let is_unread = true;
+        if !knows_list {
+            self.tell(Input::Unread {
+                room: None,
+                is_unread,
+            });
+        }
+        for room in rooms.iter().filter(|_| knows_list) {
+            let room = Some(room);
+            self.tell(Input::Unread { room, is_unread });
+        }
+        self.drain();
+    }
+
+    /// What was stored can be read again.
+    pub fn read(&mut self) {
+        let is_unread = false;
+        self.tell(Input::Unread {
+            room: None,
+            is_unread,
+        });
+        self.read_stored();
+    }
+
+    fn begin(&mut self, seed: [u8; 32]) {
         self.is_down = false;
         self.engine = Engine::new(self.engine.config().clone(), seed);
         for room in self.rooms.keys() {
             let (room, turn) = (room.clone(), Turn::Restarted);
             self.events.push(Event::Turned { room, turn });
         }
+    }
+
+    fn read_stored(&mut self) {
         for (room, xml) in self.stored.clone() {
             let snapshot = Snapshot::parse(&xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
             self.engine

@@ -37,6 +37,15 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         let room = bare(&room)?;
         this.input(lua, now(mono, wall), Input::Started { room: &room })
     });
+    // unread(mono, wall, room or nil for the list of rooms, is_unread)
+    methods.add_method(
+        "unread",
+        |lua, this, (mono, wall, room, is_unread): (f64, f64, Option<String>, bool)| {
+            let room = room.map(|room| bare(&room)).transpose()?;
+            let room = room.as_ref();
+            this.input(lua, now(mono, wall), Input::Unread { room, is_unread })
+        },
+    );
     methods.add_method(
         "undistribute",
         |lua, this, (mono, wall, room, reason): (f64, f64, String, Option<String>)| {
