@@ -590,6 +590,14 @@ dmuc_result dmuc_engine_started(dmuc_engine *engine,
                                 dmuc_now now,
                                 const char *room);
 
+// The host cannot read what it has stored of `room`, or, without one, which rooms there are; or it has read it by now, if
+// `is_unread` is false. Until then peers that ask for such a room are told to wait, and nobody is told that a room is gone.
+// dmuc_engine_restore reads a room as well.
+dmuc_result dmuc_engine_unread(dmuc_engine *engine,
+                               dmuc_now now,
+                               const char *room,
+                               bool is_unread);
+
 // The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
 dmuc_result dmuc_engine_undistribute(dmuc_engine *engine, dmuc_now now, const char *room, const char *reason);
 

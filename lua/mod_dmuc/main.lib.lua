@@ -34,6 +34,7 @@ return function (build)
 		"limits"; -- what is refused because other instances would not take it
 		"capacity"; -- how many occupants a distributed room takes
 		"lifecycle"; -- rooms become distributed and ordinary, are stored and evicted
+		"seconds"; -- archives with fractions of seconds
 		"restoring"; -- stored rooms come back, or are closed until they can be read
 		"presence"; -- occupants, here and elsewhere
 		"affiliations"; -- the source's list of affiliations

@@ -209,6 +209,7 @@ return function (dmuc)
 			local room = found.room;
 			if not room and role == "shadow" then room = dmuc.lifecycle.make_shadow(room_jid); end -- a crash came before it was stored
 			if room then
+				dmuc.seconds.make_whole(node);
 				restoring.take_up(room);
 				dmuc.groupchat.repair_archive(room, found.entries);
 			elseif role == "source" then

@@ -9,6 +9,7 @@ mod conformance;
 mod creating;
 mod destroying;
 mod discovering;
+mod downgrading;
 mod entry;
 mod finding;
 mod governing;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Federation, Server, Storage, Version, body, to_string};
+use dmuc_testbed::{Client, Federation, Server, Storage, Version, body, on_every_version, to_string};
 
 use crate::splits::{hasty, patience};
 use crate::stage::{MUC_USER, Person, company, maybe_stanza_id, quiet};
@@ -16,15 +16,12 @@ const USERS: [(&str, &str); 3] = [
     ("drfaust", "faust"),
 ];
 
-async fn start(label: &str, version: Version, storage: Storage) -> Result<Option<Federation>> {
-    if !version.available() {
-        return Ok(None);
-    }
+async fn start(label: &str, version: Version, storage: Storage) -> Result<Federation> {
     let mut builder = hasty(label, version, storage);
     for index in 0..3 {
         builder = builder.with_server(index, |server| server.muc_modules.push("testbed_storage".into()));
     }
-    builder.start().await.map(Some)
+    builder.start().await
 }
 
 fn take_away_at_start(server: &Server, lines: &str) -> Result<()> {
@@ -65,9 +62,7 @@ async fn is_closed(client: &Client, room: &str) -> Result<()> {
 
 /// Whatever is away when a service starts, its rooms are closed until it is back, and then go on; the others go on meanwhile.
 async fn closed_until_read(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = start("unread", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = start("unread", version, storage).await?;
     let mut people = company(&fed, "coven", &[]).await?;
     let plain = fed[1].client("hag", "plain").await?;
     plain
@@ -147,14 +142,11 @@ async fn closed_until_read(version: Version, storage: Storage) -> Result<()> {
     fed.finish_with_errors().await
 }
 
-#[tokio::test]
-async fn rooms_that_cannot_be_read_are_closed_until_they_can_on_0_12() -> Result<()> {
-    closed_until_read(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn rooms_that_cannot_be_read_are_closed_until_they_can_on_13_with_sql() -> Result<()> {
-    closed_until_read(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn rooms_that_cannot_be_read_are_closed_until_they_can(version) {
+        let storage = if version.is_0_12() { Storage::Internal } else { Storage::Sqlite };
+        closed_until_read(version, storage).await
+    }
 }
 
 /// What somebody who joins finds in the history, with the ids by the room, and what is in the archive.
@@ -182,9 +174,7 @@ async fn kept(
 /// What is said while nothing can be written is shown without an id by the room, and stored in order when the storage is
 /// back: it outlives the process then. Owners and administrators are told once of both.
 async fn waits_until_written(version: Version, storage: Storage) -> Result<()> {
-    let Some(fed) = start("unwritten", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = start("unwritten", version, storage).await?;
     let mut people = company(&fed, "coven", &[]).await?;
     let mut said = Vec::new();
     for (round, how) in ["raise", "error"].into_iter().enumerate() {
@@ -239,22 +229,17 @@ async fn waits_until_written(version: Version, storage: Storage) -> Result<()> {
     fed.finish_with_errors().await
 }
 
-#[tokio::test]
-async fn what_cannot_be_written_waits_in_order_on_0_12_with_sql() -> Result<()> {
-    waits_until_written(Version::V0_12, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn what_cannot_be_written_waits_in_order_on_13() -> Result<()> {
-    waits_until_written(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn what_cannot_be_written_waits_in_order(version) {
+        let storage = if version.is_0_12() { Storage::Sqlite } else { Storage::Internal };
+        waits_until_written(version, storage).await
+    }
 }
 
 /// Beyond what may wait nobody here can speak, and whoever tries reads why.
-async fn has_a_limit(version: Version, storage: Storage) -> Result<()> {
+async fn has_a_limit(version: Version) -> Result<()> {
     const LIMIT: usize = 1000;
-    let Some(fed) = start("overflow", version, storage).await? else {
-        return Ok(());
-    };
+    let fed = start("overflow", version, Storage::Internal).await?;
     let people = company(&fed, "coven", &[]).await?;
     take_away(&fed[0], "error", &["dmuc_log"]).await?;
     for number in 0..LIMIT {
@@ -293,7 +278,8 @@ async fn has_a_limit(version: Version, storage: Storage) -> Result<()> {
     fed.finish_with_errors().await
 }
 
-#[tokio::test]
-async fn what_waits_has_a_limit_on_13() -> Result<()> {
-    has_a_limit(Version::V13, Storage::Internal).await
+on_every_version! {
+    fn what_waits_has_a_limit(version) {
+        has_a_limit(version).await
+    }
 }

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::component::ComponentClient;
 use crate::config::ServerSpec;
 use crate::control::Control;
+use crate::install::Version;
 use crate::log::{LogStore, READY};
 use crate::stats::Stats;
 use crate::stream::Account;
@@ -28,6 +29,8 @@ pub struct Server {
     address: Ipv4Addr,
     dir: PathBuf,
     launcher: PathBuf,
+    /// Which Prosody it runs now.
+    version: Mutex<Version>,
     process: Mutex<Option<Child>>,
     log: Arc<LogStore>,
     control: Control,
@@ -40,12 +43,14 @@ impl Server {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("creating {}", dir.display()))?;
         }
         let launcher = spec.version.write_launcher(&dir)?;
+        let version = Mutex::new(spec.version);
         let log = LogStore::create(&dir.join("prosody.log"))?;
         Ok(Server {
             spec,
             address,
             dir,
             launcher,
+            version,
             process: Mutex::default(),
             log,
             control: Control::new(address),
@@ -115,7 +120,7 @@ impl Server {
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(self.spec.version.lua())
+            .arg(self.version().lua())
             .arg(&self.launcher)
             .arg("--config")
             .arg(self.config_file())
@@ -212,6 +217,18 @@ impl Server {
     pub async fn restart(&self) -> Result<()> {
         self.stop().await?;
         self.start().await
+    }
+
+    /// Stops the server and starts another Prosody with the same configuration and data.
+    pub async fn restart_as(&self, version: Version) -> Result<()> {
+        self.stop().await?;
+        version.write_launcher(&self.dir)?;
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+        self.start().await
+    }
+
+    fn version(&self) -> Version {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Kills the server and starts it again with the same data.
