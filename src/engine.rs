@@ -10,6 +10,7 @@ mod clock;
 mod digest;
 mod door;
 mod ending;
+mod fitting;
 mod groupchat;
 mod hats;
 mod history;
@@ -174,6 +175,7 @@ impl Engine {
             room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));
             room.started = false;
             self.rooms.insert(jid.clone(), room);
+            self.tell_unfit_here(&jid, snapshot.unfit());
             self.unsaved.insert(jid);
             self.drop_foreign_instances(now);
         }
@@ -197,12 +199,10 @@ impl Engine {
             Input::Distribute {
                 room,
                 form,
+                unfit,
                 salt,
                 subject,
-            } => {
-                self.distribute(now, room, form, salt, subject);
-                Ok(Verdict::Done)
-            }
+            } => self.distribute(now, room, form, &unfit, salt, subject),
             Input::Started { room } => {
                 self.room_mut(room)?.started = true;
                 self.show_stored(room);
@@ -280,6 +280,7 @@ impl Engine {
             Input::Settings {
                 room,
                 form,
+                unfit,
                 actor_nick,
                 actor_jid,
             } => {
@@ -288,6 +289,7 @@ impl Engine {
                     jid: actor_jid,
                     invites: false,
                 };
+                self.tell_unfit_here(room, &unfit);
                 self.local_settings(now, room, form, actor)
             }
             Input::Affiliation {
@@ -309,6 +311,7 @@ impl Engine {
                     jid: actor_jid,
                     invites: is_invited,
                 };
+                let entry = self.fit_listed(room, jid, entry);
                 self.local_affiliation(now, room, jid, entry, reason, actor)
             }
             Input::Hats { room, jid, hats } => self.local_hats(now, room, jid, hats),

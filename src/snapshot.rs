@@ -13,7 +13,7 @@ use crate::engine::{Ending, Instance, Remote, Room, Stage};
 use crate::error::RestoreError;
 use crate::wire::{
     Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem,
-    SettingsExtra, escaped,
+    SettingsExtra, Unfit, check_payload, escaped, limits::MAX_RANGES,
 };
 
 /// Namespace of the stored form, with its version.
@@ -27,6 +27,8 @@ pub struct Snapshot {
     jid: BareJid,
     room: Option<Room>,
     ending: Option<Ending>,
+    /// What was left out when it was read.
+    unfit: Unfit,
 }
 
 fn wrong(what: impl Into<String>) -> RestoreError {
@@ -50,8 +52,17 @@ fn optional_bare(el: &Element, name: &'static str) -> Result<Option<BareJid>, Re
     el.attr(name).map(|_| bare(el, name)).transpose()
 }
 
-fn request(el: &Element) -> Result<Request, RestoreError> {
-    Request::parse(IqKind::Set, &String::from(el)).map_err(|_| wrong("an unknown part"))
+/// What is wrong with a part of a list costs that part.
+fn request(el: &Element, unfit: &mut Unfit) -> Result<Request, RestoreError> {
+    let (request, left_out) =
+        Request::parse_fitting(IqKind::Set, &String::from(el)).map_err(|_| wrong("an unknown part"))?;
+    unfit.add(left_out);
+    Ok(request)
+}
+
+/// A part without which the room is the same one, or nothing: whatever is wrong with it, the room comes back.
+fn part<T>(read: Result<T, RestoreError>, unfit: &mut Unfit) -> Option<T> {
+    read.map_err(|error| unfit.note(error.0)).ok()
 }
 
 fn push_attr(out: &mut String, name: &str, value: &str) {
@@ -82,6 +93,7 @@ impl Snapshot {
             jid: jid.clone(),
             room: room.map(stripped),
             ending: ending.cloned(),
+            unfit: Unfit::default(),
         })
     }
 
@@ -93,6 +105,11 @@ impl Snapshot {
 
     pub(crate) fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
+    }
+
+    /// What could not be read any more and was left out: an occupant, an entry, a change that waited.
+    pub fn unfit(&self) -> &Unfit {
+        &self.unfit
     }
 
     /// The room this is the state of.
@@ -119,17 +136,19 @@ impl Snapshot {
         out
     }
 
-    /// Reads what [`Snapshot::to_xml`] wrote.
+    /// Reads what [`Snapshot::to_xml`] wrote. What peers had a hand in costs at most itself ([`Snapshot::unfit`]).
     ///
     /// # Errors
-    /// [`RestoreError`] says what is wrong with it.
+    /// [`RestoreError`] says what is wrong with the room itself: its ids, source, role or instances.
     pub fn parse(xml: &str) -> Result<Snapshot, RestoreError> {
-        let el: Element = xml.parse().map_err(|_| wrong("not XML"))?;
+        let el = crate::wire::stored_element(xml).map_err(|_| wrong("not XML"))?;
+        let mut unfit = Unfit::default();
         if el.is("ended", NS) {
             return Ok(Snapshot {
                 jid: bare(&el, "jid")?,
                 room: None,
-                ending: Some(read_ending(&el)?),
+                ending: Some(read_ending(&el, &mut unfit)?),
+                unfit,
             });
         }
         if !el.is("room", NS) {
@@ -144,27 +163,24 @@ impl Snapshot {
         let mut ending = None;
         for child in el.children() {
             if child.is("instance", NS) {
-                let instance = read_instance(child)?;
+                let instance = read_instance(child, &mut unfit)?;
                 room.instances.insert(bare(child, "jid")?, instance);
             } else if child.is("seen", NS) {
-                let numbers: Numbers = required(child, "numbers")?
-                    .parse()
-                    .map_err(|_| wrong("bad numbers"))?;
-                let incarnation = number(child, "inc")?.unwrap_or(0);
-                room.log.mark(&bare(child, "origin")?, incarnation, &numbers);
+                part(read_seen(&mut room, child), &mut unfit);
             } else if child.is("offer", NS) {
-                let (key, offer) = offer::read(child)?;
-                room.offers.insert(key, offer);
+                room.offers.extend(part(offer::read(child), &mut unfit));
             } else if child.is("ended", NS) {
-                ending = Some(read_ending(child)?);
+                let read = read_ending(child, &mut unfit);
+                ending = part(read, &mut unfit);
             } else {
-                read_settings(&mut room, child)?;
+                read_settings(&mut room, child, &mut unfit)?;
             }
         }
         Ok(Snapshot {
             jid: room.jid.clone(),
             room: Some(room),
             ending,
+            unfit,
         })
     }
 }
@@ -184,6 +200,9 @@ fn of_instance(instance: &Instance) -> Instance {
         stored.occupants = instance.occupants.clone();
         for remote in stored.occupants.values_mut() {
             remote.rename_by = 0;
+            if check_payload(&remote.payload).is_err() {
+                remote.payload = "".into();
+            }
         }
     }
     stored
@@ -220,11 +239,15 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
         write_instance(out, jid, instance);
     }
     for (origin, incarnation, numbers) in room.log.given_up() {
-        out.push_str("<seen");
-        push_attr(out, "origin", origin.as_str());
-        push_attr(out, "inc", &incarnation.to_string());
-        push_attr(out, "numbers", &numbers.to_string());
-        out.push_str("/>");
+        let mut parts = numbers.parts().peekable();
+        while parts.peek().is_some() {
+            let part = parts.by_ref().take(MAX_RANGES).collect::<Vec<_>>().join(" ");
+            out.push_str("<seen");
+            push_attr(out, "origin", origin.as_str());
+            push_attr(out, "inc", &incarnation.to_string());
+            push_attr(out, "numbers", &part);
+            out.push_str("/>");
+        }
     }
     for (key, offer) in &room.offers {
         offer::write(out, key, offer);
@@ -248,14 +271,14 @@ fn write_rosters(out: &mut String, items: Vec<RosterItem>, extra: &RosterExtra) 
 
 /// What is not readable any more (a value longer than peers may send) is had from the room itself, or from its source:
 /// it must not make an ordinary room of this one.
-fn read_settings(room: &mut Room, child: &Element) -> Result<(), RestoreError> {
+fn read_settings(room: &mut Room, child: &Element, unfit: &mut Unfit) -> Result<(), RestoreError> {
     let is_ours = child.has_ns(crate::wire::ns::DMUC);
-    let Ok(request) = request(child) else {
-        return if is_ours {
-            Ok(())
-        } else {
-            Err(wrong("an unknown part"))
-        };
+    let read = request(child, unfit);
+    if !is_ours {
+        return Err(wrong("an unknown part"));
+    }
+    let Some(request) = part(read, unfit) else {
+        return Ok(());
     };
     match request {
         Request::Config(config) => {
@@ -324,7 +347,20 @@ fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
     out.push_str("</instance>");
 }
 
-fn read_instance(el: &Element) -> Result<Instance, RestoreError> {
+/// Numbers that were seen. An earlier version wrote any number of ranges into one attribute.
+fn read_seen(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
+    let (origin, incarnation) = (bare(el, "origin")?, number(el, "inc")?.unwrap_or(0));
+    let parts: Vec<&str> = required(el, "numbers")?.split_ascii_whitespace().collect();
+    let mut seen = Numbers::default();
+    for part in parts.chunks(MAX_RANGES) {
+        let numbers: Numbers = part.join(" ").parse().map_err(|_| wrong("bad numbers"))?;
+        seen.merge(&numbers);
+    }
+    room.log.recall(&origin, incarnation, &seen);
+    Ok(())
+}
+
+fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<Instance, RestoreError> {
     let stage = match el.attr("active") {
         Some("true") => Stage::Active,
         _ => Stage::Wanted,
@@ -334,14 +370,15 @@ fn read_instance(el: &Element) -> Result<Instance, RestoreError> {
     instance.may_hold |= el.attr("asked") == Some("true");
     (instance.is_cut, instance.is_out) = (el.attr("cut").is_some(), el.attr("cut") == Some("out"));
     for child in el.children() {
-        let Request::Roster(roster) = request(child)? else {
-            return Err(wrong("an instance has something unknown"));
+        let read = request(child, unfit);
+        let Some(Request::Roster(roster)) = part(read, unfit) else {
+            continue;
         };
         let version = roster.extra.map_or(0, |extra| extra.version);
         instance.roster_version = Some(version).filter(|version| *version > 0);
         for item in roster.items {
             let (Some(nick), Some(extra)) = (item.nick, item.occupant) else {
-                return Err(wrong("an occupant without a nick"));
+                continue; // which was counted when it was read
             };
             let remote = Remote {
                 jid: item.jid.map(|jid: Jid| jid),
@@ -374,14 +411,14 @@ fn write_ending(out: &mut String, jid: &BareJid, ending: &Ending) {
     out.push_str("</ended>");
 }
 
-fn read_ending(el: &Element) -> Result<Ending, RestoreError> {
+fn read_ending(el: &Element, unfit: &mut Unfit) -> Result<Ending, RestoreError> {
     let mut untold = std::collections::BTreeSet::new();
     let mut how = None;
     for child in el.children() {
         if child.is("untold", NS) {
             untold.insert(bare(child, "jid")?);
         } else {
-            how = Some(request(child)?);
+            how = Some(request(child, unfit)?);
         }
     }
     let request = how

@@ -16,6 +16,7 @@ mod ending;
 mod error;
 mod error_xml;
 mod event;
+mod fitting;
 mod forged;
 mod form;
 mod hats;
@@ -30,6 +31,7 @@ mod payload;
 mod peering;
 mod presence;
 mod rank;
+mod reading;
 mod request;
 mod response;
 mod room_id;
@@ -45,6 +47,7 @@ pub use disco::{DiscoInfo, Identity};
 pub use ending::{Close, Destroy};
 pub use error::{Condition, ErrorType, StanzaError, WireError};
 pub use event::{EventStamp, Hlc};
+pub use fitting::{fitting_char, fitting_id, fitting_nick, fitting_text};
 pub use forged::without_forged;
 pub use form::{Field, Form};
 pub use hats::{Hat, Hats};
@@ -57,6 +60,7 @@ pub use payload::{check_payload, split_payload};
 pub use peering::{Peerhost, Replicate};
 pub use presence::{MucItem, OccupantStamp, Presence, PresenceKind, write_presence, write_redirect};
 pub use rank::{Affiliation, Role};
+pub use reading::Unfit;
 pub use request::{IqKind, Request};
 pub use response::Response;
 pub use room_id::RoomId;
@@ -65,3 +69,8 @@ pub use settings::{Config, SettingsExtra, Subject};
 pub use stanza::{Iq, IqBody, Stanza, write_iq};
 pub use sync::{SeenNumbers, SyncAnswer, SyncEvent, SyncRequest};
 pub use text::{escaped, push_escaped};
+
+/// A stored element, which is as large as what it stores.
+pub(crate) fn stored_element(xml: &str) -> Result<minidom::Element, WireError> {
+    dom::parse(xml, usize::MAX)
+}

@@ -51,7 +51,7 @@ return function (dmuc)
 		local room, err = lifecycle.make_shadow(action.room);
 		if not room then
 			module:log("error", "The shadow %s of %s cannot be made: %s", action.room, action.source, err);
-			dmuc.feed("destroyed", action.room);
+			dmuc.tell("destroyed", action.room);
 			return;
 		end
 		if action.salt then room._data.occupant_id_salt = action.salt; end
@@ -97,6 +97,17 @@ return function (dmuc)
 		end);
 	end
 
+	-- What does not fit into what instances tell each other. Of a peer only administrators can do something about it.
+	local function unfit(action)
+		if action.peer ~= module.host then
+			return module:log("warn", "%s: something that %s told of this room was left out here: %s", action.room, action.peer, action.what);
+		end
+		local text = ("something of this room cannot be taken as it is, and was cut or left out: %s"):format(action.what);
+		module:log("warn", "%s: %s", action.room, text);
+		local room = room_of(action);
+		if room and room._dmuc.is_source then dmuc.tell_owners(room, "Other servers: "..text); end
+	end
+
 	-- What owners who are here, and the log, are told.
 	local notices = {
 		replicated = { "info", "%s has an instance of this room now: %s" };
@@ -110,6 +121,7 @@ return function (dmuc)
 		if action.notice == "split_began" or action.notice == "split_ended" then
 			return dmuc.links.notice(room_of(action), action);
 		end
+		if action.notice == "unfit" then return unfit(action); end
 		if action.notice == "gap" then dmuc.links.measure_gap(action.messages); end
 		local level, text = notices[action.notice][1], notices[action.notice][2];
 		local detail = action.shadow or action.messages or action.error_text or action.error_condition;

@@ -10,7 +10,7 @@ return function (dmuc)
 		local provisional = room._dmuc.provisional;
 		if not room._dmuc.is_source and not provisional then return; end
 		local actor_nick = actor and room:get_occupant_jid(dmuc.rooms.acting_session(room, actor));
-		dmuc.feed("affiliation", room.jid, jid, {
+		dmuc.tell("affiliation", room.jid, jid, {
 			affiliation = affiliation or "none";
 			nick = room:get_affiliation_data(jid, "reserved_nickname");
 			reason = reason;
@@ -27,6 +27,7 @@ return function (dmuc)
 		local data = {};
 		for key, value in pairs(room:get_affiliation_data(jid) or {}) do data[key] = value; end
 		data.reserved_nickname = nick or data.reserved_nickname;
+		if data.reserved_nickname == "" then data.reserved_nickname = nil; end -- none is reserved any more
 		data.reason = reason or data.reason;
 		return next(data) and data or nil;
 	end

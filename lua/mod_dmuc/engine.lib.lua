@@ -28,6 +28,11 @@ return function (dmuc)
 		end);
 	end
 
+	-- The first argument of an input is its room, of nearly every one.
+	local function subject_of(method, room_jid)
+		return type(room_jid) == "string" and method.." of "..room_jid or method;
+	end
+
 	local function call(method, ...)
 		local ok, a, b, c, d, e, f = pcall(engine[method], engine, ...);
 		if ok then return a, b, c, d, e, f; end
@@ -36,8 +41,8 @@ return function (dmuc)
 			return nil, "wait", "internal-server-error", "The room service failed and starts again";
 		end
 		-- An address or a value that the engine does not take; nothing has changed.
-		module:log("debug", "Input %s was not taken: %s", method, tostring(a):match("^[^\n]*")); -- without Lua's traceback
-		return nil, "modify", "jid-malformed", "This address is not taken here";
+		local what = tostring(a):match("^[^\n]*"):gsub("^runtime error: ", ""); -- without Lua's traceback
+		return nil, "modify", "jid-malformed", "This address or value is not taken here: "..what;
 	end
 
 	local tick;
@@ -84,11 +89,21 @@ return function (dmuc)
 		drain();
 	end
 
-	-- One input. Returns the verdict: its name and values, or nil, error type, condition, text.
+	-- One input that somebody waits for. Returns the verdict, which the caller has to look at: its name and values, or nil,
+	-- error type, condition, text.
 	function dmuc.feed(method, ...)
 		local a, b, c, d, e, f = call(method, monotonic(), now(), ...);
 		drain();
 		return a, b, c, d, e, f;
+	end
+
+	-- Tells the engine what is so already. It makes what it is told fit (docs/PROTOCOL.md section 16); what it refuses all
+	-- the same is said here, since other instances will not learn of it. Returns whether it was taken.
+	function dmuc.tell(method, ...)
+		local verdict, _, condition, text = dmuc.feed(method, ...);
+		if verdict then return true; end
+		module:log("warn", "Other instances are not told of this (%s): %s (%s)", subject_of(method, ...), condition, text);
+		return false;
 	end
 
 	-- A stored room. Returns true, or nil and what is wrong with it.

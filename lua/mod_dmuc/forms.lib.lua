@@ -1,5 +1,7 @@
 -- Room configuration: out of a room as a form, and into a room as if its owner had submitted it.
 
+local dataforms = require "util.dataforms";
+local new_cache = require "util.cache".new;
 local st = require "util.stanza";
 
 return function (dmuc)
@@ -24,17 +26,44 @@ return function (dmuc)
 		form:tag("field", { var = var }):text_tag("value", value and "1" or "0"):up();
 	end
 
-	-- What every instance follows: all of the form but the question whether it is distributed.
+	-- Numbers are written as whole ones.
+	local has_fractions = { ["xs:double"] = true; ["xs:decimal"] = true; ["xs:dateTime"] = true };
+	local function whole(field)
+		local value = field.value;
+		if type(value) ~= "number" or value % 1 == 0 or has_fractions[field.datatype] then return field; end
+		return setmetatable({ value = math.floor(value) }, { __index = field });
+	end
+
+	local warned = new_cache(1000); -- [room and field]
+
+	-- One field as a room writes it. What another module has put there may not be writable at all, and must not cost the
+	-- others.
+	local function written(room, field)
+		local ok, form = pcall(function () return dataforms.new({ whole(field) }):form(); end);
+		if ok then return form.tags; end
+		local name = tostring(field.name);
+		if not warned:get(room.jid.."/"..name) then
+			warned:set(room.jid.."/"..name, true);
+			module:log("warn", "The field %s of %s cannot be written, and other instances do not get it: %s", name, room.jid, form);
+		end
+		return {};
+	end
+
+	-- What every instance follows: all of the form but the question whether it is distributed. Nil and why if the room has
+	-- none.
 	function forms.get(room)
-		local form = room:get_form_layout(itself):form();
-		form:maptags(function (tag)
-			if tag.name == "field" and (not tag.attr.var or tag.attr.var == field_name) then return nil; end
-			return tag;
-		end);
+		local ok, layout = pcall(room.get_form_layout, room, itself);
+		if not ok then return nil, "The form of the room cannot be made: "..tostring(layout); end
+		local form = st.stanza("x", { xmlns = "jabber:x:data"; type = "form" });
+		for _, field in ipairs(layout) do
+			for _, tag in ipairs(written(room, field)) do
+				if tag.name == "field" and tag.attr.var and tag.attr.var ~= field_name then form:add_direct_child(tag); end
+			end
+		end
 		-- Left out of the form of somebody who may not choose them.
 		set_boolean(form, "muc#roomconfig_publicroom", room:get_public());
 		set_boolean(form, persistent_name, true);
-		return tostring(form);
+		return dmuc.stanzas.sound(tostring(form));
 	end
 
 	local function fields_of(form)
@@ -50,16 +79,18 @@ return function (dmuc)
 	-- Runs work that changes the configuration of a shadow whose source is out of reach, and tells the engine what it
 	-- changed: only that is offered to the source later.
 	function forms.provisionally(room, actor, work)
-		local before = fields_of(forms.get(room));
+		local was = forms.get(room);
 		local result = work();
 		local changed = forms.get(room);
+		if not was or not changed then return result; end -- which the log says
+		local before = fields_of(was);
 		local form, after = dmuc.stanzas.parse(changed), fields_of(changed);
 		form:maptags(function (tag)
 			local var = tag.name == "field" and tag.attr.var;
 			if var and var ~= "FORM_TYPE" and after[var] == before[var] then return nil; end
 			return tag;
 		end);
-		dmuc.feed("settings", room.jid, tostring(form), actor.nick, actor.jid);
+		dmuc.tell("settings", room.jid, tostring(form), actor.nick, actor.jid);
 		return result;
 	end
 
@@ -70,7 +101,12 @@ return function (dmuc)
 		module:add_timer(0, function ()
 			if not room._dmuc then return; end
 			room._dmuc.is_settings_due = nil;
-			dmuc.feed("settings", room.jid, forms.get(room));
+			local form, problem = forms.get(room);
+			if form then
+				dmuc.tell("settings", room.jid, form);
+			else
+				module:log("warn", "The configuration of %s does not reach other instances: %s", room.jid, problem);
+			end
 		end);
 	end
 

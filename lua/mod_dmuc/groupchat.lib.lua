@@ -87,7 +87,7 @@ return function (dmuc)
 		local nick = jid_resource(stanza.attr.from);
 		if stanzas.is_subject_change(stanza) then
 			if room._dmuc.is_source then
-				dmuc.feed("subject", room.jid, nick, nil, stanza:get_child_text("subject") or "");
+				dmuc.tell("subject", room.jid, nick, nil, stanza:get_child_text("subject") or "");
 			end
 			return;
 		end
@@ -169,8 +169,9 @@ return function (dmuc)
 		if occupant.role ~= "moderator" and not (occupant.role == "participant" and room:get_changesubject()) then
 			return; -- mod_muc says no
 		end
-		dmuc.feed("subject", room.jid, jid_resource(occupant.nick), jid_bare(stanza.attr.from),
-			stanza:get_child_text("subject") or "");
+		local verdict, err_type, condition, text = dmuc.feed("subject", room.jid, jid_resource(occupant.nick),
+			jid_bare(stanza.attr.from), stanza:get_child_text("subject") or "");
+		if not verdict then event.origin.send(st.error_reply(stanza, err_type, condition, text, room.jid)); end
 		return true;
 	end, 30);
 

@@ -59,7 +59,7 @@ return function (dmuc)
 		if not room._dmuc.is_source or not room._affiliations[jid] then return; end
 		local text, problem = written(worn_by(room, jid));
 		if text then
-			dmuc.feed("hats", room.jid, jid, text);
+			dmuc.tell("hats", room.jid, jid, text);
 		else
 			module:log("warn", "%s has hats in %s that other instances are not told of: %s", jid, room.jid, problem);
 		end

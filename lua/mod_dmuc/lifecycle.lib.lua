@@ -54,30 +54,37 @@ return function (dmuc)
 		return past;
 	end
 
+	local function not_distributed(room, problem)
+		module:log("warn", "%s cannot be distributed: %s", room.jid, problem);
+		return dmuc.tell_owners(room, "This room is not distributed. "..problem);
+	end
+
 	local function distribute(room)
 		if dmuc.role(room.jid) then return; end
 		local problem = dmuc.limits.problem_of(room);
-		if problem then
-			module:log("warn", "%s cannot be distributed: %s", room.jid, problem);
-			return dmuc.tell_owners(room, "This room is not distributed. "..problem);
-		end
+		if problem then return not_distributed(room, problem); end
 		-- It has to outlive the moment in which nobody happens to be here: there may be people elsewhere.
 		room:set_persistent(true);
 		local subject_from, subject = room:get_subject();
 		local past = past_of(room);
 		dmuc.log.forget(room.jid); -- of an earlier life, if a crash left it
-		dmuc.feed("distribute", room.jid, dmuc.forms.get(room), room:get_salt(),
-			subject and jid_resource(subject_from), subject);
+		local form, no_form = dmuc.forms.get(room);
+		local verdict, _, condition, text = nil, nil, "internal-server-error", no_form;
+		if form then
+			verdict, _, condition, text = dmuc.feed("distribute", room.jid, form, room:get_salt(),
+				subject and (jid_resource(subject_from) or ""), subject);
+		end
+		if not verdict then return not_distributed(room, text or condition); end
 		dmuc.rooms.attach(room);
 		for jid, affiliation, data in room:each_affiliation() do
-			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+			dmuc.tell("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
 			dmuc.hats.given(room, jid);
 		end
 		for _, message in ipairs(past) do
-			local verdict, stanza_id = dmuc.feed("past", room.jid, message);
-			if verdict == "accepted" then dmuc.groupchat.log_past(room, stanza_id); end
+			local taken, stanza_id = dmuc.feed("past", room.jid, message);
+			if taken == "accepted" then dmuc.groupchat.log_past(room, stanza_id); end
 		end
-		dmuc.feed("started", room.jid);
+		dmuc.tell("started", room.jid);
 		dmuc.restoring.mark(room, true);
 		module:log("info", "%s is distributed now", room.jid);
 	end
@@ -85,7 +92,7 @@ return function (dmuc)
 	local function undistribute(room, reason)
 		if dmuc.role(room.jid) ~= "source" then return; end
 		dmuc.groupchat.keep_history(room);
-		dmuc.feed("undistribute", room.jid, reason);
+		dmuc.tell("undistribute", room.jid, reason);
 		dmuc.rooms.detach(room);
 		dmuc.restoring.mark(room, false);
 		module:log("info", "%s is an ordinary room again", room.jid);
@@ -198,12 +205,12 @@ return function (dmuc)
 			room._dmuc.leaving = { people = sessions_here(room); source = room._dmuc.source; reason = event.reason };
 			event.newjid = event.newjid or room._dmuc.source;
 		end
-		dmuc.feed("destroyed", room.jid, event.reason, event.newjid, event.password);
+		dmuc.tell("destroyed", room.jid, event.reason, event.newjid, event.password);
 	end, -1000);
 	module:hook("muc-room-destroyed", function (event)
 		local room = event.room;
 		if not room._dmuc then return; end
-		if not room.destroying then dmuc.feed("destroyed", room.jid); end
+		if not room.destroying then dmuc.tell("destroyed", room.jid); end
 		local leaving = room._dmuc.leaving;
 		dmuc.rooms.detach(room);
 		if not leaving then return; end

@@ -27,7 +27,9 @@ return function (dmuc)
 	function limits.problem_of(room)
 		local _, subject = room:get_subject();
 		if subject and #subject > max.text then return subject_text; end
-		local var = too_long(dmuc.stanzas.parse(dmuc.forms.get(room)));
+		local form, problem = dmuc.forms.get(room);
+		if not form then return problem; end
+		local var = too_long(dmuc.stanzas.parse(form) or st.stanza("x"));
 		return var and field_text(var) or dmuc.hats.problem_of(room);
 	end
 

@@ -35,10 +35,15 @@ return function (dmuc)
 		local pr = session and occupant:get_presence(session);
 		if not pr then return; end
 		local occupant_id = pr:get_child("occupant-id", stanzas.xmlns_occupant_id);
-		dmuc.feed("occupant", room.jid, jid_resource(occupant.nick), session,
+		local is_told = dmuc.tell("occupant", room.jid, jid_resource(occupant.nick), session,
 			room:get_affiliation(occupant.bare_jid) or "none", occupant.role,
 			occupant_id and occupant_id.attr.id or room:get_occupant_id({ bare_jid = occupant.bare_jid }),
 			stanzas.payload(pr)..dmuc.hats.shown(room, occupant));
+		if not is_told and not room._dmuc.unseen[occupant.nick] then
+			room:route_stanza(st.message({ from = room.jid; to = session; type = "groupchat" },
+				"People on other servers do not see you in this room: their servers would not take your address or your nickname."));
+		end
+		room._dmuc.unseen[occupant.nick] = not is_told or nil;
 		dmuc.persons.announced(room, occupant);
 	end
 
@@ -49,7 +54,7 @@ return function (dmuc)
 		room._dmuc.left[occupant.nick] = nil;
 		if not session then
 			-- Its client here has another nick now, which another client of the same person has as well, or keeps this one.
-			if has_left then dmuc.feed("occupant_left", room.jid, { nick = jid_resource(occupant.nick) }); end
+			if has_left then dmuc.tell("occupant_left", room.jid, { nick = jid_resource(occupant.nick) }); end
 			return;
 		end
 		if rooms.has_live_local_session(room, occupant) then
@@ -57,7 +62,7 @@ return function (dmuc)
 			return presence.announce(room, occupant);
 		end
 		local pr = occupant:get_presence(session);
-		dmuc.feed("occupant_left", room.jid, {
+		dmuc.tell("occupant_left", room.jid, {
 			nick = jid_resource(occupant.nick);
 			codes = stanzas.codes(x);
 			new_nick = nick;

@@ -92,7 +92,7 @@ return function (dmuc)
 		local key = key_of(jid_bare(stanza.attr.to), to_nick, jid_resource(stanza.attr.from) or "", id);
 		if given_up:get(key) then return true; end
 		local token = tokens[key];
-		if token and forget(token) then dmuc.feed("private_answered", token); end
+		if token and forget(token) then dmuc.tell("private_answered", token); end
 	end, 7);
 
 	-- A private message came back: its sender is told by the bounce. Returns whether that is news.
@@ -100,7 +100,7 @@ return function (dmuc)
 		local key = key_of(room_jid, jid_resource(stanza.attr.to), jid_resource(stanza.attr.from), stanza.attr.id);
 		if given_up:get(key) then return false; end
 		local token = tokens[key];
-		if token and forget(token) then dmuc.feed("private_answered", token); end
+		if token and forget(token) then dmuc.tell("private_answered", token); end
 		return true;
 	end
 

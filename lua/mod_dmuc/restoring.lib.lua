@@ -38,15 +38,15 @@ return function (dmuc)
 	local function tell_settings(room)
 		dmuc.forms.changed(room);
 		local subject_from, subject = room:get_subject();
-		dmuc.feed("subject", room.jid, subject and jid_resource(subject_from), nil, subject or "");
+		dmuc.tell("subject", room.jid, subject and jid_resource(subject_from), nil, subject or "");
 		local held = {};
 		for jid, affiliation, data in room:each_affiliation() do
 			held[jid] = true;
-			dmuc.feed("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
+			dmuc.tell("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
 			dmuc.hats.given(room, jid);
 		end
 		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
-			if not held[entry.jid] then dmuc.feed("affiliation", room.jid, entry.jid, { affiliation = "none" }); end
+			if not held[entry.jid] then dmuc.tell("affiliation", room.jid, entry.jid, { affiliation = "none" }); end
 		end
 	end
 
@@ -127,7 +127,7 @@ return function (dmuc)
 	local function close(room_jid)
 		if closed[room_jid] then return; end
 		closed[room_jid] = true;
-		dmuc.feed("unread", room_jid, true);
+		dmuc.tell("unread", room_jid, true);
 		for room in dmuc.live_rooms() do
 			if room.jid == room_jid then tell_owners(room, words..". Nobody can speak here until it answers."); end
 		end
@@ -136,7 +136,7 @@ return function (dmuc)
 	local function open(room_jid)
 		if not closed[room_jid] then return; end
 		closed[room_jid] = nil;
-		dmuc.feed("unread", room_jid, false);
+		dmuc.tell("unread", room_jid, false);
 	end
 
 	-- The internal driver takes a folder that it may not look into for one that is not there.
@@ -202,10 +202,15 @@ return function (dmuc)
 		end
 		local role = dmuc.role(room_jid);
 		if role then -- else only its end has to be told to somebody
+			local untaken, problem = 0, nil;
 			for _, entry in ipairs(found.entries) do
-				dmuc.feed("logged", room_jid, entry);
+				local verdict, _, _, text = dmuc.feed("logged", room_jid, entry);
+				if not verdict then untaken, problem = untaken + 1, problem or text; end
 			end
-			dmuc.feed("started", room_jid); -- from now on its peers may be contacted
+			if untaken > 0 then
+				module:log("warn", "%d stored messages of %s are not taken back: %s", untaken, room_jid, problem);
+			end
+			dmuc.tell("started", room_jid); -- from now on its peers may be contacted
 			local room = found.room;
 			if not room and role == "shadow" then room = dmuc.lifecycle.make_shadow(room_jid); end -- a crash came before it was stored
 			if room then
@@ -214,7 +219,7 @@ return function (dmuc)
 				dmuc.groupchat.repair_archive(room, found.entries);
 			elseif role == "source" then
 				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
-				dmuc.feed("destroyed", room_jid);
+				dmuc.tell("destroyed", room_jid);
 			end
 		end
 		open(room_jid);
@@ -271,7 +276,7 @@ return function (dmuc)
 		for _, node in ipairs(failures) do left[#left + 1] = node; end
 		waiting = left;
 		for _, node in ipairs(left) do close(jid_join(node, module.host)); end
-		dmuc.feed("unread", nil, false);
+		dmuc.tell("unread", nil, false);
 		if not left[1] then return tell_back(); end
 		tell_away(problem, #left);
 		again();
@@ -282,7 +287,7 @@ return function (dmuc)
 		turns = turns + 1;
 		closed, waiting, delay_s = {}, {}, first_delay_s;
 		is_list_unread = true;
-		dmuc.feed("unread", nil, true);
+		dmuc.tell("unread", nil, true);
 		turn();
 		dmuc.checks.loaded();
 		if not is_list_unread then return; end

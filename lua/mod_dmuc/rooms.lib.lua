@@ -308,6 +308,7 @@ return function (dmuc)
 			locals = {};
 			remotes = {};
 			left = {};
+			unseen = {}; -- occupants here of whom other instances are not told, by in-room JID
 			save = room.save;
 			is_source = role == "source";
 			source = source;
@@ -351,7 +352,7 @@ return function (dmuc)
 		end
 		for _, nick in ipairs(dmuc.ask("local_nicks", room.jid)) do
 			if not state.locals[room.jid.."/"..nick] then
-				dmuc.feed("occupant_left", room.jid, { nick = nick });
+				dmuc.tell("occupant_left", room.jid, { nick = nick });
 			end
 		end
 	end

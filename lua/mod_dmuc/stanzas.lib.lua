@@ -5,7 +5,9 @@ local datetime = require "util.datetime";
 local jid_bare = require "util.jid".bare;
 local jid_prep = require "util.jid".prep;
 local parse_xml = require "util.xml".parse;
+local is_utf8 = require "util.encodings".utf8.valid;
 
+local replacement = "\239\191\189"; -- U+FFFD
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local xmlns_occupant_id = "urn:xmpp:occupant-id:0";
@@ -138,6 +140,17 @@ return function (dmuc)
 			if not is_same(a.tags[i], b.tags[i]) then return false; end
 		end
 		return true;
+	end
+
+	-- Text or XML with U+FFFD for what XML cannot express and for what is not UTF-8: a module may have cut a name in the
+	-- middle of a character.
+	function stanzas.sound(text)
+		text = text:gsub("[%z\1-\8\11\12\14-\31]", replacement);
+		if is_utf8(text) then return text; end
+		text = text:gsub("^[\128-\191]+", replacement):gsub("[^\128-\191][\128-\191]*", function (char)
+			return is_utf8(char) and char or replacement;
+		end);
+		return text;
 	end
 
 	function stanzas.parse(xml)

@@ -49,7 +49,7 @@ return function (dmuc)
 	module:hook("muc-voice-request", function (event)
 		local room, occupant = event.room, event.occupant;
 		if room._dmuc and occupant.role == "visitor" then
-			dmuc.feed("voice_request", room.jid, jid_resource(occupant.nick));
+			dmuc.tell("voice_request", room.jid, jid_resource(occupant.nick));
 		end
 	end, -1);
 
@@ -108,7 +108,8 @@ return function (dmuc)
 		-- Who may grant it may refuse it.
 		local is_allowed, err_type, condition = room:may_set_role(actor, occupant, "participant");
 		if not is_allowed then return nil, err_type, condition; end
-		dmuc.feed("voice_answer", room.jid, action.nick, rooms.next_token(), { is_granted = false });
+		local verdict, problem, problem_condition = dmuc.feed("voice_answer", room.jid, action.nick, rooms.next_token(), { is_granted = false });
+		if not verdict then return nil, problem, problem_condition; end
 		return true;
 	end
 end

@@ -70,8 +70,8 @@ pub enum dmuc_field {
     DMUC_FIELD_VENUE = 27,
     /// The password there.
     DMUC_FIELD_PASSWORD = 28,
-    /// What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap" or
-    /// "too_many_peerhosts".
+    /// What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap",
+    /// "too_many_peerhosts", or "unfit": something was cut or left out, DMUC_FIELD_REASON says what.
     DMUC_FIELD_NOTICE = 29,
     /// A number: what is to be done, a dmuc_act_type.
     DMUC_FIELD_ACT = 30,

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{optional_text, text, to_bare, to_nick};
 use super::result::dmuc_result;
-use super::values::to_form;
+use super::values::to_fitting_form;
 use crate::engine::Input;
 
 /// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
@@ -26,12 +26,13 @@ pub unsafe extern "C" fn dmuc_engine_distribute(
     unsafe {
         with_engine(engine, |engine| {
             let room = engine.room(text(room)?)?;
-            let (form, salt) = (to_form(text(form)?)?, text(salt)?);
+            let ((form, unfit), salt) = (to_fitting_form(text(form)?)?, text(salt)?);
             let nick = optional_text(subject_nick)?.map(to_nick).transpose()?;
             let subject = nick.as_deref().zip(optional_text(subject)?);
             let input = Input::Distribute {
                 room: &room,
                 form,
+                unfit,
                 salt,
                 subject,
             };

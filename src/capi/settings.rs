@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{optional_text, reference, text, to_bare, to_nick};
 use super::result::dmuc_result;
-use super::values::{invalid_xml, to_affiliation, to_form};
+use super::values::{invalid_xml, to_affiliation, to_fitting_form};
 use crate::engine::Input;
 use crate::wire::Hats;
 
@@ -73,12 +73,13 @@ pub unsafe extern "C" fn dmuc_engine_settings(
     // SAFETY: the caller keeps the conventions.
     unsafe {
         with_engine(engine, |engine| {
-            let (room, form) = (engine.room(text(room)?)?, to_form(text(form)?)?);
+            let (room, (form, unfit)) = (engine.room(text(room)?)?, to_fitting_form(text(form)?)?);
             let actor_nick = optional_text(actor_nick)?.map(to_nick).transpose()?;
             let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
             let input = Input::Settings {
                 room: &room,
                 form,
+                unfit,
                 actor_nick: actor_nick.as_deref(),
                 actor_jid: actor_jid.as_ref(),
             };

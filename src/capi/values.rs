@@ -2,7 +2,7 @@
 
 use super::guard::Outcome;
 use super::result::dmuc_result;
-use crate::wire::{Affiliation, Form, Role, WireError};
+use crate::wire::{Affiliation, Form, Role, Unfit, WireError};
 
 pub(super) fn invalid_value(_: WireError) -> dmuc_result {
     dmuc_result::DMUC_RESULT_INVALID_VALUE
@@ -18,6 +18,11 @@ pub(super) fn to_affiliation(name: &str) -> Outcome<Affiliation> {
 
 pub(super) fn to_role(name: &str) -> Outcome<Role> {
     name.parse().map_err(invalid_value)
+}
+
+/// The form of a room, and what no instance would take of it.
+pub(super) fn to_fitting_form(xml: &str) -> Outcome<(Form, Unfit)> {
+    Form::parse_fitting(xml).map_err(invalid_xml)
 }
 
 pub(super) fn to_form(xml: &str) -> Outcome<Form> {

@@ -399,6 +399,12 @@ pub enum Notice {
         /// How many.
         messages: u64,
     },
+    /// Something of the room does not fit the types of the wire (`docs/PROTOCOL.md` section 16) and was cut or left out: of
+    /// our own service what the host holds, of a peer what it told. The rest counts. Told once.
+    Unfit {
+        /// What, in words for an administrator.
+        what: String,
+    },
     /// The room has as many peerhosts as are allowed.
     TooManyPeerhosts,
 }

@@ -100,7 +100,7 @@ impl Engine {
         payload: &str,
     ) -> Result<Verdict, Error> {
         let fresh = self.ids.uuid();
-        let stanza_id = stanza_id.filter(|id| id.len() <= limits::MAX_ID_BYTES);
+        let stanza_id = stanza_id.and_then(crate::wire::fitting_id);
         let (message_id, occupant_id) = bounded(message_id, occupant_id);
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
         let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
@@ -434,7 +434,7 @@ fn bounded<'a>(
 ) -> (Option<&'a str>, Option<&'a str>) {
     (
         message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES),
-        occupant_id.filter(|id| id.len() <= limits::MAX_ID_BYTES),
+        occupant_id.and_then(crate::wire::fitting_id),
     )
 }
 

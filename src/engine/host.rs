@@ -12,12 +12,12 @@ use super::link::{Caps, LinkState, is_at, service_of};
 use super::presence::hidden;
 use super::request::Pending;
 use super::room::{Local, Room};
-use super::{Action, Engine, SendPresence, Verdict};
+use super::{Action, Engine, SendPresence, Verdict, refuse};
 use crate::config::{Replicate, RoomIdScheme};
 use crate::error::Error;
 use crate::ids;
 use crate::wire::{
-    Act, ActKind, Close, Condition, Destroy, Form, Request, Role, RoomId, StanzaError, Subject,
+    self, Act, ActKind, Close, Condition, Destroy, Form, Request, Role, RoomId, StanzaError, Subject, Unfit,
 };
 
 /// How long a redirected user may insist (XEP-0281 section 3.5: redirects are never required).
@@ -33,18 +33,23 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         form: Form,
+        unfit: &Unfit,
         salt: &str,
         subject: Option<(&str, &str)>,
-    ) {
+    ) -> Result<Verdict, Error> {
         if self.rooms.contains_key(jid) {
-            return;
+            return Ok(Verdict::Done);
         }
         let id = match self.config.room_id {
             RoomIdScheme::Uuid => self.ids.uuid(),
             RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
             RoomIdScheme::Name => jid.node().unwrap_or_default().to_owned(),
         };
-        let Ok(id) = RoomId::new(&id) else { return };
+        let id = RoomId::new(&id).map_err(|error| Error::Refused(error.into()))?;
+        if wire::fitting_id(salt).is_none() {
+            let text = "The salt of the room's occupant-ids is none that other instances take";
+            return Err(refuse(Condition::NotAcceptable, text));
+        }
         let source = Some(jid.clone());
         let mut room = Room::new(
             jid.clone(),
@@ -59,12 +64,14 @@ impl Engine {
         room.settings.form = form;
         room.settings.salt = Some(salt.to_owned());
         room.settings.subject = subject.map(|(nick, text)| Subject {
-            nick: Some(nick.to_owned()),
+            nick: wire::fitting_nick(nick),
             stamp: now.wall_ms as i64,
-            text: text.to_owned(),
+            text: wire::fitting_text(text),
         });
         self.rooms.insert(jid.clone(), room);
+        self.tell_unfit_here(jid, unfit);
         self.unsaved.insert(jid.clone());
+        Ok(Verdict::Done)
     }
 
     /// Replication starts, or starts again after a restart.
@@ -94,7 +101,7 @@ impl Engine {
             return Err(Error::UnknownRoom);
         }
         let close = Request::Close(Close {
-            reason: reason.map(bounded),
+            reason: reason.map(wire::fitting_text),
         });
         self.end_room(now, jid, close);
         Ok(Verdict::Done)
@@ -110,8 +117,8 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let destroy = Destroy {
             venue: venue.cloned(),
-            reason: reason.map(bounded),
-            password: password.map(bounded),
+            reason: reason.map(wire::fitting_text),
+            password: password.map(wire::fitting_text),
         };
         let is_source = self.room_mut(jid)?.is_source();
         let request = if is_source {
@@ -178,10 +185,7 @@ impl Engine {
             jid: occupant.jid.clone(),
             affiliation: occupant.affiliation,
             role: occupant.role,
-            occupant_id: occupant
-                .occupant_id
-                .filter(|id| id.len() <= crate::wire::limits::MAX_ID_BYTES)
-                .map(str::to_owned),
+            occupant_id: occupant.occupant_id.and_then(wire::fitting_id).map(str::to_owned),
             serial,
             payload: Arc::from(payload),
             version: known.map_or(0, |known| known.version),
@@ -252,7 +256,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
         let mut act = act;
-        act.reason = act.reason.as_deref().map(bounded);
+        act.reason = act.reason.as_deref().map(wire::fitting_text);
         // A role is set by every home that the occupant has: one person may have clients at several instances.
         let acts: Vec<(BareJid, Act)> = match &act.kind {
             ActKind::Role { nick, .. } => {
@@ -396,13 +400,6 @@ impl Engine {
         self.redirected.insert(key, now.mono_ms);
         Verdict::Redirect { to: shadow }
     }
-}
-
-/// A reason as long as peers take it: a longer one must not keep a room from ending, or an occupant from being gone.
-pub(super) fn bounded(text: &str) -> String {
-    text.get(..text.floor_char_boundary(crate::wire::limits::MAX_TEXT_BYTES))
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// The act, about the occupant who joined with this serial.

@@ -2,7 +2,7 @@
 
 use crate::address::{BareJid, Jid};
 
-use crate::wire::{Act, Affiliation, EventStamp, Form, Hats, IqKind, Moderation, Role, StanzaError};
+use crate::wire::{Act, Affiliation, EventStamp, Form, Hats, IqKind, Moderation, Role, StanzaError, Unfit};
 
 /// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
 ///
@@ -17,6 +17,8 @@ pub enum Input<'a> {
         room: &'a BareJid,
         /// Its configuration, `muc#roomconfig` fields only.
         form: Form,
+        /// What of the configuration was cut or left out ([`Form::parse_fitting`]).
+        unfit: Unfit,
         /// The salt of its occupant-ids.
         salt: &'a str,
         /// Its subject and the nick that set it.
@@ -140,6 +142,8 @@ pub enum Input<'a> {
         room: &'a BareJid,
         /// All `muc#roomconfig` fields.
         form: Form,
+        /// What of them was cut or left out ([`Form::parse_fitting`]).
+        unfit: Unfit,
         /// The nick of who changed it (a shadow needs it).
         actor_nick: Option<&'a str>,
         /// Its real JID.

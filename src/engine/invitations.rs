@@ -211,7 +211,7 @@ impl Engine {
             actor_nick: inviting.nick.clone(),
             actor_jid,
             kind,
-            reason: inviting.reason.as_deref().map(super::host::bounded),
+            reason: inviting.reason.as_deref().map(crate::wire::fitting_text),
         };
         let from = inviting.room.clone();
         self.request(
@@ -393,7 +393,7 @@ impl Engine {
                 nick: nick.map(str::to_owned),
                 jid: person.cloned(),
             },
-            reason: reason.map(super::host::bounded),
+            reason: reason.map(crate::wire::fitting_text),
         };
         let declining = Declining {
             room: jid.clone(),

@@ -314,6 +314,18 @@ impl Log {
         added
     }
 
+    /// Counts these numbers as seen, as they were stored: what is held comes back later, and closes the holes between them.
+    pub(crate) fn recall(&mut self, origin: &BareJid, incarnation: u64, numbers: &Numbers) {
+        if numbers.ranges().is_empty() {
+            return;
+        }
+        let known = self.seen.entry(origin.clone()).or_default();
+        known.lives.entry(incarnation).or_default().merge(numbers);
+        while known.lives.len() > MAX_INCARNATIONS {
+            known.lives.pop_first();
+        }
+    }
+
     /// How many of these numbers have not been seen.
     pub(crate) fn missing(&self, origin: &BareJid, incarnation: u64, numbers: &Numbers) -> u64 {
         let Some(known) = self.seen.get(origin) else {

@@ -37,8 +37,8 @@ impl Engine {
                 "Only services and rooms may ask this",
             ));
         };
-        let request =
-            Request::parse(kind, payload).map_err(|error| Error::Refused(StanzaError::from(error)))?;
+        let (request, unfit) = Request::parse_fitting(kind, payload)
+            .map_err(|error| Error::Refused(StanzaError::from(error)))?;
         let response = match request {
             Request::Replicate(replicate) => {
                 self.between_services(asker, target)?;
@@ -60,6 +60,7 @@ impl Engine {
                 None => return Ok(Verdict::Done), // the host answers
             },
         };
+        self.tell_unfit(target, &service, &unfit);
         self.actions.push_back(Action::SendAnswer {
             from: to.clone(),
             to: from.clone(),

@@ -56,6 +56,12 @@ impl Engine {
                 "The presence is larger than this room takes",
             ));
         }
+        if presence.serial.max(presence.version) > Some(i64::MAX as u64) {
+            return Err(refuse(
+                Condition::BadRequest,
+                "This is no number to count on from",
+            ));
+        }
         if !room.ready {
             return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
         }
@@ -175,7 +181,7 @@ impl Engine {
             role,
             occupant_id: new
                 .occupant_id
-                .filter(|id| id.len() <= limits::MAX_ID_BYTES)
+                .and_then(crate::wire::fitting_id)
                 .filter(is_own)
                 .map(str::to_owned),
             // Who knows only the XEP's text cannot rename anybody: its occupants come first, everywhere.

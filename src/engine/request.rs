@@ -159,7 +159,13 @@ impl Engine {
     }
 
     fn answered(&mut self, now: Now, pending: Pending, answer: Result<&str, StanzaError>) {
-        let response = answer.and_then(|xml| Response::parse(Some(xml)).map_err(StanzaError::from));
+        let read = answer.and_then(|xml| Response::parse_fitting(Some(xml)).map_err(StanzaError::from));
+        let response = read.map(|(response, unfit)| {
+            if let Pending::Sync { room, instance } = &pending {
+                self.tell_unfit(room, &service_of(instance), &unfit);
+            }
+            response
+        });
         match (pending, response) {
             (Pending::Disco(service), Ok(Response::DiscoInfo(info))) => {
                 self.disco_answered(now, &service, &info);

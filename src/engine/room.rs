@@ -57,6 +57,8 @@ pub(crate) struct Room {
     pub(crate) said_before: Option<BTreeMap<BareJid, (u64, u64)>>,
     /// What was changed here while the source was out of reach, until the source has decided (G7).
     pub(crate) offers: BTreeMap<OfferKey, Offer>,
+    /// What did not fit the wire's types and was told, with the service it is of.
+    pub(crate) told_unfit: BTreeSet<(BareJid, String)>,
     /// Grows with everything that a digest tells of.
     pub(crate) revision: u64,
     /// Occupants of ours who have asked for voice and have no answer yet, by nick.
@@ -143,6 +145,7 @@ impl Room {
             ready_at_ms: 0,
             said_before: None,
             offers: BTreeMap::new(),
+            told_unfit: BTreeSet::new(),
             revision: 1,
             voice: BTreeMap::new(),
             voice_elsewhere: BTreeMap::new(),

@@ -236,7 +236,7 @@ impl Engine {
                 codes: departure.codes.to_vec(),
                 new_nick: departure.new_nick.map(str::to_owned),
                 actor: departure.actor.map(str::to_owned),
-                reason: departure.reason.map(super::host::bounded),
+                reason: departure.reason.map(crate::wire::fitting_text),
                 payload: Arc::from(departure.payload),
             })));
     }

@@ -88,7 +88,7 @@ impl Engine {
         room.next_settings();
         room.note_affiliation(user);
         let item = RosterItem {
-            reason: reason.map(super::host::bounded),
+            reason: reason.map(crate::wire::fitting_text),
             actor: actor.nick.map(str::to_owned),
             ..room.entry(user)
         };
@@ -109,8 +109,12 @@ impl Engine {
         text: &str,
     ) -> Result<Verdict, Error> {
         let is_reachable = self.is_source_reachable(jid);
+        // What the source's room itself has is so already; somebody who sets it is told.
+        if !self.room_mut(jid)?.is_source() || actor.nick.is_some() {
+            bounded_subject(text)?;
+        }
+        let text = &*self.fit_text(jid, "the subject", text);
         let room = self.room_mut(jid)?;
-        bounded_subject(text)?;
         let subject = Subject {
             nick: actor.nick.map(str::to_owned),
             stamp: now.wall_ms as i64,

@@ -344,6 +344,7 @@ fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
         Notice::SplitBegan { occupants } => fields.set("notice", "split_began")?.set("occupants", *occupants),
         Notice::SplitEnded => fields.set("notice", "split_ended"),
         Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
+        Notice::Unfit { what } => fields.set("notice", "unfit")?.set("what", what.as_str()),
         Notice::TooManyPeerhosts => fields.set("notice", "too_many_peerhosts"),
     }
 }

@@ -7,10 +7,12 @@ mod requests;
 mod rooms;
 mod settings;
 
-use mlua::{BorrowedStr, LuaString, UserDataMethods};
+use std::ops::Deref;
+
+use mlua::{BorrowedStr, FromLua, Lua, LuaString, UserDataMethods, Value};
 
 use super::Handle;
-use crate::wire::Form;
+use crate::wire::{Form, Unfit, fitting_char};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     rooms::add_methods(methods);
@@ -21,11 +23,49 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     peers::add_methods(methods);
 }
 
-fn str_of(text: &LuaString) -> mlua::Result<BorrowedStr> {
-    text.to_str()
+/// A text as the host has it, or XML that it has put together: what is no UTF-8 or no character of XML is U+FFFD, since
+/// modules may cut a name in the middle of a character, and that must not cost what stands beside it.
+struct Text(String);
+
+impl FromLua for Text {
+    fn from_lua(value: Value, lua: &Lua) -> mlua::Result<Text> {
+        let text = LuaString::from_lua(value, lua)?;
+        Ok(Text(str_of(&text).as_ref().to_owned()))
+    }
 }
 
-/// The form of a room as XML.
-fn form(xml: &str) -> mlua::Result<Form> {
-    Form::parse(xml).map_err(|error| mlua::Error::runtime(error.to_string()))
+/// As it is in nearly every case, or as [`Text`].
+enum Sound {
+    Given(BorrowedStr),
+    Fitting(String),
+}
+
+impl AsRef<str> for Sound {
+    fn as_ref(&self) -> &str {
+        match self {
+            Sound::Given(text) => text,
+            Sound::Fitting(text) => text,
+        }
+    }
+}
+
+impl Deref for Sound {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_ref()
+    }
+}
+
+fn str_of(text: &LuaString) -> Sound {
+    let is_sound = |text: &BorrowedStr| text.chars().all(|c| fitting_char(c) == c);
+    match text.to_str() {
+        Ok(text) if is_sound(&text) => Sound::Given(text),
+        _ => Sound::Fitting(text.to_string_lossy().chars().map(fitting_char).collect()),
+    }
+}
+
+/// The form of a room as XML, as far as other instances take it, and what is not of it.
+fn fitting_form(xml: &str) -> mlua::Result<(Form, Unfit)> {
+    Form::parse_fitting(xml).map_err(|error| mlua::Error::runtime(error.to_string()))
 }

@@ -7,6 +7,7 @@ use super::dom::{
     bad, bare_jid, child_text, count, flag, nick, only, required, required_count, to_bare, to_id, to_jid,
     to_nick,
 };
+use super::reading::Reading;
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Form, Role, WireError, ns};
 
@@ -157,7 +158,10 @@ impl ActKind {
             "affiliation" => ActKind::Affiliation {
                 jid: to_bare("jid", required(el, "jid")?)?,
                 affiliation: required(el, "affiliation")?.parse()?,
-                nick: nick(el, "nick")?,
+                nick: match el.attr("nick") {
+                    Some("") => Some(String::new()),
+                    _ => nick(el, "nick")?,
+                },
                 was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
                 is_invited: flag(el, "invited")?,
             },
@@ -173,8 +177,11 @@ impl ActKind {
                 (nick, jid) => ActKind::Decline { nick, jid },
             },
             "config" => ActKind::Config {
-                form: Form::read_child(el)?,
-                was: only(el, "was", ns::OURS)?.map(Form::read_child).transpose()?,
+                form: Form::read_child(el, &mut Reading::strict())?,
+                was: match only(el, "was", ns::OURS)? {
+                    Some(was) => Some(Form::read_child(was, &mut Reading::strict())?),
+                    None => None,
+                },
             },
             "subject" => ActKind::Subject {
                 text: child_text(el, "text", ns::OURS)?.unwrap_or_default(),

@@ -8,6 +8,7 @@ use minidom::Element;
 use super::dom::{over, text_attr, to_bare};
 use super::form::{read_fields, write_form};
 use super::limits::{MAX_DISCO_FEATURES, MAX_DISCO_IDENTITIES, MAX_PART_BYTES};
+use super::reading::Reading;
 use super::text::Tag;
 use super::{Field, WireError, ns};
 
@@ -60,7 +61,7 @@ impl DiscoInfo {
             } else if child.is("identity", ns::DISCO_INFO) {
                 info.add_identity(child)?;
             } else if child.is("x", ns::DATA_FORMS)
-                && let Ok((form_type, fields)) = read_fields(child)
+                && let Ok((form_type, fields)) = read_fields(child, &mut Reading::strict())
                 && form_type.as_deref() == Some(ns::ROOMINFO)
             {
                 info.room_info = fields;

@@ -8,8 +8,9 @@ use super::dom::{bad, over, parse, required_child};
 use super::limits::{
     MAX_CONTROL_BYTES, MAX_FORM_FIELDS, MAX_FORM_VALUE_BYTES, MAX_FORM_VALUES, MAX_PART_BYTES,
 };
+use super::reading::Reading;
 use super::text::Tag;
-use super::{WireError, ns};
+use super::{Unfit, WireError, ns};
 
 /// One field: its variable and its values. Labels, types and options are the service's own affair.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +88,15 @@ impl Form {
 
     /// Parses `<x xmlns='jabber:x:data'/>` whose `FORM_TYPE` is `muc#roomconfig`.
     pub fn parse(xml: &str) -> Result<Form, WireError> {
-        Form::read(&parse(xml, MAX_CONTROL_BYTES)?)
+        Form::read(&parse(xml, MAX_CONTROL_BYTES)?, &mut Reading::strict())
+    }
+
+    /// As [`Form::parse`], of the form of a room as its host has it: what no peer would take of it is cut or left out, and
+    /// said.
+    pub fn parse_fitting(xml: &str) -> Result<(Form, Unfit), WireError> {
+        let mut reading = Reading::lenient();
+        let form = Form::read(&parse(xml, MAX_CONTROL_BYTES)?, &mut reading)?;
+        Ok((form, reading.unfit))
     }
 
     /// The form as `<x xmlns='jabber:x:data' type='form'/>`, `FORM_TYPE` first (XEP-0281 section 3.2).
@@ -98,18 +107,18 @@ impl Form {
     }
 
     /// Reads the form that an element must hold.
-    pub(super) fn read_child(parent: &Element) -> Result<Form, WireError> {
-        Form::read(required_child(parent, "x", ns::DATA_FORMS)?)
+    pub(super) fn read_child(parent: &Element, reading: &mut Reading) -> Result<Form, WireError> {
+        Form::read(required_child(parent, "x", ns::DATA_FORMS)?, reading)
     }
 
-    fn read(x: &Element) -> Result<Form, WireError> {
+    fn read(x: &Element, reading: &mut Reading) -> Result<Form, WireError> {
         if !x.is("x", ns::DATA_FORMS) {
             return Err(bad("this is not a data form"));
         }
         if !matches!(x.attr("type"), Some("form" | "submit" | "result")) {
             return Err(bad("the data form's type is not 'form', 'submit' or 'result'"));
         }
-        let (form_type, fields) = read_fields(x)?;
+        let (form_type, fields) = read_fields(x, reading)?;
         if form_type.as_deref() != Some(ns::ROOMCONFIG) {
             return Err(bad("the data form's FORM_TYPE is not muc#roomconfig"));
         }
@@ -122,51 +131,79 @@ impl Form {
 }
 
 /// Reads the `FORM_TYPE` and the fields of any data form. Fixed fields, labels and options are decoration.
-pub(super) fn read_fields(x: &Element) -> Result<(Option<String>, Vec<Field>), WireError> {
+pub(super) fn read_fields(
+    x: &Element,
+    reading: &mut Reading,
+) -> Result<(Option<String>, Vec<Field>), WireError> {
     let (mut form_type, mut fields, mut budget) = (None, Vec::<Field>::new(), MAX_FORM_VALUES);
     let mut seen = BTreeSet::new();
     for field in x.children().filter(|child| child.is("field", ns::DATA_FORMS)) {
         if field.attr("type") == Some("fixed") {
             continue;
         }
-        let var = field
-            .attr("var")
-            .ok_or_else(|| bad("a field of the data form has no 'var'"))?;
-        if var.is_empty() || var.len() > MAX_PART_BYTES {
-            return Err(bad("a field of the data form has an empty or over-long 'var'"));
-        }
-        if !seen.insert(var) {
+        let Some(var) = reading.part(var_of(field))? else {
+            continue;
+        };
+        let is_second = !seen.insert(var);
+        if is_second && reading.is_strict() {
             return Err(bad("a field occurs twice in the data form"));
         }
-        let values = read_values(field, &mut budget)?;
+        let values = read_values(field, var, &mut budget, reading)?;
+        if is_second {
+            // The first one counts. Modules that add the same field say the same.
+            let is_same = fields
+                .iter()
+                .any(|field| field.var == var && field.values == values);
+            if !is_same {
+                reading.pass_over(bad(format!("the field {var} occurs twice in the data form")))?;
+            }
+            continue;
+        }
         if var == "FORM_TYPE" {
             form_type = values.into_iter().next();
             continue;
         }
-        if fields.len() == MAX_FORM_FIELDS {
-            return Err(over(format!(
-                "the data form has more than {MAX_FORM_FIELDS} fields"
-            )));
+        let too_many = || over(format!("the data form has more than {MAX_FORM_FIELDS} fields"));
+        if reading.has_room(fields.len(), MAX_FORM_FIELDS, too_many)? {
+            fields.push(Field {
+                var: var.to_owned(),
+                values,
+            });
         }
-        fields.push(Field {
-            var: var.to_owned(),
-            values,
-        });
     }
     Ok((form_type, fields))
 }
 
-fn read_values(field: &Element, budget: &mut usize) -> Result<Vec<String>, WireError> {
+fn var_of(field: &Element) -> Result<&str, WireError> {
+    match field.attr("var") {
+        None => Err(bad("a field of the data form has no 'var'")),
+        Some(var) if var.is_empty() || var.len() > MAX_PART_BYTES => {
+            Err(bad("a field of the data form has an empty or over-long 'var'"))
+        }
+        Some(var) => Ok(var),
+    }
+}
+
+/// A value that is too long is cut, not left out: a room without its password would be open.
+fn read_values(
+    field: &Element,
+    var: &str,
+    budget: &mut usize,
+    reading: &mut Reading,
+) -> Result<Vec<String>, WireError> {
     let mut values = Vec::new();
     for value in field.children().filter(|child| child.is("value", ns::DATA_FORMS)) {
-        *budget = budget
-            .checked_sub(1)
-            .ok_or_else(|| over(format!("the data form has more than {MAX_FORM_VALUES} values")))?;
-        let text = value.text();
+        let Some(left) = budget.checked_sub(1) else {
+            let too_many = format!("the data form has more than {MAX_FORM_VALUES} values");
+            reading.pass_over(over(too_many))?;
+            continue;
+        };
+        *budget = left;
+        let mut text = value.text();
         if text.len() > MAX_FORM_VALUE_BYTES {
-            return Err(over(format!(
-                "a value of the data form is longer than {MAX_FORM_VALUE_BYTES} bytes"
-            )));
+            let too_long = format!("a value of the field {var} is longer than {MAX_FORM_VALUE_BYTES} bytes");
+            reading.pass_over(over(too_long))?;
+            text.truncate(text.floor_char_boundary(MAX_FORM_VALUE_BYTES));
         }
         values.push(text);
     }

@@ -121,17 +121,23 @@ impl Numbers {
     }
 }
 
+impl Numbers {
+    /// The ranges as they are written, in order.
+    pub fn parts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(from, to)| match from == to {
+            true => from.to_string(),
+            false => format!("{from}-{to}"),
+        })
+    }
+}
+
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (from, to)) in self.0.iter().enumerate() {
+        for (i, part) in self.parts().enumerate() {
             if i > 0 {
                 f.write_str(" ")?;
             }
-            if from == to {
-                write!(f, "{from}")?;
-            } else {
-                write!(f, "{from}-{to}")?;
-            }
+            f.write_str(&part)?;
         }
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use super::dom::{bad, parse};
 use super::limits::MAX_CONTROL_BYTES;
+use super::reading::Reading;
 use super::text::Tag;
 use super::{
-    Act, Close, Condition, Config, Destroy, Digest, History, Peerhost, Replicate, Roster, SyncRequest,
+    Act, Close, Condition, Config, Destroy, Digest, History, Peerhost, Replicate, Roster, SyncRequest, Unfit,
     WireError, ns,
 };
 
@@ -64,17 +65,32 @@ impl Request {
     /// over a limit `policy-violation`. An element of ours or of the XEP's that is unknown here is
     /// `feature-not-implemented`, any other `service-unavailable` (RFC 6120 section 8.4).
     pub fn parse(kind: IqKind, xml: &str) -> Result<Request, WireError> {
+        Request::read(kind, xml, &mut Reading::strict())
+    }
+
+    /// As [`Request::parse`], but of a configuration or a roster what is malformed or over a limit costs at most the entry,
+    /// the field or the part of it: that is cut or left out, and said.
+    ///
+    /// # Errors
+    /// As [`Request::parse`], for what is wrong with the whole.
+    pub fn parse_fitting(kind: IqKind, xml: &str) -> Result<(Request, Unfit), WireError> {
+        let mut reading = Reading::lenient();
+        let request = Request::read(kind, xml, &mut reading)?;
+        Ok((request, reading.unfit))
+    }
+
+    fn read(kind: IqKind, xml: &str, reading: &mut Reading) -> Result<Request, WireError> {
         let el = parse(xml, MAX_CONTROL_BYTES)?;
         let namespace = el.ns();
         let request = match (namespace.as_str(), el.name()) {
             (ns::DMUC, "replicate") => Request::Replicate(Replicate::read(&el)?),
             (ns::DMUC, "peerhost") => Request::Peerhost(Peerhost::read(&el)?),
-            (ns::DMUC, "config") => Request::Config(Config::read(&el)?),
+            (ns::DMUC, "config") => Request::Config(Config::read(&el, reading)?),
             (ns::DMUC, "roster") if kind == IqKind::Get => match el.children().next() {
                 None => Request::RosterQuery,
                 Some(_) => return Err(bad("a question for the roster is empty")),
             },
-            (ns::DMUC, "roster") => Request::Roster(Roster::read(&el)?),
+            (ns::DMUC, "roster") => Request::Roster(Roster::read(&el, reading)?),
             (ns::DMUC, "room") => Request::History(History::read(&el)?),
             (ns::OURS, "act") => Request::Act(Act::read(&el)?),
             (ns::OURS, "close") => Request::Close(Close::read(&el)?),

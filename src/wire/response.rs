@@ -2,7 +2,8 @@
 
 use super::dom::{bad, parse};
 use super::limits::MAX_CONTROL_BYTES;
-use super::{Digest, DiscoInfo, HistoryResult, SyncAnswer, WireError, ns};
+use super::reading::Reading;
+use super::{Digest, DiscoInfo, HistoryResult, SyncAnswer, Unfit, WireError, ns};
 
 /// The payload of an IQ result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,21 @@ impl Response {
     /// A result is never answered, so the error is only for the log. The XEP's example of a history leaves the result empty
     /// and puts `<history/>` after it, where it cannot reach us: that is a history without messages.
     pub fn parse(xml: Option<&str>) -> Result<Response, WireError> {
+        Response::read(xml, &mut Reading::strict())
+    }
+
+    /// As [`Response::parse`], but of what was missing a malformed entry costs no more than itself
+    /// ([`Request::parse_fitting`](super::Request::parse_fitting)).
+    ///
+    /// # Errors
+    /// As [`Response::parse`], for what is wrong with the whole.
+    pub fn parse_fitting(xml: Option<&str>) -> Result<(Response, Unfit), WireError> {
+        let mut reading = Reading::lenient();
+        let response = Response::read(xml, &mut reading)?;
+        Ok((response, reading.unfit))
+    }
+
+    fn read(xml: Option<&str>, reading: &mut Reading) -> Result<Response, WireError> {
         let Some(xml) = xml.filter(|xml| !xml.is_empty()) else {
             return Ok(Response::Empty);
         };
@@ -32,7 +48,7 @@ impl Response {
         let namespace = el.ns();
         match (namespace.as_str(), el.name()) {
             (ns::MUC, "history") => Ok(Response::History(HistoryResult::read(&el)?)),
-            (ns::OURS, "sync") => Ok(Response::Sync(Box::new(SyncAnswer::read(&el)?))),
+            (ns::OURS, "sync") => Ok(Response::Sync(Box::new(SyncAnswer::read(&el, reading)?))),
             (ns::OURS, "digest") => Ok(Response::Digest(Digest::read(&el)?)),
             (ns::DISCO_INFO, "query") => Ok(Response::DiscoInfo(DiscoInfo::read(&el)?)),
             (_, name) => Err(bad(format!("<{name}/> is no answer to anything asked"))),

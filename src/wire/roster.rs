@@ -8,6 +8,7 @@ use super::dom::{
 };
 use super::limits::MAX_ROSTER_ITEMS;
 use super::payload::{collect, push_sound};
+use super::reading::{Reading, whose};
 use super::text::{Tag, opt_text};
 use super::{Affiliation, Hats, Role, WireError, ns};
 
@@ -82,13 +83,13 @@ impl Roster {
         self.extra.as_ref().is_none_or(|extra| extra.affiliations)
     }
 
-    pub(super) fn read(el: &Element) -> Result<Roster, WireError> {
+    pub(super) fn read(el: &Element, reading: &mut Reading) -> Result<Roster, WireError> {
         let mut items = Vec::new();
         for item in el.children().filter(|child| child.is("item", ns::DMUC)) {
-            if items.len() == MAX_ROSTER_ITEMS {
-                return Err(over(format!("the roster has more than {MAX_ROSTER_ITEMS} items")));
+            let too_many = || over(format!("the roster has more than {MAX_ROSTER_ITEMS} items"));
+            if reading.has_room(items.len(), MAX_ROSTER_ITEMS, too_many)? {
+                items.extend(RosterItem::read(item, reading)?);
             }
-            items.push(RosterItem::read(item)?);
         }
         let extra = only(el, "snapshot", ns::OURS)?
             .map(RosterExtra::read)
@@ -107,30 +108,45 @@ impl Roster {
 }
 
 impl RosterItem {
-    fn read(el: &Element) -> Result<RosterItem, WireError> {
-        let actor = only(el, "actor", ns::DMUC)?
-            .map(|actor| text_attr(actor, "nick"))
-            .transpose()?;
-        let item = RosterItem {
-            affiliation: required(el, "affiliation")?.parse()?,
-            role: el.attr("role").map(str::parse).transpose()?,
-            jid: jid(el, "jid")?,
-            nick: nick(el, "name")?,
-            reserved_nick: nick(el, "nick")?,
-            hats: only(el, "hats", ns::HATS)?
-                .map(Hats::read)
-                .transpose()?
-                .unwrap_or_default(),
-            reason: child_text(el, "reason", ns::DMUC)?,
-            actor: actor.flatten(),
-            occupant: only(el, "occupant", ns::OURS)?
-                .map(OccupantExtra::read)
-                .transpose()?,
+    /// `None` if it is passed over. Of an item of which is known whom it is about and with which affiliation, the rest is
+    /// passed over by itself: a ban holds whatever is wrong with its reason.
+    fn read(el: &Element, reading: &mut Reading) -> Result<Option<RosterItem>, WireError> {
+        let whose = whose(el.attr("jid"), el.attr("name"));
+        let core = || {
+            let core = (
+                required(el, "affiliation")?.parse()?,
+                jid(el, "jid")?,
+                nick(el, "name")?,
+            );
+            match core {
+                (_, None, None) => Err(bad("a roster item names nobody: it has neither 'jid' nor 'name'")),
+                core => Ok(Some(core)),
+            }
         };
-        if item.jid.is_none() && item.nick.is_none() {
-            return Err(bad("a roster item names nobody: it has neither 'jid' nor 'name'"));
-        }
-        Ok(item)
+        let Some((affiliation, jid, name)) = reading.detail(&whose, core())? else {
+            return Ok(None);
+        };
+        let role = el.attr("role").map(str::parse).transpose();
+        let actor = match only(el, "actor", ns::DMUC) {
+            Ok(Some(actor)) => text_attr(actor, "nick"),
+            none => none.map(|_| None),
+        };
+        let hats = only(el, "hats", ns::HATS).and_then(|hats| hats.map(Hats::read).transpose());
+        let occupant = match only(el, "occupant", ns::OURS) {
+            Ok(Some(extra)) => OccupantExtra::read(extra, &whose, reading).map(Some),
+            none => none.map(|_| None),
+        };
+        Ok(Some(RosterItem {
+            affiliation,
+            role: reading.detail(&whose, role)?,
+            jid,
+            nick: name,
+            reserved_nick: reading.detail(&whose, nick(el, "nick"))?,
+            hats: reading.detail(&whose, hats)?.unwrap_or_default(),
+            reason: reading.detail(&whose, child_text(el, "reason", ns::DMUC))?,
+            actor: reading.detail(&whose, actor)?,
+            occupant: reading.detail(&whose, occupant)?,
+        }))
     }
 
     fn write(&self, out: &mut String) {
@@ -154,15 +170,15 @@ impl RosterItem {
 }
 
 impl OccupantExtra {
-    fn read(el: &Element) -> Result<OccupantExtra, WireError> {
-        let payload = match only(el, "presence", ns::CLIENT)? {
-            Some(presence) => collect(presence, belongs_to_client)?,
-            None => String::new(),
+    fn read(el: &Element, whose: &str, reading: &mut Reading) -> Result<OccupantExtra, WireError> {
+        let payload = match only(el, "presence", ns::CLIENT) {
+            Ok(Some(presence)) => collect(presence, belongs_to_client).map(Some),
+            none => none.map(|_| None),
         };
         Ok(OccupantExtra {
-            occupant_id: id(el, "id")?,
+            occupant_id: reading.detail(whose, id(el, "id"))?,
             serial: required_count(el, "serial")?,
-            payload,
+            payload: reading.detail(whose, payload)?.unwrap_or_default(),
         })
     }
 

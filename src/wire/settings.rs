@@ -7,6 +7,7 @@ use minidom::Element;
 
 use super::dom::{bad, event_number, id, nick, only, over, required, required_count, text, time, to_bare};
 use super::limits::MAX_INSTANCES;
+use super::reading::Reading;
 use super::text::Tag;
 use super::{Form, WireError, datetime, ns};
 
@@ -49,10 +50,10 @@ pub struct Subject {
 }
 
 impl Config {
-    pub(super) fn read(el: &Element) -> Result<Config, WireError> {
-        let form = Form::read_child(el)?;
+    pub(super) fn read(el: &Element, reading: &mut Reading) -> Result<Config, WireError> {
+        let form = Form::read_child(el, reading)?;
         let settings = only(el, "settings", ns::OURS)?
-            .map(SettingsExtra::read)
+            .map(|settings| SettingsExtra::read(settings, reading))
             .transpose()?;
         Ok(Config { form, settings })
     }
@@ -68,14 +69,22 @@ impl Config {
 }
 
 impl SettingsExtra {
-    fn read(el: &Element) -> Result<SettingsExtra, WireError> {
+    fn read(el: &Element, reading: &mut Reading) -> Result<SettingsExtra, WireError> {
+        let subject = match only(el, "subject", ns::OURS)? {
+            Some(subject) => Subject::read(subject, reading).map(Some),
+            None => Ok(None),
+        };
+        let said = match only(el, "said", ns::OURS)? {
+            Some(said) => Some(read_said(said, reading)?),
+            None => None,
+        };
         Ok(SettingsExtra {
             term: required_count(el, "term")?,
             version: required_count(el, "version")?,
             salt: id(el, "salt")?,
-            subject: only(el, "subject", ns::OURS)?.map(Subject::read).transpose()?,
-            instances: read_instances(el)?,
-            said: only(el, "said", ns::OURS)?.map(read_said).transpose()?,
+            subject: reading.part(subject)?.flatten(),
+            instances: read_instances(el, reading)?,
+            said,
         })
     }
 
@@ -98,31 +107,39 @@ impl SettingsExtra {
     }
 }
 
-fn read_instances(el: &Element) -> Result<Vec<BareJid>, WireError> {
+fn read_instances(el: &Element, reading: &mut Reading) -> Result<Vec<BareJid>, WireError> {
+    let service = |child: &Element| {
+        let service = to_bare("jid", required(child, "jid")?)?;
+        match service.node() {
+            Some(_) => Err(bad("an instance is named by its service")),
+            None => Ok(service),
+        }
+    };
     let mut services = Vec::new();
     for child in el.children().filter(|child| child.is("instance", ns::OURS)) {
-        if services.len() == MAX_INSTANCES {
-            return Err(over(format!("a room has more than {MAX_INSTANCES} instances")));
+        let too_many = || over(format!("a room has more than {MAX_INSTANCES} instances"));
+        if reading.has_room(services.len(), MAX_INSTANCES, too_many)? {
+            services.extend(reading.part(service(child))?);
         }
-        let service = to_bare("jid", required(child, "jid")?)?;
-        if service.node().is_some() {
-            return Err(bad("an instance is named by its service"));
-        }
-        services.push(service);
     }
     Ok(services)
 }
 
-fn read_said(el: &Element) -> Result<BTreeMap<BareJid, (u64, u64)>, WireError> {
+fn read_said(el: &Element, reading: &mut Reading) -> Result<BTreeMap<BareJid, (u64, u64)>, WireError> {
+    let latest = |child: &Element| {
+        let origin = to_bare("origin", required(child, "origin")?)?;
+        Ok((origin, event_number("log", required(child, "log")?)?))
+    };
     let mut said = BTreeMap::new();
     for child in el.children().filter(|child| child.is("latest", ns::OURS)) {
-        if said.len() == MAX_INSTANCES {
-            return Err(over(format!("a room has more than {MAX_INSTANCES} origins")));
+        let too_many = || over(format!("a room has more than {MAX_INSTANCES} origins"));
+        if !reading.has_room(said.len(), MAX_INSTANCES, too_many)? {
+            continue;
         }
-        let origin = to_bare("origin", required(child, "origin")?)?;
-        let log = event_number("log", required(child, "log")?)?;
-        if said.insert(origin, log).is_some() {
-            return Err(bad("an origin has more than one latest event"));
+        if let Some((origin, log)) = reading.part(latest(child))?
+            && said.insert(origin, log).is_some()
+        {
+            reading.pass_over(bad("an origin has more than one latest event"))?;
         }
     }
     Ok(said)
@@ -140,10 +157,10 @@ fn write_said(out: &mut String, said: &BTreeMap<BareJid, (u64, u64)>) {
 }
 
 impl Subject {
-    fn read(el: &Element) -> Result<Subject, WireError> {
+    fn read(el: &Element, reading: &mut Reading) -> Result<Subject, WireError> {
         let stamp = time(el, "stamp")?.ok_or_else(|| bad("<subject/> lacks the attribute 'stamp'"))?;
         Ok(Subject {
-            nick: nick(el, "nick")?,
+            nick: reading.part(nick(el, "nick"))?.flatten(),
             stamp,
             text: text(el)?,
         })

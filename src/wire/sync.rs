@@ -10,6 +10,7 @@ use super::dom::{
 };
 use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES, MAX_SEEN};
 use super::payload::{collect, push_sound};
+use super::reading::Reading;
 use super::text::Tag;
 use super::{Config, EventStamp, Moderation, Numbers, Roster, WireError, ns};
 
@@ -131,7 +132,7 @@ impl SyncRequest {
 }
 
 impl SyncAnswer {
-    pub(super) fn read(el: &Element) -> Result<SyncAnswer, WireError> {
+    pub(super) fn read(el: &Element, reading: &mut Reading) -> Result<SyncAnswer, WireError> {
         let mut events = Vec::new();
         for run in el.children().filter(|child| child.is("events", ns::OURS)) {
             let origin = to_bare("origin", required(run, "origin")?)?;
@@ -140,14 +141,21 @@ impl SyncAnswer {
                 if events.len() == MAX_HISTORY_MESSAGES {
                     return Err(over(format!("more than {MAX_HISTORY_MESSAGES} events")));
                 }
-                events.push(SyncEvent::read(event, &origin, incarnation)?);
+                // What is not taken is counted as lost with what the sender says it has.
+                events.extend(reading.part(SyncEvent::read(event, &origin, incarnation))?);
             }
         }
         Ok(SyncAnswer {
             more: flag(el, "more")?,
             seen: read_seen(el)?,
-            config: only(el, "config", ns::DMUC)?.map(Config::read).transpose()?,
-            roster: only(el, "roster", ns::DMUC)?.map(Roster::read).transpose()?,
+            config: match only(el, "config", ns::DMUC)? {
+                Some(config) => Some(Config::read(config, reading)?),
+                None => None,
+            },
+            roster: match only(el, "roster", ns::DMUC)? {
+                Some(roster) => Some(Roster::read(roster, reading)?),
+                None => None,
+            },
             events,
         })
     }

@@ -174,6 +174,7 @@ fn a_stored_log_moves_no_clock_beyond_the_present_and_uses_up_no_number() {
             Input::Distribute {
                 room: &room,
                 form: dmuc::wire::Form::default(),
+                unfit: Default::default(),
                 salt: "salt",
                 subject: None,
             },

@@ -7,6 +7,7 @@
 mod support;
 
 mod endings;
+mod fitting;
 mod governing;
 mod hats;
 mod histories;
@@ -28,6 +29,7 @@ mod restarts;
 mod resync;
 mod rulings;
 mod splits;
+mod storing;
 mod talking;
 mod unread;
 mod users_of_peers;

@@ -64,6 +64,7 @@ impl Host {
             self.tell(Input::Settings {
                 room,
                 form,
+                unfit: Default::default(),
                 actor_nick: actor.map(|(nick, _)| nick),
                 actor_jid: actor.map(|(_, user)| user),
             });

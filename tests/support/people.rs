@@ -54,6 +54,7 @@ impl Host {
         self.tell(Input::Distribute {
             room,
             form: host_room.form.clone(),
+            unfit: Default::default(),
             salt: &host_room.salt,
             subject,
         });

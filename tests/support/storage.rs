@@ -454,6 +454,7 @@ impl Host {
         self.tell(Input::Settings {
             room,
             form: host_room.form.clone(),
+            unfit: Default::default(),
             actor_nick: None,
             actor_jid: None,
         });

@@ -415,7 +415,7 @@ fn a_malformed_act_is_refused() {
                 ours!(
                     "act",
                     "nick='a'",
-                    "<affiliation jid='c@b.lit' affiliation='none' nick=''/>"
+                    "<affiliation jid='c@b.lit' affiliation='none' nick='&#x202e;'/>"
                 ),
                 JidMalformed,
             ),

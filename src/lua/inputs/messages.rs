@@ -5,7 +5,7 @@ use mlua::{LuaString, Table, UserDataMethods};
 
 use super::super::Handle;
 use super::super::convert::{bare, now};
-use super::str_of;
+use super::{Text, str_of};
 use crate::engine::Input;
 use crate::wire::{EventStamp, Moderation};
 
@@ -26,14 +26,14 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             bool,
         )| {
             let room = bare(&room)?;
-            let id = id.as_ref().map(str_of).transpose()?;
-            let lang = lang.as_ref().map(str_of).transpose()?;
+            let id = id.as_ref().map(str_of);
+            let lang = lang.as_ref().map(str_of);
             let input = Input::Groupchat {
                 room: &room,
-                nick: &str_of(&nick)?,
+                nick: &str_of(&nick),
                 message_id: id.as_deref(),
                 lang: lang.as_deref(),
-                payload: &str_of(&payload)?,
+                payload: &str_of(&payload),
                 keep,
             };
             this.input(lua, now(mono, wall), input)
@@ -44,13 +44,12 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         "past",
         |lua, this, (mono, wall, room, past): (f64, f64, String, Table)| {
             let room = bare(&room)?;
-            let nick: String = past.get("nick")?;
-            let id: Option<String> = past.get("id")?;
-            let lang: Option<String> = past.get("lang")?;
-            let stanza_id: Option<String> = past.get("stanza_id")?;
-            let occupant_id: Option<String> = past.get("occupant_id")?;
+            let text = |key: &str| Ok::<_, mlua::Error>(past.get::<Option<Text>>(key)?.map(|text| text.0));
+            let nick = past.get::<Text>("nick")?.0;
+            let (id, lang) = (text("id")?, text("lang")?);
+            let (stanza_id, occupant_id) = (text("stanza_id")?, text("occupant_id")?);
             let time: f64 = past.get("time")?;
-            let payload: String = past.get("payload")?;
+            let payload = past.get::<Text>("payload")?.0;
             let input = Input::Past {
                 room: &room,
                 nick: &nick,
@@ -69,7 +68,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         "logged",
         |lua, this, (mono, wall, room, entry): (f64, f64, String, Table)| {
             let room = bare(&room)?;
-            let text = |key: &str| entry.get::<Option<String>>(key);
+            let text = |key: &str| Ok::<_, mlua::Error>(entry.get::<Option<Text>>(key)?.map(|text| text.0));
             let (nick, id, occupant_id) = (text("nick")?, text("id")?, text("occupant_id")?);
             let lang = text("lang")?;
             let (stanza_id, origin) = (text("stanza_id")?, text("origin")?);
@@ -90,7 +89,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 lang: lang.as_deref(),
                 occupant_id: occupant_id.as_deref(),
                 event,
-                payload: &str_of(&payload)?,
+                payload: &str_of(&payload),
             };
             this.input(lua, now(mono, wall), input)
         },
@@ -100,7 +99,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         "moderate",
         |lua, this, (mono, wall, room, given): (f64, f64, String, Table)| {
             let room = bare(&room)?;
-            let text = |key: &str| given.get::<Option<String>>(key);
+            let text = |key: &str| Ok::<_, mlua::Error>(given.get::<Option<Text>>(key)?.map(|text| text.0));
             let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
             let input = Input::Moderate {
                 room: &room,

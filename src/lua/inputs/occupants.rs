@@ -4,7 +4,7 @@ use mlua::{LuaString, Table, UserDataMethods};
 
 use super::super::Handle;
 use super::super::convert::{affiliation, any, bare, now, role};
-use super::str_of;
+use super::{Text, str_of};
 use crate::engine::{Departure, Input, Occupant};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
@@ -12,15 +12,15 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("occupant", |lua, this, args: OccupantArgs| {
         let (mono, wall, room, nick, jid, aff, role_name, occupant_id, payload) = args;
         let (room, jid) = (bare(&room)?, any(&jid)?);
-        let occupant_id = occupant_id.as_ref().map(str_of).transpose()?;
+        let occupant_id = occupant_id.as_ref().map(str_of);
         let input = Input::Occupant(Occupant {
             room: &room,
-            nick: &str_of(&nick)?,
+            nick: &str_of(&nick),
             jid: &jid,
             affiliation: affiliation(aff.as_deref()),
             role: role(role_name.as_deref()),
             occupant_id: occupant_id.as_deref(),
-            payload: &str_of(&payload)?,
+            payload: &str_of(&payload),
         });
         this.input(lua, now(mono, wall), input)
     });
@@ -29,7 +29,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         "occupant_left",
         |lua, this, (mono, wall, room, left): (f64, f64, String, Table)| {
             let room = bare(&room)?;
-            let text = |key: &str| left.get::<Option<String>>(key);
+            let text = |key: &str| Ok::<_, mlua::Error>(left.get::<Option<Text>>(key)?.map(|text| text.0));
             let nick: String = left.get("nick")?;
             let codes: Option<Vec<u16>> = left.get("codes")?;
             let (new_nick, actor, reason) = (text("new_nick")?, text("actor")?, text("reason")?);

@@ -2,12 +2,12 @@
 
 use mlua::{Lua, LuaString, MultiValue, Table, UserDataMethods};
 
-use super::super::convert::{affiliation, any, bare, full, now, role};
+use super::super::convert::{any, bare, full, now};
 use super::super::{Handle, verdict_values};
 use super::str_of;
 use crate::engine::{Input, PeerPresence};
 use crate::error::Error;
-use crate::wire::{EventStamp, IqKind, Moderation, StanzaError, WireError};
+use crate::wire::{EventStamp, IqKind, Moderation, MucItem, OccupantStamp, StanzaError, WireError};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // peer_iq(mono, wall, from, to, type, id, payload_xml, taken)
@@ -27,7 +27,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         )| {
             let (from, to) = (any(&from)?, any(&to)?);
             let kind = if kind == "get" { IqKind::Get } else { IqKind::Set };
-            let payload = str_of(&payload)?;
+            let payload = str_of(&payload);
             let input = Input::PeerIq {
                 from: &from,
                 to: &to,
@@ -43,7 +43,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("peer_answer", |lua, this, args: AnswerArgs| {
         let (mono, wall, from, id, payload, kind, condition, text) = args;
         let from = any(&from)?;
-        let payload = payload.as_ref().map(str_of).transpose()?;
+        let payload = payload.as_ref().map(str_of);
         let answer = match condition {
             None => Ok(payload.as_deref().unwrap_or_default()),
             Some(condition) => Err(StanzaError::from_parts(
@@ -72,24 +72,40 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             let (aff, role_name, jid) = (text("affiliation")?, text("role")?, text("jid")?);
             let (occupant_id, new_nick) = (text("occupant_id")?, text("new_nick")?);
             let (actor, reason) = (text("actor")?, text("reason")?);
+            let (serial, version) = (text("serial")?, text("version")?);
             let codes: Option<Vec<u16>> = item.get("codes")?;
             let payload: LuaString = item.get("payload")?;
-            let jid = jid.and_then(|jid| any(&jid).ok());
+            let parts = (|| {
+                let stamp = serial.is_some().then(|| {
+                    OccupantStamp::from_attrs(occupant_id.as_deref(), serial.as_deref(), version.as_deref())
+                });
+                let item = MucItem::from_attrs(
+                    (aff.as_deref(), role_name.as_deref()),
+                    jid.as_deref(),
+                    new_nick.as_deref(),
+                    (actor.as_deref(), reason.as_deref()),
+                )?;
+                Ok::<_, WireError>((item, stamp.transpose()?))
+            })();
+            let (item, stamp) = match parts {
+                Ok(parts) => parts,
+                Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
+            };
             let input = Input::PeerPresence(PeerPresence {
                 from: &from,
                 to: &to,
                 available,
-                affiliation: affiliation(aff.as_deref()),
-                role: role(role_name.as_deref()),
-                jid: jid.as_ref(),
+                affiliation: item.affiliation,
+                role: item.role,
+                jid: item.jid.as_ref(),
                 occupant_id: occupant_id.as_deref(),
-                serial: text("serial")?.and_then(|serial| serial.parse().ok()),
-                version: text("version")?.and_then(|version| version.parse().ok()),
+                serial: stamp.as_ref().map(|stamp| stamp.serial),
+                version: stamp.as_ref().and_then(|stamp| stamp.version),
                 codes: codes.as_deref().unwrap_or_default(),
-                new_nick: new_nick.as_deref(),
-                actor: actor.as_deref(),
-                reason: reason.as_deref(),
-                payload: &str_of(&payload)?,
+                new_nick: item.nick.as_deref(),
+                actor: item.actor.as_deref(),
+                reason: item.reason.as_deref(),
+                payload: &str_of(&payload),
             });
             this.input(lua, now(mono, wall), input)
         },
@@ -108,7 +124,9 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 from: &from,
                 room: &room,
                 text: &text,
-                version: version.and_then(|version| version.parse().ok()),
+                version: version
+                    .and_then(|version| version.parse().ok())
+                    .filter(|version| i64::try_from(*version).is_ok()),
             };
             this.input(lua, now(mono, wall), input)
         },
@@ -174,7 +192,7 @@ fn peer_moderation(lua: &Lua, this: &Handle, args: ModerationArgs) -> mlua::Resu
     let (mono, wall, from, room, xml, event_id, origin, incarnation, seq, at) = args;
     let (from, room) = (any(&from)?, bare(&room)?);
     let event = event_of(event_id, origin, incarnation, seq, at);
-    let xml = str_of(&xml)?;
+    let xml = str_of(&xml);
     let parsed = event.and_then(|event| Ok((event, Moderation::parse(&xml)?)));
     let (event, moderation) = match parsed {
         Ok(parsed) => parsed,
@@ -213,8 +231,8 @@ fn event_of(
 fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result<MultiValue> {
     let (mono, wall, from, to, id, lang, payload, keep, event_id, origin, incarnation, seq, at) = args;
     let (from, to) = (full(&from)?, full(&to)?);
-    let id = id.as_ref().map(str_of).transpose()?;
-    let lang = lang.as_ref().map(str_of).transpose()?;
+    let id = id.as_ref().map(str_of);
+    let lang = lang.as_ref().map(str_of);
     let event = match event_of(event_id, origin, incarnation, seq, at) {
         Ok(event) => event,
         Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
@@ -225,7 +243,7 @@ fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result
         message_id: id.as_deref(),
         lang: lang.as_deref(),
         event,
-        payload: &str_of(&payload)?,
+        payload: &str_of(&payload),
         keep,
     };
     this.input(lua, now(mono, wall), input)

@@ -4,7 +4,7 @@ use mlua::{Table, UserDataMethods};
 
 use super::super::Handle;
 use super::super::convert::{any, bare, full, now};
-use super::form;
+use super::fitting_form;
 use crate::engine::Input;
 use crate::wire::{Act, ActKind};
 
@@ -146,7 +146,7 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
         }
     } else if let Some(xml) = text("form")? {
         ActKind::Config {
-            form: form(&xml)?,
+            form: fitting_form(&xml)?.0,
             was: None,
         }
     } else if let Some(id) = text("message")? {

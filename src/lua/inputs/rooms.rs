@@ -4,7 +4,7 @@ use mlua::UserDataMethods;
 
 use super::super::Handle;
 use super::super::convert::{bare, now};
-use super::form;
+use super::{Text, fitting_form};
 use crate::engine::Input;
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
@@ -17,16 +17,19 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             f64,
             f64,
             String,
+            Text,
             String,
-            String,
-            Option<String>,
-            Option<String>,
+            Option<Text>,
+            Option<Text>,
         )| {
             let room = bare(&room)?;
+            let (form, unfit) = fitting_form(&xml.0)?;
+            let (nick, subject) = (nick.map(|nick| nick.0), subject.map(|subject| subject.0));
             let subject = nick.as_deref().zip(subject.as_deref());
             let input = Input::Distribute {
                 room: &room,
-                form: form(&xml)?,
+                form,
+                unfit,
                 salt: &salt,
                 subject,
             };
@@ -48,11 +51,11 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     );
     methods.add_method(
         "undistribute",
-        |lua, this, (mono, wall, room, reason): (f64, f64, String, Option<String>)| {
+        |lua, this, (mono, wall, room, reason): (f64, f64, String, Option<Text>)| {
             let room = bare(&room)?;
             let input = Input::Undistribute {
                 room: &room,
-                reason: reason.as_deref(),
+                reason: reason.as_ref().map(|reason| reason.0.as_str()),
             };
             this.input(lua, now(mono, wall), input)
         },
@@ -66,17 +69,17 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             f64,
             f64,
             String,
+            Option<Text>,
             Option<String>,
-            Option<String>,
-            Option<String>,
+            Option<Text>,
         )| {
             let room = bare(&room)?;
             let venue = venue.and_then(|venue| bare(&venue).ok());
             let input = Input::Destroyed {
                 room: &room,
-                reason: reason.as_deref(),
+                reason: reason.as_ref().map(|reason| reason.0.as_str()),
                 venue: venue.as_ref(),
-                password: password.as_deref(),
+                password: password.as_ref().map(|password| password.0.as_str()),
             };
             this.input(lua, now(mono, wall), input)
         },

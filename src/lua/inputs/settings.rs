@@ -4,7 +4,7 @@ use mlua::{Table, UserDataMethods};
 
 use super::super::Handle;
 use super::super::convert::{affiliation, bare, now};
-use super::form;
+use super::{Text, fitting_form};
 use crate::engine::Input;
 use crate::wire::Hats;
 
@@ -20,7 +20,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             String,
             Option<String>,
             Option<String>,
-            String,
+            Text,
         )| {
             let room = bare(&room)?;
             let actor = actor.map(|actor| bare(&actor)).transpose()?;
@@ -28,7 +28,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 room: &room,
                 nick: nick.as_deref(),
                 actor_jid: actor.as_ref(),
-                text: &text,
+                text: &text.0,
             };
             this.input(lua, now(mono, wall), input)
         },
@@ -42,15 +42,17 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             f64,
             f64,
             String,
-            String,
+            Text,
             Option<String>,
             Option<String>,
         )| {
             let room = bare(&room)?;
+            let (form, unfit) = fitting_form(&xml.0)?;
             let actor = actor.map(|actor| bare(&actor)).transpose()?;
             let input = Input::Settings {
                 room: &room,
-                form: form(&xml)?,
+                form,
+                unfit,
                 actor_nick: nick.as_deref(),
                 actor_jid: actor.as_ref(),
             };
@@ -62,7 +64,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         "affiliation",
         |lua, this, (mono, wall, room, jid, entry): (f64, f64, String, String, Table)| {
             let (room, jid) = (bare(&room)?, bare(&jid)?);
-            let text = |key: &str| entry.get::<Option<String>>(key);
+            let text = |key: &str| Ok::<_, mlua::Error>(entry.get::<Option<Text>>(key)?.map(|text| text.0));
             let (name, nick) = (text("affiliation")?, text("nick")?);
             let (reason, actor) = (text("reason")?, text("actor")?);
             let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
@@ -82,9 +84,9 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // hats(mono, wall, room, jid, hats_xml): empty for none
     methods.add_method(
         "hats",
-        |lua, this, (mono, wall, room, jid, xml): (f64, f64, String, String, String)| {
+        |lua, this, (mono, wall, room, jid, xml): (f64, f64, String, String, Text)| {
             let (room, jid) = (bare(&room)?, bare(&jid)?);
-            let hats = match xml.as_str() {
+            let hats = match xml.0.as_str() {
                 "" => Ok(Hats::default()),
                 xml => Hats::parse(xml),
             };
