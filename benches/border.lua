@@ -35,7 +35,6 @@ local function service(host, peers)
 		xmlns = "urn:xmpp:dmuc:0";
 		xmlns_ours = "urn:x-dmuc:0";
 		groupchat = { drained = function () end };
-		presence = { drained = function () end };
 		lifecycle = {};
 	};
 	function dmuc.perform(action)
@@ -44,6 +43,9 @@ local function service(host, peers)
 		elseif action.kind == "send_groupchat" then
 			sent = sent + 1;
 		end
+	end
+	function dmuc.lane_of(action)
+		return action.to and "to "..action.to:match("^[^@]*@?([^/]+)");
 	end
 	function dmuc.sent() return sent; end
 	local module = {
@@ -55,6 +57,7 @@ local function service(host, peers)
 	};
 	local env = setmetatable({ module = module }, { __index = _G });
 	library("stanzas", env, dmuc);
+	library("turns", env, dmuc);
 	library("engine", env, dmuc);
 	dmuc.engine = native.open(host, dmuc.options, dmuc.seed());
 	services[host] = dmuc;

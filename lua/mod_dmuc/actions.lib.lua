@@ -1,9 +1,11 @@
 -- Does what the engine says: one function per kind of action.
 
 local st = require "util.stanza";
+local jid_host = require "util.jid".host;
 
 return function (dmuc)
 	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
+	local turns = dmuc.turns;
 
 	-- The room of an action, which is in memory and distributed.
 	local function room_of(action)
@@ -20,6 +22,7 @@ return function (dmuc)
 	end
 
 	local actions = {
+		call = function (action) action.work(); end;
 		send_iq = requests.send;
 		send_presence = presence.send;
 		send_groupchat = groupchat.send;
@@ -78,9 +81,8 @@ return function (dmuc)
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);
 		if had == affiliation and had_nick == action.nick then return; end
-		room._dmuc.acting, room._dmuc.is_following = dmuc.rooms.session_of(room, action.actor), true;
-		local ok = room:set_affiliation(true, action.jid, action.affiliation, action.reason, data or affiliation and {});
-		room._dmuc.acting, room._dmuc.is_following = nil, nil;
+		local ok = turns.within(room, { acting = dmuc.rooms.session_of(room, action.actor); is_following = true },
+			room.set_affiliation, room, true, action.jid, action.affiliation, action.reason, data or affiliation and {});
 		if not ok then
 			-- mod_muc does not let administrators of this server be anything but owners; the source decides.
 			room._affiliations[action.jid] = affiliation;
@@ -134,5 +136,59 @@ return function (dmuc)
 
 	function dmuc.perform(action)
 		return actions[action.kind](action);
+	end
+
+	local function to_service(action)
+		return "to "..jid_host(action.to);
+	end
+
+	local function of_nick(action)
+		return presence.lane(action.room, action.nick);
+	end
+
+	local function of_jid(action)
+		return "list of "..action.room..": "..action.jid;
+	end
+
+	local function of_settings(action)
+		return "settings of "..action.room;
+	end
+
+	-- Which actions have to stay in order among themselves, even if a hook of another module waits in one of them: those
+	-- for one occupant, one entry of a list, one peer ... Of the others each stands for itself.
+	local lanes = {
+		send_iq = to_service;
+		send_presence = to_service;
+		send_groupchat = to_service;
+		send_subject = to_service;
+		send_moderation = to_service;
+		show_occupant = of_nick;
+		hide_occupant = of_nick;
+		rename = of_nick;
+		add_message = function (action) return groupchat.lane(action.room, action.id); end;
+		restore_message = function (action) return groupchat.lane(action.room, action.id); end;
+		hide_message = function (action) return groupchat.lane(action.room, action.moderation.id); end;
+		apply_affiliation = of_jid;
+		apply_hats = of_jid;
+		apply_settings = of_settings;
+		apply_subject = function (action) return "subject of "..action.room; end;
+		perform_act = function (action) return "acts of "..action.actor.." in "..action.room; end;
+	};
+	-- What does not need the room.
+	local is_for_nobody_here = {
+		call = true; store = true; trim_log = true; private_done = true; private_failed = true; reset_link = true; notice = true;
+		send_iq = true; send_presence = true; send_groupchat = true; send_subject = true; send_moderation = true;
+	};
+	-- Rooms that are being made: until that is done everything for them waits for it.
+	local is_in_the_making = {};
+
+	function dmuc.lane_of(action)
+		local kind, room_jid = action.kind, action.room;
+		if is_in_the_making[room_jid] and not is_for_nobody_here[kind] then
+			if turns.is_busy(of_settings(action)) then return of_settings(action); end
+			is_in_the_making[room_jid] = nil;
+		end
+		if kind == "apply_settings" and not room_of(action) then is_in_the_making[room_jid] = true; end
+		return lanes[kind] and lanes[kind](action);
 	end
 end

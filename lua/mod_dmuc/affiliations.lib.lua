@@ -6,8 +6,8 @@ local jid_resource = require "util.jid".resource;
 return function (dmuc)
 	local function changed(room, jid, affiliation, reason, actor)
 		if not room._dmuc then return; end
-		-- A shadow decides only while its source is out of reach, and then for the time being.
-		local provisional = room._dmuc.provisional;
+		-- A shadow decides only while its source is out of reach, and then provisionally.
+		local provisional = dmuc.turns.current(room, "provisional");
 		if not room._dmuc.is_source and not provisional then return; end
 		local actor_nick = actor and room:get_occupant_jid(dmuc.rooms.acting_session(room, actor));
 		dmuc.tell("affiliation", room.jid, jid, {

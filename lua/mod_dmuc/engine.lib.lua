@@ -6,7 +6,8 @@ local monotonic, now = time.monotonic, time.now;
 
 return function (dmuc)
 	local engine, is_new;
-	local is_busy = false; -- somebody further out will drain
+	local is_draining = false; -- somebody further out will do the rest; whatever waits does so in a coroutine of its own
+	local held = setmetatable({}, { __mode = "k" }); -- [thread] = true while it is in dmuc.hold()
 	local timer_due = nil; -- monotonic time the one timer is armed for
 
 	local function open()
@@ -21,7 +22,7 @@ return function (dmuc)
 	local function rebuild(cause)
 		module:log("error", "%s; rebuilding the distributed rooms from storage", cause);
 		open();
-		module:add_timer(0, function ()
+		dmuc.turns.later(function ()
 			dmuc.requests.stop(); -- what they wait for the old engine knew
 			dmuc.lifecycle.stop();
 			dmuc.hold(dmuc.restoring.start);
@@ -53,46 +54,67 @@ return function (dmuc)
 		module:add_timer(math.max(due - monotonic(), 0.001), tick);
 	end
 
-	-- Work for when all actions that are due have been performed.
-	local afterwards = {};
+	-- Actions that have not been begun, in the engine's order.
+	local queue = { first = 1; last = 0 };
 
-	local function drain()
-		if is_busy then return; end
-		is_busy = true;
+	local function enqueue(action)
+		queue.last = queue.last + 1;
+		queue[queue.last] = action;
+	end
+
+	-- Each action of an input goes with what has caused it.
+	local function collect(cause)
 		for action in engine.poll_action, engine do
-			local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
-			if not ok then
-				module:log("error", "Action %s for %s failed: %s", action.kind, action.room, problem);
-			end
+			action.cause = cause;
+			enqueue(action);
 		end
-		is_busy = false;
+	end
+
+	local function perform(action)
+		local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
+		if not ok then
+			module:log("error", "Action %s for %s failed: %s", action.kind, action.room, problem);
+		end
+	end
+
+	-- Begins all actions in their order. Of those that wait for a hook of another module only what has the same lane waits.
+	local function drain()
+		if is_draining or held[coroutine.running()] then return; end
+		is_draining = true;
+		while queue.first <= queue.last do
+			local action = queue[queue.first];
+			queue[queue.first] = nil;
+			queue.first = queue.first + 1;
+			dmuc.turns.run(dmuc.lane_of(action), perform, action);
+		end
+		is_draining = false;
 		dmuc.groupchat.drained();
-		dmuc.presence.drained();
 		arm();
-		local due = afterwards;
-		afterwards = {};
-		for _, work in ipairs(due) do work(); end
 	end
 
 	-- Runs work when what has been decided is on its way: who gets an answer then has got that before.
 	function dmuc.afterwards(work)
-		if is_busy then
-			afterwards[#afterwards + 1] = work;
-		else
-			work();
-		end
+		enqueue({ kind = "call"; work = work });
+		drain();
 	end
 
 	function tick()
 		timer_due = nil;
 		call("timeout", monotonic(), now());
+		collect();
 		drain();
 	end
 
 	-- One input that somebody waits for. Returns the verdict, which the caller has to look at: its name and values, or nil,
 	-- error type, condition, text.
 	function dmuc.feed(method, ...)
+		return dmuc.feed_because(nil, method, ...);
+	end
+
+	-- The same; its actions have the cause.
+	function dmuc.feed_because(cause, method, ...)
 		local a, b, c, d, e, f = call(method, monotonic(), now(), ...);
+		collect(cause);
 		drain();
 		return a, b, c, d, e, f;
 	end
@@ -100,7 +122,12 @@ return function (dmuc)
 	-- Tells the engine what is so already. It makes what it is told fit (docs/PROTOCOL.md section 16); what it refuses all
 	-- the same is said here, since other instances will not learn of it. Returns whether it was taken.
 	function dmuc.tell(method, ...)
-		local verdict, _, condition, text = dmuc.feed(method, ...);
+		return dmuc.tell_because(nil, method, ...);
+	end
+
+	-- The same; its actions have the cause.
+	function dmuc.tell_because(cause, method, ...)
+		local verdict, _, condition, text = dmuc.feed_because(cause, method, ...);
 		if verdict then return true; end
 		module:log("warn", "Other instances are not told of this (%s): %s (%s)", subject_of(method, ...), condition, text);
 		return false;
@@ -109,19 +136,25 @@ return function (dmuc)
 	-- A stored room. Returns true, or nil and what is wrong with it.
 	function dmuc.feed_restore(snapshot)
 		local ok, err = call("restore", monotonic(), now(), snapshot);
+		collect();
 		drain();
 		return ok, err;
 	end
 
-	-- Runs work whose inputs' actions are drained only after it: local first, then the peers (G2).
-	function dmuc.hold(work, ...)
-		if is_busy then return work(...); end
-		is_busy = true;
-		local ok, a, b, c = pcall(work, ...);
-		is_busy = false;
+	local function release(thread, outer, ok, ...)
+		held[thread] = outer;
 		drain();
-		if not ok then error(a, 0); end
-		return a, b, c;
+		if not ok then error((...), 0); end
+		return ...;
+	end
+
+	-- Runs work whose inputs' actions are begun only after it: local first, then the peers (G2). If it waits for a hook of
+	-- another module, others who come meanwhile do not wait for it: what they cause goes out with what was decided before.
+	function dmuc.hold(work, ...)
+		local thread = coroutine.running();
+		local outer = held[thread];
+		held[thread] = true;
+		return release(thread, outer, pcall(work, ...));
 	end
 
 	-- Questions that change nothing: role of a room ("source", "shadow", "pending" or nil), its source, its id.

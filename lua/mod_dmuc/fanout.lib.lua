@@ -13,8 +13,8 @@ return function (dmuc)
 	local fanout = {};
 	dmuc.fanout = fanout;
 
-	-- What is being broadcast: { stanza, attr = attributes but 'to', children = their number, head, tail }.
-	local current;
+	-- What is being broadcast: [stanza] = { attr = attributes but 'to', children = their number, head, tail }.
+	local broadcasts = setmetatable({}, { __mode = "k" });
 	-- Tables of filters that have ours: a resumed stream (XEP-0198) brings new ones.
 	local fitted = setmetatable({}, { __mode = "k" });
 
@@ -29,43 +29,41 @@ return function (dmuc)
 		return text:sub(1, quote - 1), text:sub(quote);
 	end
 
-	local function is_unchanged(stanza)
-		local attr = current.attr;
+	local function is_unchanged(stanza, broadcast)
+		local attr = broadcast.attr;
 		for name, value in next, stanza.attr do
 			if name ~= "to" and attr[name] ~= value then return false; end
 		end
 		for name in next, attr do
 			if stanza.attr[name] == nil then return false; end
 		end
-		return #stanza == current.children;
+		return #stanza == broadcast.children;
 	end
 
 	local function last(stanza)
-		if not current or stanza ~= current.stanza or not is_unchanged(stanza) then return stanza; end
-		if not current.head then
+		local broadcast = broadcasts[stanza];
+		if not broadcast or not is_unchanged(stanza, broadcast) then return stanza; end
+		if not broadcast.head then
 			-- The first is for one recipient only, for all we know.
-			if not current.is_second then
-				current.is_second = true;
+			if not broadcast.is_second then
+				broadcast.is_second = true;
 				return stanza;
 			end
-			current.head, current.tail = split(stanza);
+			broadcast.head, broadcast.tail = split(stanza);
 		end
-		return current.head..xml_escape(stanza.attr.to)..current.tail;
+		return broadcast.head..xml_escape(stanza.attr.to)..broadcast.tail;
 	end
 
-	-- Returns what finish() needs: a broadcast may cause another.
 	function fanout.begin(stanza)
-		local outer = current;
 		local attr = {};
 		for name, value in next, stanza.attr do
 			if name ~= "to" then attr[name] = value; end
 		end
-		current = { stanza = stanza; attr = attr; children = #stanza };
-		return outer;
+		broadcasts[stanza] = { attr = attr; children = #stanza };
 	end
 
-	function fanout.finish(outer)
-		current = outer;
+	function fanout.finish(stanza)
+		broadcasts[stanza] = nil;
 	end
 
 	-- Before a stanza goes to a recipient.

@@ -99,14 +99,17 @@ return function (dmuc)
 		if room._dmuc.is_settings_due then return; end
 		room._dmuc.is_settings_due = true;
 		module:add_timer(0, function ()
-			if not room._dmuc then return; end
-			room._dmuc.is_settings_due = nil;
-			local form, problem = forms.get(room);
-			if form then
-				dmuc.tell("settings", room.jid, form);
-			else
-				module:log("warn", "The configuration of %s does not reach other instances: %s", room.jid, problem);
-			end
+			-- One after the other: what is told last is what is last.
+			dmuc.turns.run("form of "..room.jid, function ()
+				if not room._dmuc then return; end
+				room._dmuc.is_settings_due = nil;
+				local form, problem = forms.get(room);
+				if form then
+					dmuc.tell("settings", room.jid, form);
+				else
+					module:log("warn", "The configuration of %s does not reach other instances: %s", room.jid, problem);
+				end
+			end);
 		end);
 	end
 

@@ -16,10 +16,14 @@ return function (dmuc)
 	local stanzas = dmuc.stanzas;
 	local xmlns_stanza_id, xmlns_occupant_id = stanzas.xmlns_stanza_id, stanzas.xmlns_occupant_id;
 
-	-- Local messages whose copies for the peers have not been sent yet: [id] = stanza.
-	local at_hand = {};
-	-- Peers' messages that are being broadcast: [stanza] = { id, event }.
-	local incoming = setmetatable({}, { __mode = "k" });
+	local turns = dmuc.turns;
+
+	-- Messages of the log made into stanzas for one peer, which the next one gets, too: [id] = stanza.
+	local made = {};
+	-- Messages that are being broadcast: [stanza] = { id, is_logged } of a peer's, { id } of one from here.
+	local under_way = setmetatable({}, { __mode = "k" });
+	-- Those that have an id, and that nobody here has seen yet: [id] = true. Who joins meanwhile gets them with the others.
+	local is_unseen = {};
 
 	-- What is sent once and forgotten when nothing else is in the message.
 	local transient = {
@@ -50,28 +54,33 @@ return function (dmuc)
 		end);
 	end
 
-	-- Stores a message in the log before anybody sees it (G3). Its id is for whoever archives it, in muc-add-history below.
-	local function keep(room, event, id, logged)
-		if logged then dmuc.log.append(room.jid, event.stanza, logged); end
-		event.dmuc_id = id;
-	end
-
-	-- Who is speaking: { stanza, origin, from, stanza as it came }, for the error if the engine does not take it.
-	local speaking = nil;
+	-- Who is speaking, for the error if the engine does not take it: [stanza] = { origin, from }, from as it came.
+	local speakers = setmetatable({}, { __mode = "k" });
 	module:hook("muc-occupant-groupchat", function (event)
 		if event.room._dmuc then
-			speaking = { stanza = event.stanza; origin = event.origin; from = event.stanza.attr.from };
+			speakers[event.stanza] = { origin = event.origin; from = event.stanza.attr.from };
 		end
 	end, -1000);
 
 	local function told(stanza, room, err_type, condition, text)
 		module:log("info", "Refused a message of %s: %s", stanza.attr.from, condition);
-		if speaking and speaking.stanza == stanza then
+		local speaker = speakers[stanza];
+		if speaker then
 			local reply = st.error_reply(stanza, err_type, condition, text, room.jid);
-			reply.attr.from, reply.attr.to = room.jid, speaking.from;
-			speaking.origin.send(reply);
+			reply.attr.from, reply.attr.to = room.jid, speaker.from;
+			speaker.origin.send(reply);
 		end
 		return true;
+	end
+
+	-- What is decided while people here are shown a message goes out after it (G2).
+	function dmuc.rooms.methods:broadcast_message(stanza)
+		local ok, result = pcall(dmuc.hold, getmetatable(self).__index.broadcast_message, self, stanza);
+		local message = under_way[stanza];
+		under_way[stanza] = nil;
+		if message and message.id then is_unseen[message.id] = nil; end
+		if not ok then error(result, 0); end
+		return result;
 	end
 
 	-- After mod_muc_mam (1) has removed forged ids, before the history (0).
@@ -79,10 +88,11 @@ return function (dmuc)
 		local room, stanza = event.room, event.stanza;
 		if not room._dmuc or stanza.attr.type ~= "groupchat" then return; end
 		without_ids(room, stanza);
-		local known = incoming[stanza];
+		-- The id is for whoever archives it, in muc-add-history below.
+		local known = under_way[stanza];
 		if known then
-			incoming[stanza] = nil;
-			return keep(room, event, known.id, known.event);
+			event.dmuc_id = known.id;
+			return;
 		end
 		local nick = jid_resource(stanza.attr.from);
 		if stanzas.is_subject_change(stanza) then
@@ -96,13 +106,20 @@ return function (dmuc)
 		if is_kept and not dmuc.retrying.has_room() then
 			return told(stanza, room, "wait", "resource-constraint", "The storage of this room cannot be reached; try again later");
 		end
-		local verdict, id, inc, seq, at = dmuc.feed("groupchat", room.jid, nick, stanza.attr.id, stanza.attr["xml:lang"],
-			stanzas.payload(stanza, room.jid), is_kept);
+		local cause = { stanza = stanza };
+		local verdict, id, inc, seq, at = dmuc.feed_because(cause, "groupchat", room.jid, nick, stanza.attr.id,
+			stanza.attr["xml:lang"], stanzas.payload(stanza, room.jid), is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.
 		if not verdict then return told(stanza, room, id, inc, seq); end
 		if verdict ~= "accepted" then return; end
-		if is_kept then keep(room, event, id, { id = id; origin = room.jid; inc = inc; seq = seq; at = at }); end
-		at_hand[id] = stanza;
+		cause.id = id;
+		if is_kept then
+			-- Before anybody sees it (G3).
+			dmuc.log.append(room.jid, stanza, { id = id; origin = room.jid; inc = inc; seq = seq; at = at });
+			event.dmuc_id = id;
+			is_unseen[id] = true;
+		end
+		under_way[stanza] = { id = is_kept and id or nil };
 	end, 0.5);
 
 	-- The history of a distributed room is the engine's. Into the archive goes what mod_muc and other modules would have
@@ -124,17 +141,18 @@ return function (dmuc)
 	end
 
 	function groupchat.drained()
-		at_hand = {};
+		made = {};
 	end
 
 	-- The one copy a peer instance gets (G1).
 	function groupchat.send(action)
-		local stanza = at_hand[action.key];
+		local cause = action.cause;
+		local stanza = cause and cause.id == action.key and cause.stanza or made[action.key];
 		if not stanza then
 			local entry = dmuc.ask("message", action.room, action.key);
 			if not entry then return; end
 			stanza = stanzas.add_payload(st.message({ type = "groupchat"; id = entry.id; ["xml:lang"] = entry.lang }), entry.payload);
-			at_hand[action.key] = stanza;
+			made[action.key] = stanza;
 		end
 		local copy = st.clone(stanza);
 		copy:maptags(function (tag)
@@ -209,20 +227,33 @@ return function (dmuc)
 			end
 			return tag;
 		end);
-		local is_kept = is_worth_keeping(room, message);
-		-- Who numbered it has kept it; whether it is archived here is for this server to say.
-		local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id, stanza.attr["xml:lang"],
-			stanzas.payload(message, room_jid), is_kept or event ~= nil, event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
-		if not verdict then return refuse(origin, stanza, room_jid, id, inc, seq); end
-		if verdict == "continue" then return; end
-		if verdict == "deliver" then
-			message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), nil;
-			if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
-			incoming[message] = {
-				id = id;
-				event = id and { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at };
-			};
-			room:broadcast_message(message);
+		local lane = dmuc.presence.lane(room_jid, jid_resource(from));
+		-- Numbers are taken as they come, whatever people here are shown meanwhile.
+		local function take(is_kept)
+			local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
+				stanza.attr["xml:lang"], stanzas.payload(message, room_jid), is_kept,
+				event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
+			if not verdict then
+				refuse(origin, stanza, room_jid, id, inc, seq);
+			elseif verdict == "deliver" then
+				message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), nil;
+				if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
+				if id then
+					-- Before anybody sees it (G3).
+					dmuc.log.append(room_jid, message, { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at });
+					is_unseen[id] = true;
+				end
+				under_way[message] = { id = id };
+				return true;
+			end
+		end
+		if event then
+			-- Who numbered it has kept it.
+			if take(true) then turns.run(lane, room.broadcast_message, room, message); end
+		else
+			turns.run(lane, function ()
+				if dmuc.hold(take, is_worth_keeping(room, message)) then room:broadcast_message(message); end
+			end);
 		end
 		return true;
 	end
@@ -254,7 +285,7 @@ return function (dmuc)
 				if not is_instance then return; end -- a user of that domain
 				return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send messages of their occupants");
 			end
-			-- Stored and shown before anything else that comes of it.
+			-- Stored before anything else that comes of it, and shown if no hook waits.
 			return dmuc.hold(take_message, origin, stanza, room_jid);
 		end
 	end
@@ -320,7 +351,7 @@ return function (dmuc)
 			for _, entry in ipairs(page) do
 				local message = delayed(room, entry, is_archived);
 				-- Reactions and the like are in the log only.
-				if #found < max and (entry.moderates
+				if #found < max and not is_unseen[entry.stanza_id] and (entry.moderates
 					or module:fire_event("muc-message-is-historic", { room = room; stanza = message })) then
 					message.attr.to = event.to;
 					if event.maxchars then
@@ -384,6 +415,13 @@ return function (dmuc)
 				end
 			end
 		end
+	end
+
+	-- What becomes of a message stays in order with what else its sender says.
+	function groupchat.lane(room_jid, stanza_id)
+		local entry = dmuc.ask("message", room_jid, stanza_id);
+		local said = entry and entry.moderates and dmuc.ask("message", room_jid, entry.moderates.id) or entry;
+		return said and said.nick and dmuc.presence.lane(room_jid, said.nick) or "messages of "..room_jid;
 	end
 
 	-- A message that was missed, or is older than this instance.

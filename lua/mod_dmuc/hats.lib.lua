@@ -94,7 +94,7 @@ return function (dmuc)
 		end
 		data.hats = held;
 		problem = problem or ("Hats are given at the source of the room, %s"):format(room._dmuc.source);
-		if not room._dmuc.is_following then module:log("info", "The hats of %s in %s stay: %s", jid, room.jid, problem); end
+		if not dmuc.turns.current(room, "is_following") then module:log("info", "The hats of %s in %s stay: %s", jid, room.jid, problem); end
 		return data, problem;
 	end
 

@@ -1,8 +1,8 @@
 -- Mediated invitations and declines (XEP-0045 section 7.8.2): the instance that serves the invitee best sends the
 -- invitation, the source makes a member where only members may join, and declines find who invited.
 --
--- mod_muc checks who may invite and puts the stanzas together. While it does so for a distributed room,
--- room._dmuc.inviting = { is_new = whether it was just asked for here; by = session in whose name it is done elsewhere }.
+-- mod_muc checks who may invite and puts the stanzas together. While it does so for a distributed room, its coroutine is
+-- inviting = { is_new = whether it was just asked for here; by = session in whose name it is done elsewhere }.
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
@@ -41,13 +41,8 @@ return function (dmuc)
 	end
 
 	local function inviting(room, how, origin, stanza)
-		local state = room._dmuc;
-		local outer = state.inviting;
-		state.inviting = how;
-		local ok, result = pcall(getmetatable(room).__index.handle_mediated_invite, room, origin, stanza);
-		state.inviting = outer;
-		if not ok then error(result, 0); end
-		return result;
+		return dmuc.turns.within(room, { inviting = how }, getmetatable(room).__index.handle_mediated_invite,
+			room, origin, stanza);
 	end
 
 	function rooms.methods:handle_mediated_invite(origin, stanza)
@@ -80,7 +75,7 @@ return function (dmuc)
 	-- Before mod_muc's own handlers, of which one makes a member (0) and one hides who invites (50).
 	module:hook("muc-invite", function (event)
 		local room, origin, incoming = event.room, event.origin, event.incoming;
-		local how = room._dmuc and room._dmuc.inviting;
+		local how = room._dmuc and dmuc.turns.current(room, "inviting");
 		if not how or not how.is_new then return; end
 		local problem, problem_condition, problem_text = dmuc.requests.problem();
 		if problem then
@@ -115,15 +110,13 @@ return function (dmuc)
 		if remote then invite.attr.from = remote.jid or room:get_occupant_jid(invite.attr.from); end
 	end, 40);
 
-	-- mod_muc makes a member of who is invited at a shadow: the source has done so, or is out of reach. Returns whether it
-	-- may do so itself, for the time being.
-	function invitations.admits(room)
-		local state = room._dmuc;
-		local from = state.inviting.from;
-		if not from or dmuc.ask("is_source_reachable", room.jid) then return false; end
+	-- mod_muc makes a member of who is invited at a shadow: the source has done so, or is out of reach. Returns for whom
+	-- it may do so itself, provisionally, or nil.
+	function invitations.admits(room, how)
+		local from = how.from;
+		if not from or dmuc.ask("is_source_reachable", room.jid) then return nil; end
 		local nick = room:get_occupant_jid(from);
-		state.provisional = { nick = nick and jid_resource(nick); jid = jid_bare(from); is_invited = true };
-		return true;
+		return { nick = nick and jid_resource(nick); jid = jid_bare(from); is_invited = true };
 	end
 
 	-- The source has made a member of the invitee, or another instance could not send the invitation: this one does. Who
@@ -162,10 +155,10 @@ return function (dmuc)
 	end
 
 	-- Before mod_muc delivers it.
-	local is_found = false;
+	local is_found = setmetatable({}, { __mode = "k" }); -- [stanza] = true for one whose addressee is known to be here
 	module:hook("muc-decline", function (event)
 		local room, origin, incoming = event.room, event.origin, event.incoming;
-		if not room._dmuc or is_found then return; end
+		if not room._dmuc or is_found[event.stanza] then return; end
 		if room._dmuc.remotes[incoming.attr.from] then
 			-- Peers decline in their own way, too.
 			origin.send(st.error_reply(incoming, "auth", "forbidden", nil, room.jid));
@@ -185,13 +178,10 @@ return function (dmuc)
 			:tag("x", { xmlns = xmlns_muc_user }):tag("decline", { from = action.invitee });
 		if action.reason then stanza:text_tag("reason", action.reason); end
 		stanza:reset();
-		is_found = true;
-		local ok, is_handled = pcall(module.fire_event, module, "muc-decline", {
-			room = room; stanza = stanza; incoming = stanza; origin = recorder();
-		});
-		is_found = false;
-		if not ok then error(is_handled, 0); end
-		if is_handled then return; end
+		is_found[stanza] = true;
+		if module:fire_event("muc-decline", { room = room; stanza = stanza; incoming = stanza; origin = recorder() }) then
+			return;
+		end
 		local occupant = room:get_occupant_by_real_jid(action.to);
 		if not occupant then return room:route_stanza(stanza); end
 		for session in occupant:each_session() do

@@ -101,18 +101,20 @@ return function (dmuc)
 	-- After the configuration that asks for it has been taken in as a whole.
 	function lifecycle.schedule(room, is_wanted)
 		module:add_timer(0, function ()
-			if is_wanted then
-				dmuc.hold(distribute, room);
-			else
-				undistribute(room, "The owner of the room ended its distribution");
-			end
+			dmuc.turns.run("distribution of "..room.jid, function ()
+				if is_wanted then
+					dmuc.hold(distribute, room);
+				else
+					undistribute(room, "The owner of the room ended its distribution");
+				end
+			end);
 		end);
 	end
 
 	-- New rooms, where the administrator wants them distributed without asking.
 	local function by_default(event)
 		local room = event.room;
-		if not dmuc.default_distributed or dmuc.is_making_shadow or dmuc.role(room.jid) or room._data.dmuc_chosen then
+		if not dmuc.default_distributed or dmuc.role(room.jid) or room._data.dmuc_chosen then
 			return;
 		end
 		if room._data.locked or room._data.destroyed then return; end
@@ -140,11 +142,9 @@ return function (dmuc)
 			room = nil;
 		end
 		if not room then
-			dmuc.is_making_shadow = true;
 			local made, err = dmuc.create_room(room_jid, {
 				hidden = true; persistent = true; dmuc_chosen = true; dmuc_distributed = true;
 			});
-			dmuc.is_making_shadow = nil;
 			if not made then return nil, err or "the service has as many rooms as it may"; end
 			room = made;
 		end
@@ -200,7 +200,7 @@ return function (dmuc)
 	module:hook("muc-pre-room-destroy", function (event)
 		local room = event.room;
 		if event.allowed == false or not room._dmuc then return; end
-		if dmuc.is_ending then return; end
+		if dmuc.turns.current(room, "is_ending") then return; end
 		if not room._dmuc.is_source then
 			room._dmuc.leaving = { people = sessions_here(room); source = room._dmuc.source; reason = event.reason };
 			event.newjid = event.newjid or room._dmuc.source;
@@ -233,9 +233,7 @@ return function (dmuc)
 	end
 
 	function lifecycle.destroy(room, venue, reason, password)
-		dmuc.is_ending = true;
-		room:destroy(venue, reason, password);
-		dmuc.is_ending = nil;
+		dmuc.turns.within(room, { is_ending = true }, room.destroy, room, venue, reason, password);
 	end
 
 	-- The source is an ordinary room again: what is here stays as history that is closed to new messages.
@@ -271,7 +269,7 @@ return function (dmuc)
 	function lifecycle.start()
 		if dmuc.engine_is_new then
 			-- When the other modules are there, too: mod_s2s to reach peers, mod_muc_mam for what was said.
-			module:add_timer(0, function () dmuc.hold(dmuc.restoring.start); end);
+			dmuc.turns.later(dmuc.hold, dmuc.restoring.start);
 			return;
 		end
 		dmuc.hold(function ()

@@ -22,6 +22,7 @@ return function (build)
 		"checks"; -- what is configured and will not do what was meant
 		"tally"; -- lines of the log that come many at a time
 		"stanzas"; -- pieces of stanzas
+		"turns"; -- what goes on while hooks of other modules wait
 		"engine"; -- calls into the engine, its timer, draining its actions
 		"storage"; -- stores that may be away
 		"retrying"; -- what could not be written waits
@@ -41,6 +42,7 @@ return function (build)
 		"hats"; -- what goes with an affiliation and is seen in presences
 		"groupchat"; -- messages and history
 		"moderation"; -- messages that are taken away
+		"peers"; -- what occupants elsewhere send to occupants here
 		"private"; -- what people here send to occupants elsewhere
 		"requests"; -- IQs from peers, and what users here want done elsewhere
 		"registration"; -- registered nicks

@@ -75,7 +75,9 @@ return function (dmuc)
 	-- A removal that did not happen everywhere: who is still there by way of another instance is shown.
 	function persons.show_again(room, nick)
 		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
-			if remote.nick == nick then dmuc.presence.show(room, remote); end
+			if remote.nick == nick then
+				dmuc.turns.run(dmuc.presence.lane(room.jid, nick), dmuc.presence.show, room, remote);
+			end
 		end
 	end
 
@@ -136,17 +138,20 @@ return function (dmuc)
 			return not_here(self, origin, stanza);
 		end
 		-- One that gets it will do: no error for the others.
-		local route = rawget(self, "route_stanza");
-		self.route_stanza = function (room, copy)
+		local function passes(room, copy)
 			local remote = room._dmuc.remotes[copy.attr.to];
-			if not is_vouched_for(room, occupant, copy.attr.to) then return; end
-			if remote and copy.attr.to ~= reached and is_out_of_reach(remote) then return; end
-			return base.route_stanza(room, copy);
+			if not is_vouched_for(room, occupant, copy.attr.to) then return false; end
+			return not remote or copy.attr.to == reached or not is_out_of_reach(remote);
 		end
-		local ok, result = pcall(base.handle_message_to_occupant, self, origin, stanza);
-		self.route_stanza = route;
-		if not ok then error(result, 0); end
-		return result;
+		return dmuc.turns.within(self, { passes = passes }, base.handle_message_to_occupant, self, origin, stanza);
+	end
+
+	function methods:get_occupant_by_nick(nick)
+		local occupant = getmetatable(self).__index.get_occupant_by_nick(self, nick);
+		if not occupant or not dmuc.turns.current(self, "asks_one") or not has_several(self, occupant) then return occupant; end
+		occupant.jid = persons.reached(self, occupant);
+		-- For mod_muc somebody who is not here, if there is no home that may have it.
+		return occupant.jid and occupant or nil;
 	end
 
 	-- A request goes to one client, here if there is one.
@@ -155,17 +160,6 @@ return function (dmuc)
 		local type = stanza.attr.type;
 		if type ~= "get" and type ~= "set" then return base.handle_iq_to_occupant(self, origin, stanza); end
 		if is_for_nobody(self, origin, stanza) then return true; end
-		local get_occupant = rawget(self, "get_occupant_by_nick");
-		self.get_occupant_by_nick = function (room, nick)
-			local occupant = base.get_occupant_by_nick(room, nick);
-			if not occupant or not has_several(room, occupant) then return occupant; end
-			occupant.jid = persons.reached(room, occupant);
-			-- For mod_muc somebody who is not here, if there is no home that may have it.
-			return occupant.jid and occupant or nil;
-		end
-		local ok, result = pcall(base.handle_iq_to_occupant, self, origin, stanza);
-		self.get_occupant_by_nick = get_occupant;
-		if not ok then error(result, 0); end
-		return result;
+		return dmuc.turns.within(self, { asks_one = true }, base.handle_iq_to_occupant, self, origin, stanza);
 	end
 end

@@ -12,14 +12,15 @@ return function (dmuc)
 	local stanzas, rooms = dmuc.stanzas, dmuc.rooms;
 	local xmlns_muc_user = stanzas.xmlns_muc_user;
 
-	-- The peer's presence of which the engine is told, for the action that shows it: [home/nick] = stanza.
-	local at_hand = {};
+	-- The key of what has to stay in order about an occupant, wherever its home is.
+	function presence.lane(room_jid, nick)
+		return room_jid.."/"..nick;
+	end
 
-	-- Who has just changed the role or affiliation of an occupant here, and why: [occupant JID] = { actor, reason }.
-	local told_why = {};
-
-	function presence.drained()
-		told_why = {};
+	-- The peer's presence of which the engine has been told, in an action that shows it.
+	local function at_hand(action, session)
+		local stanza = action.cause;
+		return stanza and stanza.attr and stanza.attr.from == session and stanza or nil;
 	end
 
 	local function item_in(stanza)
@@ -29,13 +30,14 @@ return function (dmuc)
 
 	local nobody = { type = "component"; host = module.host; send = function () end };
 
-	-- Tells the engine of a local occupant as it is now.
-	function presence.announce(room, occupant)
+	-- Tells the engine of a local occupant as it is now, and who has made it so: { actor, reason } or nil.
+	function presence.announce(room, occupant, why)
 		local session = rooms.local_session(room, occupant);
 		local pr = session and occupant:get_presence(session);
 		if not pr then return; end
 		local occupant_id = pr:get_child("occupant-id", stanzas.xmlns_occupant_id);
-		local is_told = dmuc.tell("occupant", room.jid, jid_resource(occupant.nick), session,
+		local is_told = dmuc.tell_because({ why = why; nick = jid_resource(occupant.nick) }, "occupant", room.jid,
+			jid_resource(occupant.nick), session,
 			room:get_affiliation(occupant.bare_jid) or "none", occupant.role,
 			occupant_id and occupant_id.attr.id or room:get_occupant_id({ bare_jid = occupant.bare_jid }),
 			stanzas.payload(pr)..dmuc.hats.shown(room, occupant));
@@ -47,19 +49,23 @@ return function (dmuc)
 		dmuc.persons.announced(room, occupant);
 	end
 
-	-- mod_muc has shown something of an occupant to everybody here.
-	function presence.publicised(room, occupant, x, nick, actor, reason)
+	-- mod_muc has shown something of an occupant to everybody here. A hook may have waited meanwhile: what counts is what
+	-- there is now.
+	function presence.publicised(room, occupant, has_left, x, nick, actor, reason)
 		local session = rooms.local_session(room, occupant);
-		local has_left = room._dmuc.left[occupant.nick];
-		room._dmuc.left[occupant.nick] = nil;
 		if not session then
 			-- Its client here has another nick now, which another client of the same person has as well, or keeps this one.
-			if has_left then dmuc.tell("occupant_left", room.jid, { nick = jid_resource(occupant.nick) }); end
+			if has_left and not room._dmuc.locals[occupant.nick] then
+				dmuc.tell("occupant_left", room.jid, { nick = jid_resource(occupant.nick) });
+			end
 			return;
 		end
+		local current = room._dmuc.locals[occupant.nick];
 		if rooms.has_live_local_session(room, occupant) then
-			told_why[occupant.nick] = (actor or reason) and { actor = actor; reason = reason } or nil;
-			return presence.announce(room, occupant);
+			if current then
+				presence.announce(room, current, (actor or reason) and { actor = actor; reason = reason } or nil);
+			end
+			return;
 		end
 		local pr = occupant:get_presence(session);
 		dmuc.tell("occupant_left", room.jid, {
@@ -71,6 +77,8 @@ return function (dmuc)
 			reason = reason;
 			payload = pr and pr.attr.type == "unavailable" and stanzas.payload(pr) or "";
 		});
+		-- Somebody has this nick already.
+		if current then presence.announce(room, current); end
 	end
 
 	-- What the room keeps of a remote session.
@@ -98,11 +106,12 @@ return function (dmuc)
 	function presence.show(room, action, is_silent)
 		local session, nick_jid = action.home.."/"..action.nick, room.jid.."/"..action.nick;
 		local occupant = room:get_occupant_by_nick(nick_jid);
+		local told = at_hand(action, session);
 		local pr;
 		if action.payload then
 			pr = stanzas.add_payload(st.presence(), action.payload);
 		else
-			pr = at_hand[session] or occupant and occupant:get_presence(session);
+			pr = told or occupant and occupant:get_presence(session);
 			pr = pr and st.clone(pr) or st.presence();
 		end
 		pr.attr.type = nil;
@@ -112,7 +121,7 @@ return function (dmuc)
 		local remote, known = presence.remote_of(room, action), room._dmuc.remotes[session];
 		-- Who is known by name has the hats of the list. Of others they are believed as far as the affiliation is.
 		local hats = dmuc.hats.taken_out(pr);
-		if not action.payload and not at_hand[session] then hats = known and known.hats; end
+		if not action.payload and not told then hats = known and known.hats; end
 		remote.hats = not action.jid and action.affiliation ~= "none" and hats or nil;
 		-- A roster repeats what people here have seen already, and so does a home of a change of affiliation.
 		if is_shown(room, occupant, session, remote, action.role, pr) then return; end
@@ -133,7 +142,7 @@ return function (dmuc)
 		room:save_occupant(occupant);
 		if is_silent then return; end
 		-- Its home may have said who has made it what it is now.
-		local item = at_hand[session] and item_in(at_hand[session]);
+		local item = told and item_in(told);
 		local actor = item and item:get_child("actor");
 		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil,
 			actor and rooms.session_of(room, actor.attr.nick), item and item:get_child_text("reason"), prev_role);
@@ -181,7 +190,8 @@ return function (dmuc)
 			return;
 		end
 		local prev_role = occupant.role;
-		local pr = at_hand[session];
+		local told = at_hand(action, session);
+		local pr = told;
 		if action.new_nick then
 			pr = st.presence({ type = "unavailable" }); -- the role stays (XEP-0045 section 7.6), and nobody says good-bye
 		else
@@ -197,7 +207,7 @@ return function (dmuc)
 		room:save_occupant(occupant);
 		if not is_silent then
 			-- What made it go may not be in the list here yet.
-			local item = at_hand[session] and item_in(at_hand[session]);
+			local item = told and item_in(told);
 			if item and remotes[session] then remotes[session].parting = item.attr.affiliation; end
 			local x = st.stanza("x", { xmlns = xmlns_muc_user });
 			for _, code in ipairs(action.codes or {}) do
@@ -225,31 +235,32 @@ return function (dmuc)
 	end
 
 	-- Somebody here lost a nick clash: a forced change of nick (303, then 210), never a kick (G8).
-	local renaming = nil;
+	-- [stanza] = the occupant JID it asks for in truth.
+	local renaming = setmetatable({}, { __mode = "k" });
 	module:hook("muc-occupant-pre-change", function (event)
-		if renaming and event.dest_occupant and jid_resource(event.dest_occupant.nick) == renaming.passing then
-			event.dest_occupant.nick = renaming.to;
-		end
+		local to = renaming[event.stanza];
+		if to and event.dest_occupant then event.dest_occupant.nick = to; end
 	end, 1000);
 
 	function presence.rename(room, nick, new_nick)
 		local occupant = room:get_occupant_by_nick(room.jid.."/"..nick);
 		if not occupant then return; end
 		local to = room.jid.."/"..new_nick;
-		-- mod_muc announces a forced nick (210) when a hook has changed it on its way.
-		local passing = new_nick.." ";
-		renaming = { passing = passing; to = to };
 		local is_first = true;
 		for jid, pr in occupant:each_session() do
 			if not room._dmuc.remotes[jid] and pr.attr.type == nil then
 				local stanza = st.clone(pr);
 				stanza.attr.from = jid;
-				stanza.attr.to = is_first and room.jid.."/"..passing or to;
+				stanza.attr.to = to;
+				if is_first then
+					-- mod_muc announces a forced nick (210) when a hook has changed it on its way.
+					stanza.attr.to = to.." ";
+					renaming[stanza] = to;
+				end
 				room:handle_normal_presence(nobody, stanza);
 				is_first = false;
 			end
 		end
-		renaming = nil;
 		module:log("info", "%s had to give up the nick %s in %s: somebody at another instance keeps it", new_nick, nick, room.jid);
 	end
 
@@ -265,7 +276,8 @@ return function (dmuc)
 			pr = stanzas.strip(st.clone(occupant:get_presence(session)), stanzas.made_here);
 			stanzas.add_payload(pr, dmuc.hats.shown(room, occupant));
 			pr.attr.from, pr.attr.to = from, to;
-			local why = told_why[from];
+			local cause = action.cause;
+			local why = cause and cause.nick == action.nick and cause.why;
 			if why then action.actor, action.reason = why.actor, why.reason; end
 		else
 			pr = stanzas.add_payload(st.presence({ from = from; to = to; type = "unavailable" }), action.payload);
@@ -339,9 +351,7 @@ return function (dmuc)
 			return refuse(origin, stanza, room_jid, "modify", "bad-request", "Instances send presence of their occupants");
 		end
 		dmuc.get_room(room_jid); -- an evicted room comes back first
-		at_hand[from] = stanza;
-		local verdict, err_type, condition, text = dmuc.feed("peer_presence", from, to, type == nil, item_of(stanza));
-		at_hand[from] = nil;
+		local verdict, err_type, condition, text = dmuc.feed_because(stanza, "peer_presence", from, to, type == nil, item_of(stanza));
 		if verdict == "continue" then return; end
 		if not verdict then return refuse(origin, stanza, room_jid, err_type, condition, text); end
 		return true;

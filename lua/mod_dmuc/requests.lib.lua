@@ -236,11 +236,7 @@ return function (dmuc)
 
 	-- Has mod_muc change affiliations of a shadow whose source is out of reach: it is told when it is back (G7).
 	function requests.provisionally(room, actor, work)
-		room._dmuc.provisional = actor;
-		local ok, result = pcall(work);
-		room._dmuc.provisional = nil;
-		if not ok then error(result, 0); end
-		return result;
+		return dmuc.turns.within(room, { provisional = actor }, work);
 	end
 
 	-- Affiliations are edited at the source.
@@ -356,7 +352,7 @@ return function (dmuc)
 			return true;
 		else
 			-- Answered first: afterwards there is no room to answer from.
-			module:add_timer(0, function () room:destroy(action.venue, action.reason, action.password); end);
+			dmuc.turns.later(function () room:destroy(action.venue, action.reason, action.password); end);
 			return true;
 		end
 	end
@@ -367,9 +363,7 @@ return function (dmuc)
 		local reply = { to = action.to; from = action.from; id = action.id };
 		local ok, err_type, condition, text = nil, "cancel", "item-not-found", nil;
 		if room and room._dmuc then
-			room._dmuc.is_performing = true;
-			local works, a, b, c, d = pcall(perform, room, action);
-			if room._dmuc then room._dmuc.is_performing = nil; end
+			local works, a, b, c, d = pcall(dmuc.turns.within, room, { is_performing = true }, perform, room, action);
 			if works then
 				ok, err_type, condition, text = a, b, c, d;
 			else

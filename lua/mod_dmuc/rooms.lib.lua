@@ -7,12 +7,17 @@
 -- room._dmuc = {
 --   locals = { [occupant JID] = occupant with a local session };
 --   remotes = { [session JID] = { home, jid, affiliation, occupant_id, hats } };
---   left = { [occupant JID] = true for one that has just lost its last local session };
---   acting = session JID in whose name mod_muc does what the source has decided;
---   is_following = true while this instance does what the source has decided;
---   is_performing = true while this instance does what another one asked of it;
---   inviting = see invitations.lib.lua;
+--   left = { [occupant JID] = true for one that has lost its last local session, until that is shown };
 -- }
+--
+-- What a coroutine is in the middle of (dmuc.turns.within):
+--   only_locals: the room is walked by its local occupants;
+--   skips_remotes: nothing is sent to sessions of other instances;
+--   acting: session JID in whose name mod_muc does what the source has decided;
+--   is_following: this instance does what the source has decided;
+--   is_performing: this instance does what another one asked of it;
+--   provisional: this instance decides what the source will be told, { nick, jid } of who wants it;
+--   inviting: see invitations.lib.lua.
 
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
@@ -24,26 +29,15 @@ return function (dmuc)
 	local rooms = {};
 	dmuc.rooms = rooms;
 
+	local turns = dmuc.turns;
+	local current = turns.current;
+
 	-- The engine outlives a reload of this module, and so do its tokens.
 	local next_token = math.floor(time_now() * 1000000);
 
-	local function each_local(room)
-		return next, room._dmuc.locals, nil;
-	end
-
-	local function route_local(room, stanza)
-		if room._dmuc.remotes[stanza.attr.to] then return; end
-		return getmetatable(room).__index.route_stanza(room, stanza);
-	end
-
 	-- Runs a method of mod_muc that broadcasts, on the local sessions only. Costs O(local occupants).
 	local function locally(room, method, ...)
-		local each, route = rawget(room, "each_occupant"), rawget(room, "route_stanza");
-		room.each_occupant, room.route_stanza = each_local, route_local;
-		local ok, a, b = pcall(getmetatable(room).__index[method], room, ...);
-		room.each_occupant, room.route_stanza = each, route;
-		if not ok then error(a, 0); end
-		return a, b;
+		return turns.within(room, { only_locals = true; skips_remotes = true }, getmetatable(room).__index[method], room, ...);
 	end
 	rooms.locally = locally;
 
@@ -126,13 +120,29 @@ return function (dmuc)
 	local methods = {};
 	rooms.methods = methods;
 
+	function methods:each_occupant(...)
+		if current(self, "only_locals") then return next, self._dmuc.locals, nil; end
+		return getmetatable(self).__index.each_occupant(self, ...);
+	end
+
+	function methods:route_stanza(stanza)
+		if current(self, "skips_remotes") and self._dmuc.remotes[stanza.attr.to] then return; end
+		local passes = current(self, "passes"); -- persons.lib.lua
+		if passes and not passes(self, stanza) then return; end
+		return getmetatable(self).__index.route_stanza(self, stanza);
+	end
+
 	function methods:save_occupant(occupant)
 		local state = self._dmuc;
 		dmuc.persons.choose_primary(self, occupant);
 		local saved = getmetatable(self).__index.save_occupant(self, occupant);
 		local was_local = state.locals[occupant.nick];
 		state.locals[occupant.nick] = saved and rooms.has_live_local_session(self, saved) and saved or nil;
-		state.left[occupant.nick] = was_local and not state.locals[occupant.nick] or nil;
+		if state.locals[occupant.nick] then
+			state.left[occupant.nick] = nil;
+		elseif was_local then
+			state.left[occupant.nick] = true;
+		end
 		if saved then
 			identify(self, saved);
 		end
@@ -141,7 +151,8 @@ return function (dmuc)
 
 	function methods:broadcast(stanza, condition)
 		local remotes, to = self._dmuc.remotes, stanza.attr.to;
-		local fit, outer = dmuc.fanout.fit, dmuc.fanout.begin(stanza);
+		local fit = dmuc.fanout.fit;
+		dmuc.fanout.begin(stanza);
 		for nick, occupant in next, self._dmuc.locals do
 			if condition == nil or condition(nick, occupant) then
 				for jid in next, occupant.sessions do
@@ -153,12 +164,8 @@ return function (dmuc)
 				end
 			end
 		end
-		dmuc.fanout.finish(outer);
+		dmuc.fanout.finish(stanza);
 		stanza.attr.to = to;
-	end
-
-	function methods:broadcast_message(stanza)
-		return dmuc.hold(getmetatable(self).__index.broadcast_message, self, stanza);
 	end
 
 	-- The home of an occupant learns of everybody in its own way, once.
@@ -168,14 +175,19 @@ return function (dmuc)
 	end
 
 	local function publicise(room, occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient)
+		local state, has_left = room._dmuc, nil;
+		if not recipient and not force_unavailable then
+			has_left = state.left[occupant.nick];
+			state.left[occupant.nick] = nil;
+		end
 		identify(room, occupant);
 		-- mod_muc does not say who is removed when a room becomes members-only: nobody would see it.
 		if occupant.role == nil and prev_role == nil then prev_role = "participant"; end
-		actor = actor and rooms.acting_session(room, actor) or room._dmuc.acting;
+		actor = actor and rooms.acting_session(room, actor) or current(room, "acting");
 		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
-		if not recipient and not force_unavailable then
+		if not recipient and not force_unavailable and room._dmuc == state then
 			local actor_nick = actor and jid_resource(room:get_occupant_jid(actor));
-			dmuc.presence.publicised(room, occupant, x.base or x, nick, actor_nick, reason);
+			dmuc.presence.publicised(room, occupant, has_left, x.base or x, nick, actor_nick, reason);
 		end
 	end
 
@@ -224,7 +236,7 @@ return function (dmuc)
 		local remote = self._dmuc.remotes[jid];
 		if remote then
 			-- Rights only where they can be known: by a real JID its home may name, or from the source.
-			local inviting = self._dmuc.inviting;
+			local inviting = current(self, "inviting");
 			local is_believed = remote.is_verified or inviting and inviting.by == jid; -- the source has checked it, or will
 			local rights = is_believed and affiliation_of(self, remote) or "none";
 			return rights ~= "none" and rights or nil;
@@ -241,17 +253,14 @@ return function (dmuc)
 		local state = self._dmuc;
 		local problem;
 		data, problem = dmuc.hats.settle(self, jid_bare(jid), data);
-		if problem and not state.is_following then return nil, "cancel", "not-allowed", problem; end
-		local admits = state.inviting and not state.is_source;
-		if admits and not dmuc.invitations.admits(self) then return true; end
-		local route = rawget(self, "route_stanza");
-		self.route_stanza = route_local;
-		local ok, done, err_type, condition = pcall(getmetatable(self).__index.set_affiliation, self,
-			actor, jid, affiliation, reason, data);
-		self.route_stanza = route;
-		if admits then state.provisional = nil; end
-		if not ok then error(done, 0); end
-		return done, err_type, condition;
+		if problem and not current(self, "is_following") then return nil, "cancel", "not-allowed", problem; end
+		local inviting, provisional = current(self, "inviting"), nil;
+		if inviting and not state.is_source then
+			provisional = dmuc.invitations.admits(self, inviting);
+			if not provisional then return true; end
+		end
+		return turns.within(self, { skips_remotes = true; provisional = provisional },
+			getmetatable(self).__index.set_affiliation, self, actor, jid, affiliation, reason, data);
 	end
 
 	local roles = { none = true; visitor = true; participant = true; moderator = true };
@@ -279,7 +288,7 @@ return function (dmuc)
 		local is_here = not occupant or rooms.local_session(self, occupant);
 		local is_elsewhere = occupant and rooms.remote_session(self, occupant);
 		-- Who asks from elsewhere asks every home, and of what only the source does by itself every instance sees to its own.
-		if is_here and (not is_elsewhere or self._dmuc.is_performing or actor == true and not self._dmuc.is_source) then
+		if is_here and (not is_elsewhere or current(self, "is_performing") or actor == true and not self._dmuc.is_source) then
 			return set_role(self, actor, occupant_jid, role, reason);
 		end
 		local act, err, condition = rooms.role_act(self, actor, occupant, role, reason);
@@ -318,14 +327,14 @@ return function (dmuc)
 			room[name] = method;
 		end
 		-- Sessions of other instances that Prosody froze with the room, and those that came since.
-		local current = {};
+		local there = {};
 		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
-			current[remote.home.."/"..remote.nick] = remote;
+			there[remote.home.."/"..remote.nick] = remote;
 		end
 		for _, occupant in pairs(room._occupants) do
 			for jid, presence in occupant:each_session() do
 				if dmuc.ask("is_instance", room.jid, jid_bare(jid)) then
-					state.remotes[jid] = dmuc.presence.remote_of(room, current[jid] or { home = jid_bare(jid); affiliation = "none" });
+					state.remotes[jid] = dmuc.presence.remote_of(room, there[jid] or { home = jid_bare(jid); affiliation = "none" });
 				else
 					dmuc.hats.taken_out(presence); -- a client may have said so while nobody took it out
 				end
@@ -335,7 +344,7 @@ return function (dmuc)
 		for nick, occupant in pairs(room._occupants) do
 			room:save_occupant(occupant);
 			for jid in occupant:each_session() do
-				if state.remotes[jid] and not current[jid] then
+				if state.remotes[jid] and not there[jid] then
 					gone[#gone + 1] = { nick = jid_resource(nick); home = jid_bare(jid) };
 				end
 			end
@@ -343,7 +352,7 @@ return function (dmuc)
 		for _, remote in ipairs(gone) do
 			dmuc.presence.hide(room, remote, true);
 		end
-		for _, remote in pairs(current) do
+		for _, remote in pairs(there) do
 			dmuc.presence.show(room, remote, true);
 		end
 		-- And ours: what the engine has missed while nobody told it.

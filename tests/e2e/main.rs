@@ -14,6 +14,7 @@ mod entry;
 mod finding;
 mod governing;
 mod hats;
+mod hooks_that_wait;
 mod ids;
 mod inviting;
 mod joining;
