@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, body};
+use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version};
 
 use crate::stage::{CLIENT, DELAY, MUC_USER, Person, company, gathered, quiet, stanza_id};
 use crate::support::{eventually, three};
@@ -165,9 +165,6 @@ async fn the_others_flow(
 }
 
 async fn one_at_a_time(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let mut builder = three("waits-one", version, storage);
     for server in 0..3 {
         builder = builder.with_server(server, |spec| spec.muc_modules.push(WAITS.to_owned()));
@@ -248,9 +245,6 @@ fn heard(person: &Person) -> Result<Vec<(String, String)>> {
 }
 
 async fn all_at_once(version: Version, storage: Storage) -> Result<()> {
-    if !version.available() {
-        return Ok(());
-    }
     let mut builder = three("waits-all", version, storage);
     for server in 0..3 {
         builder = builder.with_server(server, |spec| spec.muc_modules.push(WAITS.to_owned()));
@@ -350,22 +344,11 @@ async fn all_at_once(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-#[tokio::test]
-async fn what_waits_in_any_hook_delays_nothing_else_on_0_12() -> Result<()> {
-    one_at_a_time(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn what_waits_in_any_hook_delays_nothing_else_on_13() -> Result<()> {
-    one_at_a_time(Version::V13, Storage::Sqlite).await
-}
-
-#[tokio::test]
-async fn a_story_in_which_every_hook_waits_ends_well_on_0_12() -> Result<()> {
-    all_at_once(Version::V0_12, Storage::Internal).await
-}
-
-#[tokio::test]
-async fn a_story_in_which_every_hook_waits_ends_well_on_13() -> Result<()> {
-    all_at_once(Version::V13, Storage::Sqlite).await
+on_every_version! {
+    fn what_waits_in_any_hook_delays_nothing_else(version, storage) {
+        one_at_a_time(version, storage).await
+    }
+    fn a_story_in_which_every_hook_waits_ends_well(version, storage) {
+        all_at_once(version, storage).await
+    }
 }

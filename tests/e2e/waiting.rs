@@ -177,7 +177,7 @@ local function upvalue(f, wanted)
 	error("no "..wanted);
 end
 local dmuc = upvalue(prosody.hosts["MUC"].modules.dmuc.instances, "dmuc");
-local call = upvalue(dmuc.feed, "call");
+local call = upvalue(dmuc.feed_because, "call");
 local _, place = upvalue(call, "engine");
 dmuc.native.close("MUC");
 debug.setupvalue(call, place, {
