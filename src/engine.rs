@@ -24,6 +24,7 @@ mod log;
 mod merge;
 mod moderation;
 mod offers;
+mod parked;
 mod peer;
 mod peer_roster;
 mod presence;
@@ -49,6 +50,7 @@ pub use clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use input::{Departure, Input, Occupant, PeerPresence};
 pub use link::LinkState;
 pub use log::{Entry, EventKey};
+pub use parked::{ParkedFor, ParkedRoom};
 pub use queries::RoomInfo;
 
 use crate::config::Config;
@@ -79,6 +81,8 @@ pub struct Engine {
     ids: IdSource,
     clock: HybridClock,
     rooms: BTreeMap<BareJid, Room>,
+    /// Shadows that the configuration, here or at their source, leaves out, as they are stored.
+    parked: BTreeMap<BareJid, Room>,
     links: BTreeMap<BareJid, Link>,
     outstanding: BTreeMap<String, Outstanding>,
     /// Acts of users here that several instances may have been asked for: how many have not answered, and what the first of
@@ -115,6 +119,7 @@ impl Engine {
             ids: IdSource::new(seed),
             clock: HybridClock::default(),
             rooms: BTreeMap::new(),
+            parked: BTreeMap::new(),
             links: BTreeMap::new(),
             outstanding: BTreeMap::new(),
             acts: BTreeMap::new(),
@@ -137,11 +142,11 @@ impl Engine {
         &self.config
     }
 
-    /// Puts a changed configuration into force: instances at services that are no longer peers are let go, new
-    /// peers are asked to replicate.
+    /// Puts a changed configuration into force: what is at services that are no longer peers is parked, what was parked for
+    /// want of a name goes on, new peers are asked to replicate.
     pub fn set_config(&mut self, now: Now, config: Config) {
-        self.config = config;
-        self.drop_foreign_instances(now);
+        let was = std::mem::replace(&mut self.config, config);
+        self.follow_peers(now, &was);
         let started = self
             .rooms
             .values()
@@ -153,31 +158,28 @@ impl Engine {
     }
 
     /// Takes a stored room back after a restart. [`Input::Logged`] for each entry of its stored log and
-    /// [`Input::Started`] follow; then its instances are brought up to date as they answer.
+    /// [`Input::Started`] follow, if [`Engine::room_info`] knows the room then; its instances are brought up to date as they
+    /// answer. A shadow whose source's service is no peer is parked ([`Action::Park`]).
     ///
     /// # Errors
     /// [`RestoreError`] when the room is here already; nothing changes then.
     pub fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<(), RestoreError> {
         let jid = snapshot.room().clone();
         self.note_unread(Some(&jid), false);
-        if self.rooms.contains_key(&jid) {
+        if self.rooms.contains_key(&jid) || self.parked.contains_key(&jid) {
             return Err(RestoreError(format!("{jid} is here already")));
         }
         if let Some(ending) = snapshot.ending() {
             self.endings.insert(jid.clone(), ending.clone());
             for service in ending.untold.iter().map(link::service_of) {
-                self.learn_caps(now, &service);
+                if self.config.peers.contains_key(&service) {
+                    self.learn_caps(now, &service);
+                }
             }
         }
-        if let Some(mut room) = snapshot.to_room() {
-            // What was used after the snapshot was stored is not known any more: neither numbers of events nor versions.
-            let jitter = self.ids.below(LIFE / 16);
-            room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));
-            room.started = false;
-            self.rooms.insert(jid.clone(), room);
+        if let Some(room) = snapshot.to_room() {
+            self.place_restored(now, room);
             self.tell_unfit_here(&jid, snapshot.unfit());
-            self.unsaved.insert(jid);
-            self.drop_foreign_instances(now);
         }
         self.queue_stores();
         Ok(())
@@ -208,6 +210,7 @@ impl Engine {
                 self.show_stored(room);
                 self.trim(now, room);
                 self.begin(now, room);
+                self.tell_soon(now, room);
                 Ok(Verdict::Done)
             }
             Input::Unread { room, is_unread } => {
@@ -230,6 +233,7 @@ impl Engine {
                 venue,
                 password,
             } => self.destroyed(now, room, reason, venue, password),
+            Input::LetGo { room } => self.let_go(now, room),
             Input::Past {
                 room,
                 nick,

@@ -122,6 +122,14 @@ impl UserData for Handle {
         methods.add_method("timeout", |_, this, (mono, wall): (f64, f64)| {
             this.with(|engine| engine.handle_timeout(now(mono, wall)))
         });
+        // check(options): nothing, or the one line that an administrator should see; nothing changes
+        methods.add_method("check", |lua, this, given: Table| {
+            let service = this.with(|engine| engine.config().service.clone())?;
+            match Config::from_options(service, &options(&given)?) {
+                Ok(_) => Ok(Value::Nil),
+                Err(error) => text(lua, &error.to_string()),
+            }
+        });
         methods.add_method(
             "configure",
             |lua, this, (mono, wall, given): (f64, f64, Table)| {
@@ -196,6 +204,23 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
         })
+    });
+    // parked(): what waits for a service to be named, each as { kind, room, peer, source, reason }
+    methods.add_method("parked", |lua, this, ()| {
+        let parked = this.with(|engine| engine.parked())?;
+        let tables = parked
+            .iter()
+            .map(|parked| action::parked_table(lua, "parked", parked));
+        tables.collect::<mlua::Result<Vec<_>>>()
+    });
+    // parked_room(room): the same of a shadow here, nil if it is not parked
+    methods.add_method("parked_room", |lua, this, room: String| {
+        // Asked of every stanza: what is no address here is no parked room.
+        let room = bare(&room).ok();
+        let parked = this.with(|engine| room.and_then(|room| engine.parked_room(&room)))?;
+        parked
+            .map(|parked| action::parked_table(lua, "parked", &parked))
+            .transpose()
     });
     methods.add_method("is_peer", |_, this, service: String| {
         let service = bare(&service).ok();

@@ -4,7 +4,7 @@
 
 mod offer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{BareJid, Jid};
 use minidom::Element;
@@ -81,14 +81,6 @@ impl Snapshot {
         if room.is_none() && ending.is_none() {
             return None;
         }
-        let stripped = |room: &Room| {
-            let mut stripped = room.clone();
-            stripped.locals.clear();
-            for (peer, instance) in &mut stripped.instances {
-                *instance = of_instance(room.instances.get(peer).unwrap_or(instance));
-            }
-            stripped
-        };
         Some(Snapshot {
             jid: jid.clone(),
             room: room.map(stripped),
@@ -162,7 +154,9 @@ impl Snapshot {
         room.ready_at_ms = number(&el, "ready-at")?.unwrap_or(0);
         let mut ending = None;
         for child in el.children() {
-            if child.is("instance", NS) {
+            if child.is("instance", NS) && child.attr("unnamed") == Some("true") {
+                room.unnamed.insert(bare(child, "jid")?);
+            } else if child.is("instance", NS) {
                 let instance = read_instance(child, &mut unfit)?;
                 room.instances.insert(bare(child, "jid")?, instance);
             } else if child.is("seen", NS) {
@@ -182,6 +176,27 @@ impl Snapshot {
             ending,
             unfit,
         })
+    }
+}
+
+/// The room without what is not stored, but with the messages that it holds.
+fn stripped(room: &Room) -> Room {
+    let mut stripped = room.clone();
+    stripped.locals.clear();
+    for (peer, instance) in &mut stripped.instances {
+        *instance = of_instance(room.instances.get(peer).unwrap_or(instance));
+    }
+    stripped
+}
+
+impl Room {
+    /// The room as it comes back from a snapshot that is made now: its messages are in the stored log.
+    pub(crate) fn as_stored(&self) -> Room {
+        let mut stored = stripped(self);
+        stored.log.forget_held();
+        (stored.voice, stored.voice_elsewhere) = (BTreeMap::new(), BTreeMap::new());
+        stored.giving_way.clear();
+        stored
     }
 }
 
@@ -237,6 +252,12 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
     write_rosters(out, items.collect(), &extra);
     for (jid, instance) in &room.instances {
         write_instance(out, jid, instance);
+    }
+    // Who does not know the attribute lets them go.
+    for jid in &room.unnamed {
+        out.push_str("<instance");
+        push_attr(out, "jid", jid.as_str());
+        out.push_str(" unnamed='true'/>");
     }
     for (origin, incarnation, numbers) in room.log.given_up() {
         let mut parts = numbers.parts().peekable();

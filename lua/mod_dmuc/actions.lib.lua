@@ -21,6 +21,14 @@ return function (dmuc)
 		end
 	end
 
+	-- The same of a room that may have been parked until now.
+	local function on_any(perform)
+		return function (action)
+			local room = dmuc.get_room(action.room);
+			if room then return perform(room, action); end
+		end
+	end
+
 	local actions = {
 		call = function (action) action.work(); end;
 		send_iq = requests.send;
@@ -40,8 +48,10 @@ return function (dmuc)
 		hide_occupant = on_room(presence.hide);
 		add_message = on_room(groupchat.add);
 		rename = on_room(function (room, action) presence.rename(room, action.nick, action.new_nick); end);
-		destroy = on_room(function (room, action) lifecycle.destroy(room, action.venue, action.reason, action.password); end);
-		close = on_room(function (room, action) lifecycle.close(room, action.source, action.reason); end);
+		destroy = on_any(function (room, action) lifecycle.destroy(room, action.venue, action.reason, action.password); end);
+		close = on_any(function (room, action) lifecycle.close(room, action.source, action.reason); end);
+		park = dmuc.parked.begin;
+		unpark = dmuc.parked.finish;
 		store = function (action) lifecycle.store(action.room); end;
 		trim_log = dmuc.log.trim;
 		private_done = dmuc.private.done;
@@ -117,6 +127,7 @@ return function (dmuc)
 		refused = { "warn", "%s refused an instance of this room: %s" };
 		unreachable = { "warn", "%s cannot be reached; it is tried again until it answers" };
 		too_many_peerhosts = { "warn", "%s gets no instance of this room: it has as many as it may" };
+		not_named = { "debug", "%s is not among the services any more that this room is shared with: its people have left" };
 		gap = { "warn", "%s has forgotten messages that were said there meanwhile: %s of them are not known here" };
 	};
 	function actions.notice(action)
@@ -124,6 +135,7 @@ return function (dmuc)
 			return dmuc.links.notice(room_of(action), action);
 		end
 		if action.notice == "unfit" then return unfit(action); end
+		if action.notice == "not_named" then dmuc.parked.warn(); end
 		if action.notice == "gap" then dmuc.links.measure_gap(action.messages); end
 		local level, text = notices[action.notice][1], notices[action.notice][2];
 		local detail = action.shadow or action.messages or action.error_text or action.error_condition;

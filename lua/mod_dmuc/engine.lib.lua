@@ -168,9 +168,15 @@ return function (dmuc)
 	end
 
 	if not open() then
-		-- The engine outlived a reload of this module: only the options may be different.
-		local ok, problem = engine:configure(monotonic(), now(), dmuc.options);
-		if not ok then error(problem, 0); end
+		-- The engine outlived a reload of this module. A wrong option has to be known before anything is hooked.
+		local problem = engine:check(dmuc.options);
+		if problem then error(problem, 0); end
 	end
 	dmuc.engine_is_new = is_new;
+
+	-- Only the options may be different. What follows from that is for rooms that are attached already.
+	function dmuc.configure()
+		call("configure", monotonic(), now(), dmuc.options);
+		drain();
+	end
 end

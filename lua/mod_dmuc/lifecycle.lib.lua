@@ -60,7 +60,7 @@ return function (dmuc)
 	end
 
 	local function distribute(room)
-		if dmuc.role(room.jid) then return; end
+		if dmuc.role(room.jid) or dmuc.parked.of(room.jid) then return; end
 		local problem = dmuc.limits.problem_of(room);
 		if problem then return not_distributed(room, problem); end
 		-- It has to outlive the moment in which nobody happens to be here: there may be people elsewhere.
@@ -177,12 +177,12 @@ return function (dmuc)
 		dmuc.rooms.attach(room);
 	end, 100);
 
-	-- The sessions of those who are here.
+	-- The sessions of those who are here. A parked room has no others.
 	local function sessions_here(room)
-		local people = {};
-		for _, occupant in pairs(room._dmuc.locals) do
+		local people, state = {}, room._dmuc;
+		for _, occupant in pairs(state and state.locals or room._occupants) do
 			for jid in occupant:each_session() do
-				if not room._dmuc.remotes[jid] then people[#people + 1] = jid; end
+				if not state or not state.remotes[jid] then people[#people + 1] = jid; end
 			end
 		end
 		return people;
@@ -195,27 +195,32 @@ return function (dmuc)
 		end
 	end
 
+	-- Shadows that are being destroyed here: [room] = { people, source, reason }.
+	local leaving = setmetatable({}, { __mode = "k" });
+
 	-- Only now is it certain that the room goes. Whoever administers this service may destroy a shadow, and so may a
 	-- module or the shell: it leaves, the room goes on elsewhere, and whoever was in it here is invited to the source.
 	module:hook("muc-pre-room-destroy", function (event)
 		local room = event.room;
-		if event.allowed == false or not room._dmuc then return; end
-		if dmuc.turns.current(room, "is_ending") then return; end
-		if not room._dmuc.is_source then
-			room._dmuc.leaving = { people = sessions_here(room); source = room._dmuc.source; reason = event.reason };
-			event.newjid = event.newjid or room._dmuc.source;
+		if event.allowed == false or dmuc.turns.current(room, "is_ending") then return; end
+		local shadow = room._dmuc or dmuc.parked.of(room.jid);
+		if not shadow then return; end
+		if not shadow.is_source then
+			leaving[room] = { people = sessions_here(room); source = shadow.source; reason = event.reason };
+			event.newjid = event.newjid or shadow.source;
 		end
 		dmuc.tell("destroyed", room.jid, event.reason, event.newjid, event.password);
 	end, -1000);
 	module:hook("muc-room-destroyed", function (event)
 		local room = event.room;
-		if not room._dmuc then return; end
+		local left = leaving[room];
+		leaving[room] = nil;
+		if not room._dmuc and not left and not dmuc.parked.of(room.jid) then return; end
 		if not room.destroying then dmuc.tell("destroyed", room.jid); end
-		local leaving = room._dmuc.leaving;
 		dmuc.rooms.detach(room);
-		if not leaving then return; end
-		module:log("info", "%s leaves its source %s", room.jid, leaving.source);
-		invite(room, leaving.people, leaving.source, leaving.reason);
+		if not left then return; end
+		module:log("info", "%s leaves its source %s", room.jid, left.source);
+		invite(room, left.people, left.source, left.reason);
 		-- The tombstone, as soon as there is one, keeps it from being made again.
 		module:add_timer(0, function ()
 			local tombstone = dmuc.get_room(room.jid);
@@ -238,7 +243,11 @@ return function (dmuc)
 
 	-- The source is an ordinary room again: what is here stays as history that is closed to new messages.
 	function lifecycle.close(room, source, reason)
-		dmuc.groupchat.keep_history(room);
+		if room._dmuc then
+			dmuc.groupchat.keep_history(room);
+		else
+			dmuc.parked.keep_history(room);
+		end
 		local people = sessions_here(room);
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join xmpp:%s?join")
 			:format(source, reason and (" ("..reason..")") or "", source));
@@ -263,13 +272,16 @@ return function (dmuc)
 		local node = jid_split(room_jid);
 		if states.waiting[node] then states:forget(node); end
 		states:put(node, {}, 0);
-		if not dmuc.role(room_jid) then dmuc.log.forget(room_jid); end
+		if not dmuc.role(room_jid) and not dmuc.parked.of(room_jid) then dmuc.log.forget(room_jid); end
 	end
 
 	function lifecycle.start()
 		if dmuc.engine_is_new then
 			-- When the other modules are there, too: mod_s2s to reach peers, mod_muc_mam for what was said.
-			dmuc.turns.later(dmuc.hold, dmuc.restoring.start);
+			dmuc.turns.later(function ()
+				dmuc.hold(dmuc.restoring.start);
+				dmuc.parked.warn();
+			end);
 			return;
 		end
 		dmuc.hold(function ()
@@ -279,7 +291,9 @@ return function (dmuc)
 			-- The storage was away before this module was reloaded.
 			if dmuc.ask("has_unread") then dmuc.restoring.start(); end
 		end);
+		dmuc.configure();
 		dmuc.checks.loaded();
+		dmuc.parked.warn();
 	end
 
 	function lifecycle.stop()

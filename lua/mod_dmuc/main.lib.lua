@@ -34,6 +34,7 @@ return function (build)
 		"forms"; -- room configuration
 		"limits"; -- what is refused because other instances would not take it
 		"capacity"; -- how many occupants a distributed room takes
+		"parked"; -- rooms that a configuration leaves out
 		"lifecycle"; -- rooms become distributed and ordinary, are stored and evicted
 		"seconds"; -- archives with fractions of seconds
 		"restoring"; -- stored rooms come back, or are closed until they can be read
@@ -62,11 +63,29 @@ return function (build)
 	dmuc.lifecycle.start();
 	dmuc.checks.run();
 
-	-- For other modules and the shell, as mod_muc does it: role ("source", "shadow", "pending" or nil), source and id of a
-	-- room, and the JIDs of its other instances that hold it now.
-	role = dmuc.role; -- luacheck: globals role
+	-- For other modules and the shell, as mod_muc does it: role ("source", "shadow", "pending", "parked" or nil), source and id
+	-- (unless it is parked) of a room, and the JIDs of its other instances that hold it now.
+	function role(room_jid) -- luacheck: globals role
+		local name, source, room_id = dmuc.role(room_jid);
+		local entry = not name and dmuc.parked.of(room_jid);
+		if entry then return "parked", entry.source; end
+		return name, source, room_id;
+	end
 	function instances(room_jid) -- luacheck: globals instances
 		return dmuc.ask("instances", room_jid);
+	end
+
+	-- What waits for a configuration to name a service, here or there: each { room, peer, source, reason }, reason being
+	-- "source_not_named", "not_shared" or "instance_not_named".
+	function parked() -- luacheck: globals parked
+		return dmuc.ask("parked");
+	end
+	-- Gives up what is parked of a room. Whether there was anything.
+	function let_go(room_jid) -- luacheck: globals let_go
+		for _, entry in ipairs(dmuc.ask("parked")) do
+			if entry.room == room_jid then return dmuc.feed("let_go", room_jid) == "done"; end
+		end
+		return false;
 	end
 
 	-- Over a reload: what could not be written yet.

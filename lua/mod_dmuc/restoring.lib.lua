@@ -3,6 +3,7 @@
 
 local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
+local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local st = require "util.stanza";
 local lfs = require "lfs";
@@ -177,10 +178,34 @@ return function (dmuc)
 		return { stored = stored; entries = entries; room = room };
 	end
 
+	-- A room that the engine has been given, or has taken out of the parked ones, and its stored log.
+	function restoring.bring_back(room_jid, room, entries)
+		local role = dmuc.role(room_jid);
+		local untaken, problem = 0, nil;
+		for _, entry in ipairs(entries) do
+			local verdict, _, _, text = dmuc.feed("logged", room_jid, entry);
+			if not verdict then untaken, problem = untaken + 1, problem or text; end
+		end
+		if untaken > 0 then
+			module:log("warn", "%d stored messages of %s are not taken back: %s", untaken, room_jid, problem);
+		end
+		dmuc.tell("started", room_jid); -- from now on its peers may be contacted
+		if not room and role == "shadow" then room = dmuc.lifecycle.make_shadow(room_jid); end -- a crash came before it was stored
+		if room then
+			dmuc.seconds.make_whole(jid_node(room_jid));
+			restoring.take_up(room);
+			dmuc.groupchat.repair_archive(room, entries);
+		elseif role == "source" then
+			module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
+			dmuc.tell("destroyed", room_jid);
+		end
+		return room;
+	end
+
 	-- Returns whether the room has been read; or nil and the error.
 	local function restore(node)
 		local room_jid = jid_join(node, module.host);
-		if dmuc.role(room_jid) then return true; end
+		if dmuc.role(room_jid) or dmuc.parked.of(room_jid) then return true; end
 		local found, err = read_room(node);
 		if not found then return nil, err; end
 		local stored = found.stored;
@@ -201,27 +226,8 @@ return function (dmuc)
 			return true;
 		end
 		local role = dmuc.role(room_jid);
-		if role then -- else only its end has to be told to somebody
-			local untaken, problem = 0, nil;
-			for _, entry in ipairs(found.entries) do
-				local verdict, _, _, text = dmuc.feed("logged", room_jid, entry);
-				if not verdict then untaken, problem = untaken + 1, problem or text; end
-			end
-			if untaken > 0 then
-				module:log("warn", "%d stored messages of %s are not taken back: %s", untaken, room_jid, problem);
-			end
-			dmuc.tell("started", room_jid); -- from now on its peers may be contacted
-			local room = found.room;
-			if not room and role == "shadow" then room = dmuc.lifecycle.make_shadow(room_jid); end -- a crash came before it was stored
-			if room then
-				dmuc.seconds.make_whole(node);
-				restoring.take_up(room);
-				dmuc.groupchat.repair_archive(room, found.entries);
-			elseif role == "source" then
-				module:log("warn", "%s is stored as distributed, but there is no such room", room_jid);
-				dmuc.tell("destroyed", room_jid);
-			end
-		end
+		-- Else it is parked, or only its end has to be told to somebody.
+		if role then restoring.bring_back(room_jid, found.room, found.entries); end
 		open(room_jid);
 		return true;
 	end

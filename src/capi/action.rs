@@ -92,6 +92,13 @@ pub enum dmuc_action_type {
     DMUC_ACTION_DELIVER_DECLINE = 24,
     /// Give the user JID these HATS (XEP-0317), and no others: the source decided. ROOM, JID, HATS.
     DMUC_ACTION_APPLY_HATS = 25,
+    /// The shadow ROOM is parked: its remote occupants are gone already, the people here are told why and cannot speak. What is
+    /// stored of it stays, and so does its stored log. PEER, the service of its source; PARKED; DELIVER: whether there may be people in it, nobody is after a restart;
+    /// SOURCE may be absent.
+    DMUC_ACTION_PARK = 26,
+    /// The parked shadow ROOM goes on: dmuc_engine_logged for each entry of its stored log, its occupants here, and
+    /// dmuc_engine_started follow, as after dmuc_engine_restore.
+    DMUC_ACTION_UNPARK = 27,
 }
 
 /// An action and its parts. Opaque.
@@ -318,6 +325,18 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .jid(F::DMUC_FIELD_SOURCE, &source)
                 .some(F::DMUC_FIELD_REASON, reason.as_deref()),
         ),
+        Action::Park { parked, has_people } => (
+            dmuc_action_type::DMUC_ACTION_PARK,
+            room_fields(&parked.room)
+                .jid(F::DMUC_FIELD_PEER, &parked.peer)
+                .some(
+                    F::DMUC_FIELD_SOURCE,
+                    parked.source.as_ref().map(|source| source.as_str()),
+                )
+                .set(F::DMUC_FIELD_PARKED, parked.reason.as_str())
+                .number(F::DMUC_FIELD_DELIVER, has_people.into()),
+        ),
+        Action::Unpark { room } => (dmuc_action_type::DMUC_ACTION_UNPARK, room_fields(&room)),
         Action::Notice { room, peer, notice } => {
             let is_told = engine.config().split_notice && !engine.local_nicks(&room).is_empty();
             let fields = room_fields(&room).jid(F::DMUC_FIELD_PEER, &peer);
@@ -449,6 +468,7 @@ fn notice_fields(fields: Fields, notice: &Notice, is_told: bool) -> Fields {
         Notice::Gap { messages } => named("gap").number(F::DMUC_FIELD_MESSAGES, *messages),
         Notice::Unfit { what } => named("unfit").set(F::DMUC_FIELD_REASON, what),
         Notice::TooManyPeerhosts => named("too_many_peerhosts"),
+        Notice::NotNamed => named("not_named"),
     }
 }
 

@@ -52,7 +52,7 @@ pub enum dmuc_field {
     DMUC_FIELD_PAYLOAD = 18,
     /// A number: when it was sent, Unix time in milliseconds.
     DMUC_FIELD_TIME_MS = 19,
-    /// A number: 1 if occupants have yet to see the message, or are told of the split.
+    /// A number: 1 if occupants have yet to see the message, or are told of the split, or that the room is parked.
     DMUC_FIELD_DELIVER = 20,
     /// A number: 1 if the message is to be appended to the stored log before it is shown.
     DMUC_FIELD_KEPT = 21,
@@ -71,7 +71,8 @@ pub enum dmuc_field {
     /// The password there.
     DMUC_FIELD_PASSWORD = 28,
     /// What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap",
-    /// "too_many_peerhosts", or "unfit": something was cut or left out, DMUC_FIELD_REASON says what.
+    /// "too_many_peerhosts", "not_named" (the peer is not in `dmuc_peers` any more, and its instance is left out until it is), or
+    /// "unfit": something was cut or left out, DMUC_FIELD_REASON says what.
     DMUC_FIELD_NOTICE = 29,
     /// A number: what is to be done, a dmuc_act_type.
     DMUC_FIELD_ACT = 30,
@@ -116,6 +117,9 @@ pub enum dmuc_field {
     DMUC_FIELD_HATS = 49,
     /// The `xml:lang` of a message.
     DMUC_FIELD_LANG = 50,
+    /// Why a room is parked: "source_not_named" (PEER is not in the peers of this engine) or "not_shared" (PEER does not name
+    /// this service).
+    DMUC_FIELD_PARKED = 51,
 }
 
 /// Named parts; what is absent is not in it.

@@ -62,6 +62,23 @@ pub unsafe extern "C" fn dmuc_engine_instance_here(
     }
 }
 
+/// Whether the shadow `room` is parked (DMUC_ACTION_PARK): nobody may speak in it. False for any other room.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_is_parked(
+    engine: *mut dmuc_engine,
+    room: *const c_char,
+    is_parked: *mut bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, out) = (engine.room(text(room)?)?, Output::new(is_parked)?);
+            out.write(engine.engine.parked_room(&room).is_some());
+            Ok(())
+        })
+    }
+}
+
 /// Whether the client that the instance `home` shows under `nick` counts as the person who has the nick in `room`, so that it
 /// gets a copy of what is for that person alone (a private message): where occupants of several homes have one nick, their
 /// occupant-ids are the same, and those are public. False for rooms that are not distributed.

@@ -95,6 +95,23 @@ pub unsafe extern "C" fn dmuc_engine_undistribute(
     }
 }
 
+/// An administrator gives up what is parked of the room: a shadow is closed (DMUC_ACTION_CLOSE) and its source told that it
+/// has left; a source forgets its instances at services that are no peers. Nothing happens if nothing is parked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_let_go(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            engine.input(now, Input::LetGo { room: &room })
+        })
+    }
+}
+
 /// The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_destroyed(

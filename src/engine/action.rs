@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
+use super::parked::ParkedRoom;
 use crate::wire::{
     Act, Affiliation, EventStamp, Form, Hats, Moderation, Request, Response, Role, StanzaError,
 };
@@ -297,6 +298,20 @@ pub enum Action {
         /// Why.
         reason: Option<String>,
     },
+    /// The shadow is parked: its remote occupants are gone already, the people here are told why and cannot speak. Everything
+    /// that is stored of it stays. [`Action::Unpark`] follows when the service is named.
+    Park {
+        /// The room, and why.
+        parked: ParkedRoom,
+        /// Whether there may be people in it who have to be told: after a restart nobody is there yet.
+        has_people: bool,
+    },
+    /// The parked shadow goes on: [`super::Input::Logged`] for each entry of its stored log, its occupants here, and
+    /// [`super::Input::Started`] follow, as after [`super::Engine::restore`].
+    Unpark {
+        /// Our room.
+        room: BareJid,
+    },
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise (G7).
     /// The room is back to the source's value already; who made the change is told by the room.
     Overridden {
@@ -407,6 +422,8 @@ pub enum Notice {
     },
     /// The room has as many peerhosts as are allowed.
     TooManyPeerhosts,
+    /// The peer's service is not in `dmuc_peers` any more: its instance is left out, until it is named again.
+    NotNamed,
 }
 
 /// An occupant's presence on its way to one peer instance.

@@ -6,7 +6,7 @@ use crate::address::BareJid;
 use super::Engine;
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
-use super::link::{LinkState, is_at};
+use super::link::{LinkState, is_at, service_of};
 use super::request::Pending;
 use super::room::Room;
 use crate::config::Replicate;
@@ -118,11 +118,45 @@ impl Engine {
                 && room.instances.len() < limit
                 && !room.instances.keys().any(|instance| is_at(instance, service))
         };
+        if self.is_brought_up(now, service, theirs) {
+            return true;
+        }
         let Some(jid) = self.rooms.values().find(is_unknown).map(|room| room.jid.clone()) else {
             return false;
         };
         self.want_instance(now, &jid, service);
         true
+    }
+
+    /// A source's instance there that it is still bringing up, or that has said no before: by telling of the room it asks for
+    /// it.
+    fn is_brought_up(&mut self, now: Now, service: &BareJid, theirs: &RoomDigest) -> bool {
+        let is_it = |room: &&mut Room| room.id == theirs.id && room.is_source() && room.started;
+        let Some(room) = self.rooms.values_mut().find(is_it) else {
+            return false;
+        };
+        let here = room.instances.iter_mut().find(|(jid, _)| is_at(jid, service));
+        let Some((_, instance)) = here else {
+            return false;
+        };
+        if instance.stage == Stage::Refused {
+            instance.stage = Stage::Wanted;
+        }
+        if instance.stage == Stage::Wanted {
+            let jid = room.jid.clone();
+            self.advance(now, &jid, service);
+        }
+        true
+    }
+
+    /// What is new in a room here is told with the next heartbeats, which are due now: one to each service, however many
+    /// rooms there are.
+    pub(super) fn tell_soon(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let services: Vec<BareJid> = room.instances.keys().map(service_of).collect();
+        for service in services {
+            self.beat_now(now, &service);
+        }
     }
 
     /// A peer told what its rooms have to offer: ours of the same rooms are the answer.
@@ -132,7 +166,15 @@ impl Engine {
         for theirs in &digest.rooms {
             let found = self.find_instance(service, theirs);
             let Some((jid, peer)) = found else {
-                if !theirs.gone && !self.take_up_again(now, service, theirs) && !self.has_unread() {
+                let is_unread = self
+                    .rooms
+                    .values()
+                    .any(|room| room.id == theirs.id && !room.started);
+                if !theirs.gone
+                    && !is_unread
+                    && !self.take_up_again(now, service, theirs)
+                    && !self.has_unread()
+                {
                     rooms.push(RoomDigest::gone(theirs.id.clone()));
                 }
                 continue;
@@ -157,6 +199,7 @@ impl Engine {
     /// The peer's side of the rooms that we told of.
     pub(super) fn digest_answered(&mut self, now: Now, service: &BareJid, digest: &Digest) {
         self.note_life(now, service, digest);
+        self.unpark_all(now, service);
         for theirs in &digest.rooms {
             if let Some((jid, peer)) = self.find_instance(service, theirs) {
                 self.compare(now, &jid, &peer, theirs);
@@ -186,7 +229,7 @@ impl Engine {
     fn find_instance(&self, service: &BareJid, theirs: &RoomDigest) -> Option<(BareJid, BareJid)> {
         self.rooms
             .values()
-            .filter(|room| room.id == theirs.id && room.ready)
+            .filter(|room| room.id == theirs.id && room.ready && room.started)
             .find_map(|room| {
                 let mut peers = room.instances.iter();
                 let (peer, _) =

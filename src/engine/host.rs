@@ -37,7 +37,7 @@ impl Engine {
         salt: &str,
         subject: Option<(&str, &str)>,
     ) -> Result<Verdict, Error> {
-        if self.rooms.contains_key(jid) {
+        if self.rooms.contains_key(jid) || self.parked.contains_key(jid) {
             return Ok(Verdict::Done);
         }
         let id = match self.config.room_id {
@@ -120,6 +120,9 @@ impl Engine {
             reason: reason.map(wire::fitting_text),
             password: password.map(wire::fitting_text),
         };
+        if self.end_parked(now, jid) {
+            return Ok(Verdict::Done);
+        }
         let is_source = self.room_mut(jid)?.is_source();
         let request = if is_source {
             Request::Destroy(destroy)
@@ -139,7 +142,8 @@ impl Engine {
         // A room that is destroyed is emptied by the host; one that goes on loses those who are elsewhere.
         let goes_on = matches!(request, Request::Close(_));
         let is_source = room.is_source();
-        let mut untold = BTreeSet::new();
+        let mut untold = std::mem::take(&mut room.unnamed);
+        untold.retain(|_| is_source);
         for (home, instance) in std::mem::take(&mut room.instances) {
             if goes_on {
                 self.hide_all(jid, &home, &instance);

@@ -74,6 +74,13 @@ pub enum Input<'a> {
         /// The alternate venue's password.
         password: Option<&'a str>,
     },
+    /// An administrator gives up what is parked of the room ([`Engine::parked`](super::Engine::parked)): a shadow is closed
+    /// ([`Action::Close`](super::Action)), a source forgets its instances at services that are no peers. Nothing happens if
+    /// nothing is parked.
+    LetGo {
+        /// The room.
+        room: &'a BareJid,
+    },
     /// A message of the room's past, from before it was distributed.
     Past {
         /// The room.

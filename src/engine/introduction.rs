@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// Which shadows there are is one of the settings: who missed an introduction learns of it with them.
-    fn shadows_changed(&mut self, now: Now, jid: &BareJid) {
+    pub(super) fn shadows_changed(&mut self, now: Now, jid: &BareJid) {
         let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
             return;
         };
@@ -67,6 +67,7 @@ impl Engine {
         let Some(room) = self.rooms.get(jid).filter(|room| !room.is_source()) else {
             return;
         };
+        let room_id = room.id.clone();
         let known: Vec<BareJid> = room
             .instances
             .keys()
@@ -76,16 +77,23 @@ impl Engine {
         for service in known.iter().filter(|service| !services.contains(service)) {
             self.forget_instance(now, jid, service);
         }
+        if let Some(room) = self.rooms.get_mut(jid) {
+            room.unnamed
+                .retain(|instance| services.contains(&service_of(instance)));
+        }
         for service in services {
-            let is_new = *service != self.config.service && !known.contains(service);
-            if is_new && self.config.peers.contains_key(service) {
-                self.expect_instance(now, jid, service);
+            if *service == self.config.service || known.contains(service) {
+                continue;
+            }
+            match self.config.peers.contains_key(service) {
+                true => self.expect_instance(now, jid, service),
+                false => self.remember_unnamed(jid, &room_id.at(service)),
             }
         }
     }
 
     /// There is another shadow, to which we will be introduced in order. If we are not, it is asked after all.
-    fn expect_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+    pub(super) fn expect_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
         let limit = self.config.max_peerhosts;
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
@@ -190,11 +198,20 @@ impl Engine {
                 "No shadow of yours with this id is here",
             ));
         }
-        let Some(service) = peerhost.jid.filter(|service| *service != self.config.service) else {
+        let Some(service) = peerhost.jid else {
             return Ok(());
         };
+        if service == self.config.service {
+            if peerhost.gone {
+                self.sharing_ended(now, &jid);
+            }
+            return Ok(());
+        }
         if peerhost.gone {
             self.forget_instance(now, &jid, &service);
+            if let Some(room) = self.rooms.get_mut(&jid) {
+                room.unnamed.remove(&peerhost.id.at(&service));
+            }
         } else if self.config.peers.contains_key(&service) {
             if let Some(room) = self.rooms.get_mut(&jid) {
                 // A newcomer that was here before has lost what we told it.
@@ -209,6 +226,8 @@ impl Engine {
             }
             self.showed_life(now, &service);
             self.want_instance(now, &jid, &service);
+        } else {
+            self.remember_unnamed(&jid, &peerhost.id.at(&service));
         }
         Ok(())
     }

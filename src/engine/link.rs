@@ -335,6 +335,17 @@ impl Engine {
         }
     }
 
+    /// The next heartbeat of a link that is up is due now.
+    pub(super) fn beat_now(&mut self, now: Now, service: &BareJid) {
+        if let Some(link) = self.links.get_mut(service)
+            && matches!(link.state, LinkState::Up | LinkState::Syncing)
+            && link.caps == Caps::Full
+            && link.pinged_until.is_none()
+        {
+            link.due_at = Some(now.mono_ms);
+        }
+    }
+
     /// Whether there is anything for which the service has to be asked: a room, or a private message whose end depends on
     /// what it answers.
     fn is_shared(&self, service: &BareJid) -> bool {

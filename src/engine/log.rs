@@ -253,6 +253,20 @@ impl Log {
         (self.bytes, self.stored) = (0, 0);
     }
 
+    /// The entries are in the stored log, and what has been seen is only what is not in it: as after a restart.
+    pub(crate) fn forget_held(&mut self) {
+        let gone = self.given_up();
+        let gone: Vec<(BareJid, u64, Numbers)> = gone
+            .into_iter()
+            .map(|(origin, incarnation, numbers)| (origin.clone(), incarnation, numbers))
+            .collect();
+        self.forget_entries();
+        self.seen.clear();
+        for (origin, incarnation, numbers) in gone {
+            self.mark(&origin, incarnation, &numbers);
+        }
+    }
+
     fn hold(&mut self, mut entry: Entry) {
         if let Some(moderation) = entry.moderation() {
             self.take_away(&moderation.id);

@@ -39,6 +39,10 @@ impl Engine {
         };
         let (request, unfit) = Request::parse_fitting(kind, payload)
             .map_err(|error| Error::Refused(StanzaError::from(error)))?;
+        if !self.ends_parked(target, asker, &request) {
+            // Who asks us anything shares its rooms with us.
+            self.unpark_all(now, &service);
+        }
         let response = match request {
             Request::Replicate(replicate) => {
                 self.between_services(asker, target)?;
@@ -93,6 +97,11 @@ impl Engine {
         to: &Jid,
         id: &str,
     ) -> Result<Option<Response>, Error> {
+        if self.ends_parked(target, asker, &request) {
+            self.parked.remove(target);
+            self.shadow_ended(target, asker, request);
+            return Ok(Some(Response::Empty));
+        }
         self.expect_read(target)?;
         let Some(room) = self.rooms.get(target) else {
             return Err(refuse(
@@ -100,6 +109,9 @@ impl Engine {
                 "This room is not distributed here",
             ));
         };
+        if !room.started {
+            return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
+        }
         // A <replicate/> that does not name the source: the first configuration shows it.
         let is_unnamed_source =
             room.source.is_none() && room.firsthost == service_of(asker) && asker.node().is_some();
@@ -210,21 +222,10 @@ impl Engine {
                 });
                 return Ok(None);
             }
-            Request::Close(close) => {
+            request @ (Request::Close(_) | Request::Destroy(_)) => {
                 source_only(is_source)?;
-                self.shadow_ends(target, true);
-                let (room, source, reason) = (target.clone(), asker.clone(), close.reason);
-                self.actions.push_back(Action::Close { room, source, reason });
-            }
-            Request::Destroy(destroy) => {
-                source_only(is_source)?;
-                self.shadow_ends(target, false);
-                self.actions.push_back(Action::Destroy {
-                    room: target.clone(),
-                    reason: destroy.reason,
-                    venue: destroy.venue,
-                    password: destroy.password,
-                });
+                self.shadow_ends(target, matches!(request, Request::Close(_)));
+                self.shadow_ended(target, asker, request);
             }
             Request::Leave => {
                 if !room.is_source() {
@@ -237,6 +238,33 @@ impl Engine {
             }
         }
         Ok(Some(Response::Empty))
+    }
+
+    /// Whether the source ends a room that is parked here. Nobody else may, as with any other room.
+    fn ends_parked(&self, target: &BareJid, asker: &BareJid, request: &Request) -> bool {
+        let is_theirs = |room: &Room| room.is_from_source(asker);
+        matches!(request, Request::Close(_) | Request::Destroy(_))
+            && self.parked.get(target).is_some_and(is_theirs)
+    }
+
+    /// The host is told what the source has done with the room.
+    fn shadow_ended(&mut self, jid: &BareJid, source: &BareJid, how: Request) {
+        let room = jid.clone();
+        self.unsaved.insert(jid.clone());
+        match how {
+            Request::Close(close) => self.actions.push_back(Action::Close {
+                room,
+                source: source.clone(),
+                reason: close.reason,
+            }),
+            Request::Destroy(destroy) => self.actions.push_back(Action::Destroy {
+                room,
+                reason: destroy.reason,
+                venue: destroy.venue,
+                password: destroy.password,
+            }),
+            _ => {}
+        }
     }
 
     /// Somebody at a shadow set the subject while we could not be reached.

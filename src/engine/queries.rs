@@ -39,11 +39,10 @@ impl Engine {
         self.rooms.keys()
     }
 
-    /// Whether `instance` is another instance of `room`.
+    /// Whether `instance` is another instance of `room`, or was when that was parked.
     pub fn is_instance(&self, room: &BareJid, instance: &BareJid) -> bool {
-        self.rooms
-            .get(room)
-            .is_some_and(|room| room.instances.contains_key(instance))
+        let room = self.rooms.get(room).or_else(|| self.parked.get(room));
+        room.is_some_and(|room| room.instances.contains_key(instance))
     }
 
     /// The room here of which `instance` is another instance that holds it now: where a user of this server is better off.
@@ -169,6 +168,7 @@ impl Engine {
 
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.
     pub fn snapshot(&self, room: &BareJid) -> Option<Snapshot> {
-        Snapshot::of(room, self.rooms.get(room), self.endings.get(room))
+        let state = self.rooms.get(room).or_else(|| self.parked.get(room));
+        Snapshot::of(room, state, self.endings.get(room))
     }
 }

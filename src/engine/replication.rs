@@ -4,7 +4,7 @@ use crate::address::BareJid;
 
 use super::clock::Now;
 use super::instance::{Instance, Stage};
-use super::link::{Caps, is_at, service_of};
+use super::link::{Caps, LinkState, is_at, service_of};
 use super::request::Pending;
 use super::room::Room;
 use super::{Action, Engine, Notice, refuse};
@@ -36,8 +36,13 @@ impl Engine {
             let instance = room.id.at(service);
             let mut wanted = Instance::new(Stage::Wanted);
             wanted.is_introduced = !room.is_source();
+            let is_source = room.is_source();
             room.instances.insert(instance, wanted);
             self.unsaved.insert(jid.clone());
+            // Otherwise it is said when that is known.
+            if is_source && self.link_state(service) == LinkState::Down {
+                self.note(jid, service, Notice::Unreachable);
+            }
         }
         self.keep_in_touch(now, service);
         match self.caps(service) {
@@ -270,6 +275,12 @@ impl Engine {
             ));
         }
         let jid = replicate.id.at(&self.config.service);
+        if self.parked.contains_key(&jid) {
+            return Err(refuse(
+                Condition::Conflict,
+                "This id is a room of another source here",
+            ));
+        }
         self.expect_read(&jid)?;
         if let Some(room) = self.rooms.get_mut(&jid) {
             let is_other = |source: &BareJid| room.source.as_ref().is_some_and(|known| known != source);
@@ -291,7 +302,8 @@ impl Engine {
         if taken {
             return Err(refuse(Condition::Conflict, "This id is an ordinary room here"));
         }
-        if self.rooms.values().filter(|room| !room.is_source()).count() >= self.config.max_shadows {
+        let shadows = self.rooms.values().filter(|room| !room.is_source()).count();
+        if shadows + self.parked.len() >= self.config.max_shadows {
             return Err(refuse(
                 Condition::ResourceConstraint,
                 "This service holds as many shadows as it may",
@@ -330,41 +342,6 @@ impl Engine {
             self.unsaved.insert(jid.clone());
             for nick in instance.occupants.keys() {
                 self.unhide(jid, nick);
-            }
-        }
-    }
-
-    /// Lets go of instances at services that policy no longer allows, and of shadows whose source is such.
-    pub(super) fn drop_foreign_instances(&mut self, now: Now) {
-        self.links
-            .retain(|service, _| self.config.peers.contains_key(service));
-        let mut foreign = Vec::new();
-        for room in self.rooms.values() {
-            let services = room.instances.keys().map(service_of);
-            foreign.extend(
-                services
-                    .filter(|service| !self.config.peers.contains_key(service))
-                    .map(|service| (room.jid.clone(), service)),
-            );
-        }
-        for (room, service) in foreign {
-            self.forget_instance(now, &room, &service);
-        }
-        let is_orphan = |room: &&Room| !self.config.peers.contains_key(&room.firsthost);
-        let shadows = self.rooms.values().filter(|room| !room.is_source());
-        let orphans: Vec<(BareJid, Option<BareJid>)> = shadows
-            .filter(is_orphan)
-            .map(|room| (room.jid.clone(), room.source.clone()))
-            .collect();
-        for (room, source) in orphans {
-            self.tell_departures(&room);
-            self.shadow_ends(&room, true);
-            if let Some(source) = source {
-                self.actions.push_back(Action::Close {
-                    room,
-                    source,
-                    reason: Some("This service does not share the room any more".to_owned()),
-                });
             }
         }
     }

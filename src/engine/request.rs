@@ -203,7 +203,13 @@ impl Engine {
             (Pending::Digest(service), Ok(Response::Digest(digest))) => {
                 self.digest_answered(now, &service, &digest);
             }
-            (Pending::Digest(service), _) => self.digest_failed(&service),
+            (Pending::Digest(service), response) => {
+                self.digest_failed(&service);
+                let is_forbidden = |error: StanzaError| error.condition == Condition::Forbidden;
+                if response.err().is_some_and(is_forbidden) {
+                    self.not_shared(now, &service);
+                }
+            }
             (Pending::Offer { room, key }, response) => {
                 self.offer_answered(now, &room, &key, response.err().as_ref());
             }

@@ -243,22 +243,27 @@ impl Engine {
 
     /// The room ends here: instances that know only the XEP's text see our occupants leave, the others are told.
     pub(super) fn tell_departures(&mut self, jid: &BareJid) {
+        let mut peers = self.receivers(jid);
+        peers.retain(|peer| !self.speaks_ours(peer));
+        for peer in peers {
+            self.tell_departures_to(jid, &peer);
+        }
+    }
+
+    /// One instance sees our occupants leave.
+    pub(super) fn tell_departures_to(&mut self, jid: &BareJid, peer: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
         let locals: Vec<(String, Local)> = room
             .locals
             .iter()
             .map(|(nick, local)| (nick.clone(), local.clone()))
             .collect();
-        let mut peers = self.receivers(jid);
-        peers.retain(|peer| !self.speaks_ours(peer));
-        for peer in peers {
-            for (nick, local) in &locals {
-                let departure = Departure {
-                    nick,
-                    ..Departure::default()
-                };
-                self.send_departure(jid, peer.clone(), &departure, local);
-            }
+        for (nick, local) in &locals {
+            let departure = Departure {
+                nick,
+                ..Departure::default()
+            };
+            self.send_departure(jid, peer.clone(), &departure, local);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
-use crate::engine::{Action, Change, Entry, Notice, RemoteOccupant, SendPresence};
+use crate::engine::{Action, Change, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence};
 use crate::wire::{Act, ActKind, IqKind, Moderation, StanzaError};
 
 /// A table under construction.
@@ -229,6 +229,10 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             .jid("room", &room)?
             .jid("source", &source)?
             .some("reason", reason)?,
+        Action::Park { parked, has_people } => {
+            Fields(parked_table(lua, "park", &parked)?).set("has_people", has_people)?
+        }
+        Action::Unpark { room } => Fields::new(lua, "unpark")?.jid("room", &room)?,
         Action::Notice { room, peer, notice } => notice_fields(
             Fields::new(lua, "notice")?
                 .jid("room", &room)?
@@ -254,6 +258,16 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             .some("actor_jid", actor_jid.as_ref().map(|jid| jid.as_str()))?,
         Action::ResetLink { service } => Fields::new(lua, "reset_link")?.jid("service", &service)?,
     };
+    Ok(fields.0)
+}
+
+/// What is parked: kind, room, peer, source (if known), reason.
+pub(super) fn parked_table(lua: &Lua, kind: &str, parked: &ParkedRoom) -> mlua::Result<Table> {
+    let fields = Fields::new(lua, kind)?
+        .jid("room", &parked.room)?
+        .jid("peer", &parked.peer)?
+        .some("source", parked.source.as_ref().map(|source| source.as_str()))?
+        .set("reason", parked.reason.as_str())?;
     Ok(fields.0)
 }
 
@@ -346,6 +360,7 @@ fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
         Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
         Notice::Unfit { what } => fields.set("notice", "unfit")?.set("what", what.as_str()),
         Notice::TooManyPeerhosts => fields.set("notice", "too_many_peerhosts"),
+        Notice::NotNamed => fields.set("notice", "not_named"),
     }
 }
 

@@ -20,6 +20,7 @@ mod limits;
 mod links;
 mod moderation;
 mod nicks;
+mod parked;
 mod persons;
 mod privacy;
 mod redirects;

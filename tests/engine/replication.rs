@@ -437,7 +437,7 @@ fn a_peer_taken_off_the_configuration_is_let_go() {
 }
 
 #[test]
-fn a_shadow_whose_sources_service_is_no_peer_any_more_is_closed() {
+fn a_shadow_whose_sources_service_is_no_peer_any_more_is_parked() {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
     fed.distributed(COVEN, CRONE1, &[]);
     fed.run();
@@ -447,7 +447,7 @@ fn a_shadow_whose_sources_service_is_no_peer_any_more_is_closed() {
         host.engine.set_config(host.now, config_of(ROOMS, &[ROOMS]))
     });
     fed.run();
-    assert!(fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS)).is_closed);
+    assert!(fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS)).is_parked);
     assert!(fed.host(ROOMS).engine.room_info(&bare(COVEN_AT_ROOMS)).is_none());
 }
 

@@ -22,6 +22,8 @@ pub enum Denied {
     AlreadyHere,
     NotHere,
     NotEntitled,
+    /// Nobody may speak until a configuration is put right.
+    Parked,
     /// Go to this shadow.
     Redirected(BareJid),
 }
@@ -104,7 +106,7 @@ impl Host {
         let Some(host_room) = self.rooms.get(room) else {
             return;
         };
-        if host_room.is_distributed {
+        if host_room.is_distributed || host_room.is_parked {
             self.tell(Input::Destroyed {
                 room,
                 reason,
@@ -114,6 +116,12 @@ impl Host {
             self.drain();
         }
         self.end(room, reason, venue);
+    }
+
+    /// An administrator gives up what is parked of a room.
+    pub fn let_go(&mut self, room: &BareJid) {
+        self.tell(Input::LetGo { room });
+        self.drain();
     }
 
     fn turned(&mut self, room: &BareJid, turn: Turn) {
@@ -294,6 +302,9 @@ impl Host {
         payload: &str,
     ) -> Result<String, Denied> {
         let local = self.expect_local(room, nick)?.clone();
+        if self.room(room).is_parked {
+            return Err(Denied::Parked);
+        }
         if local.role < Role::Participant {
             return Err(Denied::NotEntitled);
         }

@@ -148,11 +148,37 @@ impl Host {
                 self.everybody_left(&room);
                 if let Some(host_room) = self.rooms.get_mut(&room) {
                     (host_room.is_distributed, host_room.is_closed) = (false, true);
+                    host_room.is_parked = false;
                 }
                 self.event(Event::Turned {
                     room,
                     turn: Turn::Closed,
                 });
+            }
+            Action::Park { parked, .. } => {
+                if let Some(host_room) = self.rooms.get_mut(&parked.room) {
+                    (host_room.is_distributed, host_room.is_parked) = (false, true);
+                    let people = host_room.occupants.values();
+                    assert!(
+                        people.clone().all(|occupant| occupant.remote.is_empty()),
+                        "{} has remote occupants still",
+                        parked.room
+                    );
+                }
+            }
+            Action::Unpark { room } => {
+                self.feed_stored(&room);
+                let Some(host_room) = self.rooms.get_mut(&room) else {
+                    return;
+                };
+                (host_room.is_distributed, host_room.is_parked) = (true, false);
+                let locals: Vec<_> = host_room
+                    .locals()
+                    .map(|(nick, local)| (nick.clone(), local.clone()))
+                    .collect();
+                for (nick, local) in &locals {
+                    self.tell_occupant(&room, nick, local);
+                }
             }
             Action::Notice { room, peer, notice } => {
                 self.notices.push((room.clone(), peer.clone(), notice.clone()));

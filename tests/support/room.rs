@@ -24,6 +24,8 @@ pub struct HostRoom {
     pub is_distributed: bool,
     /// A shadow that was let go: history without messages to come.
     pub is_closed: bool,
+    /// A shadow in which nobody may speak until a configuration is put right.
+    pub is_parked: bool,
 }
 
 /// An entry of the list of affiliations.
@@ -95,6 +97,7 @@ impl HostRoom {
             source: None,
             is_distributed: false,
             is_closed: false,
+            is_parked: false,
         }
     }
 

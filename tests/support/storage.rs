@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dmuc::address::BareJid;
 use dmuc::engine::Entry;
 use dmuc::wire::{Affiliation, EventStamp};
-use dmuc::{Engine, Input, Snapshot};
+use dmuc::{Config, Engine, Input, Snapshot};
 
 use super::event::{Cause, Event, Turn};
 use super::host::Host;
@@ -188,7 +188,8 @@ impl Host {
             }
         }
         // A room that has ended is remembered as long as somebody has to be told, without its messages.
-        if self.engine.room_info(room).is_none() && self.logs.remove(room).is_some() {
+        let is_held = self.engine.room_info(room).is_some() || self.engine.parked_room(room).is_some();
+        if !is_held && self.logs.remove(room).is_some() {
             self.event(Event::Forgotten { room: room.clone() });
         }
     }
@@ -383,6 +384,9 @@ impl Host {
                 .restore(self.now, &snapshot)
                 .unwrap_or_else(|error| panic!("{error}"));
             if self.engine.room_info(&room).is_some() {
+                if let Some(host_room) = self.rooms.get_mut(&room).filter(|room| room.is_parked) {
+                    (host_room.is_distributed, host_room.is_parked) = (true, false);
+                }
                 self.feed_stored(&room);
             }
         }
@@ -390,7 +394,7 @@ impl Host {
     }
 
     /// What the engine is told of a room between its snapshot and its start.
-    fn feed_stored(&mut self, room: &BareJid) {
+    pub(super) fn feed_stored(&mut self, room: &BareJid) {
         let log = self.logs.get(room).cloned().unwrap_or_default();
         for entry in log {
             self.event(Event::Kept {
@@ -488,6 +492,11 @@ impl Host {
             actor_jid: None,
             text: &text,
         });
+    }
+
+    /// Another configuration comes into force, by a reload.
+    pub fn configure_service(&mut self, config: Config) {
+        self.engine.set_config(self.now, config);
     }
 
     pub fn backup(&mut self) {

@@ -60,6 +60,10 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
+    methods.add_method("let_go", |lua, this, (mono, wall, room): (f64, f64, String)| {
+        let room = bare(&room)?;
+        this.input(lua, now(mono, wall), Input::LetGo { room: &room })
+    });
     // destroyed(mono, wall, room, reason, venue, password)
     methods.add_method(
         "destroyed",
