@@ -100,6 +100,7 @@ return function (dmuc)
 	end
 
 	function parked.begin(action)
+		waking[action.room] = nil;
 		parked.warn();
 		-- After a restart nobody is there yet, and the room need not be read.
 		local room = action.has_people and dmuc.get_room(action.room);
