@@ -186,6 +186,13 @@ typedef enum {
   DMUC_ACTION_DELIVER_DECLINE = 24,
   // Give the user JID these HATS (XEP-0317), and no others: the source decided. ROOM, JID, HATS.
   DMUC_ACTION_APPLY_HATS = 25,
+  // The shadow ROOM is parked: its remote occupants are gone already, the people here are told why and cannot speak. What is
+  // stored of it stays, and so does its stored log. PEER, the service of its source; PARKED; DELIVER: whether there may be people in it, nobody is after a restart;
+  // SOURCE may be absent.
+  DMUC_ACTION_PARK = 26,
+  // The parked shadow ROOM goes on: dmuc_engine_logged for each entry of its stored log, its occupants here, and
+  // dmuc_engine_started follow, as after dmuc_engine_restore.
+  DMUC_ACTION_UNPARK = 27,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -229,7 +236,7 @@ typedef enum {
   DMUC_FIELD_PAYLOAD = 18,
   // A number: when it was sent, Unix time in milliseconds.
   DMUC_FIELD_TIME_MS = 19,
-  // A number: 1 if occupants have yet to see the message, or are told of the split.
+  // A number: 1 if occupants have yet to see the message, or are told of the split, or that the room is parked.
   DMUC_FIELD_DELIVER = 20,
   // A number: 1 if the message is to be appended to the stored log before it is shown.
   DMUC_FIELD_KEPT = 21,
@@ -248,7 +255,8 @@ typedef enum {
   // The password there.
   DMUC_FIELD_PASSWORD = 28,
   // What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap",
-  // "too_many_peerhosts", or "unfit": something was cut or left out, DMUC_FIELD_REASON says what.
+  // "too_many_peerhosts", "not_named" (the peer is not in `dmuc_peers` any more, and its instance is left out until it is), or
+  // "unfit": something was cut or left out, DMUC_FIELD_REASON says what.
   DMUC_FIELD_NOTICE = 29,
   // A number: what is to be done, a dmuc_act_type.
   DMUC_FIELD_ACT = 30,
@@ -293,6 +301,9 @@ typedef enum {
   DMUC_FIELD_HATS = 49,
   // The `xml:lang` of a message.
   DMUC_FIELD_LANG = 50,
+  // Why a room is parked: "source_not_named" (PEER is not in the peers of this engine) or "not_shared" (PEER does not name
+  // this service).
+  DMUC_FIELD_PARKED = 51,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -601,6 +612,12 @@ dmuc_result dmuc_engine_unread(dmuc_engine *engine,
 // The source was made an ordinary room again. `reason` is for the people in the shadows; optional.
 dmuc_result dmuc_engine_undistribute(dmuc_engine *engine, dmuc_now now, const char *room, const char *reason);
 
+// An administrator gives up what is parked of the room: a shadow is closed (DMUC_ACTION_CLOSE) and its source told that it
+// has left; a source forgets its instances at services that are no peers. Nothing happens if nothing is parked.
+dmuc_result dmuc_engine_let_go(dmuc_engine *engine,
+                               dmuc_now now,
+                               const char *room);
+
 // The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
 dmuc_result dmuc_engine_destroyed(dmuc_engine *engine,
                                   dmuc_now now,
@@ -778,6 +795,9 @@ dmuc_result dmuc_engine_is_source_reachable(dmuc_engine *engine,
 dmuc_result dmuc_engine_instance_here(dmuc_engine *engine,
                                       const char *instance,
                                       char **room);
+
+// Whether the shadow `room` is parked (DMUC_ACTION_PARK): nobody may speak in it. False for any other room.
+dmuc_result dmuc_engine_is_parked(dmuc_engine *engine, const char *room, bool *is_parked);
 
 // Whether the client that the instance `home` shows under `nick` counts as the person who has the nick in `room`, so that it
 // gets a copy of what is for that person alone (a private message): where occupants of several homes have one nick, their
