@@ -177,6 +177,7 @@ return function (dmuc)
 	-- Only the options may be different. What follows from that is for rooms that are attached already.
 	function dmuc.configure()
 		call("configure", monotonic(), now(), dmuc.options);
+		collect();
 		drain();
 	end
 end

@@ -25,6 +25,7 @@ mod mistakes;
 mod moderation;
 mod options;
 mod ordinary;
+mod parked;
 mod payloads;
 mod persons;
 mod presences;
