@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local jid_host = require "util.jid".host;
+local unpack = table.unpack or unpack; -- luacheck: ignore 113
 
 return function (dmuc)
 	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
@@ -61,12 +62,14 @@ return function (dmuc)
 	};
 
 	function actions.apply_settings(action)
+		local is_new = not dmuc.get_room(action.room);
 		local room, err = lifecycle.make_shadow(action.room);
 		if not room then
 			module:log("error", "The shadow %s of %s cannot be made: %s", action.room, action.source, err);
 			dmuc.tell("destroyed", action.room);
 			return;
 		end
+		if is_new then module:log("info", "%s is an instance of %s now", action.room, action.source); end
 		if action.salt then room._data.occupant_id_salt = action.salt; end
 		room._dmuc.source = action.source;
 		local was_open = room:get_whois() == "anyone";
@@ -120,15 +123,30 @@ return function (dmuc)
 		if room and room._dmuc.is_source then dmuc.tell_owners(room, "Other servers: "..text); end
 	end
 
-	-- What owners who are here, and the log, are told.
+	-- What owners who are here, and the log, are told; and the line of the log if it happens to several rooms at once.
 	local notices = {
-		replicated = { "info", "%s has an instance of this room now: %s" };
-		unsupported = { "warn", "%s does not support distributed rooms (XEP-0281); this room has no instance there" };
-		refused = { "warn", "%s refused an instance of this room: %s" };
-		unreachable = { "warn", "%s cannot be reached; it is tried again until it answers" };
-		too_many_peerhosts = { "warn", "%s gets no instance of this room: it has as many as it may" };
-		not_named = { "debug", "%s is not among the services any more that this room is shared with: its people have left" };
-		gap = { "warn", "%s has forgotten messages that were said there meanwhile: %s of them are not known here" };
+		replicated = { "info", "%s has an instance of this room now: %s", "%s has instances of %d rooms now" };
+		unsupported = {
+			"warn", "%s does not support distributed rooms (XEP-0281); this room has no instance there",
+			"%s does not support distributed rooms (XEP-0281); %d rooms have no instance there";
+		};
+		refused = { "warn", "%s refused an instance of this room: %s", "%s refused instances of %d rooms: %s" };
+		unreachable = {
+			"warn", "%s cannot be reached; it is tried again until it answers",
+			"%s cannot be reached; it is tried again until it answers: %d rooms have no instance there yet";
+		};
+		too_many_peerhosts = {
+			"warn", "%s gets no instance of this room: it has as many as it may",
+			"%s gets no instance of %d rooms: they have as many as they may";
+		};
+		not_named = {
+			"debug", "%s is not among the services any more that this room is shared with: its people have left",
+			"%s is not among the services any more that %d rooms are shared with: its people have left";
+		};
+		gap = {
+			"warn", "%s has forgotten messages that were said there meanwhile: %s of them are not known here",
+			"%s has forgotten messages that were said there meanwhile, in %d rooms: %s of them are not known here";
+		};
 	};
 	function actions.notice(action)
 		if action.notice == "split_began" or action.notice == "split_ended" then
@@ -137,10 +155,12 @@ return function (dmuc)
 		if action.notice == "unfit" then return unfit(action); end
 		if action.notice == "not_named" then dmuc.parked.warn(); end
 		if action.notice == "gap" then dmuc.links.measure_gap(action.messages); end
-		local level, text = notices[action.notice][1], notices[action.notice][2];
-		local detail = action.shadow or action.messages or action.error_text or action.error_condition;
-		text = text:format(action.peer, detail);
-		module:log(level, "%s: %s", action.room, text);
+		local level, text, of_many = unpack(notices[action.notice]);
+		local reason = action.error_text or action.error_condition;
+		text = text:format(action.peer, action.shadow or action.messages or reason);
+		dmuc.tally.room(level, table.concat({ action.notice; action.peer; reason }, " "), action.room, text, function (count, messages)
+			return of_many:format(action.peer, count, action.messages and messages or reason);
+		end, action.messages);
 		local room = room_of(action);
 		if not room or action.notice == "replicated" then return; end
 		dmuc.tell_owners(room, text);

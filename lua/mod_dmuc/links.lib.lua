@@ -21,7 +21,13 @@ return function (dmuc)
 	-- One line in the room at both ends of a split. It is in no history and no archive.
 	function links.notice(room, action)
 		local began = action.notice == "split_began";
-		module:log(began and "warn" or "info", "%s: the link to %s is %s", action.room, action.peer, began and "down" or "up again");
+		local state = began and "down" or "up again";
+		dmuc.tally.room(began and "warn" or "info", action.notice.." "..action.peer, action.room,
+			("the link to %s is %s"):format(action.peer, state),
+			function (count, occupants)
+				if not began then return ("The link to %s is up again, for %d rooms"):format(action.peer, count); end
+				return ("The link to %s is down: %d rooms, and %d occupants there, are out of reach"):format(action.peer, count, occupants);
+			end, action.occupants);
 		if not room or not dmuc.ask("split_notice") or not next(room._dmuc.locals) then return; end
 		local who = action.occupants == 1 and "one occupant" or ("%d occupants"):format(action.occupants or 0);
 		dmuc.rooms.tell(room, lines[action.notice]:format(action.peer, who));

@@ -318,7 +318,8 @@ return function (dmuc)
 	end
 
 	local function refuse(origin, stanza, room_jid, err_type, condition, text)
-		module:log("warn", "Refused presence from %s for %s: %s (%s)", stanza.attr.from, room_jid, condition, text);
+		dmuc.tally.refusal("warn", ("Refused presence from %s: %s (%s)"):format(jid_host(stanza.attr.from), condition, text),
+			("Refused presence from %s for %s: %s (%s)"):format(stanza.attr.from, room_jid, condition, text));
 		if stanza.attr.type ~= "unavailable" then
 			origin.send(st.error_reply(stanza, err_type, condition, text, room_jid));
 		end

@@ -70,8 +70,9 @@ return function (dmuc)
 			tostring(payload), taken);
 		if not verdict then
 			-- What a peer does wrong is for the administrator to see; anybody else may send anything.
-			module:log(requests.is_peer(from) and "warn" or "info", "Refused <%s/> from %s: %s (%s)",
-				payload.name, from, condition, text);
+			dmuc.tally.refusal(requests.is_peer(from) and "warn" or "info",
+				("Refused <%s/> from %s: %s (%s)"):format(payload.name, jid_host(from), condition, text),
+				("Refused <%s/> from %s: %s (%s)"):format(payload.name, from, condition, text));
 			origin.send(st.error_reply(stanza, err_type, condition, text, to));
 		end
 		return true;

@@ -1,8 +1,11 @@
 -- Lines of the log that come many at a time: what happens to a link concerns every room on it, and what a peer gets wrong
 -- it gets wrong again and again. One line each, with a number; the single ones at level debug.
 
--- How long rooms to which the same happens are collected for one line, in seconds.
-local gathering = 1;
+local time_now = require "util.time".now;
+
+-- Rooms to which the same happens are collected for one line, until no more have come for so long, and so long at most: in
+-- seconds.
+local gathering, longest_gathering = 1, 15;
 -- How long refusals of one kind are counted for the next line: at first, and at most.
 local first_pause, longest_pause = 60, 3600;
 -- How many kinds of refusals are told apart; further ones are counted as one.
@@ -29,16 +32,29 @@ return function (dmuc)
 		module:log(group.level, "%s (%s)", group.many(group.count, group.sum), names);
 	end
 
+	local function wait(key)
+		module:add_timer(gathering, function ()
+			local group, now = groups[key], time_now();
+			if group and now - group.last_at < gathering * 0.9 and now - group.first_at < longest_gathering then
+				wait(key);
+			else
+				flush(key);
+			end
+		end);
+	end
+
 	-- Something that happens to a room, and maybe to others at the same moment. Key is the same for all of them; single is the
 	-- line if it is the only one, many(count, sum) that for several, sum that of their numbers.
 	function tally.room(level, key, room_jid, single, many, number)
 		module:log("debug", "%s: %s", room_jid, single);
+		if level == "debug" then return; end
 		local group = groups[key];
 		if not group then
-			group = { level = level; single = single; many = many; rooms = {}; count = 0; sum = 0 };
+			group = { level = level; single = single; many = many; rooms = {}; count = 0; sum = 0; first_at = time_now() };
 			groups[key] = group;
-			module:add_timer(gathering, function () flush(key); end);
+			wait(key);
 		end
+		group.last_at = time_now();
 		group.count, group.sum = group.count + 1, group.sum + (number or 0);
 		if #group.rooms < max_named then table.insert(group.rooms, room_jid); end
 	end
