@@ -52,7 +52,7 @@ async fn addresses(version: Version, of_the_odd_one: Version) -> Result<()> {
     }
 
     let long = format!("eve@{}.test", "a".repeat(64));
-    let banned = [
+    let known = [
         "eve@ⵜⴰⵎ.test",
         "ꬰ.test",
         "🦊@marlowe.lit",
@@ -60,10 +60,25 @@ async fn addresses(version: Version, of_the_odd_one: Version) -> Result<()> {
         "ab--ef.test",
         &long,
     ];
+    // What every server of the federation takes as an address: Prosody itself refuses some of these from 13.0.7 on.
+    let mut banned = Vec::new();
+    for jid in known {
+        let mut is_taken = true;
+        for server in fed.servers() {
+            let taken = server
+                .eval(&format!("return (require 'util.jid'.prep('{jid}')) ~= nil"))
+                .await?;
+            is_taken &= taken.as_bool() == Some(true);
+        }
+        if is_taken {
+            banned.push(jid);
+        }
+    }
+    assert!(banned.len() >= 3, "{banned:?}");
     crone
         .set_affiliation(&crone.room, "drfaust@marlowe.lit", "owner")
         .await?;
-    for (i, jid) in banned.into_iter().enumerate() {
+    for (i, jid) in banned.iter().enumerate() {
         let owner = if i % 2 == 0 { crone } else { faust };
         owner.set_affiliation(&owner.room, jid, "outcast").await?;
     }
