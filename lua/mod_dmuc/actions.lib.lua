@@ -83,7 +83,7 @@ return function (dmuc)
 		local from = action.nick and room.jid.."/"..action.nick or room.jid;
 		local had_from, had = room:get_subject();
 		if (had or "") == action.text and (action.text == "" or had_from == from) then return; end
-		room:set_subject(from, action.text);
+		getmetatable(room).__index.set_subject(room, from, action.text);
 		room:save();
 	end);
 
@@ -94,7 +94,7 @@ return function (dmuc)
 		local had = room._affiliations[action.jid];
 		local had_nick = room:get_registered_nick(action.jid);
 		if had == affiliation and had_nick == action.nick then return; end
-		local ok = turns.within(room, { acting = dmuc.rooms.session_of(room, action.actor); is_following = true },
+		local ok = turns.within(room, { acting = dmuc.rooms.session_of(room, action.actor); is_following = action.jid },
 			room.set_affiliation, room, true, action.jid, action.affiliation, action.reason, data or affiliation and {});
 		if not ok then
 			-- mod_muc does not let administrators of this server be anything but owners; the source decides.

@@ -80,7 +80,7 @@ return function (dmuc)
 	-- changed: only that is offered to the source later.
 	function forms.provisionally(room, actor, work)
 		local was = forms.get(room);
-		local result = work();
+		local result = dmuc.turns.within(room, { provisional = actor }, work);
 		local changed = forms.get(room);
 		if not was or not changed then return result; end -- which the log says
 		local before = fields_of(was);
@@ -132,13 +132,17 @@ return function (dmuc)
 	end
 
 	-- The source's configuration, which this instance follows.
-	function forms.apply(room, xml)
+	local function apply(room, xml)
 		local form = dmuc.stanzas.parse(xml);
 		forms.submit(room, itself, xml);
 		local public = value_of(form, "muc#roomconfig_publicroom");
 		if public then room:set_public(public == "1" or public == "true"); end
 		room:set_persistent(true);
 		room:save(true);
+	end
+
+	function forms.apply(room, xml)
+		return dmuc.turns.within(room, { takes_form = true }, apply, room, xml);
 	end
 
 	-- What only the source can decide: a shadow's form says so instead of offering it.

@@ -41,6 +41,7 @@ return function (build)
 		"presence"; -- occupants, here and elsewhere
 		"affiliations"; -- the source's list of affiliations
 		"hats"; -- what goes with an affiliation and is seen in presences
+		"setters"; -- what the methods of a room set
 		"groupchat"; -- messages and history
 		"moderation"; -- messages that are taken away
 		"peers"; -- what occupants elsewhere send to occupants here

@@ -137,7 +137,7 @@ return function (dmuc)
 		local problem, problem_condition, problem_text = requests.problem();
 		if problem then
 			if event then event.origin.send(st.error_reply(event.stanza, problem, problem_condition, problem_text)); end
-			return;
+			return nil, problem, problem_condition, problem_text;
 		end
 		local token = rooms.next_token();
 		requests.await(token, event and { origin = event.origin; stanza = event.stanza } or { nick = act.role and act.nick });
@@ -145,7 +145,9 @@ return function (dmuc)
 		if not verdict then
 			if act.form and condition == "jid-malformed" then condition, text = "bad-request", "This form is not taken here"; end
 			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
+			return nil, err_type, condition, text;
 		end
+		return true;
 	end
 
 	function requests.act_answered(action)

@@ -14,7 +14,8 @@
 --   only_locals: the room is walked by its local occupants;
 --   skips_remotes: nothing is sent to sessions of other instances;
 --   acting: session JID in whose name mod_muc does what the source has decided;
---   is_following: this instance does what the source has decided;
+--   is_following: bare JID whose affiliation is set as the source has decided;
+--   takes_form: the source's configuration is taken in;
 --   is_performing: this instance does what another one asked of it;
 --   provisional: this instance decides what the source will be told, { nick, jid } of who wants it;
 --   inviting: see invitations.lib.lua.
@@ -115,6 +116,11 @@ return function (dmuc)
 			if rooms.real_jid(room, occupant) == actor then return rooms.session_of(room, jid_resource(nick)); end
 		end
 		return actor;
+	end
+
+	-- Whether what this coroutine sets counts here: at the source, and provisionally.
+	function rooms.decides(room)
+		return room._dmuc.is_source or current(room, "provisional") ~= nil;
 	end
 
 	local methods = {};
@@ -326,6 +332,7 @@ return function (dmuc)
 		for name, method in pairs(methods) do
 			room[name] = method;
 		end
+		state.setters = rooms.close_setters(room);
 		-- Sessions of other instances that Prosody froze with the room, and those that came since.
 		local there = {};
 		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
@@ -379,6 +386,9 @@ return function (dmuc)
 			end
 		end
 		for name in pairs(methods) do
+			room[name] = nil;
+		end
+		for _, name in ipairs(state.setters) do
 			room[name] = nil;
 		end
 		room.save = state.save;

@@ -41,6 +41,7 @@ mod reloading;
 mod replicating;
 mod restarting;
 mod ruling;
+mod setters;
 mod splits;
 mod stage;
 mod storage_away;
