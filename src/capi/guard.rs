@@ -159,7 +159,8 @@ pub(super) fn to_jid(text: &str) -> Outcome<Jid> {
 /// A service: a bare JID without localpart.
 pub(super) fn to_service(text: &str) -> Outcome<BareJid> {
     to_bare(text).and_then(|jid| {
-        if jid.node().is_none() {
+        // Prosody takes a user's domain with a space in it; no service has such a name.
+        if jid.node().is_none() && !jid.domain().contains(char::is_whitespace) {
             Ok(jid)
         } else {
             Err(NO_JID)
