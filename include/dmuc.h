@@ -150,7 +150,8 @@ typedef enum {
   // closed to new messages. ROOM, SOURCE; REASON may be absent.
   DMUC_ACTION_CLOSE = 12,
   // Something an owner or administrator should know. ROOM, PEER, NOTICE; SHADOW (replicated); ERROR_TYPE,
-  // ERROR_CONDITION, ERROR_TEXT (refused); OCCUPANTS (split_began: the link to a service that holds an instance is down),
+  // ERROR_CONDITION, ERROR_TEXT (refused); CAUSE (unreachable, split_began); OCCUPANTS (split_began: the link to a
+  // service that holds an instance is down),
   // DELIVER (split_began, and split_ended, when both sides agree again: whether the people in the room are told, in a line
   // that goes into no history); MESSAGES (gap: messages of the peer's are lost here, nobody has kept them).
   DMUC_ACTION_NOTICE = 13,
@@ -304,6 +305,9 @@ typedef enum {
   // Why a room is parked: "source_not_named" (PEER is not in the peers of this engine) or "not_shared" (PEER does not name
   // this service).
   DMUC_FIELD_PARKED = 51,
+  // Why a peer is out of reach, as far as that is known: "silent", "unreachable", "dns", "connection-refused",
+  // "certificate", "no-module" or "not-peered".
+  DMUC_FIELD_CAUSE = 52,
 } dmuc_field;
 
 // What somebody wants done at another instance.

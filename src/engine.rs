@@ -5,6 +5,7 @@
 
 mod action;
 mod affiliations;
+mod cause;
 mod clash;
 mod clock;
 mod digest;
@@ -13,6 +14,7 @@ mod ending;
 mod fitting;
 mod groupchat;
 mod hats;
+mod heartbeat;
 mod history;
 mod host;
 mod input;
@@ -30,6 +32,7 @@ mod peer_roster;
 mod presence;
 mod private;
 mod queries;
+mod refusals;
 mod replication;
 mod request;
 mod room;
@@ -46,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::address::{BareJid, Jid};
 
 pub use action::{Action, Change, Notice, RemoteOccupant, SendPresence, Verdict};
+pub use cause::Cause;
 pub use clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use input::{Departure, Input, Occupant, PeerPresence};
 pub use link::LinkState;
@@ -67,6 +71,7 @@ use link::Link;
 use offers::Actor;
 pub(crate) use offers::{Offer, OfferKey, Value};
 use private::Private;
+use refusals::Refusals;
 use request::Outstanding;
 pub(crate) use room::Room;
 use unread::Unread;
@@ -85,6 +90,10 @@ pub struct Engine {
     parked: BTreeMap<BareJid, Room>,
     links: BTreeMap<BareJid, Link>,
     outstanding: BTreeMap<String, Outstanding>,
+    /// What peers would not have, by service.
+    refusals: BTreeMap<BareJid, Refusals>,
+    /// Whether the peers have been told that this service is there.
+    is_greeted: bool,
     /// Acts of users here that several instances may have been asked for: how many have not answered, and what the first of
     /// them said against it.
     acts: BTreeMap<(BareJid, u64), (usize, Option<StanzaError>)>,
@@ -122,6 +131,8 @@ impl Engine {
             parked: BTreeMap::new(),
             links: BTreeMap::new(),
             outstanding: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            is_greeted: false,
             acts: BTreeMap::new(),
             redirected: BTreeMap::new(),
             endings: BTreeMap::new(),
@@ -142,11 +153,14 @@ impl Engine {
         &self.config
     }
 
-    /// Puts a changed configuration into force: what is at services that are no longer peers is parked, what was parked for
-    /// want of a name goes on, new peers are asked to replicate.
+    /// Puts a configuration into force, changed or not: what is at services that are no longer peers is parked, what was
+    /// parked for want of a name goes on, new peers and those that have refused an instance are asked to replicate.
     pub fn set_config(&mut self, now: Now, config: Config) {
         let was = std::mem::replace(&mut self.config, config);
         self.follow_peers(now, &was);
+        self.forget_refusals();
+        // Those who were refused, or are new, are asked; the peers hear that there is reason to ask us.
+        self.is_greeted = false;
         let started = self
             .rooms
             .values()
@@ -190,7 +204,13 @@ impl Engine {
     /// # Errors
     /// [`Error`] says why the input was refused; nothing changed then.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) -> Result<Verdict, Error> {
+        let peer = input.peer();
         let verdict = self.dispatch(now, input);
+        // What changes nothing is no sign of life either.
+        let is_taken = |verdict: &Verdict| *verdict != Verdict::Continue;
+        if let Some(peer) = peer.filter(|_| verdict.as_ref().is_ok_and(is_taken)) {
+            self.heard(now, &peer);
+        }
         self.settle_nicks(now);
         self.queue_stores();
         verdict
@@ -398,9 +418,13 @@ impl Engine {
 
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Now) {
+        if !self.is_greeted {
+            self.greet(now);
+        }
         self.handle_request_timeouts(now);
         self.handle_link_timeouts(now);
         self.handle_instance_timeouts(now);
+        self.handle_refusal_timeouts(now);
         self.handle_resyncs(now);
         self.handle_private_timeouts(now);
         self.settle_nicks(now);
@@ -419,6 +443,8 @@ impl Engine {
             self.links_timeout(),
             self.instances_timeout(),
             self.privates_timeout(),
+            self.refusals_timeout(),
+            (!self.is_greeted).then_some(0),
         ]
         .into_iter()
         .flatten()

@@ -12,8 +12,8 @@ use minidom::Element;
 use crate::engine::{Ending, Instance, Remote, Room, Stage};
 use crate::error::RestoreError;
 use crate::wire::{
-    Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem,
-    SettingsExtra, Unfit, check_payload, escaped, limits::MAX_RANGES,
+    Condition, Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra,
+    RosterItem, SettingsExtra, Unfit, check_payload, escaped, limits::MAX_RANGES,
 };
 
 /// Namespace of the stored form, with its version.
@@ -203,11 +203,12 @@ impl Room {
 /// What is worth remembering of another instance.
 fn of_instance(instance: &Instance) -> Instance {
     let stage = match instance.stage {
-        Stage::Active => Stage::Active,
+        Stage::Active | Stage::Refused => instance.stage,
         _ => Stage::Wanted,
     };
     let mut stored = Instance::new(stage);
     (stored.is_named, stored.may_hold) = (instance.is_named, instance.may_hold);
+    stored.refused_for = instance.refused_for.filter(|_| stage == Stage::Refused);
     if instance.is_cut {
         stored.is_cut = true;
         stored.is_out = instance.is_out;
@@ -339,6 +340,8 @@ fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
     if instance.stage == Stage::Active {
         push_attr(out, "active", "true");
     }
+    let refused = instance.refused_for.filter(|_| instance.stage == Stage::Refused);
+    push_some(out, "refused", refused.map(Condition::as_str));
     if !instance.is_cut {
         out.push_str("/>");
         return;
@@ -382,13 +385,16 @@ fn read_seen(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
 }
 
 fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<Instance, RestoreError> {
-    let stage = match el.attr("active") {
-        Some("true") => Stage::Active,
+    let refused_for = el.attr("refused").and_then(Condition::from_name);
+    let stage = match (el.attr("active"), refused_for) {
+        (Some("true"), _) => Stage::Active,
+        (_, Some(_)) => Stage::Refused,
         _ => Stage::Wanted,
     };
     let mut instance = Instance::new(stage);
     instance.is_named |= el.attr("named") == Some("true");
     instance.may_hold |= el.attr("asked") == Some("true");
+    instance.refused_for = refused_for;
     (instance.is_cut, instance.is_out) = (el.attr("cut").is_some(), el.attr("cut") == Some("out"));
     for child in el.children() {
         let read = request(child, unfit);

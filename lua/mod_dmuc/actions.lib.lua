@@ -157,9 +157,11 @@ return function (dmuc)
 		if action.notice == "gap" then dmuc.links.measure_gap(action.messages); end
 		local level, text, of_many = unpack(notices[action.notice]);
 		local reason = action.error_text or action.error_condition;
-		text = text:format(action.peer, action.shadow or action.messages or reason);
-		dmuc.tally.room(level, table.concat({ action.notice; action.peer; reason }, " "), action.room, text, function (count, messages)
-			return of_many:format(action.peer, count, action.messages and messages or reason);
+		text = dmuc.links.with_cause(text:format(action.peer, action.shadow or action.messages or reason), action.cause);
+		local key = table.concat({ action.notice; action.peer; reason or action.cause }, " ");
+		dmuc.tally.room(level, key, action.room, text, function (count, messages)
+			local line = of_many:format(action.peer, count, action.messages and messages or reason);
+			return dmuc.links.with_cause(line, action.cause);
 		end, action.messages);
 		local room = room_of(action);
 		if not room or action.notice == "replicated" then return; end

@@ -273,7 +273,7 @@ return function (dmuc)
 			-- A client's answer to a private message is between the two; what mod_s2s could not deliver, and the copy of
 			-- a message to the room (the same nick on both sides), tell of the instance.
 			if origin.dummy or jid_resource(from) == jid_resource(stanza.attr.to) then
-				dmuc.requests.peer_error(stanza);
+				dmuc.requests.peer_error(origin, stanza);
 			end
 			groupchat.bounced(origin, stanza, room_jid);
 			return true;

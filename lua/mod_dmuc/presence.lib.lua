@@ -336,7 +336,7 @@ return function (dmuc)
 		if not is_instance and not dmuc.ask("is_peer", jid_host(from)) then return; end
 		if type == "error" then
 			if not is_instance then return; end
-			dmuc.requests.peer_error(stanza);
+			dmuc.requests.peer_error(origin, stanza);
 			return true;
 		end
 		if type ~= nil and type ~= "unavailable" then
@@ -364,7 +364,7 @@ return function (dmuc)
 		local from, room_jid = stanza.attr.from, stanza.attr.to;
 		if stanza.attr.type ~= "error" or not dmuc.role(room_jid) then return; end
 		if not dmuc.ask("is_instance", room_jid, jid_bare(from)) then return; end
-		dmuc.requests.peer_error(stanza);
+		dmuc.requests.peer_error(event.origin, stanza);
 		return true;
 	end, 10);
 end

@@ -44,10 +44,30 @@ return function (dmuc)
 		return request;
 	end
 
+	-- What says that a stanza has not arrived.
+	local of_a_link = { ["remote-server-not-found"] = true; ["remote-server-timeout"] = true; ["recipient-unavailable"] = true };
+
+	-- The error in a stanza: type, condition, text. One that our own server has made is none of the peer's answers, whatever
+	-- it says: the peer was not reached.
+	local function error_of(origin, stanza)
+		local err_type, condition, text = stanza:get_error();
+		err_type, condition = err_type or "cancel", condition or "undefined-condition";
+		local is_from_there = (origin.type == "s2sin" or origin.type == "s2sout") and not origin.dummy;
+		if not is_from_there and not prosody.hosts[jid_host(stanza.attr.from)] and not of_a_link[condition] then
+			return "cancel", "remote-server-not-found", text;
+		end
+		return err_type, condition, text;
+	end
+
+	-- While this server stops, connections are closed one after the other: what comes back then says nothing of a peer.
+	local is_stopping = false;
+	module:hook_global("server-stopping", function () is_stopping = true; end, 1000);
+
 	-- A bounce from a peer instance: it moves link state, never occupants (G8).
-	function requests.peer_error(stanza)
-		local err_type, condition = stanza:get_error();
-		local verdict = dmuc.feed("peer_error", stanza.attr.from, err_type or "cancel", condition or "undefined-condition");
+	function requests.peer_error(origin, stanza)
+		if is_stopping then return; end
+		local err_type, condition, text = error_of(origin, stanza);
+		local verdict = dmuc.feed("peer_error", stanza.attr.from, err_type, condition, text);
 		if verdict == "continue" and condition == "conflict" then
 			module:log("warn", "Ignored that %s says again that an occupant of ours has lost its nick", stanza.attr.from);
 		end
@@ -84,8 +104,9 @@ return function (dmuc)
 		if not id or id:sub(1, 5) ~= "dmuc-" then return; end
 		local verdict;
 		if stanza.attr.type == "error" then
-			local err_type, condition, text = stanza:get_error();
-			verdict = dmuc.feed("peer_answer", stanza.attr.from, id, nil, err_type or "cancel", condition or "undefined-condition", text);
+			if is_stopping then return true; end
+			local err_type, condition, text = error_of(event.origin, stanza);
+			verdict = dmuc.feed("peer_answer", stanza.attr.from, id, nil, err_type, condition, text);
 		else
 			local payload = stanza.tags[1];
 			verdict = dmuc.feed("peer_answer", stanza.attr.from, id, payload and tostring(payload) or "");

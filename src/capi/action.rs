@@ -56,7 +56,8 @@ pub enum dmuc_action_type {
     /// closed to new messages. ROOM, SOURCE; REASON may be absent.
     DMUC_ACTION_CLOSE = 12,
     /// Something an owner or administrator should know. ROOM, PEER, NOTICE; SHADOW (replicated); ERROR_TYPE,
-    /// ERROR_CONDITION, ERROR_TEXT (refused); OCCUPANTS (split_began: the link to a service that holds an instance is down),
+    /// ERROR_CONDITION, ERROR_TEXT (refused); CAUSE (unreachable, split_began); OCCUPANTS (split_began: the link to a
+    /// service that holds an instance is down),
     /// DELIVER (split_began, and split_ended, when both sides agree again: whether the people in the room are told, in a line
     /// that goes into no history); MESSAGES (gap: messages of the peer's are lost here, nobody has kept them).
     DMUC_ACTION_NOTICE = 13,
@@ -460,8 +461,9 @@ fn notice_fields(fields: Fields, notice: &Notice, is_told: bool) -> Fields {
         Notice::Replicated { shadow } => named("replicated").jid(F::DMUC_FIELD_SHADOW, shadow),
         Notice::Unsupported => named("unsupported"),
         Notice::Refused(error) => named("refused").error(error),
-        Notice::Unreachable => named("unreachable"),
-        Notice::SplitBegan { occupants } => named("split_began")
+        Notice::Unreachable { cause } => named("unreachable").set(F::DMUC_FIELD_CAUSE, cause.as_str()),
+        Notice::SplitBegan { occupants, cause } => named("split_began")
+            .set(F::DMUC_FIELD_CAUSE, cause.as_str())
             .number(F::DMUC_FIELD_OCCUPANTS, *occupants as u64)
             .number(F::DMUC_FIELD_DELIVER, is_told),
         Notice::SplitEnded => named("split_ended").number(F::DMUC_FIELD_DELIVER, is_told),

@@ -120,6 +120,9 @@ pub enum dmuc_field {
     /// Why a room is parked: "source_not_named" (PEER is not in the peers of this engine) or "not_shared" (PEER does not name
     /// this service).
     DMUC_FIELD_PARKED = 51,
+    /// Why a peer is out of reach, as far as that is known: "silent", "unreachable", "dns", "connection-refused",
+    /// "certificate", "no-module" or "not-peered".
+    DMUC_FIELD_CAUSE = 52,
 }
 
 /// Named parts; what is absent is not in it.

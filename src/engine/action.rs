@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
+use super::cause::Cause;
 use super::parked::ParkedRoom;
 use crate::wire::{
     Act, Affiliation, EventStamp, Form, Hats, Moderation, Request, Response, Role, StanzaError,
@@ -401,11 +402,16 @@ pub enum Notice {
     /// The peer refused.
     Refused(StanzaError),
     /// The peer cannot be reached and holds no instance yet; it is tried again.
-    Unreachable,
+    Unreachable {
+        /// Why, as far as that is known.
+        cause: Cause,
+    },
     /// The link to a service that holds an instance is down: the people there cannot be reached.
     SplitBegan {
         /// How many occupants are out of reach.
         occupants: usize,
+        /// Why, as far as that is known.
+        cause: Cause,
     },
     /// The link is up again and both sides agree.
     SplitEnded,

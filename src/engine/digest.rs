@@ -4,6 +4,7 @@
 use crate::address::BareJid;
 
 use super::Engine;
+use super::cause::Cause;
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
 use super::link::{LinkState, is_at, service_of};
@@ -15,6 +16,15 @@ use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
 impl Engine {
     /// Tells a service of the rooms that have changed since it was told; without any, it is a mere heartbeat.
     pub(super) fn send_digest(&mut self, now: Now, service: &BareJid, wait_ms: u64) {
+        self.send_lines(now, service, wait_ms, false);
+    }
+
+    /// The same of somebody who has just been loaded, or reaches the service again.
+    pub(super) fn send_hello(&mut self, now: Now, service: &BareJid) {
+        self.send_lines(now, service, self.config.link_timeout_ms, true);
+    }
+
+    fn send_lines(&mut self, now: Now, service: &BareJid, wait_ms: u64, hello: bool) {
         let mut rooms = Vec::new();
         let from = self.config.service.clone();
         for room in self.rooms.values_mut() {
@@ -38,7 +48,7 @@ impl Engine {
             });
         }
         let life = Some(self.ids.name());
-        let request = Request::Digest(Digest { life, rooms });
+        let request = Request::Digest(Digest { life, hello, rooms });
         let pending = Pending::Digest(service.clone());
         self.request_within(now, wait_ms, from, service.clone(), request, pending);
     }
@@ -53,14 +63,23 @@ impl Engine {
         });
         if has_instances {
             self.set_syncing(service);
-            self.send_digest(now, service, self.config.link_timeout_ms);
         }
+        self.send_hello(now, service);
     }
 
-    /// Nothing that was told is sure to have arrived.
-    pub(super) fn digest_failed(&mut self, service: &BareJid) {
+    /// Nothing that was told is sure to have arrived. The service may have said why.
+    pub(super) fn digest_failed(&mut self, now: Now, service: &BareJid, cause: Option<Cause>) {
         self.forget_told(service);
         self.settle_link(service);
+        if cause == Some(Cause::NotPeered) {
+            // Its own rooms are parked; where it has a shadow of ours, or another one, it is out of reach.
+            self.not_shared(now, service);
+        }
+        if let Some(cause) = cause {
+            self.link_refused(now, service, cause);
+        } else if self.is_asked_while_down(service) {
+            self.retry_later(now, service);
+        }
     }
 
     fn forget_told(&mut self, service: &BareJid) {
@@ -193,7 +212,14 @@ impl Engine {
             self.send_digest(now, service, self.config.link_timeout_ms);
         }
         let life = Some(self.ids.name());
-        Digest { life, rooms }
+        if digest.hello || is_restarted {
+            self.ask_refused_soon(now, service);
+        }
+        Digest {
+            life,
+            hello: false,
+            rooms,
+        }
     }
 
     /// The peer's side of the rooms that we told of.

@@ -356,6 +356,23 @@ pub enum Input<'a> {
     },
 }
 
+impl Input<'_> {
+    /// The peer service that something has come from. An error may be of our own server's making, and shows nothing.
+    pub(super) fn peer(&self) -> Option<BareJid> {
+        match self {
+            Input::PeerIq { from, .. }
+            | Input::PeerAnswer {
+                from, answer: Ok(_), ..
+            }
+            | Input::PeerGroupchat { from, .. }
+            | Input::PeerSubject { from, .. }
+            | Input::PeerModeration { from, .. } => Some(from.service()),
+            Input::PeerPresence(presence) => Some(presence.from.service()),
+            _ => None,
+        }
+    }
+}
+
 /// A local occupant as it is now.
 #[derive(Debug, Clone)]
 pub struct Occupant<'a> {

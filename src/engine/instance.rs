@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::door::Admitted;
-use crate::wire::{Affiliation, Role, RosterItem, SeenNumbers, SyncEvent};
+use crate::wire::{Affiliation, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
 
 /// How far we are with another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// It said no; not asked again until the room is restored or its service is seen to have changed.
+    /// It said no, and is asked again later ([`super::refusals`]).
     Refused,
     /// To be brought up as soon as its service answers.
     Wanted,
@@ -62,6 +62,10 @@ pub(crate) struct Instance {
     pub(crate) is_named: bool,
     /// Whether it was asked to hold the room, and has not refused: it may have it, whatever became of its answer.
     pub(crate) may_hold: bool,
+    /// Whether nobody has been told that its service is out of reach: it was wanted when that was known already.
+    pub(crate) is_untold: bool,
+    /// Why it said no, when it was last asked for.
+    pub(crate) refused_for: Option<Condition>,
     /// Its occupants as it told us, by nick.
     pub(crate) occupants: BTreeMap<String, Remote>,
     /// The version of its roster that we have; absent for none.
@@ -120,6 +124,8 @@ impl Instance {
             stage,
             is_named: stage == Stage::Active,
             may_hold: stage == Stage::Active,
+            is_untold: false,
+            refused_for: None,
             occupants: BTreeMap::new(),
             roster_version: None,
             roster_parts: Vec::new(),

@@ -64,7 +64,7 @@ impl Engine {
 
     /// The source says which shadows there are.
     pub(super) fn shadows_told(&mut self, now: Now, jid: &BareJid, services: &[BareJid]) {
-        let Some(room) = self.rooms.get(jid).filter(|room| !room.is_source()) else {
+        let Some(room) = self.rooms.get_mut(jid).filter(|room| !room.is_source()) else {
             return;
         };
         let room_id = room.id.clone();

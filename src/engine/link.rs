@@ -1,21 +1,23 @@
 //! Links: one per peer service, whatever the number of rooms. What the peer speaks, and whether it answers.
 //!
-//! Only an answer to something of ours proves that both directions work, so every peer is asked something in every
-//! ping interval: a digest ([`super::digest`]), or what it supports. Errors and silence move link state and never
-//! occupants (G8).
+//! When a peer is asked whether it is there, and what counts as a sign of life, is in [`super::heartbeat`]; why one is out
+//! of reach in [`super::cause`]. Errors and silence move link state and never occupants (G8).
 
 use crate::address::BareJid;
 
+use super::cause::Cause;
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
 use super::request::Pending;
-use super::{Action, Engine, Notice};
+use super::{Action, Engine};
 use crate::wire::{DiscoInfo, Request, StanzaError};
 
 /// First delay before a peer that does not answer is asked again.
 const RETRY_FIRST_MS: u64 = 2_000;
 /// The longest such delay.
 const RETRY_MOST_MS: u64 = 60_000;
+/// The longest such delay if it is there and said no.
+const REFUSED_MOST_MS: u64 = 300_000;
 /// How long the answer to a probe of a link that is down is awaited: two handshakes on a slow link take 8 s.
 const PROBE_MS: u64 = 20_000;
 /// A link that is in doubt is asked again after this, and taken for down if that fails, too.
@@ -43,7 +45,7 @@ pub enum LinkState {
     Up,
     /// Something bounced: it is asked at once.
     Suspect,
-    /// It does not answer, and is probed with growing delay.
+    /// It does not answer, or answers that it has no module or does not peer with us. It is probed with growing delay.
     Down,
     /// It answers again: both sides find out what they have missed.
     Syncing,
@@ -55,17 +57,23 @@ pub(crate) struct Link {
     /// A failure does not change it: a peer that was silent for a while is no other peer.
     pub(crate) caps: Caps,
     pub(crate) state: LinkState,
+    /// Why it is down, or in doubt.
+    pub(crate) cause: Cause,
     /// When it last answered something of ours (monotonic ms).
-    acked_at: u64,
+    pub(super) acked_at: u64,
+    /// When anything last came from there (monotonic ms).
+    pub(super) heard_at: u64,
+    /// When the latest question that was answered had been sent (monotonic ms): what was sent before it is lost.
+    pub(super) answered_for: u64,
     /// Whether it is being asked what it speaks, and when it was last.
     is_asking: bool,
     probed_at: u64,
     /// Failed probes since it was last up.
     attempts: u32,
     /// When it is asked again: after a failure, or as a heartbeat.
-    due_at: Option<u64>,
+    pub(super) due_at: Option<u64>,
     /// When the heartbeat that has been sent counts as unanswered.
-    pinged_until: Option<u64>,
+    pub(super) pinged_until: Option<u64>,
     /// Since when it is down (monotonic ms).
     down_since: u64,
     /// Whether its occupants have been given up since.
@@ -81,7 +89,10 @@ impl Default for Link {
         Link {
             caps: Caps::Unknown,
             state: LinkState::Unknown,
+            cause: Cause::Unreachable,
             acked_at: 0,
+            heard_at: 0,
+            answered_for: 0,
             is_asking: false,
             probed_at: 0,
             attempts: 0,
@@ -112,6 +123,13 @@ impl Engine {
             .map_or(LinkState::Unknown, |link| link.state)
     }
 
+    /// Why a service is out of reach, or was last in doubt.
+    pub(super) fn cause(&self, service: &BareJid) -> Cause {
+        self.links
+            .get(service)
+            .map_or(Cause::Unreachable, |link| link.cause)
+    }
+
     /// Whether stanzas are sent to a service: unless its link is known to be down.
     pub(super) fn is_link_open(&self, service: &BareJid) -> bool {
         self.link_state(service) != LinkState::Down
@@ -137,7 +155,7 @@ impl Engine {
     }
 
     /// Asks what a service speaks, whatever is known: who answers can be reached.
-    fn probe(&mut self, now: Now, service: &BareJid) {
+    pub(super) fn probe(&mut self, now: Now, service: &BareJid) {
         let link = self.links.entry(service.clone()).or_default();
         (link.is_asking, link.due_at, link.probed_at) = (true, None, now.mono_ms);
         let wait = match link.state {
@@ -151,61 +169,84 @@ impl Engine {
 
     /// The peer has shown by what it sent that it speaks our namespace.
     pub(super) fn saw_ours(&mut self, now: Now, service: &BareJid) {
-        if !matches!(self.caps(service), Caps::Full | Caps::Unknown) {
-            self.set_caps(now, service, Caps::Full);
+        if self.caps(service) == Caps::Xep {
+            self.come_up(now, service, Caps::Full);
         }
         self.showed_life(now, service);
     }
 
     pub(super) fn disco_answered(&mut self, now: Now, service: &BareJid, info: &DiscoInfo) {
-        let caps = match (info.supports_dmuc(), info.supports_ours()) {
-            (false, _) => Caps::Nothing,
-            (true, false) => Caps::Xep,
-            (true, true) => Caps::Full,
-        };
-        self.set_caps(now, service, caps);
+        match (info.supports_dmuc(), info.supports_ours()) {
+            (false, _) => self.link_refused(now, service, Cause::NoModule),
+            (true, false) => self.come_up(now, service, Caps::Xep),
+            (true, true) => self.speaks(now, service),
+        }
     }
 
     /// A definite answer that the service has no DMUC.
     pub(super) fn disco_refused(&mut self, now: Now, service: &BareJid) {
-        self.set_caps(now, service, Caps::Nothing);
+        self.link_refused(now, service, Cause::NoModule);
     }
 
-    fn set_caps(&mut self, now: Now, service: &BareJid, caps: Caps) {
+    /// It has our extension. Who did not peer with us has to answer more than that.
+    fn speaks(&mut self, now: Now, service: &BareJid) {
+        let is_refused = |link: &Link| link.state == LinkState::Down && link.cause == Cause::NotPeered;
+        if !self.links.get(service).is_some_and(is_refused) {
+            return self.come_up(now, service, Caps::Full);
+        }
+        if let Some(link) = self.links.get_mut(service) {
+            link.caps = Caps::Full;
+        }
+        self.send_digest(now, service, PROBE_MS.min(self.config.link_timeout_ms));
+    }
+
+    /// Whether a service that is out of reach is being asked something.
+    pub(super) fn is_asked_while_down(&self, service: &BareJid) -> bool {
+        let is_asked = |link: &Link| link.state == LinkState::Down && link.is_asking;
+        self.links.get(service).is_some_and(is_asked)
+    }
+
+    /// A digest was answered: if that is what was asked of who did not peer with us, it does now.
+    pub(super) fn digest_taken(&mut self, now: Now, service: &BareJid) {
+        if self.link_state(service) == LinkState::Down && self.caps(service) == Caps::Full {
+            self.come_up(now, service, Caps::Full);
+        }
+    }
+
+    fn come_up(&mut self, now: Now, service: &BareJid, caps: Caps) {
         if !self.config.peers.contains_key(service) {
             return;
         }
         let link = self.links.entry(service.clone()).or_default();
-        let gained = link.caps == Caps::Nothing && caps != Caps::Nothing;
-        let was_out = !matches!(link.state, LinkState::Up | LinkState::Syncing) || gained;
+        let was_out = !matches!(link.state, LinkState::Up | LinkState::Syncing);
         *link = Link {
             caps,
             state: if was_out { LinkState::Up } else { link.state },
             acked_at: now.mono_ms,
+            heard_at: link.heard_at,
+            answered_for: link.answered_for,
             life: link.life.take(),
             life_noticed_at: link.life_noticed_at,
             ..Link::default()
         };
         self.schedule_ping(now, service);
         for room in self.rooms_with(service) {
-            match caps {
-                Caps::Nothing => self.refuse_instance(&room, service, Notice::Unsupported),
-                _ => {
-                    if caps == Caps::Xep {
-                        self.forget_wanted(&room, service);
-                    }
-                    if was_out && (gained || caps == Caps::Xep) {
-                        self.want_again(&room, service, gained);
-                    }
-                    self.advance(now, &room, service);
+            if caps == Caps::Xep {
+                self.forget_wanted(&room, service);
+                if was_out {
+                    self.want_again(&room, service);
                 }
             }
+            self.advance(now, &room, service);
         }
         if was_out && caps == Caps::Xep {
             self.mend_all(now, service);
         }
         if was_out && caps == Caps::Full {
             self.start_syncing(now, service);
+        }
+        if was_out {
+            self.ask_refused_soon(now, service);
         }
     }
 
@@ -233,19 +274,63 @@ impl Engine {
         }
     }
 
+    /// The service is there and says that it has no XEP-0281, or does not peer with us. Without a module it is in doubt
+    /// first: one that is just being loaded anew is back in a moment.
+    pub(super) fn link_refused(&mut self, now: Now, service: &BareJid, cause: Cause) {
+        if !self.config.peers.contains_key(service) {
+            return;
+        }
+        let link = self.links.entry(service.clone()).or_default();
+        match link.state {
+            LinkState::Up | LinkState::Syncing if cause == Cause::NoModule => {
+                (link.state, link.cause, link.attempts) = (LinkState::Suspect, cause, 1);
+                (link.is_asking, link.due_at) = (false, Some(now.mono_ms + DOUBT_MS));
+            }
+            LinkState::Suspect if cause == Cause::NoModule && !link.cause.is_refusal() => {
+                (link.cause, link.attempts, link.is_asking) = (cause, 1, false);
+                link.due_at = Some(now.mono_ms + DOUBT_MS);
+            }
+            LinkState::Suspect if cause == Cause::NoModule && link.due_at.is_some() => {}
+            LinkState::Up | LinkState::Syncing | LinkState::Suspect | LinkState::Unknown => {
+                self.link_down(now, service, cause);
+            }
+            LinkState::Down => {
+                let is_news = link.cause != cause;
+                link.cause = cause;
+                self.retry_later(now, service);
+                if is_news {
+                    self.refused_now(service);
+                }
+                self.tell_untold(service);
+            }
+        }
+        if cause == Cause::NoModule
+            && let Some(link) = self.links.get_mut(service)
+            && link.state == LinkState::Down
+        {
+            link.caps = Caps::Nothing;
+        }
+    }
+
     /// The service has shown that it is alive: it is asked at once, not when its time comes.
     pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
         let Some(link) = self.links.get(service) else {
             return;
         };
         let is_out = matches!(link.state, LinkState::Down) || link.caps == Caps::Unknown;
-        if is_out && !link.is_asking && now.mono_ms >= link.probed_at + DOUBT_MS / 2 {
+        if !is_out || link.is_asking {
+            return;
+        }
+        let earliest = link.probed_at + DOUBT_MS / 2;
+        if now.mono_ms >= earliest {
             self.probe(now, service);
+        } else if let Some(link) = self.links.get_mut(service) {
+            link.due_at = Some(link.due_at.map_or(earliest, |at| at.min(earliest)));
         }
     }
 
     /// Something bounced, or a request was not answered though nothing else was either.
-    pub(super) fn link_failed(&mut self, now: Now, service: &BareJid, is_probe: bool) {
+    pub(super) fn link_failed(&mut self, now: Now, service: &BareJid, is_probe: bool, cause: Cause) {
         if !self.config.peers.contains_key(service) {
             return;
         }
@@ -253,6 +338,7 @@ impl Engine {
         match link.state {
             LinkState::Up | LinkState::Syncing => {
                 (link.state, link.attempts, link.due_at) = (LinkState::Suspect, 0, None);
+                link.cause = cause;
                 self.probe(now, service);
             }
             LinkState::Suspect if is_probe && link.attempts == 0 => {
@@ -260,34 +346,42 @@ impl Engine {
                 link.due_at = Some(now.mono_ms + DOUBT_MS);
             }
             LinkState::Suspect if !is_probe => {}
-            LinkState::Suspect | LinkState::Unknown => self.link_down(now, service, false),
-            LinkState::Down if is_probe => self.retry_later(now, service),
+            LinkState::Suspect | LinkState::Unknown => self.link_down(now, service, cause),
+            LinkState::Down if is_probe => {
+                link.cause = cause;
+                self.retry_later(now, service);
+                self.tell_untold(service);
+            }
             LinkState::Down => {}
         }
     }
 
     /// Asked again with a growing, jittered delay.
-    fn retry_later(&mut self, now: Now, service: &BareJid) {
+    pub(super) fn retry_later(&mut self, now: Now, service: &BareJid) {
         let jitter = self.ids.below(RETRY_FIRST_MS / 2);
         let Some(link) = self.links.get_mut(service) else {
             return;
         };
-        let delay = RETRY_FIRST_MS
-            .saturating_mul(1 << link.attempts.min(8))
-            .min(RETRY_MOST_MS);
+        let most = if link.cause.is_refusal() {
+            REFUSED_MOST_MS
+        } else {
+            RETRY_MOST_MS
+        };
+        let delay = RETRY_FIRST_MS.saturating_mul(1 << link.attempts.min(8)).min(most);
         (link.is_asking, link.attempts) = (false, link.attempts.saturating_add(1));
         link.due_at = Some(now.mono_ms + delay + jitter);
     }
 
     /// The service cannot be reached. Occupants stay (G8).
-    fn link_down(&mut self, now: Now, service: &BareJid, is_silent: bool) {
+    pub(super) fn link_down(&mut self, now: Now, service: &BareJid, cause: Cause) {
         let Some(link) = self.links.get_mut(service) else {
             return;
         };
         (link.state, link.attempts, link.pinged_until) = (LinkState::Down, 0, None);
+        link.cause = cause;
         (link.down_since, link.has_expired) = (now.mono_ms, false);
         self.retry_later(now, service);
-        if is_silent {
+        if cause == Cause::Silent {
             self.actions.push_back(Action::ResetLink {
                 service: service.clone(),
             });
@@ -307,50 +401,6 @@ impl Engine {
             error.condition,
             C::RemoteServerNotFound | C::RemoteServerTimeout | C::RecipientUnavailable
         )
-    }
-
-    /// How long a link may be without an answer before it is asked for one.
-    fn ping_after(&self) -> u64 {
-        self.config.ping_interval_ms.min(self.config.link_timeout_ms / 2)
-    }
-
-    /// The next heartbeat, an interval after the last answer.
-    fn schedule_ping(&mut self, now: Now, service: &BareJid) {
-        let interval = self.ping_after();
-        let jitter = self.ids.below(interval / 10);
-        let is_shared = self.is_shared(service);
-        if let Some(link) = self.links.get_mut(service) {
-            link.pinged_until = None;
-            let is_peer = matches!(link.caps, Caps::Xep | Caps::Full);
-            link.due_at = (is_shared && is_peer).then_some(now.mono_ms + interval - jitter);
-        }
-    }
-
-    /// There is something to share with the service: it is asked from now on whether it is there.
-    pub(super) fn keep_in_touch(&mut self, now: Now, service: &BareJid) {
-        let is_idle =
-            |link: &Link| link.due_at.is_none() && matches!(link.state, LinkState::Up | LinkState::Syncing);
-        if self.links.get(service).is_some_and(is_idle) {
-            self.schedule_ping(now, service);
-        }
-    }
-
-    /// The next heartbeat of a link that is up is due now.
-    pub(super) fn beat_now(&mut self, now: Now, service: &BareJid) {
-        if let Some(link) = self.links.get_mut(service)
-            && matches!(link.state, LinkState::Up | LinkState::Syncing)
-            && link.caps == Caps::Full
-            && link.pinged_until.is_none()
-        {
-            link.due_at = Some(now.mono_ms);
-        }
-    }
-
-    /// Whether there is anything for which the service has to be asked: a room, or a private message whose end depends on
-    /// what it answers.
-    fn is_shared(&self, service: &BareJid) -> bool {
-        let has = |instance: &BareJid| is_at(instance, service);
-        self.is_private_open(service) || self.rooms.values().any(|room| room.instances.keys().any(has))
     }
 
     pub(super) fn links_timeout(&self) -> Option<u64> {
@@ -377,48 +427,6 @@ impl Engine {
             }
         }
         self.expire_occupants(now);
-    }
-
-    /// The heartbeat. Unanswered it is repeated halfway to the timeout, so that one lost stanza is no dead link.
-    fn ping(&mut self, now: Now, service: &BareJid) {
-        let wait = self.config.link_timeout_ms - self.ping_after();
-        let is_shared = self.is_shared(service);
-        let Some(link) = self.links.get_mut(service) else {
-            return;
-        };
-        if !is_shared {
-            link.due_at = None;
-            return;
-        }
-        let is_first = link.pinged_until.is_none();
-        let deadline = *link.pinged_until.get_or_insert(now.mono_ms + wait);
-        let left = deadline.saturating_sub(now.mono_ms).max(1);
-        link.due_at = is_first.then_some(now.mono_ms + left / 2);
-        if link.caps == Caps::Full {
-            self.send_digest(now, service, left);
-        } else {
-            let from = self.config.service.clone();
-            let pending = Pending::Disco(service.clone());
-            self.request_within(now, left, from, service.clone(), Request::DiscoInfo, pending);
-        }
-    }
-
-    /// A request was not answered in its time. If nothing else was since it was sent, the link is dead.
-    pub(super) fn was_silent(&mut self, now: Now, service: &BareJid, sent_at: u64, is_probe: bool) {
-        let Some(link) = self.links.get(service) else {
-            return;
-        };
-        match link.state {
-            LinkState::Up | LinkState::Syncing | LinkState::Suspect | LinkState::Unknown
-                if link.acked_at <= sent_at =>
-            {
-                self.link_down(now, service, true);
-            }
-            LinkState::Down if is_probe => self.retry_later(now, service),
-            // The question was lost on a link that works.
-            LinkState::Unknown | LinkState::Suspect if is_probe => self.probe(now, service),
-            _ => {}
-        }
     }
 
     /// Who never returns is not listed for ever.
@@ -468,7 +476,9 @@ impl Engine {
     /// The links to services with something to share that are not up.
     pub(super) fn unsettled_links(&self) -> impl Iterator<Item = (&BareJid, LinkState)> {
         let is_open = |(service, link): &(&BareJid, &Link)| {
-            let is_fine = !link.is_asking && (link.state == LinkState::Up || link.caps == Caps::Nothing);
+            let is_soon = link.due_at.is_some_and(|at| at <= link.probed_at + DOUBT_MS / 2);
+            let is_refused = link.state == LinkState::Down && link.cause.is_refusal() && !is_soon;
+            let is_fine = !link.is_asking && (link.state == LinkState::Up || is_refused);
             !is_fine && self.is_shared(service)
         };
         self.links
@@ -499,13 +509,13 @@ impl Engine {
         }
     }
 
-    /// After a failure everything is agreed on anew with this instance, even if it `gained` XEP-0281 after a refusal.
-    fn want_again(&mut self, room: &BareJid, service: &BareJid, gained: bool) {
+    /// After a failure everything is agreed on anew with an instance that speaks only the XEP's text.
+    fn want_again(&mut self, room: &BareJid, service: &BareJid) {
         let Some(room) = self.rooms.get_mut(room) else {
             return;
         };
         for (jid, instance) in &mut room.instances {
-            if is_at(jid, service) && (gained || instance.stage != Stage::Refused) {
+            if is_at(jid, service) && instance.stage != Stage::Refused {
                 instance.stage = Stage::Wanted;
             }
         }

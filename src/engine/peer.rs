@@ -47,6 +47,8 @@ impl Engine {
             Request::Replicate(replicate) => {
                 self.between_services(asker, target)?;
                 self.replicate_asked(now, asker, replicate, taken)?;
+                // Who wants to share rooms may take ours by now.
+                self.ask_refused_soon(now, &service);
                 Response::Empty
             }
             Request::Peerhost(peerhost) => {

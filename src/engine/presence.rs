@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid, resourcepart};
 
+use super::cause::Cause;
 use super::clock::Now;
 use super::input::PeerPresence;
 use super::instance::{Remote, Stage};
@@ -307,7 +308,7 @@ impl Engine {
             return Verdict::Continue;
         }
         if Self::is_link_error(error) {
-            self.link_failed(now, &service, false);
+            self.link_failed(now, &service, false, Cause::of_bounce(error));
         } else if error.condition == Condition::Conflict {
             // Somebody there has the nick of the occupant that spoke, and we have not heard of them.
             let mut is_repeated = false;

@@ -4,7 +4,7 @@ use crate::address::BareJid;
 
 use super::clock::Now;
 use super::instance::{Instance, Stage};
-use super::link::{Caps, LinkState, is_at, service_of};
+use super::link::{Caps, is_at, service_of};
 use super::request::Pending;
 use super::room::Room;
 use super::{Action, Engine, Notice, refuse};
@@ -23,7 +23,14 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        if !room.instances.keys().any(|instance| is_at(instance, service)) {
+        let is_source = room.is_source();
+        let here = room
+            .instances
+            .iter()
+            .find(|(instance, _)| is_at(instance, service));
+        let is_refused = here.is_some_and(|(_, instance)| instance.stage == Stage::Refused);
+        let is_new = here.is_none();
+        if is_new {
             if room.instances.len() >= limit {
                 let (room, peer) = (jid.clone(), service.clone());
                 self.actions.push_back(Action::Notice {
@@ -36,20 +43,27 @@ impl Engine {
             let instance = room.id.at(service);
             let mut wanted = Instance::new(Stage::Wanted);
             wanted.is_introduced = !room.is_source();
-            let is_source = room.is_source();
             room.instances.insert(instance, wanted);
             self.unsaved.insert(jid.clone());
-            // Otherwise it is said when that is known.
-            if is_source && self.link_state(service) == LinkState::Down {
-                self.note(jid, service, Notice::Unreachable);
-            }
         }
         self.keep_in_touch(now, service);
+        if is_refused {
+            return self.ask_refused_soon(now, service);
+        }
         match self.caps(service) {
-            _ if self.is_link_waiting(service) => {}
-            Caps::Unknown => self.learn_caps(now, service),
-            Caps::Nothing => self.refuse_instance(jid, service, Notice::Unsupported),
-            Caps::Xep | Caps::Full => self.advance(now, jid, service),
+            _ if self.is_link_waiting(service) => {
+                if is_new && is_source && !self.is_link_open(service) {
+                    self.want_of_absent(now, jid, service);
+                }
+            }
+            Caps::Unknown | Caps::Nothing => self.learn_caps(now, service),
+            Caps::Xep | Caps::Full => match self.standing_refusal(service).filter(|_| is_new && is_source) {
+                Some(error) => {
+                    self.refuse_instance(now, jid, service, error);
+                    self.ask_refused_soon(now, service);
+                }
+                None => self.advance(now, jid, service),
+            },
         }
     }
 
@@ -112,6 +126,7 @@ impl Engine {
     ) {
         match error {
             None => {
+                self.refusal_ended(now, jid, peer);
                 self.set_stage(jid, peer, Stage::Configuring);
                 self.send_config(now, jid, peer, true);
                 // The roster follows at once: events follow it in order, and none falls between. Who knows only
@@ -121,15 +136,7 @@ impl Engine {
                 }
             }
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
-            Some(error) => {
-                let unsupported = [Condition::ServiceUnavailable, Condition::FeatureNotImplemented];
-                let notice = if unsupported.contains(&error.condition) {
-                    Notice::Unsupported
-                } else {
-                    Notice::Refused(error)
-                };
-                self.refuse_instance(jid, &service_of(peer), notice);
-            }
+            Some(error) => self.refuse_instance(now, jid, &service_of(peer), error),
         }
     }
 
@@ -154,7 +161,7 @@ impl Engine {
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
             // It has agreed and forgotten: its service has been restarted since.
             Some(error) if error.condition == Condition::ItemNotFound => self.want_later(now, jid, peer),
-            Some(error) => self.refuse_instance(jid, &service_of(peer), Notice::Refused(error)),
+            Some(error) => self.refuse_instance(now, jid, &service_of(peer), error),
         }
     }
 
@@ -343,27 +350,6 @@ impl Engine {
             for nick in instance.occupants.keys() {
                 self.unhide(jid, nick);
             }
-        }
-    }
-
-    /// The instance will not be had: said once, the room goes on without it.
-    pub(super) fn refuse_instance(&mut self, jid: &BareJid, service: &BareJid, notice: Notice) {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return;
-        };
-        let here = |(peer, _): &(&BareJid, &mut Instance)| is_at(peer, service);
-        let is_source = room.is_source();
-        let Some((_, instance)) = room.instances.iter_mut().find(here) else {
-            return;
-        };
-        if instance.stage != Stage::Refused && is_source {
-            instance.stage = Stage::Refused;
-            (instance.is_named, instance.may_hold) = (false, false);
-            self.actions.push_back(Action::Notice {
-                room: jid.clone(),
-                peer: service.clone(),
-                notice,
-            });
         }
     }
 

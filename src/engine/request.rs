@@ -2,6 +2,7 @@
 
 use crate::address::{BareJid, Jid};
 
+use super::cause::Cause;
 use super::clock::Now;
 use super::invitations::{Declining, Inviting};
 use super::link::{is_at, service_of};
@@ -53,6 +54,25 @@ pub(crate) enum Pending {
     Ending { room: BareJid, instance: BareJid },
     /// Nothing depends on the answer.
     Nothing,
+}
+
+impl Pending {
+    /// Whether somebody waits for the answer who was promised one within the link timeout.
+    fn is_awaited(&self) -> bool {
+        use Pending as P;
+        matches!(
+            self,
+            P::Act { .. } | P::Voice { .. } | P::Invite(_) | P::Decline(_)
+        )
+    }
+
+    /// What the refusal of a question says of the service as a whole.
+    fn refused_by_service(&self, error: &StanzaError) -> Option<Cause> {
+        match self {
+            Pending::Digest(_) => Cause::of_refusal(error),
+            _ => None,
+        }
+    }
 }
 
 /// How late timeouts may be handled without the host having been too busy to hear an answer.
@@ -136,6 +156,7 @@ impl Engine {
         let Some(Outstanding {
             to,
             pending,
+            sent_at,
             private_mark,
             ..
         }) = self.outstanding.remove(id)
@@ -145,8 +166,14 @@ impl Engine {
         let service = service_of(&to);
         let is_probe = matches!(pending, Pending::Disco(_));
         match &answer {
-            Err(error) if Self::is_link_error(error) => self.link_failed(now, &service, is_probe),
+            Err(error) if Self::is_link_error(error) => {
+                self.link_failed(now, &service, is_probe, Cause::of_bounce(error));
+            }
+            Err(error) if pending.refused_by_service(error).is_some() => {}
             _ => {
+                if let Some(link) = self.links.get_mut(&service) {
+                    link.answered_for = link.answered_for.max(sent_at);
+                }
                 self.private_arrived(&service, private_mark);
                 // What it speaks by now comes before everything else.
                 if !is_probe {
@@ -201,14 +228,12 @@ impl Engine {
                 self.sync_answered(now, &room, &instance, response);
             }
             (Pending::Digest(service), Ok(Response::Digest(digest))) => {
+                self.digest_taken(now, &service);
                 self.digest_answered(now, &service, &digest);
             }
             (Pending::Digest(service), response) => {
-                self.digest_failed(&service);
-                let is_forbidden = |error: StanzaError| error.condition == Condition::Forbidden;
-                if response.err().is_some_and(is_forbidden) {
-                    self.not_shared(now, &service);
-                }
+                let cause = response.err().as_ref().and_then(Cause::of_refusal);
+                self.digest_failed(now, &service, cause);
             }
             (Pending::Offer { room, key }, response) => {
                 self.offer_answered(now, &room, &key, response.err().as_ref());
@@ -258,8 +283,30 @@ impl Engine {
         }
     }
 
+    /// An answer may have to wait behind data that keeps arriving from where it is to come from.
+    fn extend_waiting_requests(&mut self, now: Now) {
+        let mut extended = Vec::new();
+        for (id, outstanding) in &self.outstanding {
+            if outstanding.deadline <= now.mono_ms && !outstanding.pending.is_awaited() {
+                let service = service_of(&outstanding.to);
+                if let Some(until) = self.patience(now, &service, outstanding.sent_at) {
+                    extended.push((id.clone(), service, until));
+                }
+            }
+        }
+        for (id, service, until) in extended {
+            if let Some(outstanding) = self.outstanding.get_mut(&id) {
+                outstanding.deadline = until;
+                if matches!(outstanding.pending, Pending::Digest(_) | Pending::Disco(_)) {
+                    self.ping_goes_on(now, &service);
+                }
+            }
+        }
+    }
+
     pub(super) fn handle_request_timeouts(&mut self, now: Now) {
         self.extend_late_requests(now);
+        self.extend_waiting_requests(now);
         let due: Vec<String> = self
             .outstanding
             .iter()

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::address::BareJid;
 
+use super::cause::Cause;
 use super::clock::Now;
 use super::instance::{Instance, Remote, Stage, SyncStage};
 use super::link::{is_at, service_of};
 use super::presence;
 use super::{Action, Engine, Notice};
 use crate::config::SplitPresence;
-use crate::wire::{escaped, split_payload};
+use crate::wire::{Condition, StanzaError, escaped, split_payload};
 
 impl Instance {
     /// Whether local occupants see this occupant of it.
@@ -34,7 +35,9 @@ impl Engine {
         (instance.retry_at, instance.pulls_until, instance.page) = (None, None, None);
         instance.roster_parts.clear();
         if instance.stage != Stage::Active {
-            self.note(jid, service, Notice::Unreachable);
+            if instance.stage != Stage::Refused {
+                self.note_unreachable(jid, service);
+            }
             return;
         }
         if instance.is_cut {
@@ -69,6 +72,7 @@ impl Engine {
             service,
             Notice::SplitBegan {
                 occupants: seen.len(),
+                cause: self.cause(service),
             },
         );
     }
@@ -179,6 +183,56 @@ impl Engine {
             self.unhide(jid, &nick);
         }
         self.unsaved.insert(jid.clone());
+    }
+
+    /// There is no instance at a service that is out of reach, and why.
+    pub(super) fn note_unreachable(&mut self, jid: &BareJid, service: &BareJid) {
+        let notice = match self.cause(service) {
+            Cause::NoModule => Notice::Unsupported,
+            Cause::NotPeered => Notice::Refused(StanzaError::with_text(
+                Condition::Forbidden,
+                "This service does not peer with yours",
+            )),
+            cause => Notice::Unreachable { cause },
+        };
+        self.note(jid, service, notice);
+    }
+
+    /// A room is new and wants an instance at a service that is out of reach: its owner is told, if it still is when it
+    /// is asked now. Who said no has said it.
+    pub(super) fn want_of_absent(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+        if self.cause(service).is_refusal() {
+            self.note_unreachable(jid, service);
+        } else if let Some(room) = self.rooms.get_mut(jid) {
+            let here = room.instances.iter_mut().filter(|(peer, _)| is_at(peer, service));
+            here.for_each(|(_, instance)| instance.is_untold = true);
+        }
+        self.showed_life(now, service);
+    }
+
+    /// The service is still out of reach.
+    pub(super) fn tell_untold(&mut self, service: &BareJid) {
+        let mut untold = Vec::new();
+        for room in self.rooms.values_mut() {
+            for (peer, instance) in &mut room.instances {
+                if is_at(peer, service) && std::mem::take(&mut instance.is_untold) {
+                    untold.push((room.jid.clone(), instance.stage));
+                }
+            }
+        }
+        for (jid, stage) in untold {
+            if stage == Stage::Wanted {
+                self.note_unreachable(&jid, service);
+            }
+        }
+    }
+
+    /// The service is reached, and says that it has no XEP-0281 or does not peer with us, which was not known before.
+    pub(super) fn refused_now(&mut self, service: &BareJid) {
+        for room in self.rooms.values_mut() {
+            let here = room.instances.iter_mut().filter(|(peer, _)| is_at(peer, service));
+            here.for_each(|(_, instance)| instance.is_untold = true);
+        }
     }
 
     pub(super) fn note(&mut self, jid: &BareJid, service: &BareJid, notice: Notice) {

@@ -354,8 +354,11 @@ fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
         Notice::Replicated { shadow } => fields.set("notice", "replicated")?.jid("shadow", shadow),
         Notice::Unsupported => fields.set("notice", "unsupported"),
         Notice::Refused(error) => fields.set("notice", "refused")?.error(Some(error)),
-        Notice::Unreachable => fields.set("notice", "unreachable"),
-        Notice::SplitBegan { occupants } => fields.set("notice", "split_began")?.set("occupants", *occupants),
+        Notice::Unreachable { cause } => fields.set("notice", "unreachable")?.set("cause", cause.as_str()),
+        Notice::SplitBegan { occupants, cause } => fields
+            .set("notice", "split_began")?
+            .set("occupants", *occupants)?
+            .set("cause", cause.as_str()),
         Notice::SplitEnded => fields.set("notice", "split_ended"),
         Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
         Notice::Unfit { what } => fields.set("notice", "unfit")?.set("what", what.as_str()),

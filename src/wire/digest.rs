@@ -12,6 +12,8 @@ use super::{RoomId, WireError, ns};
 pub struct Digest {
     /// Names the sender's present life: another one shows that it was restarted.
     pub life: Option<String>,
+    /// The sender was loaded, or reached us again: what it refused before it may take now.
+    pub hello: bool,
     /// One line per room; none is a mere heartbeat.
     pub rooms: Vec<RoomDigest>,
 }
@@ -61,6 +63,7 @@ impl Digest {
         }
         Ok(Digest {
             life: id(el, "life")?,
+            hello: flag(el, "hello")?,
             rooms,
         })
     }
@@ -68,6 +71,7 @@ impl Digest {
     pub(super) fn write(&self, out: &mut String) {
         Tag::within(out, "digest", ns::OURS)
             .opt("life", self.life.as_deref())
+            .flag("hello", self.hello)
             .body(|out| self.rooms.iter().for_each(|room| room.write(out)));
     }
 }

@@ -97,7 +97,7 @@ fn a_split_is_told_once_at_its_beginning_and_once_at_its_end() {
         fed.say(FOO, &format!("{number}"));
         fed.run_for(30_000);
     }
-    let began = format!("{COVEN} {ROOMS} SplitBegan {{ occupants: 1 }}");
+    let began = format!("{COVEN} {ROOMS} SplitBegan {{ occupants: 1, cause: Unreachable }}");
     assert_eq!(fed.notices(CHAT), std::slice::from_ref(&began));
     set(&mut fed, Mode::Up);
     fed.run();

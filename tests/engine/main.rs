@@ -7,6 +7,7 @@
 mod support;
 
 mod endings;
+mod evidence;
 mod fitting;
 mod governing;
 mod hats;
@@ -24,6 +25,7 @@ mod parked;
 mod persons;
 mod privacy;
 mod redirects;
+mod refusals;
 mod registering;
 mod replication;
 mod restarts;

@@ -1,6 +1,6 @@
 //! Services, the network between them, and virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::config::RoomIdScheme;
@@ -40,6 +40,8 @@ pub struct Federation {
     pub skew_ms: BTreeMap<BareJid, i64>,
     /// Private stanzas on their way, by room and token: between which services, and since when.
     privates: BTreeMap<(BareJid, u64), (BareJid, BareJid, u64)>,
+    /// Services that run without the module.
+    bare: BTreeSet<BareJid>,
     /// When a service last got an answer from another.
     answered_at: BTreeMap<(BareJid, BareJid), u64>,
 }
@@ -59,6 +61,7 @@ impl Federation {
             is_traced: false,
             skew_ms: BTreeMap::new(),
             privates: BTreeMap::new(),
+            bare: BTreeSet::new(),
             answered_at: BTreeMap::new(),
         }
     }
@@ -245,6 +248,12 @@ impl Federation {
 
     fn deliver(&mut self, flight: Flight) {
         let bounce_of = |condition| bounce(&flight.xml, condition);
+        if self.bare.contains(&flight.to) && flight.bounce.is_none() {
+            if let Some(xml) = without_module(&flight.xml) {
+                self.net.send(self.now_ms, 0, flight.to, flight.from, xml);
+            }
+            return;
+        }
         if let Some(condition) = flight.bounce {
             if let Some(xml) = bounce_of(condition) {
                 self.hand_in(&flight.from, &xml);
@@ -332,6 +341,18 @@ impl Federation {
     pub fn crash(&mut self, service: &BareJid, lose_tail: bool) {
         self.at(service, |host| host.crash(lose_tail));
         self.net.died(service);
+    }
+
+    /// The server crashes and is started again at once, without the module.
+    pub fn unload(&mut self, service: &str) {
+        self.crash(&bare(service), false);
+        self.bare.insert(bare(service));
+    }
+
+    /// It is started anew, with the module.
+    pub fn load(&mut self, service: &str) {
+        self.bare.remove(&bare(service));
+        self.start(&bare(service));
     }
 
     pub fn start(&mut self, service: &BareJid) {
@@ -424,6 +445,27 @@ impl Federation {
         self.at(&service_of(&room), |host| act(host, &room, &nick))
             .unwrap_or_else(|denied| panic!("{place} is denied it: {denied:?}"))
     }
+}
+
+/// What a MUC service without the module answers.
+fn without_module(xml: &str) -> Option<String> {
+    let Ok(Stanza::Iq(iq)) = Stanza::parse(xml) else {
+        return None; // Nobody is in its rooms.
+    };
+    let IqBody::Get(query) = &iq.body else {
+        return bounce(xml, Condition::ServiceUnavailable);
+    };
+    if !query.contains("http://jabber.org/protocol/disco#info") {
+        return bounce(xml, Condition::ServiceUnavailable);
+    }
+    let muc = "<query xmlns='http://jabber.org/protocol/disco#info'>\
+               <feature var='http://jabber.org/protocol/muc'/></query>";
+    Some(write_iq(&Iq {
+        from: iq.to,
+        to: iq.from,
+        id: iq.id,
+        body: IqBody::Result(Some(muc.to_owned())),
+    }))
 }
 
 /// The configuration tests start from: everybody a peer, readable ids, no redirects.

@@ -217,6 +217,7 @@ fn the_last_page_brings_settings_and_roster() {
 fn a_digest_says_the_same_in_both_directions() {
     let digest = Digest {
         life: None,
+        hello: false,
         rooms: vec![
             RoomDigest {
                 id: RoomId::new("theroom").unwrap(),
@@ -252,10 +253,13 @@ fn a_digest_says_the_same_in_both_directions() {
     );
     let beat = Digest {
         life: Some("5e0c1b7d9f3a2468".into()),
-        rooms: Vec::new(),
+        ..Digest::default()
     };
     let xml = "<digest xmlns='urn:x-dmuc:0' life='5e0c1b7d9f3a2468'/>";
-    expect_request(&Request::Digest(beat), xml);
+    expect_request(&Request::Digest(beat.clone()), xml);
+    let hello = Digest { hello: true, ..beat };
+    let xml = "<digest xmlns='urn:x-dmuc:0' life='5e0c1b7d9f3a2468' hello='true'/>";
+    expect_request(&Request::Digest(hello), xml);
 }
 
 fn offer(kind: ActKind) -> Request {

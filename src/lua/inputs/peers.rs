@@ -133,9 +133,11 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     );
     methods.add_method(
         "peer_error",
-        |lua, this, (mono, wall, from, kind, condition): (f64, f64, String, String, String)| {
+        |lua,
+         this,
+         (mono, wall, from, kind, condition, text): (f64, f64, String, String, String, Option<String>)| {
             let from = any(&from)?;
-            let error = StanzaError::from_parts(Some(&kind), Some(&condition), None);
+            let error = StanzaError::from_parts(Some(&kind), Some(&condition), text.as_deref());
             this.input(
                 lua,
                 now(mono, wall),

@@ -109,8 +109,8 @@ impl Honest {
             }
             Event::Noticed { room, peer, notice } => match notice {
                 Notice::Replicated { .. } => {}
-                Notice::Unreachable if self.absent.contains(peer) => {}
-                Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable
+                Notice::Unreachable { .. } if self.absent.contains(peer) => {}
+                Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable { .. }
                     if self.is_troubled(&[service_of(room), peer.clone()]) => {}
                 Notice::Gap { .. } if self.may_have_gaps => {}
                 other => return Err(format!("{room} is told of {peer}: {other:?}")),

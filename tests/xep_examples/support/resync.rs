@@ -102,6 +102,7 @@ impl Gen {
         };
         Digest {
             life: self.maybe(Gen::word),
+            hello: self.below(2) == 0,
             rooms: self.some(5, line),
         }
     }

@@ -1,0 +1,87 @@
+//! What shows that a peer is there: its answers, and for a while whatever else it sends, behind which answers have to wait.
+
+use dmuc::engine::LinkState;
+
+use crate::support::federation::Federation;
+use crate::support::names::*;
+use crate::support::net::Mode;
+
+const FOO: &str = "coven@chat.shakespeare.lit/foo";
+const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
+
+fn coven() -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(FOO, CRONE1);
+    fed.join(WITCH_PLACE, WITCH);
+    fed.run();
+    fed.forget();
+    fed.at(&bare(CHAT), |host| host.notices.clear());
+    fed.at(&bare(ROOMS), |host| host.notices.clear());
+    fed
+}
+
+fn state(fed: &Federation, here: &str, there: &str) -> LinkState {
+    fed.host(here).engine.link_state(&bare(there))
+}
+
+/// A connection that takes one message a second: the rest waits, and so does every answer.
+#[test]
+fn a_link_over_which_a_burst_arrives_is_not_down() {
+    let mut fed = coven();
+    let count = 200;
+    for number in 0..count {
+        fed.net.direction(&bare(CHAT), &bare(ROOMS)).latency_ms = number * 1_000 + 20;
+        fed.say(FOO, &format!("{number}"));
+    }
+    fed.net.direction(&bare(CHAT), &bare(ROOMS)).latency_ms = 20;
+    fed.run_for(count * 1_000 + 120_000);
+    for service in [CHAT, ROOMS] {
+        assert_eq!(fed.notices(service), [""; 0], "{service}");
+        assert_eq!(fed.host(service).resets, [], "{service}");
+    }
+    let all: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    assert_eq!(fed.heard(WITCH_PLACE), all);
+    assert_eq!(state(&fed, CHAT, ROOMS), LinkState::Up);
+    assert_eq!(state(&fed, ROOMS, CHAT), LinkState::Up);
+}
+
+#[test]
+fn a_direction_that_is_cut_alone_is_found_while_the_other_is_busy() {
+    for (mode, is_talkative) in [
+        (Mode::Swallows, true),
+        (Mode::Stalls, true),
+        (Mode::Swallows, false),
+    ] {
+        let mut fed = coven();
+        fed.net.set_direction(&bare(ROOMS), &bare(CHAT), mode);
+        for number in 0..30 {
+            if is_talkative {
+                fed.say(FOO, &format!("{number}"));
+            }
+            fed.run_for(5_000);
+        }
+        let both = [state(&fed, CHAT, ROOMS), state(&fed, ROOMS, CHAT)];
+        assert_eq!(both, [LinkState::Down; 2], "{mode:?}, talkative: {is_talkative}");
+    }
+}
+
+#[test]
+fn a_question_that_was_lost_does_not_wait_for_what_else_arrives() {
+    let mut fed = coven();
+    fed.run_for(100_000);
+    // Something changes, and the digest that tells of it is lost; everything else arrives.
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.set_subject(FOO, "Toil");
+    let digests = |fed: &Federation| fed.net.stanzas(&bare(CHAT), &bare(ROOMS));
+    let before = digests(&fed);
+    let until = fed.now_ms + 60_000;
+    while digests(&fed) == before && fed.step(until) {}
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Up);
+    for _ in 0..20 {
+        fed.say(WITCH_PLACE, "hail");
+        fed.run_for(5_000);
+    }
+    assert_eq!(fed.subject(COVEN_AT_ROOMS), "Toil");
+}
