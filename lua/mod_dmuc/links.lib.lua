@@ -41,8 +41,8 @@ return function (dmuc)
 			("the link to %s is %s"):format(action.peer, state),
 			function (count, occupants)
 				if not began then return ("The link to %s is up again, for %d rooms"):format(action.peer, count); end
-				return ("The link to %s is %s: %d rooms, and %d occupants there, are out of reach"):format(
-					action.peer, state, count, occupants);
+				local line = "The link to %s is down: %d rooms, and %d occupants there, are out of reach";
+				return links.with_cause(line:format(action.peer, count, occupants), action.cause);
 			end, action.occupants);
 		if not room or not dmuc.ask("split_notice") or not next(room._dmuc.locals) then return; end
 		local who = action.occupants == 1 and "one occupant" or ("%d occupants"):format(action.occupants or 0);

@@ -364,9 +364,7 @@ impl Input<'_> {
             | Input::PeerAnswer {
                 from, answer: Ok(_), ..
             }
-            | Input::PeerGroupchat { from, .. }
-            | Input::PeerSubject { from, .. }
-            | Input::PeerModeration { from, .. } => Some(from.service()),
+            | Input::PeerGroupchat { from, .. } => Some(from.service()),
             Input::PeerPresence(presence) => Some(presence.from.service()),
             _ => None,
         }

@@ -162,7 +162,10 @@ impl Engine {
                     return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
                 }
                 self.saw_ours(now, &service_of(asker));
-                self.stop_waiting(target, asker);
+                if self.stop_waiting(target, asker) {
+                    // It knows us, and nobody will introduce us to it any more.
+                    self.want_sync(now, target, asker);
+                }
                 let answer = self.sync_asked(now, target, asker, &sync);
                 return Ok(Some(Response::Sync(Box::new(answer))));
             }

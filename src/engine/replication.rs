@@ -344,8 +344,12 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
+        // Of a room that has just been read nobody is shown yet.
+        let is_shown = room.started;
         if let Some(instance) = room.instances.remove(&home) {
-            self.hide_all(jid, &home, &instance);
+            if is_shown {
+                self.hide_all(jid, &home, &instance);
+            }
             self.unsaved.insert(jid.clone());
             for nick in instance.occupants.keys() {
                 self.unhide(jid, nick);

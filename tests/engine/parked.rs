@@ -412,7 +412,7 @@ fn owners_are_told_when_a_new_room_has_no_instance_because_a_link_is_known_to_be
     fed.run_for(300_000);
     fed.distributed("heath@chat.shakespeare.lit", CRONE1, &[]);
     fed.run_for(300_000);
-    let unreachable = format!("heath@chat.shakespeare.lit {ROOMS} Unreachable");
+    let unreachable = format!("heath@chat.shakespeare.lit {ROOMS} Unreachable {{ cause: Unreachable }}");
     let told = |fed: &Federation| {
         let notices = fed.notices(CHAT);
         notices
