@@ -36,11 +36,12 @@ impl Engine {
         if link.answered_for > sent_at {
             return None;
         }
+        let since = link.waiting_since.map_or(sent_at, |since| since.min(sent_at));
         let timeout = self.config.link_timeout_ms;
         // More than the pause between two heartbeats of the peer, of which the last may be lost.
         let until = link.heard_at + timeout / 4 * 3;
-        let until = until.min(sent_at + MOST_PATIENCE * timeout);
-        (link.heard_at > sent_at && until > now.mono_ms).then_some(until)
+        let until = until.min(since + MOST_PATIENCE * timeout);
+        (link.heard_at > since && until > now.mono_ms).then_some(until)
     }
 
     /// A heartbeat is given more time: others follow it, by which the peer hears that we are there.
@@ -108,6 +109,7 @@ impl Engine {
             link.due_at = None;
             return;
         }
+        link.waiting_since.get_or_insert(now.mono_ms);
         let is_first = link.pinged_until.is_none();
         let deadline = *link.pinged_until.get_or_insert(now.mono_ms + wait);
         let left = deadline.saturating_sub(now.mono_ms).max(1);

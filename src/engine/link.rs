@@ -63,6 +63,8 @@ pub(crate) struct Link {
     pub(super) acked_at: u64,
     /// When anything last came from there (monotonic ms).
     pub(super) heard_at: u64,
+    /// Since when heartbeats are not answered (monotonic ms); absent if the last one was.
+    pub(super) waiting_since: Option<u64>,
     /// When the latest question that was answered had been sent (monotonic ms): what was sent before it is lost.
     pub(super) answered_for: u64,
     /// Whether it is being asked what it speaks, and when it was last.
@@ -92,6 +94,7 @@ impl Default for Link {
             cause: Cause::Unreachable,
             acked_at: 0,
             heard_at: 0,
+            waiting_since: None,
             answered_for: 0,
             is_asking: false,
             probed_at: 0,
@@ -255,7 +258,7 @@ impl Engine {
         let Some(link) = self.links.get_mut(service) else {
             return;
         };
-        link.acked_at = link.acked_at.max(now.mono_ms);
+        (link.acked_at, link.waiting_since) = (link.acked_at.max(now.mono_ms), None);
         match link.state {
             LinkState::Up | LinkState::Syncing => self.schedule_ping(now, service),
             LinkState::Suspect => {

@@ -312,7 +312,10 @@ impl Engine {
             if room.instances.keys().any(|known| is_at(known, &service)) {
                 continue;
             }
-            if !room.is_source() {
+            if !room.is_source() && room.started {
+                // The source has told both of each other long ago, and will not do so again.
+                self.want_instance(now, jid, &service);
+            } else if !room.is_source() {
                 self.expect_instance(now, jid, &service);
             } else if room.instances.len() < self.config.max_peerhosts {
                 room.instances.insert(instance, Instance::new(Stage::Wanted));
