@@ -14,7 +14,7 @@ use crate::world::World;
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 2_000;
 /// Of a window.
-const WINDOW: u64 = 1_000;
+const WINDOW: u64 = 100;
 /// How many failures are shrunk: the others are likely to be the same. `DMUC_SIM_SHRINK` says otherwise.
 const SHRUNK: usize = 4;
 

@@ -383,7 +383,13 @@ impl Host {
             self.engine
                 .restore(self.now, &snapshot)
                 .unwrap_or_else(|error| panic!("{error}"));
-            if self.engine.room_info(&room).is_some() {
+            if let Some(info) = self.engine.room_info(&room) {
+                // A crash came before the shadow was stored, or after it was removed: it is made anew.
+                if info.is_ready && !info.is_source && !self.rooms.contains_key(&room) {
+                    let mut made = HostRoom::new(room.clone());
+                    (made.source, made.is_distributed) = (info.source, true);
+                    self.rooms.insert(room.clone(), made);
+                }
                 if let Some(host_room) = self.rooms.get_mut(&room).filter(|room| room.is_parked) {
                     (host_room.is_distributed, host_room.is_parked) = (true, false);
                 }
