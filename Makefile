@@ -72,7 +72,7 @@ lint: deps ## Formatting, clippy for each face, luacheck, documentation
 	tests/lint/verdicts.sh
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
-	bash -n tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh .ci/run
+	bash -n findings/*.sh tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh .ci/run
 
 demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
 	KEEP='$(KEEP)' cargo run --quiet --example demo

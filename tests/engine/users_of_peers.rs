@@ -13,12 +13,11 @@ const USER: &str = "bob@evil.example/phone";
 /// The verdict about a stanza, which must not be a refusal.
 fn verdict(xml: &str) -> Verdict {
     let mut fed = coven();
-    let verdict = fed.at(&bare(CHAT), |host| {
+    fed.at(&bare(CHAT), |host| {
         let handled = dmuc::inbound::handle_stanza(&mut host.engine, host.now, xml, false).unwrap();
         assert!(handled.refusal.is_none(), "{xml}: {handled:?}");
         handled.verdict.unwrap()
-    });
-    verdict
+    })
 }
 
 #[test]
