@@ -12,6 +12,7 @@ mod enduring;
 mod evidence;
 mod faults;
 mod kept;
+mod mixed;
 mod partial;
 mod people;
 mod resumed;
