@@ -575,9 +575,6 @@ int main(void)
 	OK(dmuc_engine_snapshot(engine, ROOM, &snapshot));
 	CHECK(contains(snapshot, "jid='" ROOM "'") && contains(snapshot, "version='1769155200000'"));
 	dmuc_string_free(snapshot);
-	uint64_t due = 0;
-	OK(dmuc_engine_poll_timeout(engine, &due));
-	CHECK(due == DMUC_NEVER);
 	dmuc_engine_free(engine);
 	printf("done\n");
 	return 0;

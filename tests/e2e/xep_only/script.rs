@@ -110,9 +110,14 @@ impl Peer {
 
     /// "If a MUC service supports distributed rooms, it MUST return a feature of urn:xmpp:dmuc:0".
     pub async fn tells_support(&self, service: &str) -> Result<()> {
+        // Not the question by which the module looks after its configuration when it is loaded: that may go unanswered.
+        let is_check = |s: &Element| s.attr("id").is_some_and(|id| id.starts_with("check-"));
         let asked = self
             .take(&format!("disco#info from {service}"), |s| {
-                is_request(s) && s.attr("from") == Some(service) && s.get_child("query", DISCO_INFO).is_some()
+                is_request(s)
+                    && s.attr("from") == Some(service)
+                    && s.get_child("query", DISCO_INFO).is_some()
+                    && !is_check(s)
             })
             .await?;
         let id = asked.attr("id").unwrap_or_default();
