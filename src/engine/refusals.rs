@@ -68,6 +68,7 @@ impl Engine {
             return;
         };
         let is_news = instance.refused_for != Some(condition);
+        let is_answer = instance.stage > Stage::Wanted;
         (instance.stage, instance.refused_for) = (Stage::Refused, Some(condition));
         (instance.is_named, instance.may_hold, instance.retry_at) = (false, false, None);
         if is_news {
@@ -85,6 +86,9 @@ impl Engine {
         }
         let is_own_reason = is_about_the_room(condition);
         let refusals = self.refusals.entry(service.clone()).or_default();
+        if is_answer {
+            (refusals.asked_at, refusals.last) = (Some(now.mono_ms), Some(jid.clone()));
+        }
         if !is_own_reason {
             refusals.standing = Some(error);
             refusals.left = 0;
@@ -98,9 +102,18 @@ impl Engine {
         }
     }
 
-    /// What the service says of every room, as far as is known: a new one need not be asked for to learn it.
-    pub(super) fn standing_refusal(&self, service: &BareJid) -> Option<StanzaError> {
-        self.refusals.get(service)?.standing.clone()
+    /// What the service has just said of every room: a new one need not be asked for to learn it.
+    pub(super) fn standing_refusal(&self, now: Now, service: &BareJid) -> Option<StanzaError> {
+        let refusals = self.refusals.get(service)?;
+        let is_fresh = refusals.asked_at.is_some_and(|at| now.mono_ms < at + PAUSE_MS);
+        refusals.standing.clone().filter(|_| is_fresh)
+    }
+
+    /// The service is asked for a room, for whatever reason.
+    pub(super) fn note_asked(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+        if let Some(refusals) = self.refusals.get_mut(service) {
+            (refusals.asked_at, refusals.last) = (Some(now.mono_ms), Some(jid.clone()));
+        }
     }
 
     /// The service has taken a room: it may take others that it has refused.
@@ -178,7 +191,6 @@ impl Engine {
         let around = refused.iter().filter(|jid| !is_next(jid));
         for jid in after.chain(around).take(count) {
             if let Some(refusals) = self.refusals.get_mut(service) {
-                (refusals.asked_at, refusals.last) = (Some(now.mono_ms), Some(jid.clone()));
                 refusals.left = refusals.left.saturating_sub(1);
             }
             let instances = self.rooms.get_mut(jid).map(|room| &mut room.instances);

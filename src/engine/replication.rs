@@ -57,7 +57,10 @@ impl Engine {
                 }
             }
             Caps::Unknown | Caps::Nothing => self.learn_caps(now, service),
-            Caps::Xep | Caps::Full => match self.standing_refusal(service).filter(|_| is_new && is_source) {
+            Caps::Xep | Caps::Full => match self
+                .standing_refusal(now, service)
+                .filter(|_| is_new && is_source)
+            {
                 Some(error) => {
                     self.refuse_instance(now, jid, service, error);
                     self.ask_refused_soon(now, service);
@@ -99,6 +102,7 @@ impl Engine {
                 instance: peer,
             };
             let from = self.config.service.clone();
+            self.note_asked(now, jid, service);
             self.request(now, from, service.clone(), request, pending);
         } else {
             if speaks_ours && instance.is_introduced {

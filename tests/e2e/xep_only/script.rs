@@ -108,24 +108,26 @@ impl Peer {
         Ok(request)
     }
 
-    /// "If a MUC service supports distributed rooms, it MUST return a feature of urn:xmpp:dmuc:0".
+    /// "If a MUC service supports distributed rooms, it MUST return a feature of urn:xmpp:dmuc:0". The module asks what
+    /// kind of service it is, and the engine what it supports: until that one is answered.
     pub async fn tells_support(&self, service: &str) -> Result<()> {
-        let asked = self
-            .take(&format!("disco#info from {service}"), |s| {
-                is_request(s)
-                    && s.attr("from") == Some(service)
-                    && s.get_child("query", DISCO_INFO).is_some()
-                    && !is_check(s)
-            })
+        loop {
+            let asked = self
+                .take(&format!("disco#info from {service}"), |s| {
+                    is_disco(s) && s.attr("from") == Some(service)
+                })
+                .await?;
+            let id = asked.attr("id").unwrap_or_default();
+            self.send(&format!(
+                "<iq type='result' id='{id}' from='{PEER}' to='{service}'><query xmlns='{DISCO_INFO}'>\
+                 <identity category='conference' type='text' name='Marlowe'/>\
+                 <feature var='{MUC}'/><feature var='{DMUC}'/></query></iq>"
+            ))
             .await?;
-        let id = asked.attr("id").unwrap_or_default();
-        self.send(&format!(
-            "<iq type='result' id='{id}' from='{PEER}' to='{service}'><query xmlns='{DISCO_INFO}'>\
-             <identity category='conference' type='text' name='Marlowe'/>\
-             <feature var='{MUC}'/><feature var='{DMUC}'/></query></iq>"
-        ))
-        .await
-        .map(|_| ())
+            if id.starts_with("dmuc-") {
+                return Ok(());
+            }
+        }
     }
 
     /// A message of type groupchat between two room JIDs with the same nick.
@@ -169,16 +171,17 @@ impl Peer {
         Ok(())
     }
 
-    /// Takes everything that has come and was not asked for: after `sync`, all there is.
+    /// Takes everything that has come and was not asked for, but for questions what it supports, which come at any time:
+    /// after `sync`, all there is.
     pub fn rest(&self) -> Vec<Element> {
-        self.wire.drain().into_iter().map(|s| self.checked(s)).collect()
+        let rest = self.wire.drain().into_iter().map(|s| self.checked(s));
+        rest.filter(|s| !is_disco(s)).collect()
     }
 
     /// Nothing is left over, and nothing of ours was ever sent.
     pub async fn has_nothing_more(&self) -> Result<()> {
         self.sync().await?;
-        let rest = self.rest();
-        let rest: Vec<String> = rest.iter().filter(|s| !is_check(s)).map(to_string).collect();
+        let rest: Vec<String> = self.rest().iter().map(to_string).collect();
         ensure!(rest.is_empty(), "nobody asked for:\n{}", rest.join("\n"));
         self.was_spared()
     }
@@ -194,9 +197,8 @@ impl Peer {
     }
 }
 
-/// The question by which the module looks after its configuration when it is loaded: it may go unanswered.
-fn is_check(stanza: &Element) -> bool {
-    stanza.attr("id").is_some_and(|id| id.starts_with("check-"))
+fn is_disco(s: &Element) -> bool {
+    is_request(s) && s.get_child("query", DISCO_INFO).is_some()
 }
 
 fn is_request(s: &Element) -> bool {
