@@ -119,8 +119,30 @@ async fn a_peer_speaks_for_its_own_only(version: Version, storage: Storage) -> R
         )
         .await?;
     crone_sees("wagner", "none").await?;
+    // What is no affiliation is refused, and shown to nobody.
+    let mark = scene.fed[0].log().mark();
+    scene
+        .peer
+        .enters(
+            MARLOWE,
+            SOURCE,
+            "emperor",
+            "affiliation='emperor' role='jester' jid='@@@'",
+        )
+        .await?;
+    scene.fed[0]
+        .log()
+        .wait_since(
+            mark,
+            "Refused presence from .*emperor.*: bad-request",
+            dmuc_testbed::deadline(),
+        )
+        .await?;
+    scene
+        .peer
+        .take("its bounce", |s| s.attr("type") == Some("error"))
+        .await?;
     for (number, (attrs, children)) in [
-        ("affiliation='emperor' role='jester' jid='@@@'", ""),
         (
             "affiliation='none' role='participant'",
             "<status code='99999'/><status code='-1'/><status code='x'/><status/>",
@@ -163,7 +185,7 @@ async fn a_peer_speaks_for_its_own_only(version: Version, storage: Storage) -> R
     scene.peer.leaves(MARLOWE, SOURCE, &nick).await?;
     // Codes and nicks of a departure are those of a departure.
     let x = format!(
-        "<x xmlns='{MUC_USER}'><item affiliation='none' role='none' nick=''/><status code='110'/><status code='303'/>\
+        "<x xmlns='{MUC_USER}'><item affiliation='none' role='none'/><status code='110'/><status code='303'/>\
          <status code='201'/></x>"
     );
     scene

@@ -113,7 +113,12 @@ impl Scene {
             "{}",
             shortened(&to_string(&answer))
         );
-        let level = if who == Who::Peer { "warn" } else { "info" };
+        // The first of its kind; what follows is counted, and said again at level debug.
+        let level = if who == Who::Peer {
+            "(warn|debug)"
+        } else {
+            "(info|debug)"
+        };
         let from = match who {
             Who::User => self.crone.jid(),
             _ => from,
