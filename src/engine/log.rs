@@ -222,11 +222,10 @@ impl Log {
         if self.has_same(&entry.id, &entry.key) {
             return false;
         }
+        self.give_up_id(&entry);
         if self.by_id.contains_key(&entry.id) {
             // Two origins gave one id: one of them lies, and neither may take the other's message away.
-            let key = &entry.key;
-            let number = format!("{}.{}", key.incarnation, key.seq);
-            entry.id = crate::ids::derived_stanza_id("", &key.origin, &entry.id, &number, 0);
+            entry.id = another_id(&entry);
         }
         self.stored += 1;
         self.hold(entry);
@@ -239,7 +238,11 @@ impl Log {
         let key = &entry.key;
         self.stored += 1;
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
-        if !self.entries.contains_key(key) && !self.by_id.contains_key(&entry.id) {
+        if self.entries.contains_key(key) {
+            return;
+        }
+        self.give_up_id(&entry);
+        if !self.by_id.contains_key(&entry.id) {
             self.hold(entry);
         }
     }
@@ -390,12 +393,27 @@ impl Log {
         }
     }
 
-    /// Whether the message is here under this id: what nobody has numbered, or what the same origin said. Somebody else's
-    /// numbered message under the same id is another one.
+    /// Whether the message is here under this id: what the same origin said, or, for what nobody has numbered, whatever has
+    /// it. Somebody else's numbered message under the same id is another one.
     pub(crate) fn has_same(&self, id: &str, key: &EventKey) -> bool {
-        self.by_id.get(id).is_some_and(|known| {
-            known.origin == key.origin || known.incarnation == UNSTAMPED || key.incarnation == UNSTAMPED
-        })
+        self.by_id
+            .get(id)
+            .is_some_and(|known| known.origin == key.origin || key.incarnation == UNSTAMPED)
+    }
+
+    /// A message that nobody has numbered gives its id up to a numbered one of another origin: anybody could have put it
+    /// there first, to keep the other out.
+    fn give_up_id(&mut self, newcomer: &Entry) {
+        let known = self.by_id.get(&newcomer.id).filter(|known| {
+            let is_numbered = newcomer.key.incarnation != UNSTAMPED;
+            is_numbered && known.incarnation == UNSTAMPED && known.origin != newcomer.key.origin
+        });
+        let known = known.cloned();
+        if let Some(entry) = known.as_ref().and_then(|known| self.entries.get_mut(known)) {
+            entry.id = another_id(entry);
+            self.by_id.remove(&newcomer.id);
+            self.by_id.insert(entry.id.clone(), entry.key.clone());
+        }
     }
 
     /// How many entries the stored log should be cut down to, if it has grown well beyond what is held. The answer counts
@@ -558,6 +576,13 @@ impl Log {
         newest_first.reverse();
         newest_first
     }
+}
+
+/// The id of a message whose own one is somebody else's.
+fn another_id(entry: &Entry) -> String {
+    let key = &entry.key;
+    let number = format!("{}.{}", key.incarnation, key.seq);
+    crate::ids::derived_stanza_id("", &key.origin, &entry.id, &number, 0)
 }
 
 #[cfg(test)]

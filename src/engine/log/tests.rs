@@ -268,3 +268,26 @@ fn the_stored_log_is_cut_down_when_it_has_grown_well_beyond_what_is_held() {
     }
     assert_eq!(cut, Some((321, 200)));
 }
+
+#[test]
+fn a_numbered_message_never_yields_to_an_unnumbered_one_of_another_origin() {
+    let mut log = Log::default();
+    let forged = Entry {
+        id: "id".into(),
+        ..entry("a@x", UNSTAMPED, 1, 10)
+    };
+    let honest = Entry {
+        id: "id".into(),
+        ..entry("b@x", 1, 1, 20)
+    };
+    assert!(insert(&mut log, forged.clone()));
+    assert!(insert(&mut log, honest.clone()));
+    assert_eq!(log.get("id").map(|held| held.key.origin.as_str()), Some("b@x"));
+    assert_eq!(log.iter().count(), 2);
+    // The other way round the forged one is none, and a stored log says the same.
+    let (mut late, mut stored) = (Log::default(), Log::default());
+    assert!(insert(&mut late, honest.clone()) && !insert(&mut late, forged.clone()));
+    stored.load(Admitted::in_a_test(forged));
+    stored.load(Admitted::in_a_test(honest));
+    assert_eq!(stored.get("id").map(|held| held.key.origin.as_str()), Some("b@x"));
+}
