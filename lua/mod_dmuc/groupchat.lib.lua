@@ -327,7 +327,7 @@ return function (dmuc)
 
 	-- A message of the log as the room shows it.
 	local function shown(room, entry)
-		if entry.moderates then return dmuc.moderation.announcement(room, entry.moderates, entry.stanza_id); end
+		if entry.moderates then return dmuc.moderation.shown(room, entry); end
 		local message = st.message({ type = "groupchat"; from = room.jid.."/"..entry.nick; id = entry.id; ["xml:lang"] = entry.lang });
 		without_ids(room, stanzas.add_payload(message, entry.payload));
 		if entry.occupant_id then message:add_direct_child(stanzas.occupant_id(entry.occupant_id)); end
@@ -429,13 +429,10 @@ return function (dmuc)
 	function groupchat.add(room, action)
 		local entry = dmuc.ask("message", room.jid, action.id);
 		if not entry then return; end
-		local message = shown(room, entry);
-		if entry.moderates then
-			-- Stored in the servers' words, shown in the clients'.
-			log_entry(room, entry, stanzas.add_payload(st.message({ type = "groupchat"; from = room.jid }), entry.payload));
-		else
-			log_entry(room, entry, message);
-		end
+		-- What says that another is moderated is stored in the servers' words, and shown in the clients'.
+		local message = entry.moderates
+			and stanzas.add_payload(st.message({ type = "groupchat"; from = room.jid }), entry.payload) or shown(room, entry);
+		log_entry(room, entry, message);
 		if entry.moderates or entry.payload == "" then
 			return dmuc.moderation.add(room, entry, not action.deliver);
 		end

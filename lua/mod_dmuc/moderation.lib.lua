@@ -1,11 +1,14 @@
 -- Messages that are taken away (XEP-0425): asked for by moderators here, decided by the source, done by every instance in
 -- its own log, archive and words.
 --
--- Who may ask is mod_muc_moderation's to offer, where it is loaded; what the source has decided is done everywhere.
+-- Who may ask is mod_muc_moderation's to offer, where it is loaded; what the source has decided is done everywhere. Its
+-- event muc-moderate-message is fired here as it would fire it: where a moderator asks, and at the source, other modules may
+-- object; elsewhere they learn of the decision. It is fired while the archive still has the message.
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
 local id = require "util.id";
+local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
@@ -19,7 +22,7 @@ return function (dmuc)
 	local moderation = {};
 	dmuc.moderation = moderation;
 
-	local stanzas, rooms, groupchat = dmuc.stanzas, dmuc.rooms, dmuc.groupchat;
+	local stanzas, rooms, groupchat, turns = dmuc.stanzas, dmuc.rooms, dmuc.groupchat, dmuc.turns;
 
 	local function is_offered()
 		return prosody.hosts[module.host].modules.muc_moderation ~= nil;
@@ -73,11 +76,108 @@ return function (dmuc)
 		return { nick = nick; id = stanza.attr.id; occupant_id = occupant_id and occupant_id.attr.id };
 	end
 
+	-- Who moderates, as far as this instance knows: the real JID or the in-room one.
+	local function actor_of(room, given)
+		local nick_jid = by(room, given);
+		local occupant = given.nick and room:get_occupant_by_nick(nick_jid);
+		local is_it = occupant and room:get_occupant_id(occupant) == given.occupant_id;
+		return is_it and rooms.real_jid(room, occupant) or nick_jid;
+	end
+
+	local event_name = "muc-moderate-message";
+
+	local function has_listeners()
+		local handlers = prosody.hosts[module.host].events.get_handlers(event_name);
+		return handlers ~= nil and next(handlers) ~= nil;
+	end
+
+	-- What other modules were told of a message that is about to go, with the stanzas that they may have changed: [room and
+	-- id of the message] = { announcement, tombstone, nick, reason }.
+	local told = new_cache(1000);
+	-- Announcements as they were shown at last: [room and id of the decision] = stanza.
+	local worded = new_cache(1000);
+
+	local function key_of(room, stanza_id)
+		return room.jid.."\0"..stanza_id;
+	end
+
+	-- Nobody else writes the room's name there (stanzas.is_in_our_name).
+	local function is_tombstone(room, stanza)
+		local moderated = stanza:get_child("moderated", xmlns_moderate_0);
+		return moderated ~= nil and jid_bare(moderated.attr.by) == room.jid;
+	end
+
+	-- Tells other modules, which may wait, of a message that is in the archive still. Returns true if one of them objects.
+	local function consult(room, given, actor, retract)
+		local key = key_of(room, given.id);
+		told:set(key, nil);
+		local original = has_listeners() and dmuc.archiving.get(room, given.id);
+		if not original or is_tombstone(room, original) then return false; end
+		local entry = dmuc.ask("message", room.jid, given.id) or archived(room, given.id);
+		local announcement = moderation.announcement(room, given);
+		local stone = entry and tombstone(room, entry, given, time_now());
+		local objects = module:fire_event(event_name, {
+			room = room;
+			announcement = announcement;
+			tombstone = stone;
+			stanza_id = given.id;
+			retract = retract or st.stanza("retract", { xmlns = xmlns_retract_1 });
+			reason = given.reason;
+			actor = actor;
+			actor_nick = given.nick and by(room, given);
+		});
+		if objects then return true; end
+		told:set(key, { announcement = announcement; tombstone = stone; nick = given.nick; reason = given.reason });
+		return false;
+	end
+
+	-- What they were told of this, if it was this.
+	local function told_of(room, given)
+		local words = told:get(key_of(room, given.id));
+		return words and words.nick == given.nick and words.reason == given.reason and words or nil;
+	end
+
+	-- The decision is known by now: a tombstone says when it was made, and by which stanza.
+	local function dated(stone, given, when)
+		local stamp = datetime.datetime(stanzas.time(when));
+		local moderated = stone:get_child("moderated", xmlns_moderate_0);
+		local old, new = moderated and moderated:get_child("retracted", xmlns_retract_0), stone:get_child("retracted", xmlns_retract_1);
+		if old then old.attr.stamp = stamp; end
+		if new then new.attr.stamp, new.attr.id = stamp, given.stanza_id; end
+		return stone;
+	end
+
 	-- A message is gone from the archive, and stays gone.
-	local function bury(room, given, when)
+	local function bury(room, given, when, words)
 		local entry = dmuc.ask("message", room.jid, given.id) or archived(room, given.id);
 		if not entry then return; end -- not here yet
-		dmuc.archiving.replace(room, given.id, tombstone(room, entry, given, when));
+		local stone = words and words.tombstone and dated(words.tombstone, given, when) or tombstone(room, entry, given, when);
+		dmuc.archiving.replace(room, given.id, stone);
+	end
+
+	-- What the room says of a decision in its log: what people were told when it came.
+	function moderation.shown(room, entry)
+		local announcement = has_listeners()
+			and (worded:get(key_of(room, entry.stanza_id)) or dmuc.archiving.get(room, entry.stanza_id));
+		if not announcement then return moderation.announcement(room, entry.moderates, entry.stanza_id); end
+		worded:set(key_of(room, entry.stanza_id), announcement);
+		return st.clone(announcement);
+	end
+
+	local function carry_out(room, entry, given, is_silent)
+		local words = told_of(room, given);
+		bury(room, given, entry.time, words);
+		told:set(key_of(room, given.id), nil);
+		-- What is not in the engine's log is on its way, or too old to be in the stored one.
+		if dmuc.ask("message", room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
+		local message = words and words.announcement or moderation.announcement(room, given);
+		message.attr.id = entry.stanza_id;
+		worded:set(key_of(room, entry.stanza_id), words and st.clone(message));
+		local is_archived = dmuc.archiving.append(room, entry.stanza_id, message);
+		if is_silent then return; end
+		if is_archived then message:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id)); end
+		module:log("info", "%s: a message was moderated by %s", room.jid, by(room, given));
+		room:broadcast(message);
 	end
 
 	-- An entry of the log that is a decision of the source, or a message that had been taken away before it came.
@@ -92,25 +192,30 @@ return function (dmuc)
 			return;
 		end
 		given.stanza_id = entry.stanza_id;
-		bury(room, given, entry.time);
-		-- What is not in the engine's log is on its way, or too old to be in the stored one.
-		if dmuc.ask("message", room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
-		local message = moderation.announcement(room, given, entry.stanza_id);
-		local is_archived = dmuc.archiving.append(room, entry.stanza_id, message);
-		if is_silent then return; end
-		if is_archived then message:add_direct_child(stanzas.stanza_id(room.jid, entry.stanza_id)); end
-		module:log("info", "%s: a message was moderated by %s", room.jid, by(room, given));
-		room:broadcast(message);
+		local function finish()
+			carry_out(room, entry, given, is_silent);
+		end
+		-- Where it was asked for here, other modules know.
+		if told_of(room, given) or not has_listeners() then return finish(); end
+		-- A hook that waits holds up what becomes of this message, and nothing else its author says.
+		local lane = groupchat.lane(room.jid, given.id);
+		turns.run("moderation of "..room.jid..": "..given.id, function ()
+			if not told_of(room, given) then consult(room, given, actor_of(room, given)); end
+			turns.run(lane, finish);
+		end);
 	end
 
 	-- Taken away here while the source is out of reach. The log keeps it until the source has decided.
 	function moderation.hide(room, action)
-		bury(room, action.moderation, time_now());
-		room:broadcast(moderation.announcement(room, action.moderation));
+		local given = action.moderation;
+		local words = told_of(room, given);
+		bury(room, given, time_now(), words);
+		room:broadcast(words and st.clone(words.announcement) or moderation.announcement(room, given));
 	end
 
 	-- The source has decided otherwise.
 	function moderation.restore(room, action)
+		told:set(key_of(room, action.id), nil);
 		local entry = dmuc.ask("message", room.jid, action.id);
 		if not entry then return; end
 		dmuc.archiving.replace(room, action.id, groupchat.shown(room, entry));
@@ -155,9 +260,9 @@ return function (dmuc)
 		return room:get_default_role(room:get_affiliation(actor));
 	end
 
-	local function decide(room, stanza_id, nick, occupant_id, reason, actor_jid)
+	local function decide(room, given, actor_jid)
 		return dmuc.feed("moderate", room.jid, {
-			id = stanza_id; nick = nick; occupant_id = occupant_id; reason = reason; actor_jid = actor_jid;
+			id = given.id; nick = given.nick; occupant_id = given.occupant_id; reason = given.reason; actor_jid = actor_jid;
 		});
 	end
 
@@ -169,8 +274,12 @@ return function (dmuc)
 		local _, remote = nil, nil;
 		if occupant then _, remote = rooms.remote_session(room, occupant); end
 		-- Whether there is such a message the engine has looked; an admin may name one that is on its way here.
-		local verdict, err_type, condition = decide(room, action.message, occupant and jid_resource(occupant.nick),
-			remote and remote.occupant_id, action.reason);
+		local given = {
+			id = action.message; nick = occupant and jid_resource(occupant.nick);
+			occupant_id = remote and remote.occupant_id; reason = action.reason;
+		};
+		if consult(room, given, actor_of(room, given)) then return nil, "wait", "internal-server-error"; end
+		local verdict, err_type, condition = decide(room, given);
 		if not verdict then return nil, err_type, condition; end
 		return true;
 	end
@@ -200,14 +309,17 @@ return function (dmuc)
 		end
 		if not stanza_id or not is_there(room, stanza_id) then return refuse("modify", "item-not-found"); end
 		local nick = occupant and jid_resource(occupant.nick);
+		local given = { id = stanza_id; nick = nick; occupant_id = occupant and room:get_occupant_id(occupant); reason = reason };
+		if consult(room, given, from, retract) then return refuse("wait", "internal-server-error"); end
+		room = dmuc.get_room(room_jid); -- one of them may have waited
+		if not room or not room._dmuc then return refuse("cancel", "item-not-found"); end
 		if not room._dmuc.is_source and dmuc.ask("is_source_reachable", room.jid) then
 			dmuc.requests.act(room, {
 				actor_nick = nick; actor_jid = jid_bare(from); message = stanza_id; reason = reason;
 			}, event);
 			return true;
 		end
-		local occupant_id = occupant and room:get_occupant_id(occupant);
-		local verdict, err_type, condition, text = decide(room, stanza_id, nick, occupant_id, reason, jid_bare(from));
+		local verdict, err_type, condition, text = decide(room, given, jid_bare(from));
 		if not verdict then return refuse(err_type, condition, text); end
 		origin.send(st.reply(stanza));
 		return true;

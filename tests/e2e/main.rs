@@ -24,6 +24,7 @@ mod log_lines;
 mod members_only;
 mod mistakes;
 mod moderation;
+mod moderation_events;
 mod options;
 mod ordinary;
 mod parked;

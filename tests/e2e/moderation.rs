@@ -22,12 +22,12 @@ const REASON: &str = "Spam & <more>";
 
 /// Which form of the specification a client speaks.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
     V0_2,
     V0_3,
 }
 
-fn federation(version: Version, storage: Storage) -> Builder {
+pub(crate) fn federation(version: Version, storage: Storage) -> Builder {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let paths = format!(
         "plugin_paths = {{ {:?}; {:?}; {MODULE:?} }}",
@@ -42,7 +42,7 @@ fn federation(version: Version, storage: Storage) -> Builder {
 }
 
 /// What a client sends to take a message away.
-fn asking(id: &str, form: Form) -> String {
+pub(crate) fn asking(id: &str, form: Form) -> String {
     let reason = "<reason>Spam &amp; &lt;more&gt;</reason>";
     match form {
         Form::V0_2 => format!(
@@ -55,14 +55,14 @@ fn asking(id: &str, form: Form) -> String {
     }
 }
 
-async fn take_away(person: &Person, id: &str, form: Form) -> Result<Element> {
+pub(crate) async fn take_away(person: &Person, id: &str, form: Form) -> Result<Element> {
     let (room, request) = (&person.room, asking(id, form));
     person
         .iq_xml(&format!("<iq type='set' to='{room}'>{request}</iq>"))
         .await
 }
 
-async fn takes_away(person: &Person, id: &str, form: Form) -> Result<()> {
+pub(crate) async fn takes_away(person: &Person, id: &str, form: Form) -> Result<()> {
     let answer = take_away(person, id, form).await?;
     ensure!(answer.attr("type") == Some("result"), "{}", to_string(&answer));
     Ok(())
@@ -88,7 +88,7 @@ fn announced(message: &Element, id: &str) -> Option<String> {
 }
 
 /// Somebody is told that a message was taken away. Returns the stanza-id of the announcement.
-async fn is_told(viewer: &Person, id: &str, moderator: &Person) -> Result<String> {
+pub(crate) async fn is_told(viewer: &Person, id: &str, moderator: &Person) -> Result<String> {
     let what = format!("{} learns that {id} was taken away", viewer.nick);
     let message = viewer
         .expect_within(&what, patience(), |s| {
@@ -109,7 +109,7 @@ async fn is_told(viewer: &Person, id: &str, moderator: &Person) -> Result<String
 }
 
 /// What the archive of a room has of a message: nothing but that there was one.
-async fn is_tombstone(viewer: &Person, id: &str, author: &str, said: &str) -> Result<()> {
+pub(crate) async fn is_tombstone(viewer: &Person, id: &str, author: &str, said: &str) -> Result<()> {
     let items = viewer.mam_all(&viewer.room).await?;
     let archived: Vec<_> = items.iter().filter(|item| item.id == id).collect();
     ensure!(
@@ -181,7 +181,7 @@ async fn is_gone_everywhere(
 }
 
 /// Says something that everybody hears; returns its stanza-id.
-async fn says(author: &Person, people: &[Person; 3], text: &str) -> Result<String> {
+pub(crate) async fn says(author: &Person, people: &[Person; 3], text: &str) -> Result<String> {
     author.say(&author.room, text).await?;
     let mut ids = Vec::new();
     for viewer in people {

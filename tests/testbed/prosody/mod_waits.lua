@@ -10,7 +10,7 @@ local async = require "util.async";
 local events = {
 	"muc-add-history", "muc-broadcast-message", "muc-broadcast-presence", "muc-build-occupant-presence",
 	"muc-config-form", "muc-config-submitted", "muc-decline", "muc-disco#info", "muc-get-history", "muc-invite",
-	"muc-message-is-historic", "muc-occupant-groupchat", "muc-occupant-joined", "muc-occupant-left",
+	"muc-message-is-historic", "muc-moderate-message", "muc-occupant-groupchat", "muc-occupant-joined", "muc-occupant-left",
 	"muc-occupant-pre-change", "muc-occupant-pre-join", "muc-occupant-pre-leave", "muc-occupant-session-new",
 	"muc-pre-decline", "muc-pre-invite", "muc-pre-room-destroy", "muc-pre-set-affiliation", "muc-pre-set-role",
 	"muc-private-message", "muc-registration-submitted", "muc-room-created", "muc-room-destroyed", "muc-room-pre-create",
