@@ -462,7 +462,11 @@ impl Engine {
 
     fn queue_stores(&mut self) {
         while let Some(room) = self.unsaved.pop_first() {
-            self.actions.push_back(Action::Store { room });
+            let store = Action::Store { room };
+            // What has just been asked for need not be asked for again.
+            if self.actions.back() != Some(&store) {
+                self.actions.push_back(store);
+            }
         }
         // What must be remembered of what goes has been stored by then.
         while let Some((room, keep)) = self.trims.pop_first() {

@@ -3,6 +3,7 @@
 mod append;
 mod cpu;
 mod links;
+mod lists;
 #[path = "../report/mod.rs"]
 mod report;
 mod resync;
@@ -31,13 +32,14 @@ async fn measure() -> Result<()> {
     // `cargo bench --bench federation -- resync`: a part of it, not for the report.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let mut parts = Vec::new();
-    for part in ["links", "resync", "append", "cpu"] {
+    for part in ["links", "resync", "lists", "append", "cpu"] {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
             continue;
         }
         let text = match part {
             "links" => links::measure(&mut bars).await?,
             "resync" => resync::measure(versions, &mut bars).await?,
+            "lists" => lists::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
             _ => cpu::measure(versions, &mut bars).await?,
         };

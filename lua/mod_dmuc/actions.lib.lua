@@ -44,7 +44,7 @@ return function (dmuc)
 		show_voice_request = on_room(dmuc.voice.show);
 		send_invitation = function (action) return dmuc.invitations.send(room_of(action), action); end;
 		deliver_decline = on_room(dmuc.invitations.decline);
-		apply_hats = on_room(dmuc.hats.apply);
+		apply_list = on_room(function (room, action) dmuc.listing.take(room, action.entries); end);
 		show_occupant = on_room(presence.show);
 		hide_occupant = on_room(presence.hide);
 		add_message = on_room(groupchat.add);
@@ -85,24 +85,6 @@ return function (dmuc)
 		if (had or "") == action.text and (action.text == "" or had_from == from) then return; end
 		getmetatable(room).__index.set_subject(room, from, action.text);
 		room:save();
-	end);
-
-	actions.apply_affiliation = on_room(function (room, action)
-		local data = dmuc.listed_with(room, action.jid, action.nick, action.reason);
-		if data then data.reserved_nickname = action.nick; end
-		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
-		local had = room._affiliations[action.jid];
-		local had_nick = room:get_registered_nick(action.jid);
-		if had == affiliation and had_nick == action.nick then return; end
-		local ok = turns.within(room, { acting = dmuc.rooms.session_of(room, action.actor); is_following = action.jid },
-			room.set_affiliation, room, true, action.jid, action.affiliation, action.reason, data or affiliation and {});
-		if not ok then
-			-- mod_muc does not let administrators of this server be anything but owners; the source decides.
-			room._affiliations[action.jid] = affiliation;
-			room._affiliation_data[action.jid] = affiliation and data;
-			room._reserved_nicks = nil; -- mod_muc's index of them
-			room:save(true);
-		end
 	end);
 
 	-- A message from the room to the owners who are here.
@@ -180,8 +162,8 @@ return function (dmuc)
 		return presence.lane(action.room, action.nick);
 	end
 
-	local function of_jid(action)
-		return "list of "..action.room..": "..action.jid;
+	local function of_list(action)
+		return "list of "..action.room;
 	end
 
 	local function of_settings(action)
@@ -189,7 +171,7 @@ return function (dmuc)
 	end
 
 	-- Which actions have to stay in order among themselves, even if a hook of another module waits in one of them: those
-	-- for one occupant, one entry of a list, one peer ... Of the others each stands for itself.
+	-- for one occupant, one list, one peer ... Of the others each stands for itself.
 	local lanes = {
 		send_iq = to_service;
 		send_presence = to_service;
@@ -202,8 +184,7 @@ return function (dmuc)
 		add_message = function (action) return groupchat.lane(action.room, action.id); end;
 		restore_message = function (action) return groupchat.lane(action.room, action.id); end;
 		hide_message = function (action) return groupchat.lane(action.room, action.moderation.id); end;
-		apply_affiliation = of_jid;
-		apply_hats = of_jid;
+		apply_list = of_list;
 		apply_settings = of_settings;
 		apply_subject = function (action) return "subject of "..action.room; end;
 		perform_act = function (action) return "acts of "..action.actor.." in "..action.room; end;

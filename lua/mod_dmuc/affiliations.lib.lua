@@ -33,7 +33,7 @@ return function (dmuc)
 	end
 
 	module:hook("muc-set-affiliation", function (event)
-		if not event.room._dmuc then return; end
+		if not event.room._dmuc or event.is_of_list then return; end
 		for _, remote in pairs(event.room._dmuc.remotes) do
 			if remote.jid and jid_bare(remote.jid) == event.jid then remote.affiliation = event.affiliation or "none"; end
 		end

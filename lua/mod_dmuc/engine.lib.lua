@@ -62,11 +62,38 @@ return function (dmuc)
 		queue[queue.last] = action;
 	end
 
+	-- A room is stored as it is by then, with what is asked for until then.
+	local stores = {};
+
+	local function enqueue_store(action)
+		if stores[action.room] then return; end
+		stores[action.room] = true;
+		enqueue(action);
+	end
+
+	local entry_kinds = { apply_affiliation = true; apply_hats = true };
+
+	-- Entries of a room's list that follow each other are one action, "apply_list".
+	local function enqueue_entry(entry)
+		local last = queue[queue.last];
+		if queue.first > queue.last or last.kind ~= "apply_list" or last.room ~= entry.room then
+			last = { kind = "apply_list"; room = entry.room; entries = {} };
+			enqueue(last);
+		end
+		last.entries[#last.entries + 1] = entry;
+	end
+
 	-- Each action of an input goes with what has caused it.
 	local function collect(cause)
 		for action in engine.poll_action, engine do
 			action.cause = cause;
-			enqueue(action);
+			if entry_kinds[action.kind] then
+				enqueue_entry(action);
+			elseif action.kind == "store" then
+				enqueue_store(action);
+			else
+				enqueue(action);
+			end
 		end
 	end
 
@@ -85,6 +112,7 @@ return function (dmuc)
 			local action = queue[queue.first];
 			queue[queue.first] = nil;
 			queue.first = queue.first + 1;
+			if action.kind == "store" then stores[action.room] = nil; end
 			dmuc.turns.run(dmuc.lane_of(action), perform, action);
 		end
 		is_draining = false;

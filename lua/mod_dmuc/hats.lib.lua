@@ -81,8 +81,7 @@ return function (dmuc)
 		local wanted = data and data.hats;
 		local text, problem = written(wanted);
 		if room._dmuc.is_source and text then return data; end
-		local told = dmuc.ask("hats_of", room.jid, jid);
-		local held = told ~= "" and read(dmuc.stanzas.parse(told)) or nil;
+		local held = hats.told(room, jid);
 		if not wanted and not held then return data; end
 		-- mod_muc keeps what it has if it is given nothing, and nothing if it is given false.
 		if data == nil then data = dmuc.listed_with(room, jid); end
@@ -94,7 +93,7 @@ return function (dmuc)
 		end
 		data.hats = held;
 		problem = problem or ("Hats are given at the source of the room, %s"):format(room._dmuc.source);
-		if not dmuc.turns.current(room, "is_following") then module:log("info", "The hats of %s in %s stay: %s", jid, room.jid, problem); end
+		module:log("info", "The hats of %s in %s stay: %s", jid, room.jid, problem);
 		return data, problem;
 	end
 
@@ -121,10 +120,16 @@ return function (dmuc)
 		return (written(a) or "") == (written(b) or "");
 	end
 
-	-- What the source says.
-	function hats.apply(room, action)
+	-- The hats of somebody as the source has given them; nil for none.
+	function hats.told(room, jid)
+		local told = dmuc.ask("hats_of", room.jid, jid);
+		return told ~= "" and read(dmuc.stanzas.parse(told)) or nil;
+	end
+
+	-- Keeps what the source says with the affiliation. Returns whether it is different.
+	function hats.set(room, action)
 		local jid, worn = action.jid, action.hats ~= "" and read(dmuc.stanzas.parse(action.hats)) or nil;
-		if hats.is_same(worn_by(room, jid), worn) then return; end
+		if hats.is_same(worn_by(room, jid), worn) then return false; end
 		local data = room._affiliation_data[jid];
 		if not data then
 			data = {};
@@ -132,13 +137,7 @@ return function (dmuc)
 		end
 		data.hats = worn;
 		if not next(data) then room._affiliation_data[jid] = nil; end
-		room:save(true);
-		for _, occupant in pairs(room._occupants) do
-			if occupant.bare_jid == jid and occupant.role then
-				room:publicise_occupant_status(occupant,
-					st.stanza("x", { xmlns = dmuc.stanzas.xmlns_muc_user }), nil, nil, nil, occupant.role);
-			end
-		end
+		return true;
 	end
 
 	-- On Prosody 0.12 a client could wear what XEP-0317 calls a hat: it is the room's to say.

@@ -42,6 +42,7 @@ return function (build)
 		"affiliations"; -- the source's list of affiliations
 		"hats"; -- what goes with an affiliation and is seen in presences
 		"setters"; -- what the methods of a room set
+		"listing"; -- the source's list put into a room as one
 		"groupchat"; -- messages and history
 		"moderation"; -- messages that are taken away
 		"peers"; -- what occupants elsewhere send to occupants here

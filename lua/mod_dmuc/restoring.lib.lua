@@ -53,20 +53,20 @@ return function (dmuc)
 
 	-- The list of a shadow as the source has it, and nobody else: whatever was done to it here while nobody told the engine.
 	local function take_list(room)
-		local listed, gone = {}, {};
+		local listed, entries = {}, {};
 		for _, entry in ipairs(dmuc.ask("affiliations", room.jid)) do
 			listed[entry.jid] = true;
-			dmuc.perform({
+			entries[#entries + 1] = {
 				kind = "apply_affiliation"; room = room.jid; jid = entry.jid; affiliation = entry.affiliation; nick = entry.nick;
-			});
-			dmuc.hats.apply(room, { jid = entry.jid; hats = dmuc.ask("hats_of", room.jid, entry.jid) });
+			};
+			entries[#entries + 1] = { kind = "apply_hats"; jid = entry.jid; hats = dmuc.ask("hats_of", room.jid, entry.jid) };
 		end
 		for jid in room:each_affiliation() do
-			if not listed[jid] then gone[#gone + 1] = jid; end
+			if not listed[jid] then
+				entries[#entries + 1] = { kind = "apply_affiliation"; room = room.jid; jid = jid; affiliation = "none" };
+			end
 		end
-		for _, jid in ipairs(gone) do
-			dmuc.perform({ kind = "apply_affiliation"; room = room.jid; jid = jid; affiliation = "none" });
-		end
+		dmuc.listing.take(room, entries);
 	end
 
 	-- Makes the room distributed again, with one truth: the source's is what its room says, a shadow's what the engine says.

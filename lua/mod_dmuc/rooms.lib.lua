@@ -13,8 +13,6 @@
 -- What a coroutine is in the middle of (dmuc.turns.within):
 --   only_locals: the room is walked by its local occupants;
 --   skips_remotes: nothing is sent to sessions of other instances;
---   acting: session JID in whose name mod_muc does what the source has decided;
---   is_following: bare JID whose affiliation is set as the source has decided;
 --   takes_form: the source's configuration is taken in;
 --   is_performing: this instance does what another one asked of it;
 --   provisional: this instance decides what the source will be told, { nick, jid } of who wants it;
@@ -189,7 +187,7 @@ return function (dmuc)
 		identify(room, occupant);
 		-- mod_muc does not say who is removed when a room becomes members-only: nobody would see it.
 		if occupant.role == nil and prev_role == nil then prev_role = "participant"; end
-		actor = actor and rooms.acting_session(room, actor) or current(room, "acting");
+		actor = actor and rooms.acting_session(room, actor);
 		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
 		if not recipient and not force_unavailable and room._dmuc == state then
 			local actor_nick = actor and jid_resource(room:get_occupant_jid(actor));
@@ -259,7 +257,7 @@ return function (dmuc)
 		local state = self._dmuc;
 		local problem;
 		data, problem = dmuc.hats.settle(self, jid_bare(jid), data);
-		if problem and not current(self, "is_following") then return nil, "cancel", "not-allowed", problem; end
+		if problem then return nil, "cancel", "not-allowed", problem; end
 		local inviting, provisional = current(self, "inviting"), nil;
 		if inviting and not state.is_source then
 			provisional = dmuc.invitations.admits(self, inviting);

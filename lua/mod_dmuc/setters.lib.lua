@@ -22,7 +22,7 @@ return function (dmuc)
 
 	function methods:set_affiliation(actor, jid, affiliation, reason, data)
 		-- Who is invited becomes a member at the source, which has been asked.
-		if rooms.decides(self) or turns.current(self, "is_following") == jid or turns.current(self, "inviting") then
+		if rooms.decides(self) or turns.current(self, "inviting") then
 			return set_affiliation(self, actor, jid, affiliation, reason, data);
 		end
 		if not actor then return nil, "modify", "not-acceptable"; end

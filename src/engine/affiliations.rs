@@ -1,6 +1,6 @@
 //! The source's list of affiliations and hats at a shadow, and the occupants that follow the list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{BareJid, Jid};
 
@@ -60,6 +60,7 @@ impl Engine {
             let gone = known.filter(|user| !listed.contains(*user));
             changed.extend(gone.map(|user| (user.clone(), Listed::default(), None)));
         }
+        let mut in_force = BTreeSet::new();
         for (user, entry, item) in changed {
             let key = OfferKey::Affiliation(user.clone());
             let was = self.rooms.get(jid).map(|room| room.listed(&user));
@@ -72,9 +73,10 @@ impl Engine {
                 .is_some_and(|room| room.set_hats(&user, hats));
             let mut is_shown = false;
             if self.source_says(jid, &key, &Value::Listed(entry.clone())) && is_new {
+                in_force.insert(user.clone());
                 let reason = item.and_then(|item| item.reason.clone());
                 let actor = item.and_then(|item| item.actor.clone());
-                self.show_affiliation(jid, &user, &entry, reason, actor);
+                self.show_entry(jid, &user, &entry, reason, actor);
                 self.unsaved.insert(jid.clone());
                 is_shown = true;
             }
@@ -85,10 +87,16 @@ impl Engine {
                 }
             }
         }
+        self.follow_affiliations(jid, &in_force);
     }
 
     /// An entry of the list is in force: the host shows it, and the occupants it is about have it.
-    pub(super) fn show_affiliation(
+    pub(super) fn show_affiliation(&mut self, jid: &BareJid, user: &BareJid, entry: &Listed) {
+        self.show_entry(jid, user, entry, None, None);
+        self.follow_affiliation(jid, user);
+    }
+
+    fn show_entry(
         &mut self,
         jid: &BareJid,
         user: &BareJid,
@@ -109,26 +117,41 @@ impl Engine {
         if self.rooms.get(jid).is_some_and(has_hats) {
             self.show_hats(jid, user);
         }
-        self.follow_affiliation(jid, user);
+    }
+
+    /// [`Self::follow_affiliations`] for one entry.
+    pub(super) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
+        self.follow_affiliations(jid, &BTreeSet::from([user.clone()]));
     }
 
     /// Occupants of other instances whose real JID is known here have the affiliation of the list at once, as mod_muc
     /// has it. With which role their homes say; where they have said so already, that counts again. Who is banned is
     /// removed by its home.
-    pub(super) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
+    ///
+    /// One pass over the occupants, however many entries have changed.
+    fn follow_affiliations(&mut self, jid: &BareJid, users: &BTreeSet<BareJid>) {
+        if users.is_empty() {
+            return;
+        }
         self.relisted.insert(jid.clone());
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let affiliation = room.affiliation_of(&Jid::from(user.clone()));
-        if affiliation == Affiliation::Outcast {
-            return;
-        }
+        let listed: BTreeMap<&BareJid, Affiliation> = users
+            .iter()
+            .map(|user| (user, room.affiliation_of(&Jid::from(user.clone()))))
+            .filter(|(_, affiliation)| *affiliation != Affiliation::Outcast)
+            .collect();
         let mut changed = Vec::new();
         for (home, instance) in &mut room.instances {
             for (nick, remote) in &mut instance.occupants {
-                let is_it = remote.jid.as_ref().is_some_and(|named| named.to_bare() == *user);
-                if is_it && remote.affiliation != affiliation {
+                let Some(user) = remote.jid.as_ref().map(Jid::to_bare) else {
+                    continue;
+                };
+                let Some(affiliation) = listed.get(&user).copied() else {
+                    continue;
+                };
+                if remote.affiliation != affiliation {
                     remote.affiliation = affiliation;
                     if !remote.hidden && !instance.is_out && remote.claimed == affiliation {
                         changed.push((home.clone(), nick.clone(), remote.clone()));

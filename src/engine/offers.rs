@@ -288,7 +288,7 @@ impl Engine {
         room.set_value(key, value);
         match (key, value) {
             (OfferKey::Affiliation(user), Value::Listed(entry)) => {
-                self.show_affiliation(jid, user, entry, None, None);
+                self.show_affiliation(jid, user, entry);
                 self.show_person(jid, user);
             }
             (OfferKey::Subject, Value::Subject(subject)) => self.show_subject(jid, subject.clone()),

@@ -20,6 +20,7 @@ mod inviting;
 mod joining;
 mod lasting;
 mod limits;
+mod lists;
 mod log_lines;
 mod members_only;
 mod mistakes;
