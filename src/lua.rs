@@ -321,6 +321,17 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let (room, jid) = (bare(&room)?, bare(&jid).ok());
         this.with(|engine| jid.map_or_else(String::new, |jid| engine.hats_of(&room, &jid).to_xml()))
     });
+    // claimed_affiliation(room, home, nick): what the home of an occupant says of it, or nil
+    methods.add_method(
+        "claimed_affiliation",
+        |_, this, (room, home, nick): (String, String, String)| {
+            let jids = bare(&room).ok().zip(bare(&home).ok());
+            this.with(|engine| {
+                let claimed = jids.and_then(|(room, home)| engine.claimed_affiliation(&room, &home, &nick));
+                claimed.map(|affiliation| affiliation.as_str())
+            })
+        },
+    );
     // first_home(room, nick): the instance whose client is shown of an occupant with clients at several
     methods.add_method("first_home", |_, this, (room, nick): (String, String)| {
         let room = bare(&room)?;

@@ -300,14 +300,17 @@ return function (dmuc)
 		local nick, addressee = jid_resource(stanza.attr.from), jid_resource(stanza.attr.to);
 		-- To the room itself: nobody said that in private.
 		if not room or not room._dmuc or not nick or not addressee or nick == addressee then return; end
-		if not dmuc.private.bounced(stanza, room_jid) then return; end
+		local sender = room:get_occupant_by_nick(room_jid.."/"..nick);
+		if not dmuc.private.bounced(stanza, room_jid, sender and dmuc.persons.has_several(room, sender)) then return; end
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant then return; end
-		local sender = room:get_occupant_by_nick(room_jid.."/"..nick);
 		if sender and not sender.sessions[stanza.attr.from] then return; end -- somebody else's nick
 		-- The error and nothing else: whoever bounces has nothing of its own to say.
 		local bounce = st.clone(stanza):maptags(function (tag)
-			return tag.name == "error" and tag or nil;
+			if tag.name ~= "error" then return nil; end
+			-- What another instance refuses this room refuses (RFC 6120 section 8.3.2).
+			if tag.attr.by == jid_bare(stanza.attr.from) then tag.attr.by = room_jid; end
+			return tag;
 		end);
 		dmuc.private.reword(origin, bounce);
 		bounce.attr.from = room_jid.."/"..nick;

@@ -39,6 +39,7 @@ return function (dmuc)
 	module:hook("muc-occupant-pre-join", function (event) recognise(event.occupant, event); end, 500);
 	module:hook("muc-occupant-pre-change", function (event) recognise(event.dest_occupant, event); end, 500);
 
+	-- Whether an occupant has clients at several instances.
 	local function has_several(room, occupant)
 		local home;
 		for jid in occupant:each_session() do
@@ -49,6 +50,8 @@ return function (dmuc)
 		end
 		return false;
 	end
+
+	persons.has_several = has_several;
 
 	-- Which of the clients is shown is decided alike everywhere: one of the instance that was joined first.
 	function persons.choose_primary(room, occupant)
@@ -122,11 +125,24 @@ return function (dmuc)
 		return not_here(room, origin, stanza);
 	end
 
+	-- Where hooks of other modules send what they answer somebody elsewhere: to them it came from the room.
+	local function answering(origin, session)
+		local function send(stanza)
+			local answer = st.clone(stanza);
+			answer.attr.to = session;
+			module:send(answer);
+			return true;
+		end
+		return setmetatable({ send = send }, { __index = origin });
+	end
+
 	-- Who sends a private message from elsewhere sends it to every home of the addressee, and so do we.
 	function methods:handle_message_to_occupant(origin, stanza)
 		if is_for_nobody(self, origin, stanza) then return true; end
-		if self._dmuc.remotes[stanza.attr.from] then
-			return rooms.locally(self, "handle_message_to_occupant", origin, stanza);
+		local from = stanza.attr.from;
+		if self._dmuc.remotes[from] then
+			return dmuc.turns.within(self, { whispering = from }, rooms.locally, self, "handle_message_to_occupant",
+				answering(origin, from), stanza);
 		end
 		local occupant = self:get_occupant_by_nick(stanza.attr.to);
 		local base = getmetatable(self).__index;

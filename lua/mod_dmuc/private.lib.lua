@@ -95,12 +95,16 @@ return function (dmuc)
 		if token and forget(token) then dmuc.tell("private_answered", token); end
 	end, 7);
 
-	-- A private message came back: its sender is told by the bounce. Returns whether that is news.
-	function private.bounced(stanza, room_jid)
+	-- A private message came back: its sender is told by the bounce. Returns whether that is news; has_several says whether
+	-- it went to several homes, of which each may send it back.
+	function private.bounced(stanza, room_jid, has_several)
 		local key = key_of(room_jid, jid_resource(stanza.attr.to), jid_resource(stanza.attr.from), stanza.attr.id);
 		if given_up:get(key) then return false; end
 		local token = tokens[key];
-		if token and forget(token) then dmuc.tell("private_answered", token); end
+		if token and forget(token) then
+			if has_several then given_up:set(key, true); end
+			dmuc.tell("private_answered", token);
+		end
 		return true;
 	end
 

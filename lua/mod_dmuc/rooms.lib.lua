@@ -16,7 +16,8 @@
 --   takes_form: the source's configuration is taken in;
 --   is_performing: this instance does what another one asked of it;
 --   provisional: this instance decides what the source will be told, { nick, jid } of who wants it;
---   inviting: see invitations.lib.lua.
+--   inviting: see invitations.lib.lua;
+--   whispering: session of another instance from which a private message comes.
 
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
@@ -130,7 +131,10 @@ return function (dmuc)
 	end
 
 	function methods:route_stanza(stanza)
-		if current(self, "skips_remotes") and self._dmuc.remotes[stanza.attr.to] then return; end
+		if current(self, "skips_remotes") and self._dmuc.remotes[stanza.attr.to] then
+			-- Who sent a private message is told why it is refused here.
+			if stanza.attr.type ~= "error" or current(self, "whispering") ~= stanza.attr.to then return; end
+		end
 		local passes = current(self, "passes"); -- persons.lib.lua
 		if passes and not passes(self, stanza) then return; end
 		return getmetatable(self).__index.route_stanza(self, stanza);
@@ -236,6 +240,14 @@ return function (dmuc)
 		return x;
 	end
 
+	-- Whether somebody who is not known here may send a private message because of an affiliation its home has decided:
+	-- that it is on the list is believed, and nothing more (G11).
+	local function as_its_home_says(room, session, remote)
+		if room._dmuc.is_source and remote.is_verified then return "none"; end
+		local claimed = dmuc.ask("claimed_affiliation", room.jid, remote.home, jid_resource(session));
+		return claimed and claimed ~= "none" and claimed ~= "outcast" and "member" or "none";
+	end
+
 	function methods:get_affiliation(jid)
 		local remote = self._dmuc.remotes[jid];
 		if remote then
@@ -243,6 +255,7 @@ return function (dmuc)
 			local inviting = current(self, "inviting");
 			local is_believed = remote.is_verified or inviting and inviting.by == jid; -- the source has checked it, or will
 			local rights = is_believed and affiliation_of(self, remote) or "none";
+			if rights == "none" and current(self, "whispering") == jid then rights = as_its_home_says(self, jid, remote); end
 			return rights ~= "none" and rights or nil;
 		end
 		if self._dmuc.is_source then

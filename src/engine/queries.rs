@@ -8,7 +8,7 @@ use super::request::{Outstanding, Pending};
 use super::room::Room;
 use super::{Engine, RemoteOccupant, presence, split};
 use crate::snapshot::Snapshot;
-use crate::wire::Listed;
+use crate::wire::{Affiliation, Listed};
 
 /// What a host needs to know of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,13 @@ impl Engine {
         let here = room.locals.get(nick).map(|local| (local.serial, &room.jid));
         let elsewhere = room.remotes(nick).map(|(home, remote)| (remote.serial, home));
         here.into_iter().chain(elsewhere).min().map(|(_, home)| home)
+    }
+
+    /// The affiliation that the home of an occupant says it has, whether or not that is believed here: what an occupant may
+    /// do in its own name its home has decided already. `None` if there is no such occupant.
+    pub fn claimed_affiliation(&self, room: &BareJid, home: &BareJid, nick: &str) -> Option<Affiliation> {
+        let instance = self.rooms.get(room)?.instances.get(home)?;
+        instance.occupants.get(nick).map(|remote| remote.claimed)
     }
 
     /// The list of affiliations of `room` as it is in force here, changes that wait for the source's decision included.

@@ -33,6 +33,7 @@ mod payloads;
 mod persons;
 mod presences;
 mod private;
+mod private_refusals;
 mod private_rules;
 mod recreating;
 mod redirects;
