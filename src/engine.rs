@@ -31,6 +31,7 @@ mod peer;
 mod peer_roster;
 mod presence;
 mod private;
+mod proving;
 mod queries;
 mod refusals;
 mod replication;

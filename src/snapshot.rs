@@ -207,6 +207,7 @@ fn of_instance(instance: &Instance) -> Instance {
         _ => Stage::Wanted,
     };
     let mut stored = Instance::new(stage);
+    stored.is_proven = instance.is_proven;
     (stored.is_named, stored.may_hold) = (instance.is_named, instance.may_hold);
     stored.refused_for = instance.refused_for.filter(|_| stage == Stage::Refused);
     if instance.is_cut {
@@ -342,6 +343,9 @@ fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
     }
     let refused = instance.refused_for.filter(|_| instance.stage == Stage::Refused);
     push_some(out, "refused", refused.map(Condition::as_str));
+    if instance.is_proven {
+        push_attr(out, "proven", "true");
+    }
     if !instance.is_cut {
         out.push_str("/>");
         return;
@@ -392,6 +396,7 @@ fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<Instance, RestoreErr
         _ => Stage::Wanted,
     };
     let mut instance = Instance::new(stage);
+    instance.is_proven = el.attr("proven") == Some("true");
     instance.is_named |= el.attr("named") == Some("true");
     instance.may_hold |= el.attr("asked") == Some("true");
     instance.refused_for = refused_for;

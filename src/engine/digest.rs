@@ -288,6 +288,10 @@ impl Engine {
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
         };
+        if !instance.is_proven {
+            // It may be another room with this id: what is missing here shows when it answers for this one.
+            return self.want_sync(now, jid, peer);
+        }
         let lacks_roster = instance.roster_version != Some(theirs.roster);
         let lacks_rest = rest.is_some() && instance.settled_rest != theirs.rest;
         let is_wanted = instance.sync == SyncStage::Wanted;

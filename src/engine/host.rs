@@ -45,7 +45,11 @@ impl Engine {
             RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
             RoomIdScheme::Name => jid.node().unwrap_or_default().to_owned(),
         };
-        let id = RoomId::new(&id).map_err(|error| Error::Refused(error.into()))?;
+        let mut id = RoomId::new(&id).map_err(|error| Error::Refused(error.into()))?;
+        if self.has_id(&id) {
+            // Another room's, though not by its address: nobody could tell them apart.
+            id = RoomId::new(&self.ids.uuid()).map_err(|error| Error::Refused(error.into()))?;
+        }
         if wire::fitting_id(salt).is_none() {
             let text = "The salt of the room's occupant-ids is none that other instances take";
             return Err(refuse(Condition::NotAcceptable, text));
@@ -356,9 +360,8 @@ impl Engine {
     /// The instance of the peer that serves the users of `domain`, if it holds the room and can be reached.
     pub(super) fn instance_of_domain<'a>(&self, room: &'a Room, domain: &str) -> Option<&'a BareJid> {
         let service = self.config.peer_of_domain(domain)?;
-        let holds = |(shadow, instance): &(&BareJid, &Instance)| {
-            is_at(shadow, service) && instance.stage == Stage::Active
-        };
+        let holds =
+            |(shadow, instance): &(&BareJid, &Instance)| is_at(shadow, service) && instance.holds_room();
         let instance = room.instances.iter().find(holds).map(|(shadow, _)| shadow);
         instance.filter(|_| self.link_state(service) == LinkState::Up)
     }

@@ -57,6 +57,8 @@ pub(crate) struct OpenPage {
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     pub(crate) stage: Stage,
+    /// Whether it has itself spoken as an instance of the room ([`super::proving`]).
+    pub(crate) is_proven: bool,
     /// Whether the source has named it to the others as a shadow: it is one until it is let go, also while it is brought up
     /// again after a failure.
     pub(crate) is_named: bool,
@@ -122,6 +124,7 @@ impl Instance {
     pub(crate) fn new(stage: Stage) -> Instance {
         Instance {
             stage,
+            is_proven: false,
             is_named: stage == Stage::Active,
             may_hold: stage == Stage::Active,
             is_untold: false,
@@ -166,8 +169,15 @@ impl Instance {
     }
 
     /// Whether presences and messages are sent to it.
+    ///
+    /// The source asked for what is being brought up; of another shadow only others have told until it is proven.
     pub(crate) fn takes_events(&self) -> bool {
-        self.stage >= Stage::Rostering
+        self.stage == Stage::Rostering || self.holds_room()
+    }
+
+    /// Whether it holds the room now, by its own word.
+    pub(crate) fn holds_room(&self) -> bool {
+        self.stage == Stage::Active && self.is_proven
     }
 }
 

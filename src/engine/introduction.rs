@@ -68,6 +68,8 @@ impl Engine {
             return;
         };
         let room_id = room.id.clone();
+        // Of its own service a source is the only instance.
+        let firsthost = room.firsthost.clone();
         let known: Vec<BareJid> = room
             .instances
             .keys()
@@ -82,7 +84,7 @@ impl Engine {
                 .retain(|instance| services.contains(&service_of(instance)));
         }
         for service in services {
-            if *service == self.config.service || known.contains(service) {
+            if *service == self.config.service || *service == firsthost || known.contains(service) {
                 continue;
             }
             match self.config.peers.contains_key(service) {
@@ -206,6 +208,12 @@ impl Engine {
                 self.sharing_ended(now, &jid);
             }
             return Ok(());
+        }
+        if service == *firsthost {
+            return Err(refuse(
+                Condition::NotAcceptable,
+                "A source has no shadow at its own service",
+            ));
         }
         if peerhost.gone {
             self.forget_instance(now, &jid, &service);

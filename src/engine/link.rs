@@ -458,9 +458,7 @@ impl Engine {
     pub(super) fn settle_link(&mut self, service: &BareJid) {
         let is_open = self.rooms.values().filter(|room| room.ready).any(|room| {
             let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
-            here.any(|(_, instance)| {
-                instance.stage == Stage::Active && (instance.is_cut || !instance.is_synced)
-            })
+            here.any(|(_, instance)| instance.holds_room() && (instance.is_cut || !instance.is_synced))
         });
         if let Some(link) = self.links.get_mut(service)
             && link.state == LinkState::Syncing

@@ -142,7 +142,7 @@ impl Engine {
     pub(super) fn place_restored(&mut self, now: Now, room: Room) {
         let jid = room.jid.clone();
         if self.is_orphan(&room) {
-            self.parked.insert(jid.clone(), room);
+            self.set_aside(room);
             return self.say_parked(&jid, false);
         }
         self.take_back(now, room);
@@ -182,9 +182,17 @@ impl Engine {
         for (home, instance) in &room.instances {
             self.hide_all(jid, home, instance);
         }
-        self.parked.insert(jid.clone(), room.as_stored());
+        self.set_aside(room.as_stored());
         self.unsaved.insert(jid.clone());
         self.say_parked(jid, !nicks.is_empty());
+    }
+
+    /// Among the parked rooms. Its instances have to speak as such again when it goes on.
+    fn set_aside(&mut self, mut room: Room) {
+        for instance in room.instances.values_mut() {
+            instance.is_proven = false;
+        }
+        self.parked.insert(room.jid.clone(), room);
     }
 
     fn say_parked(&mut self, jid: &BareJid, has_people: bool) {

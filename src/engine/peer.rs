@@ -144,7 +144,9 @@ impl Engine {
                         "The configuration comes first",
                     ));
                 }
-                if let Some(roster) = self.collect_roster(target, asker, roster)? {
+                let whole = self.collect_roster(target, asker, roster)?;
+                self.prove(target, asker);
+                if let Some(roster) = whole {
                     self.roster_pushed(now, target, asker, &roster);
                 }
             }
@@ -153,6 +155,7 @@ impl Engine {
                 self.send_roster(now, target, asker);
             }
             Request::History(history) => {
+                self.prove(target, asker);
                 return Ok(Some(Response::History(
                     self.history_asked(now, target, asker, &history),
                 )));
@@ -166,6 +169,7 @@ impl Engine {
                     // It knows us, and nobody will introduce us to it any more.
                     self.want_sync(now, target, asker);
                 }
+                self.prove(target, asker);
                 let answer = self.sync_asked(now, target, asker, &sync);
                 return Ok(Some(Response::Sync(Box::new(answer))));
             }

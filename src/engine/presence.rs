@@ -97,6 +97,7 @@ impl Engine {
         {
             instance.roster_version = presence.version;
         }
+        self.prove(&jid, &home);
         Ok(Verdict::Done)
     }
 

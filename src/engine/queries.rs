@@ -2,7 +2,7 @@
 
 use crate::address::BareJid;
 
-use super::instance::{Instance, Stage};
+use super::instance::Instance;
 use super::log::Entry;
 use super::request::{Outstanding, Pending};
 use super::room::Room;
@@ -45,19 +45,19 @@ impl Engine {
         room.is_some_and(|room| room.instances.contains_key(instance))
     }
 
-    /// The room here of which `instance` is another instance that holds it now: where a user of this server is better off.
+    /// The room here of which `instance` is another instance that holds it now, by its own word: where a user of this server is better off.
     pub fn instance_here(&self, instance: &BareJid) -> Option<&BareJid> {
         let is_it = |room: &&Room| {
             let other = room.instances.get(instance);
-            room.ready && other.is_some_and(|other| other.stage == Stage::Active)
+            room.ready && other.is_some_and(Instance::holds_room)
         };
         self.rooms.values().find(is_it).map(|room| &room.jid)
     }
 
-    /// The other instances of `room` that hold it now.
+    /// The other instances of `room` that hold it now, by their own word.
     pub fn active_instances(&self, room: &BareJid) -> Vec<BareJid> {
         let instances = self.rooms.get(room).map(|room| &room.instances);
-        let active = |(_, instance): &(&BareJid, &Instance)| instance.stage == Stage::Active;
+        let active = |(_, instance): &(&BareJid, &Instance)| instance.holds_room();
         instances.map_or_else(Vec::new, |all| {
             all.iter().filter(active).map(|(jid, _)| jid.clone()).collect()
         })

@@ -193,7 +193,8 @@ impl Engine {
             }
             return;
         }
-        if error.is_some() {
+        if let Some(error) = error {
+            let is_unknown = error.condition == Condition::ItemNotFound;
             // The peer may not know us yet, as it is told of us by the source: try again shortly.
             if instance.retries < ROSTER_RETRIES {
                 instance.retry_at = Some(now.mono_ms + (ROSTER_RETRY_MS << instance.retries));
@@ -202,11 +203,18 @@ impl Engine {
             } else if is_source && instance.stage == Stage::Rostering {
                 self.want_later(now, jid, peer);
             }
+            if is_unknown {
+                self.disprove(jid, peer);
+            }
             return;
         }
         (instance.retry_at, instance.retries) = (None, 0);
-        if is_source && instance.stage == Stage::Rostering {
-            (instance.stage, instance.is_named) = (Stage::Active, true);
+        let is_brought_up = is_source && instance.stage == Stage::Rostering;
+        self.prove(jid, peer);
+        if is_brought_up {
+            if let Some(instance) = self.instance_mut(jid, peer) {
+                (instance.stage, instance.is_named) = (Stage::Active, true);
+            }
             self.replicated(now, jid, peer);
             self.want_sync(now, jid, peer);
         }
@@ -312,6 +320,12 @@ impl Engine {
         }
         if taken {
             return Err(refuse(Condition::Conflict, "This id is an ordinary room here"));
+        }
+        if self.has_id(&replicate.id) {
+            return Err(refuse(
+                Condition::Conflict,
+                "This id is that of another room here",
+            ));
         }
         let shadows = self.rooms.values().filter(|room| !room.is_source()).count();
         if shadows + self.parked.len() >= self.config.max_shadows {

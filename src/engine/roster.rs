@@ -6,6 +6,7 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
 use super::input::Departure;
+use super::instance::Stage;
 use super::link::{Caps, service_of};
 use super::request::Pending;
 use super::room::{Local, Room};
@@ -160,7 +161,9 @@ impl Engine {
                 Caps::Full => self.is_link_open(&service_of(peer)),
                 caps => caps == Caps::Xep,
             };
-            instance.takes_events() && is_reached
+            // Who knows only the XEP's text is met by presences, and cannot ask later for what it was not sent.
+            let is_met_so = self.caps(&service_of(peer)) == Caps::Xep && instance.stage == Stage::Active;
+            (instance.takes_events() || is_met_so) && is_reached
         };
         room.instances
             .iter()

@@ -284,6 +284,10 @@ impl Engine {
         if let Some(instance) = room.instances.get_mut(source) {
             instance.stage = Stage::Active;
         }
+        self.prove(jid, source);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
         match version {
             Some(version) if !is_first && version <= held => {
                 if version == held {
@@ -300,6 +304,8 @@ impl Engine {
             _ => {}
         }
         self.apply_config(now, jid, source, config);
+        // The first configuration may have shown who the source is.
+        self.prove(jid, source);
     }
 
     /// Takes in a configuration of the source's. The first one makes the shadow joinable.

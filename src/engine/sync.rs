@@ -114,7 +114,10 @@ impl Engine {
         }
         instance.sync = SyncStage::Idle;
         match answer {
-            Ok(Response::Sync(answer)) => self.take_answer(now, jid, peer, *answer),
+            Ok(Response::Sync(answer)) => {
+                self.prove(jid, peer);
+                self.take_answer(now, jid, peer, *answer);
+            }
             // Lost on a link that works.
             Err(error) if Self::is_link_error(&error) && self.is_link_open(&service_of(peer)) => {
                 self.resync_later(now, jid, peer);
@@ -174,6 +177,7 @@ impl Engine {
     /// The peer says that it does not have the room: the source brings it up again; between shadows the source will
     /// introduce it, and a source that has just restarted may not be ready.
     pub(super) fn lost_there(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        self.disprove(jid, peer);
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
@@ -190,8 +194,10 @@ impl Engine {
             self.advance(now, jid, &service_of(peer));
         } else if is_lasting && self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer)) {
             self.source_lost(jid, peer);
-        } else {
+        } else if self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer)) {
             self.resync_later(now, jid, peer);
+        } else {
+            self.is_not_met(now, jid, peer);
         }
     }
 

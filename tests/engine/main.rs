@@ -34,6 +34,7 @@ mod rulings;
 mod splits;
 mod storing;
 mod talking;
+mod unproven;
 mod unread;
 mod users_of_peers;
 mod voice;
