@@ -72,6 +72,7 @@ fn what_the_source_names_is_no_instance_until_it_says_so_itself() {
         name(&mut fed);
         for _ in 0..20 {
             assert!(!counts(&fed, COVEN_AT_CONF));
+            assert!(counts(&fed, COVEN), "its own service has no shadow");
             assert!(!fed.instances(COVEN_AT_ROOMS).contains(COVEN_AT_CONF));
             fed.run_for(10_000);
         }
