@@ -44,11 +44,15 @@ impl Engine {
         (link.heard_at > since && until > now.mono_ms).then_some(until)
     }
 
-    /// A heartbeat is given more time: others follow it, by which the peer hears that we are there.
+    /// A heartbeat, or the question whether the peer is there, is given more time: others follow it, by which the peer hears
+    /// that we are there, and one of which may arrive where this one was lost.
     pub(super) fn ping_goes_on(&mut self, now: Now, service: &BareJid) {
         if let Some(link) = self.links.get_mut(service)
             && link.due_at.is_none()
-            && matches!(link.state, LinkState::Up | LinkState::Syncing)
+            && matches!(
+                link.state,
+                LinkState::Up | LinkState::Syncing | LinkState::Suspect
+            )
         {
             (link.pinged_until, link.due_at) = (None, Some(now.mono_ms));
         }

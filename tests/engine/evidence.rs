@@ -115,3 +115,22 @@ fn what_came_before_the_last_heartbeat_counts_as_well() {
         assert_eq!(fed.heard(WITCH_PLACE).len(), 150);
     }
 }
+
+/// Something bounces, the peer is asked whether it is there, and the question is lost: what comes from there meanwhile does
+/// not answer it.
+#[test]
+fn a_lost_question_whether_the_peer_is_there_is_asked_again() {
+    let mut fed = coven();
+    fed.run_for(100_000);
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.say(FOO, "hail");
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    let until = fed.now_ms + 60_000;
+    while state(&fed, CHAT, ROOMS) != LinkState::Suspect && fed.step(until) {}
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Up);
+    for _ in 0..20 {
+        fed.say(WITCH_PLACE, "hail");
+        fed.run_for(5_000);
+    }
+    assert_eq!(state(&fed, CHAT, ROOMS), LinkState::Up);
+}
