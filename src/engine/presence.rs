@@ -161,8 +161,9 @@ impl Engine {
             _ if is_source => new.affiliation,
             Some(named) if is_verified(named) => room.affiliation_of(named),
             Some(_) => Affiliation::None,
-            // Homes name everybody to the source; other shadows show what the home says and give no rights for it.
-            None if !room.is_source() && self.speaks_ours(home) => new.affiliation,
+            // Homes name everybody to the source; other shadows show what the home says and give no rights for it. By the
+            // serial it shows that it speaks ours, though it may not have said so yet.
+            None if !room.is_source() && (self.speaks_ours(home) || new.serial.is_some()) => new.affiliation,
             None => Affiliation::None,
         };
         if affiliation == Affiliation::Outcast {
