@@ -55,6 +55,9 @@ pub(crate) struct Offer {
     pub(crate) is_asked: bool,
     /// Whether it comes of an invitation.
     pub(crate) is_invited: bool,
+    /// Whether the person whose entry of the list it is has registered a nick with it, or taken the registration back, while
+    /// somebody else answers for the affiliation: both hear of it if it does not hold.
+    pub(crate) is_registered: bool,
 }
 
 /// Who changes something.
@@ -150,6 +153,15 @@ impl Engine {
             Some(offer) => {
                 // Who registers a nick does not answer for the affiliation that somebody else gave before.
                 let is_others = offer.has_given_affiliation() && is_only_the_nick(&offer.now, &now);
+                offer.is_registered = match &key {
+                    OfferKey::Affiliation(user) if is_only_the_nick(&offer.now, &now) => {
+                        actor.jid == Some(user)
+                    }
+                    OfferKey::Affiliation(user) => {
+                        (offer.is_registered || offer.is_registration(user)) && has_same_nick(&offer.now, &now)
+                    }
+                    _ => false,
+                };
                 offer.now = now;
                 if !is_others {
                     offer.is_invited = actor.invites;
@@ -253,7 +265,22 @@ impl Engine {
         self.overridden(jid, key, &offer);
     }
 
+    /// Who made a change is told that it does not hold; of an entry of the list these may be two.
     fn overridden(&mut self, jid: &BareJid, key: &OfferKey, offer: &Offer) {
+        if let (OfferKey::Affiliation(user), Value::Listed(entry)) = (key, &offer.now)
+            && offer.is_registered
+            && offer.actor_jid.as_ref() != Some(user)
+        {
+            self.actions.push_back(Action::Overridden {
+                room: jid.clone(),
+                actor_nick: None,
+                actor_jid: Some(user.clone()),
+                change: Change::Registration {
+                    jid: user.clone(),
+                    nick: entry.nick.clone(),
+                },
+            });
+        }
         let change = match (key, &offer.now) {
             (OfferKey::Affiliation(user), Value::Listed(entry)) if offer.is_registration(user) => {
                 Change::Registration {
@@ -440,6 +467,10 @@ fn is_only_the_nick(before: &Value, after: &Value) -> bool {
     }
 }
 
+fn has_same_nick(before: &Value, after: &Value) -> bool {
+    matches!((before, after), (Value::Listed(before), Value::Listed(after)) if before.nick == after.nick)
+}
+
 fn subject_of(text: &str) -> Value {
     Value::Subject(Some(Subject {
         nick: None,
@@ -458,6 +489,7 @@ impl Offer {
             now,
             is_asked: false,
             is_invited: actor.invites,
+            is_registered: false,
         }
     }
 

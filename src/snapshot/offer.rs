@@ -20,6 +20,7 @@ pub(super) fn write(out: &mut String, key: &OfferKey, offer: &Offer) {
     push_some(out, "nick", offer.actor_nick.as_deref());
     push_some(out, "actor", offer.actor_jid.as_ref().map(|jid| jid.as_str()));
     push_some(out, "invited", offer.is_invited.then_some("true"));
+    push_some(out, "registered", offer.is_registered.then_some("true"));
     out.push('>');
     for (name, value) in [("was", &offer.was), ("base", &offer.base), ("now", &offer.now)] {
         write_value(out, name, value);
@@ -82,6 +83,7 @@ pub(super) fn read(el: &Element) -> Result<(OfferKey, Offer), RestoreError> {
         now: value("now")?,
         is_asked: false,
         is_invited: el.attr("invited") == Some("true"),
+        is_registered: el.attr("registered") == Some("true"),
     };
     Ok((key, offer))
 }

@@ -289,3 +289,44 @@ fn a_membership_given_during_a_split_is_not_lost_with_the_nick_registered_on_it(
     assert_eq!(affiliation(&fed, "banquo@macbeth.lit"), [Affiliation::Member; 3]);
     assert_eq!(told(&fed), []);
 }
+
+#[test]
+fn who_gave_the_membership_and_who_registered_a_nick_with_it_both_hear_that_it_does_not_hold() {
+    const HECATE: &str = "hecate@macbeth.lit";
+    const BANQUO: &str = "banquo@macbeth.lit";
+    let place = "coven@rooms.macbeth.lit/hecate";
+    for is_given_first in [true, false] {
+        let mut fed = coven();
+        fed.affiliate(FOO, HECATE, Affiliation::Owner);
+        if !is_given_first {
+            fed.affiliate(FOO, BANQUO, Affiliation::Member);
+        }
+        fed.run();
+        fed.join(place, "hecate@macbeth.lit/x");
+        fed.run();
+        cut(&mut fed);
+        let given = match is_given_first {
+            true => Affiliation::Member,
+            false => Affiliation::Admin,
+        };
+        if is_given_first {
+            fed.affiliate(place, BANQUO, given);
+        }
+        assert_eq!(
+            register(&mut fed, COVEN_AT_ROOMS, BANQUO, Some("ghost")),
+            Ok(Wish::Done)
+        );
+        if !is_given_first {
+            fed.affiliate(place, BANQUO, given);
+        }
+        fed.affiliate(FOO, BANQUO, Affiliation::Outcast);
+        // A restart keeps who has to hear of it.
+        fed.restart(ROOMS);
+        heal(&mut fed);
+        let mut told = told(&fed);
+        told.sort();
+        assert_eq!(told, [bare(BANQUO), bare(HECATE)], "given first: {is_given_first}");
+        expect_registry(&fed, &[]);
+        assert_eq!(affiliation(&fed, BANQUO), [Affiliation::Outcast; 3]);
+    }
+}

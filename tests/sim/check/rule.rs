@@ -32,6 +32,9 @@ pub struct Rule {
 struct Attempt {
     group: usize,
     actor: BareJid,
+    /// Whose entry of the list it is, if this person has registered a nick with it and somebody else answers for the
+    /// affiliation: both hear of it.
+    registrant: Option<BareJid>,
     value: String,
     /// What it was based on, and any earlier attempt that nobody has been told of.
     bases: BTreeSet<String>,
@@ -43,9 +46,48 @@ struct Attempt {
     is_undone: bool,
     /// The source has had this value since.
     holds: bool,
-    is_told: bool,
+    told: BTreeSet<BareJid>,
     /// It was shown at the shadow. A subject is shown only when the engine has stored that it is to be offered.
     is_shown: bool,
+}
+
+impl Attempt {
+    /// Who hears of it if it does not hold.
+    fn authors(&self) -> impl Iterator<Item = &BareJid> {
+        self.registrant.iter().chain([&self.actor])
+    }
+}
+
+/// Who answers for a change that follows another, untold one: of an entry of the list that may be who gave the affiliation
+/// and, besides, who has registered the nick.
+fn authors(
+    before: Option<&Attempt>,
+    what: &What,
+    value: &str,
+    actor: &BareJid,
+) -> (BareJid, Option<BareJid>) {
+    let (What::Affiliation(user), Some(before)) = (what, before) else {
+        return (actor.clone(), None);
+    };
+    let ((given, nick), (was_given, was_nick)) = (parts(value), parts(&before.value));
+    let (first_given, first_nick) = parts(&before.first);
+    let is_only_the_nick = given == was_given && nick != was_nick;
+    let had_registered = before.registrant.is_some() || before.actor == *user && was_nick != first_nick;
+    let (main, is_registered) = if is_only_the_nick && was_given != first_given {
+        (&before.actor, actor == user)
+    } else {
+        (actor, had_registered && nick == was_nick)
+    };
+    let registrant = Some(user).filter(|user| is_registered && *user != main);
+    (main.clone(), registrant.cloned())
+}
+
+/// The affiliation and the registered nick of an entry.
+fn parts(value: &str) -> (&str, Option<&str>) {
+    match value.split_once(" as ") {
+        Some((affiliation, nick)) => (affiliation, Some(nick)),
+        None => (value, None),
+    }
 }
 
 impl Rule {
@@ -87,7 +129,7 @@ impl Rule {
                 let current = self.values.get(&(number, what.clone())).or(default);
                 let holds = current == Some(value);
                 let before = self.open.get(&(room.clone(), what.clone()));
-                let before = before.filter(|attempt| !attempt.is_told);
+                let before = before.filter(|attempt| attempt.told.is_empty());
                 let first = before.map_or(was, |attempt| &attempt.first).clone();
                 let mut bases = before.map_or(BTreeSet::new(), |attempt| attempt.bases.clone());
                 bases.insert(was.clone());
@@ -96,21 +138,25 @@ impl Rule {
                 if !is_undone {
                     wanted.insert(value.clone());
                 }
+                let (actor, registrant) = authors(before, what, value, actor);
+                self.tried
+                    .entry((room.clone(), what.clone()))
+                    .or_default()
+                    .extend(registrant.iter().chain([&actor]).cloned());
                 let attempt = Attempt {
                     bases,
                     first,
                     wanted,
                     is_undone,
                     group: number,
-                    actor: actor.clone(),
+                    actor,
+                    registrant,
                     value: value.clone(),
                     holds,
-                    is_told: false,
+                    told: BTreeSet::new(),
                     is_shown: !matches!(what, What::Subject),
                 };
-                let key = (room.clone(), what.clone());
-                self.tried.entry(key.clone()).or_default().insert(actor.clone());
-                self.open.insert(key, attempt);
+                self.open.insert((room.clone(), what.clone()), attempt);
             }
             Event::Overridden { room, actor, what } => {
                 let key = (room.clone(), what.clone());
@@ -123,16 +169,16 @@ impl Rule {
                         "G7: {actor:?} hears of {what:?} at {room}, which nobody changed"
                     ));
                 };
-                if actor.as_ref() != Some(&attempt.actor) {
+                let Some(actor) = actor.as_ref().filter(|actor| attempt.authors().any(|author| author == *actor))
+                else {
                     return Err(format!(
                         "G7: {actor:?} hears of {what:?} at {room}, which {} changed",
                         attempt.actor
                     ));
-                }
-                if attempt.is_told {
+                };
+                if !attempt.told.insert(actor.clone()) {
                     return Err(format!("G7: {actor:?} hears of {what:?} at {room} again"));
                 }
-                attempt.is_told = true;
             }
             Event::Took { room, what, value } => {
                 let Some(number) = group(room) else { return Ok(()) };
@@ -206,7 +252,7 @@ impl Rule {
     fn cut_short(&mut self, room: &BareJid) {
         let is_unseen = |key: &(BareJid, What), attempt: &mut Attempt| key.0 == *room && !attempt.is_shown;
         for (key, attempt) in self.open.extract_if(.., is_unseen) {
-            self.may_hear.entry(key).or_default().insert(attempt.actor);
+            self.may_hear.entry(key).or_default().extend(attempt.authors().cloned());
         }
     }
 
@@ -232,11 +278,13 @@ impl Rule {
 
     pub fn rested(&mut self) -> Result<(), String> {
         for ((room, what), attempt) in std::mem::take(&mut self.open) {
-            if !attempt.holds && !attempt.is_told && !attempt.is_undone {
+            let mut authors = attempt.authors();
+            let untold = authors.find(|author| !attempt.told.contains(*author));
+            if let Some(author) = untold.filter(|_| !attempt.holds && !attempt.is_undone) {
                 let now = self.values.get(&(attempt.group, what.clone()));
                 return Err(format!(
-                    "G7: {} set {what:?} to {:?} at {room}; the source has {now:?} and it was not told",
-                    attempt.actor, attempt.value
+                    "G7: {author} set {what:?} to {:?} at {room}; the source has {now:?} and it was not told",
+                    attempt.value
                 ));
             }
         }
