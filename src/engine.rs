@@ -114,6 +114,8 @@ pub struct Engine {
     relisted: BTreeSet<BareJid>,
     /// Rooms with an instance of which something is to be tried again, and maybe some others.
     timed: BTreeSet<BareJid>,
+    /// Rooms whose log has grown, and when, while the host is not told of all that is in it.
+    grown: BTreeMap<BareJid, Now>,
     /// Rooms whose stored log is to be cut down, and to how many entries.
     trims: BTreeMap<BareJid, usize>,
     /// What the host cannot read yet.
@@ -144,6 +146,7 @@ impl Engine {
             unsaved: BTreeSet::new(),
             relisted: BTreeSet::new(),
             timed: BTreeSet::new(),
+            grown: BTreeMap::new(),
             trims: BTreeMap::new(),
             unread: Unread::default(),
         }
@@ -434,6 +437,10 @@ impl Engine {
 
     /// The next thing for the host to do, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
+        if self.actions.is_empty() && !self.grown.is_empty() {
+            self.trim_grown();
+            self.queue_stores();
+        }
         self.actions.pop_front()
     }
 

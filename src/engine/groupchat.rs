@@ -391,8 +391,16 @@ impl Engine {
         };
         let is_new = room.log.insert(entry);
         room.touch();
-        self.trim(now, jid);
+        self.grown.insert(jid.clone(), now);
         is_new
+    }
+
+    /// Trims the logs that have grown, when the host has been told of what has come in: before that it may not go, however
+    /// old it is.
+    pub(super) fn trim_grown(&mut self) {
+        while let Some((jid, now)) = self.grown.pop_first() {
+            self.trim(now, &jid);
+        }
     }
 
     /// Drops what is beyond retention, from memory and now and then from the stored log.

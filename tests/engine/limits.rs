@@ -312,3 +312,35 @@ fn a_subject_too_long_for_the_peers_is_refused_and_changes_nothing() {
     assert_eq!(fed.subject(COVEN), "Fire burn");
     assert_eq!(fed.subject(COVEN_AT_ROOMS), "Fire burn");
 }
+
+/// What is beyond the log has no place in it, and people who were there when it was said hear it all the same (G4).
+#[test]
+fn what_is_too_old_for_a_full_log_reaches_everybody_all_the_same() {
+    let mut fed = coven(|config| {
+        if config.service == bare(ROOMS) {
+            config.log_max_messages = 6;
+        }
+    });
+    let witch = "coven@rooms.macbeth.lit/witch";
+    fed.join(FOO, CRONE1);
+    fed.join(witch, WITCH);
+    fed.run();
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.run_for(100_000);
+    for number in 0..4 {
+        fed.say(FOO, &format!("old {number}"));
+    }
+    fed.run_for(1_000);
+    for number in 0..8 {
+        fed.say(witch, &format!("new {number}"));
+    }
+    fed.run_for(100_000);
+    fed.net.heal();
+    fed.run_for(200_000);
+    fed.run();
+    let heard = fed.heard(witch);
+    for number in 0..4 {
+        assert!(heard.contains(&format!("old {number}")), "{heard:?}");
+    }
+    assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 6);
+}
