@@ -14,8 +14,8 @@ use super::{Engine, LIFE, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, without_forged};
 
-/// How many lives may have begun since a snapshot was stored.
-const MAX_UNKNOWN_LIVES: u64 = 64;
+/// How many lives may have begun since a snapshot was stored, or a backup made.
+pub(super) const MAX_UNKNOWN_LIVES: u64 = 64;
 
 /// An event that has passed the door.
 #[derive(Debug, Clone)]
@@ -128,10 +128,13 @@ impl Engine {
 }
 
 /// What is told of ourselves can only be what was lost here: said in a life before this one, at a time that has been, with a
-/// number. Our present life's numbers are ours to give.
+/// number. The numbers of our present life, and of others since the engine started, are ours to give.
 fn is_of_an_earlier_life(now: Now, room: &Room, entry: &Entry) -> bool {
     let life = entry.key.incarnation;
-    life != UNSTAMPED && life < room.incarnation && entry.key.at <= now.latest()
+    life != UNSTAMPED
+        && life < room.incarnation
+        && !room.lived.contains(&life)
+        && entry.key.at <= now.latest()
 }
 
 /// The words without what names an instance as a witness; `None` for what cannot be read.

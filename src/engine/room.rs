@@ -53,6 +53,8 @@ pub(crate) struct Room {
     pub(crate) log: Log,
     /// Grows whenever numbers used before may not be known any more.
     pub(crate) incarnation: u64,
+    /// The lives before that one that began since the engine started: all that was said in them is known here.
+    pub(crate) lived: BTreeSet<u64>,
     /// When the configuration arrived for the first time (Unix ms): from then on people may have missed something.
     pub(crate) ready_at_ms: u64,
     /// The latest events that the source had of each origin then, if it has said so: nobody here has missed those.
@@ -145,6 +147,7 @@ impl Room {
             last_serial: 0,
             log: Log::default(),
             incarnation,
+            lived: BTreeSet::new(),
             ready_at_ms: 0,
             said_before: None,
             offers: BTreeMap::new(),
@@ -161,6 +164,14 @@ impl Room {
         (self.roster_version, self.departed_since) = (incarnation, incarnation);
         self.settings.restored_version = self.settings.version;
         self.departed.clear();
+    }
+
+    /// The present life is about to end while the engine runs.
+    pub(crate) fn note_life(&mut self) {
+        self.lived.insert(self.incarnation);
+        if self.lived.len() > MAX_LIVED {
+            self.lived.pop_first();
+        }
     }
 
     /// What goes with the configuration form.
@@ -420,6 +431,8 @@ impl Room {
 
 /// How many removals are remembered so that only they are told (G13).
 const MAX_REMOVALS: usize = 1_000;
+/// How many lives that have begun since the engine started are remembered; the earliest are forgotten (G13).
+const MAX_LIVED: usize = 64;
 
 /// Forgets the oldest removal if there are too many. Returns its version, 0 for none.
 fn forget_oldest<K: Ord + Clone>(removals: &mut BTreeMap<K, u64>) -> u64 {

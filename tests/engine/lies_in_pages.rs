@@ -342,3 +342,32 @@ fn a_history_in_the_words_of_the_xep_carries_nothing_of_ours() {
     );
     assert!(key.at.wall_ms <= EPOCH_MS + fed.now_ms);
 }
+
+/// That numbers were used which are lost here is proved by what others have seen, and bounded; what was said here since the
+/// start is never theirs to tell.
+#[test]
+fn who_claims_to_have_seen_more_of_an_instance_moves_its_life_within_bounds_and_says_nothing_for_it() {
+    let mut fed = coven();
+    let own = next_stamp(&mut fed, WITCH_PLACE, "mine");
+    fed.run();
+    let at = now_of(&fed);
+    for (inc, seq) in [(own.incarnation, own.seq + 1), (own.incarnation + 5, 3), (MAX_NUMBER, 1)] {
+        let lie = event(
+            COVEN_AT_ROOMS,
+            (own.incarnation, own.seq + 1),
+            &at,
+            "nick='witch'",
+            "<body>lie</body>",
+        );
+        let seen = format!("<seen origin='{COVEN_AT_ROOMS}' inc='{inc}' numbers='1-{seq}'/>");
+        for _ in 0..3 {
+            lie_in_page(&mut fed, COVEN, COVEN_AT_ROOMS, &format!("{lie}{seen}"));
+        }
+    }
+    assert!(!texts(&fed, COVEN_AT_ROOMS).contains(&"lie".to_owned()));
+    let next = next_stamp(&mut fed, WITCH_PLACE, "next");
+    assert!(next.incarnation > own.incarnation + 5);
+    assert!(next.incarnation < EPOCH_MS + fed.now_ms + (1 << 27), "{next:?}");
+    fed.run();
+    assert_eq!(fed.message(FOO, "next").nick, "witch", "peers take it");
+}

@@ -285,6 +285,30 @@ fn after_a_restored_backup_nothing_new_is_taken_for_old() {
     expect_one_history(&fed);
 }
 
+/// Each restart begins a life that is ahead of the clock; a backup from before them begins one that is not.
+#[test]
+fn what_was_said_in_later_lives_than_a_restored_backup_knows_of_comes_back() {
+    let mut fed = coven();
+    fed.at(&bare(ROOMS), |host| host.backup());
+    for _ in 0..3 {
+        fed.restart(ROOMS);
+    }
+    fed.join(WITCH_PLACE, WITCH);
+    fed.say(WITCH_PLACE, "third life");
+    heal(&mut fed);
+    fed.at(&bare(ROOMS), |host| {
+        host.crash(false);
+        assert!(host.restore_backup());
+    });
+    fed.start(&bare(ROOMS));
+    fed.join(WITCH_PLACE, WITCH);
+    heal(&mut fed);
+    fed.say(WITCH_PLACE, "fourth life");
+    heal(&mut fed);
+    expect_one_history(&fed);
+    assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 2);
+}
+
 #[test]
 fn a_heal_tells_only_what_is_different_in_the_roster() {
     let mut sizes = Vec::new();

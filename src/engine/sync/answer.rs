@@ -2,11 +2,12 @@
 
 use crate::address::BareJid;
 
-use super::super::Engine;
 use super::super::clock::Now;
+use super::super::door::MAX_UNKNOWN_LIVES;
 use super::super::log::Page;
 use super::super::room::Room;
 use super::super::roster::{PART_BYTES, item_bytes};
+use super::super::{Engine, LIFE};
 use super::GRACE_MS;
 use crate::wire::{
     Affiliation, Config, Roster, RosterExtra, RosterItem, SeenNumbers, SyncAnswer, SyncRequest,
@@ -90,20 +91,20 @@ impl Engine {
         }
     }
 
-    /// A peer that knows more of our present life than we do proves that numbers were used that are not known here any
-    /// more: a new one begins (DESIGN 3.1).
-    fn check_incarnation(&mut self, now: Now, jid: &BareJid, seen: &[SeenNumbers]) {
-        let jitter = self.ids.below(super::super::LIFE / 16);
+    /// A peer that knows more of our present life than we do, or a later one, proves that numbers were used that are not known
+    /// here any more: a new one begins (DESIGN 3.1). A life that is too far ahead of our clock proves nothing.
+    pub(super) fn check_incarnation(&mut self, now: Now, jid: &BareJid, seen: &[SeenNumbers]) {
+        let jitter = self.ids.below(LIFE / 16);
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let life = room.incarnation;
-        let next = room.log.next_seq(jid, life);
-        let is_ahead = |entry: &SeenNumbers| {
-            entry.origin == *jid && entry.incarnation == life && entry.numbers.last() >= Some(next)
-        };
-        if seen.iter().any(is_ahead) {
-            room.live_anew((life + super::super::LIFE + jitter).max(now.wall_ms));
+        let next = (room.incarnation, room.log.next_seq(jid, room.incarnation));
+        let most = now.wall_ms.saturating_add(MAX_UNKNOWN_LIVES * LIFE);
+        let ours = seen.iter().filter(|entry| entry.origin == *jid && entry.incarnation <= most);
+        let latest = ours.filter_map(|entry| Some((entry.incarnation, entry.numbers.last()?))).max();
+        if let Some((life, _)) = latest.filter(|latest| *latest >= next) {
+            room.note_life();
+            room.live_anew((life + LIFE + jitter).max(now.wall_ms));
             room.touch();
             self.unsaved.insert(jid.clone());
         }

@@ -87,7 +87,7 @@ impl Engine {
             }
             return;
         }
-        let lacks = self.take_seen(jid, peer, &page.seen);
+        let lacks = self.take_seen(now, jid, peer, &page.seen);
         let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
@@ -202,8 +202,12 @@ impl Engine {
 
     /// What the peer has: what it can't tell any more, as the origin, is lost. Returns whether it has something that it
     /// did not tell yet.
-    fn take_seen(&mut self, jid: &BareJid, peer: &BareJid, seen: &[SeenNumbers]) -> bool {
+    fn take_seen(&mut self, now: Now, jid: &BareJid, peer: &BareJid, seen: &[SeenNumbers]) -> bool {
         let relay = self.takes_relayed(jid, peer);
+        if relay {
+            // Lives of ours that we lost with a backup: what was said in them is taken when it is told again.
+            self.check_incarnation(now, jid, seen);
+        }
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };
