@@ -158,7 +158,8 @@ impl Engine {
                         actor.jid == Some(user)
                     }
                     OfferKey::Affiliation(user) => {
-                        (offer.is_registered || offer.is_registration(user)) && has_same_nick(&offer.now, &now)
+                        (offer.is_registered || offer.is_registration(user))
+                            && has_same_nick(&offer.now, &now)
                     }
                     _ => false,
                 };

@@ -351,7 +351,11 @@ fn who_claims_to_have_seen_more_of_an_instance_moves_its_life_within_bounds_and_
     let own = next_stamp(&mut fed, WITCH_PLACE, "mine");
     fed.run();
     let at = now_of(&fed);
-    for (inc, seq) in [(own.incarnation, own.seq + 1), (own.incarnation + 5, 3), (MAX_NUMBER, 1)] {
+    for (inc, seq) in [
+        (own.incarnation, own.seq + 1),
+        (own.incarnation + 5, 3),
+        (MAX_NUMBER, 1),
+    ] {
         let lie = event(
             COVEN_AT_ROOMS,
             (own.incarnation, own.seq + 1),

@@ -325,7 +325,11 @@ fn who_gave_the_membership_and_who_registered_a_nick_with_it_both_hear_that_it_d
         heal(&mut fed);
         let mut told = told(&fed);
         told.sort();
-        assert_eq!(told, [bare(BANQUO), bare(HECATE)], "given first: {is_given_first}");
+        assert_eq!(
+            told,
+            [bare(BANQUO), bare(HECATE)],
+            "given first: {is_given_first}"
+        );
         expect_registry(&fed, &[]);
         assert_eq!(affiliation(&fed, BANQUO), [Affiliation::Outcast; 3]);
     }

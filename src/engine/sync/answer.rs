@@ -100,8 +100,12 @@ impl Engine {
         };
         let next = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let most = now.wall_ms.saturating_add(MAX_UNKNOWN_LIVES * LIFE);
-        let ours = seen.iter().filter(|entry| entry.origin == *jid && entry.incarnation <= most);
-        let latest = ours.filter_map(|entry| Some((entry.incarnation, entry.numbers.last()?))).max();
+        let ours = seen
+            .iter()
+            .filter(|entry| entry.origin == *jid && entry.incarnation <= most);
+        let latest = ours
+            .filter_map(|entry| Some((entry.incarnation, entry.numbers.last()?)))
+            .max();
         if let Some((life, _)) = latest.filter(|latest| *latest >= next) {
             room.note_life();
             room.live_anew((life + LIFE + jitter).max(now.wall_ms));

@@ -53,11 +53,11 @@ impl Honest {
                 let mut concerned = vec![by.clone(), service_of(&from.to_bare())];
                 concerned.extend(source.map(service_of));
                 let is_troubled = self.is_troubled(&concerned);
-                // Which instances there are the source tells, which it had no time for or could not.
+                // Which instances there are the source tells when both have answered it, or it has lost that itself.
                 let is_unheard_of = stanza.starts_with("<message")
                     && error.condition == Condition::Forbidden
                     && error.text.as_deref() == Some(NO_INSTANCE)
-                    && source.is_some_and(|source| self.is_troubled(&[by.clone(), service_of(source)]));
+                    && is_troubled;
                 let is_allowed = match group(&room) {
                     // An offer meets what the source has changed meanwhile (G7).
                     Some(group) if stanza.contains("<was") && error.condition == Condition::Conflict => {

@@ -169,7 +169,9 @@ impl Rule {
                         "G7: {actor:?} hears of {what:?} at {room}, which nobody changed"
                     ));
                 };
-                let Some(actor) = actor.as_ref().filter(|actor| attempt.authors().any(|author| author == *actor))
+                let Some(actor) = actor
+                    .as_ref()
+                    .filter(|actor| attempt.authors().any(|author| author == *actor))
                 else {
                     return Err(format!(
                         "G7: {actor:?} hears of {what:?} at {room}, which {} changed",
@@ -252,7 +254,10 @@ impl Rule {
     fn cut_short(&mut self, room: &BareJid) {
         let is_unseen = |key: &(BareJid, What), attempt: &mut Attempt| key.0 == *room && !attempt.is_shown;
         for (key, attempt) in self.open.extract_if(.., is_unseen) {
-            self.may_hear.entry(key).or_default().extend(attempt.authors().cloned());
+            self.may_hear
+                .entry(key)
+                .or_default()
+                .extend(attempt.authors().cloned());
         }
     }
 
