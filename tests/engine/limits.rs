@@ -344,3 +344,28 @@ fn what_is_too_old_for_a_full_log_reaches_everybody_all_the_same() {
     }
     assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 6);
 }
+
+/// Nothing had ever been said there: the first words are lost, and people hear that there were some.
+#[test]
+fn a_gap_is_told_though_nothing_of_that_instance_was_known() {
+    let mut fed = coven(|config| config.log_max_messages = 6);
+    let witch = "coven@rooms.macbeth.lit/witch";
+    fed.join(FOO, CRONE1);
+    fed.join(witch, WITCH);
+    fed.run();
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    for number in 0..10 {
+        fed.say(witch, &format!("{number}"));
+    }
+    fed.run_for(200_000);
+    fed.net.heal();
+    fed.run_for(200_000);
+    fed.run();
+    let gaps: Vec<String> = fed
+        .notices(CHAT)
+        .into_iter()
+        .filter(|notice| notice.contains("Gap"))
+        .collect();
+    assert_eq!(gaps.len(), 1, "{:?}", fed.notices(CHAT));
+    assert_eq!(fed.heard(FOO), ["4", "5", "6", "7", "8", "9"]);
+}

@@ -212,7 +212,12 @@ impl Engine {
             return false;
         };
         let (mut lost, mut lacks) = (0u64, false);
-        let is_news = room.log.knows(peer);
+        // Who is new has not lost what was said before it came.
+        let has_caught_up = |peer| {
+            let instance = room.instances.get(peer);
+            instance.is_some_and(|instance| instance.has_caught_up)
+        };
+        let is_told = room.log.knows(peer) || has_caught_up(peer);
         for entry in seen {
             if entry.origin == *peer {
                 lost = room
@@ -224,8 +229,7 @@ impl Engine {
                 lacks |= room.log.missing(&entry.origin, entry.incarnation, &told) > 0;
             }
         }
-        // Who is new has not lost what was said before it came.
-        if lost > 0 && is_news {
+        if lost > 0 && is_told {
             self.actions.push_back(Action::Notice {
                 room: jid.clone(),
                 peer: service_of(peer),
