@@ -21,6 +21,7 @@ mod input;
 mod instance;
 mod introduction;
 mod invitations;
+mod judging;
 mod link;
 mod log;
 mod merge;
@@ -231,6 +232,7 @@ impl Engine {
             } => self.distribute(now, room, form, &unfit, salt, subject),
             Input::Started { room } => {
                 self.room_mut(room)?.started = true;
+                self.note_bans(now, room);
                 self.show_stored(room);
                 self.trim(now, room);
                 self.begin(now, room);

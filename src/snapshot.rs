@@ -161,6 +161,10 @@ impl Snapshot {
                 room.instances.insert(bare(child, "jid")?, instance);
             } else if child.is("seen", NS) {
                 part(read_seen(&mut room, child), &mut unfit);
+            } else if child.is("withheld", NS) {
+                part(read_withheld(&mut room, child), &mut unfit);
+            } else if child.is("ban", NS) {
+                part(read_ban(&mut room, child), &mut unfit);
             } else if child.is("offer", NS) {
                 room.offers.extend(part(offer::read(child), &mut unfit));
             } else if child.is("ended", NS) {
@@ -271,6 +275,19 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
             push_attr(out, "numbers", &part);
             out.push_str("/>");
         }
+    }
+    for ((origin, incarnation), numbers) in room.log.withheld() {
+        out.push_str("<withheld");
+        push_attr(out, "origin", origin.as_str());
+        push_attr(out, "inc", &incarnation.to_string());
+        push_attr(out, "numbers", &numbers.to_string());
+        out.push_str("/>");
+    }
+    for (user, since) in &room.bans.since {
+        out.push_str("<ban");
+        push_attr(out, "jid", user.as_str());
+        push_attr(out, "since", &since.to_string());
+        out.push_str("/>");
     }
     for (key, offer) in &room.offers {
         offer::write(out, key, offer);
@@ -385,6 +402,21 @@ fn read_seen(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
         seen.merge(&numbers);
     }
     room.log.recall(&origin, incarnation, &seen);
+    Ok(())
+}
+
+fn read_withheld(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
+    let (origin, incarnation) = (bare(el, "origin")?, number(el, "inc")?.unwrap_or(0));
+    let numbers = required(el, "numbers")?
+        .parse()
+        .map_err(|_| wrong("bad numbers"))?;
+    room.log.recall_withheld(origin, incarnation, numbers);
+    Ok(())
+}
+
+fn read_ban(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
+    let since = required(el, "since")?.parse().map_err(|_| wrong("bad since"))?;
+    room.bans.since.insert(bare(el, "jid")?, since);
     Ok(())
 }
 

@@ -54,7 +54,7 @@ pub use hats::{Hat, Hats};
 pub use history::History;
 pub use history_result::{HistoryMessage, HistoryResult};
 pub use message::{Invitation, Message, MessageKind, write_groupchat, write_invitation, write_message};
-pub use moderation::Moderation;
+pub use moderation::{EventNumber, Moderation};
 pub use numbers::Numbers;
 pub use payload::{check_payload, split_payload};
 pub use peering::{Peerhost, Replicate};

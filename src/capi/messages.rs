@@ -227,6 +227,7 @@ pub unsafe extern "C" fn dmuc_engine_moderate(
                 nick: optional_text(given.actor_nick)?.map(to_nick).transpose()?,
                 occupant_id: optional_text(given.occupant_id)?.map(str::to_owned),
                 reason: optional_text(given.reason)?.map(str::to_owned),
+                of: None,
             };
             let input = Input::Moderate {
                 room: &room,

@@ -119,6 +119,7 @@ impl Engine {
     /// once more, and who was banned is shown.
     pub(super) fn settle_nicks(&mut self, now: Now) {
         while let Some(jid) = self.relisted.pop_first() {
+            self.note_bans(now, &jid);
             let Some(room) = self.rooms.get(&jid) else {
                 continue;
             };

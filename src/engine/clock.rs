@@ -35,6 +35,15 @@ impl HybridClock {
         self.last
     }
 
+    /// The time of something that has no event: nothing that was seen so far is later.
+    pub(crate) fn reading(&self, now: Now) -> Hlc {
+        let wall = Hlc {
+            wall_ms: now.wall_ms,
+            counter: 0,
+        };
+        self.last.max(wall)
+    }
+
     /// Takes note of an event, whoever's: what is said here from now on comes after it. A time that lies too far in our
     /// future pulls our clock only so far, our own from before a restart included: a log may hold what a peer told us of
     /// ourselves, and peers would take none of it for the present either.

@@ -283,7 +283,7 @@ impl Engine {
             .log
             .is_some_and(|(incarnation, seq)| !room.log.has_seen(peer, incarnation, seq));
         let rest = takes_rest
-            .then(|| room.log.hash_but(jid, peer))
+            .then(|| room.log.hash_but(jid, peer, from_source))
             .filter(|ours| *ours != theirs.rest && theirs.rest.is_some());
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
@@ -316,7 +316,7 @@ fn line(room: &Room, peer: &BareJid) -> RoomDigest {
         log: room.log.latest(&room.jid),
         roster: room.roster_version,
         settings: room.is_source().then_some(room.settings.version),
-        rest: room.log.hash_but(&room.jid, peer),
+        rest: room.log.hash_but(&room.jid, peer, room.is_from_source(peer)),
         proof: None,
         gone: false,
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::Now;
+use super::judging::Judged;
 use super::link::service_of;
 use super::log::{Entry, UNSTAMPED};
 use super::room::Room;
@@ -30,6 +31,10 @@ pub(super) enum Turned {
     Passed,
     /// Beyond what this instance takes from anybody: it counts as known here, and as lost.
     Lost,
+    /// Said by somebody who is not in the room here because it is full: it counts as known.
+    NotHere,
+    /// Said by somebody who was banned: see [`super::judging`].
+    Refused(Box<Entry>),
 }
 
 impl Admitted {
@@ -87,6 +92,18 @@ impl Engine {
         // No instance with this limit will ever take it.
         if entry.payload.len() > self.config.max_stanza_size {
             return Err(Turned::Lost);
+        }
+        // What waits for the source's word here is taken from nobody else.
+        if room.log.is_withheld(&entry.key) && !room.is_from_source(teller) {
+            return Err(Turned::NotTheirs);
+        }
+        match self.judge(room, teller, &entry) {
+            Judged::Heard => {}
+            Judged::NotHere => return Err(Turned::NotHere),
+            Judged::Refused => {
+                entry.occupant_id = None;
+                return Err(Turned::Refused(Box::new(entry)));
+            }
         }
         if !entry.nick.is_empty() {
             entry.payload = cleaned(&entry.payload, &[jid, origin]).ok_or(Turned::Lost)?;
@@ -156,6 +173,8 @@ impl From<Turned> for Error {
                 Condition::PolicyViolation,
                 "The message is larger than this room takes",
             ),
+            Turned::NotHere => (Condition::NotAcceptable, "This occupant is not in the room"),
+            Turned::Refused(_) => (Condition::Forbidden, "The occupant is banned"),
         };
         refuse(condition, text)
     }

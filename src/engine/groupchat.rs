@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::clock::{Now, successor};
-use super::door::cleaned;
+use super::door::{Turned, cleaned};
 use super::link::{Caps, service_of};
 use super::log::{Entry, EventKey, Retention, UNSTAMPED};
 use super::{Action, Admitted, Engine, Verdict, nick_of, refuse};
@@ -126,8 +126,10 @@ impl Engine {
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
         };
-        let event = entry.stamp();
-        self.insert_entry(now, jid, Admitted::of_our_own(entry));
+        let mut event = entry.stamp();
+        if let Some(id) = self.insert_entry(now, jid, Admitted::of_our_own(entry)) {
+            event.id = id;
+        }
         // What is said from now on comes after it.
         self.clock.observe(now, at);
         Ok(Verdict::Accepted {
@@ -219,6 +221,13 @@ impl Engine {
             // this is not worth waiting for.
             return Ok(Verdict::Done);
         }
+        let number = event.as_ref().filter(|_| keep);
+        if let Some(event) = number.filter(|_| instance.is_too_many(nick, None)) {
+            // Not heard here, and nothing that has to be pulled.
+            let key = key_of(event, &home);
+            self.pass_over(&jid, &key);
+            return Ok(Verdict::Done);
+        }
         let Some(remote) = instance.occupants.get(nick) else {
             // Its presence may have been lost on the way: both are pulled (G4).
             if event.is_some() && keep {
@@ -236,7 +245,8 @@ impl Engine {
                 "Somebody else has this nick: the occupant needs another one",
             ));
         }
-        let is_banned = |jid: &Jid| room.affiliation_of(jid) == Affiliation::Outcast;
+        // What has a number says when it was said, which is judged at the door.
+        let is_banned = |jid: &Jid| number.is_none() && room.affiliation_of(jid) == Affiliation::Outcast;
         if remote.jid.as_ref().is_some_and(is_banned) {
             return Err(refuse(Condition::Forbidden, "The occupant is banned"));
         }
@@ -258,16 +268,8 @@ impl Engine {
         }
         let (id, key) = match event {
             Some(event) => {
-                let (incarnation, seq) = (event.incarnation, event.seq);
-                (
-                    event.id,
-                    EventKey {
-                        at: event.at,
-                        origin: home.clone(),
-                        incarnation,
-                        seq,
-                    },
-                )
+                let key = key_of(&event, &home);
+                (event.id, key)
             }
             None => {
                 let id = self.unstamped_id(&jid, &home, nick, message_id);
@@ -277,7 +279,7 @@ impl Engine {
         };
         let entry = Entry {
             key,
-            id: id.clone(),
+            id,
             nick: nick.to_owned(),
             message_id: message_id.map(str::to_owned),
             lang: of_lang(lang),
@@ -285,24 +287,34 @@ impl Engine {
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
         };
-        let entry = self.admit(now, &jid, &home, entry)?;
+        let entry = match self.admit(now, &jid, &home, entry) {
+            Ok(entry) => entry,
+            Err(Turned::Refused(entry)) => {
+                let refused = Turned::Refused(entry.clone());
+                self.refuse_event(now, &jid, *entry);
+                return Err(refused.into());
+            }
+            Err(turned) => return Err(turned.into()),
+        };
         let Some(admitted) = self.hold(now, &jid, &home, entry) else {
             return Ok(Verdict::Done);
         };
-        let entry = admitted.entry();
-        let event = EventStamp {
-            id,
-            origin: None,
-            incarnation: entry.key.incarnation,
-            seq: entry.key.seq,
-            at: entry.key.at,
-        };
-        if self.room_mut(&jid)?.log.moderation_of(&event.id).is_some() {
+        let key = admitted.entry().key.clone();
+        if self.room_mut(&jid)?.log.is_ruled(admitted.entry()) {
             // It was taken away before it came.
             self.add_entry(now, &jid, admitted, false);
             return Ok(Verdict::Done);
         }
-        self.insert_entry(now, &jid, admitted);
+        let Some(id) = self.insert_entry(now, &jid, admitted) else {
+            return Ok(Verdict::Done);
+        };
+        let event = EventStamp {
+            id,
+            origin: None,
+            incarnation: key.incarnation,
+            seq: key.seq,
+            at: key.at,
+        };
         Ok(Verdict::Deliver {
             event: Some(event),
             occupant_id,
@@ -385,14 +397,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Admitted) -> bool {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return false;
-        };
-        let is_new = room.log.insert(entry);
+    /// Puts a message into the log. Returns its stanza-id there, if it is new.
+    pub(super) fn insert_entry(&mut self, now: Now, jid: &BareJid, entry: Admitted) -> Option<String> {
+        let room = self.rooms.get_mut(jid)?;
+        let id = room.log.insert(entry);
         room.touch();
         self.grown.insert(jid.clone(), now);
-        is_new
+        id
     }
 
     /// Trims the logs that have grown, when the host has been told of what has come in: before that it may not go, however
@@ -433,6 +444,15 @@ pub(super) fn check_stamp(event: &EventStamp, home: &BareJid) -> Result<(), Erro
         ));
     }
     Ok(())
+}
+
+fn key_of(event: &EventStamp, home: &BareJid) -> EventKey {
+    EventKey {
+        at: event.at,
+        origin: home.clone(),
+        incarnation: event.incarnation,
+        seq: event.seq,
+    }
 }
 
 /// An id that no peer would take must not cost the message.

@@ -82,21 +82,30 @@ impl Engine {
         }
     }
 
-    /// Puts a message into the log and tells the host of it, if it is new.
-    pub(super) fn add_entry(&mut self, now: Now, jid: &BareJid, admitted: Admitted, deliver: bool) {
-        let id = admitted.entry().id.clone();
+    /// Puts a message into the log and tells the host of it, if it is new: then its stanza-id is returned.
+    pub(super) fn add_entry(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        admitted: Admitted,
+        deliver: bool,
+    ) -> Option<String> {
         let moderates = admitted.entry().moderation();
-        if self.insert_entry(now, jid, admitted) {
-            // What was moderated before it came is not shown, and what was hidden here has been told already.
-            let is_gone = self.message(jid, &id).is_some_and(Entry::is_gone);
-            let is_told = moderates.is_some_and(|moderation| self.moderated_by_source(jid, moderation));
-            let deliver = deliver && !is_gone && !is_told;
-            self.actions.push_back(Action::AddMessage {
-                room: jid.clone(),
-                id,
-                deliver,
-            });
-        }
+        // What the source has refused, and has not come here, nobody here has seen.
+        let is_unseen = moderates.as_ref().is_some_and(|moderation| {
+            let room = self.rooms.get(jid);
+            moderation.of.is_some() && !room.is_some_and(|room| room.log.holds_refused(moderation))
+        });
+        let id = self.insert_entry(now, jid, admitted)?;
+        // What was moderated before it came is not shown, and what was hidden here has been told already.
+        let is_gone = self.message(jid, &id).is_some_and(Entry::is_gone);
+        let is_told = moderates.is_some_and(|moderation| self.moderated_by_source(jid, moderation));
+        self.actions.push_back(Action::AddMessage {
+            room: jid.clone(),
+            id: id.clone(),
+            deliver: deliver && !is_gone && !is_told && !is_unseen,
+        });
+        Some(id)
     }
 
     /// The answer to a peer's question for the history (XEP-0281 section 3.2).

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::door::Admitted;
+use super::judging::LeftOut;
 use crate::wire::{Affiliation, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
 
 /// How far we are with another instance.
@@ -103,6 +104,10 @@ pub(crate) struct Instance {
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
     pub(crate) needs_roster: bool,
+    /// Those of its roster who are not in the room here, by nick.
+    pub(crate) left_out: BTreeMap<String, LeftOut>,
+    /// Whether there are more of them than are remembered.
+    pub(crate) has_left_out_more: bool,
     /// Whether somebody in its roster is banned, and is not shown here for that.
     pub(crate) has_banned: bool,
     /// Whether what it is being asked for is not enough: its whole roster is wanted after that.
@@ -147,6 +152,8 @@ impl Instance {
             settled_rest: None,
             lacks_jids: false,
             needs_roster: false,
+            left_out: BTreeMap::new(),
+            has_left_out_more: false,
             has_banned: false,
             wants_whole: false,
             is_introduced: false,

@@ -1,5 +1,8 @@
 //! The log of a room's messages: grow-only, merged by union, ordered by (hybrid logical clock, origin).
 
+mod rulings;
+mod withheld;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,7 +12,7 @@ use super::door::Admitted;
 use crate::address::BareJid;
 
 use crate::wire::limits::MAX_INSTANCES;
-use crate::wire::{EventStamp, Hlc, Moderation, Numbers, SeenNumbers, SyncEvent, escaped};
+use crate::wire::{EventNumber, EventStamp, Hlc, Moderation, Numbers, SeenNumbers, SyncEvent, escaped};
 
 /// What names an event in the whole federation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +123,8 @@ pub(crate) struct Log {
     /// Those of messages that are not here: which message each is about.
     ahead: BTreeMap<EventKey, String>,
     seen: BTreeMap<BareJid, Origin>,
+    /// What has been seen and is left to the source ([`withheld`]).
+    withheld: BTreeMap<(BareJid, u64), Numbers>,
     /// Characters of payload held.
     bytes: usize,
     /// How many entries the host's stored log has.
@@ -211,25 +216,27 @@ impl Log {
         self.by_id.get(id).and_then(|key| self.entries.get(key))
     }
 
-    /// Adds an entry. Returns `false` for an event or a stanza-id that is known.
-    pub(crate) fn insert(&mut self, admitted: Admitted) -> bool {
+    /// Adds an entry. Returns the stanza-id under which it is held, nothing for an event or a stanza-id that is known.
+    pub(crate) fn insert(&mut self, admitted: Admitted) -> Option<String> {
         let mut entry = admitted.into_entry();
+        let is_awaited = self.release_withheld(&entry.key);
         let key = &entry.key;
-        if self.has_seen(&key.origin, key.incarnation, key.seq) {
-            return false;
+        if !is_awaited && self.has_seen(&key.origin, key.incarnation, key.seq) {
+            return None;
         }
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
         if self.has_same(&entry.id, &entry.key) {
-            return false;
+            return None;
         }
         self.give_up_id(&entry);
         if self.by_id.contains_key(&entry.id) {
             // Two origins gave one id: one of them lies, and neither may take the other's message away.
-            entry.id = another_id(&entry);
+            entry.id = another_id(&entry.key.number(), &entry.id);
         }
         self.stored += 1;
+        let id = entry.id.clone();
         self.hold(entry);
-        true
+        Some(id)
     }
 
     /// Takes back an entry of the stored log after a restart.
@@ -270,42 +277,19 @@ impl Log {
         }
     }
 
-    fn hold(&mut self, mut entry: Entry) {
-        if let Some(moderation) = entry.moderation() {
-            self.take_away(&moderation.id);
-            if !self.moderations.contains_key(&moderation.id) {
-                if !self.by_id.contains_key(&moderation.id) {
-                    self.ahead.insert(entry.key.clone(), moderation.id.clone());
-                }
-                self.moderations.insert(moderation.id, entry.key.clone());
-            }
-            while self.ahead.len() > MAX_AHEAD {
-                let Some((_, id)) = self.ahead.pop_first() else {
-                    break;
-                };
-                self.moderations.remove(&id);
-            }
-        } else if let Some(key) = self.moderations.get(&entry.id) {
-            self.ahead.remove(key);
+    fn hold(&mut self, entry: Entry) {
+        let mut entry = self.localized(entry);
+        let moderation = entry.moderation();
+        if moderation.is_none() && self.is_ruled_out(&entry) {
             entry.payload = Arc::from("");
         }
+        let key = entry.key.clone();
         self.bytes += entry.payload.len();
-        self.by_id.insert(entry.id.clone(), entry.key.clone());
-        self.entries.insert(entry.key.clone(), entry);
-    }
-
-    /// Nothing of a message stays but that there was one.
-    fn take_away(&mut self, id: &str) {
-        let entry = self.by_id.get(id).and_then(|key| self.entries.get_mut(key));
-        if let Some(entry) = entry.filter(|entry| !entry.nick.is_empty()) {
-            self.bytes -= entry.payload.len();
-            entry.payload = Arc::from("");
+        self.by_id.insert(entry.id.clone(), key.clone());
+        self.entries.insert(key.clone(), entry);
+        if let Some(moderation) = moderation {
+            self.rule(&key, moderation);
         }
-    }
-
-    /// The event that says that the message with this stanza-id is moderated.
-    pub(crate) fn moderation_of(&self, id: &str) -> Option<&Entry> {
-        self.moderations.get(id).and_then(|key| self.entries.get(key))
     }
 
     /// Counts these numbers as seen. Returns how many of them were not.
@@ -410,7 +394,7 @@ impl Log {
         });
         let known = known.cloned();
         if let Some(entry) = known.as_ref().and_then(|known| self.entries.get_mut(known)) {
-            entry.id = another_id(entry);
+            entry.id = another_id(&entry.key.number(), &entry.id);
             self.by_id.remove(&newcomer.id);
             self.by_id.insert(entry.id.clone(), entry.key.clone());
         }
@@ -477,9 +461,13 @@ impl Log {
         gone
     }
 
-    /// A hash over what has been seen of third origins: the same on two instances that have the same of them.
-    pub(crate) fn hash_but(&self, a: &BareJid, b: &BareJid) -> Option<String> {
-        let third = self.vector(|origin| origin != a && origin != b, false);
+    /// A hash over what has been seen of third origins: the same on two instances that have the same of them. What is left
+    /// to the source counts as missing if `b` is the source.
+    pub(crate) fn hash_but(&self, a: &BareJid, b: &BareJid, is_source: bool) -> Option<String> {
+        let mut third = self.vector(|origin| origin != a && origin != b, false);
+        if is_source {
+            third = self.without_withheld(third);
+        }
         if third.is_empty() {
             return None;
         }
@@ -579,10 +567,9 @@ impl Log {
 }
 
 /// The id of a message whose own one is somebody else's.
-fn another_id(entry: &Entry) -> String {
-    let key = &entry.key;
-    let number = format!("{}.{}", key.incarnation, key.seq);
-    crate::ids::derived_stanza_id("", &key.origin, &entry.id, &number, 0)
+fn another_id(event: &EventNumber, id: &str) -> String {
+    let number = format!("{}.{}", event.incarnation, event.seq);
+    crate::ids::derived_stanza_id("", &event.origin, id, &number, 0)
 }
 
 #[cfg(test)]

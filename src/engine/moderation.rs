@@ -41,7 +41,7 @@ impl Engine {
             return Ok(Verdict::Done);
         }
         if room.is_source() {
-            self.decide_moderation(now, jid, moderation);
+            self.decide_moderation(now, jid, moderation, true);
             return Ok(Verdict::Done);
         }
         if is_reachable {
@@ -81,7 +81,14 @@ impl Engine {
         Ok(Verdict::Done)
     }
 
-    fn decide_moderation(&mut self, now: Now, jid: &BareJid, moderation: Moderation) {
+    /// The source decides. `deliver`: people here have seen the message.
+    pub(super) fn decide_moderation(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        moderation: Moderation,
+        deliver: bool,
+    ) {
         let (id, at) = (self.ids.uuid(), self.clock.tick(now));
         let Some(room) = self.rooms.get(jid) else { return };
         let incarnation = room.incarnation;
@@ -101,7 +108,7 @@ impl Engine {
             payload: Arc::from(moderation.to_xml()),
             received_ms: now.mono_ms,
         };
-        self.add_entry(now, jid, Admitted::of_our_own(entry), true);
+        self.add_entry(now, jid, Admitted::of_our_own(entry), deliver);
         let event = EventStamp {
             id,
             origin: None,

@@ -162,6 +162,9 @@ impl Engine {
             };
             // One occupant that cannot be taken (a limit, a ban) does not spoil the rest.
             let taken = self.announce(now, jid, home, announced);
+            if let Err(Error::Refused(error)) = &taken {
+                self.note_left_out(jid, home, item, error.condition);
+            }
             let is_banned = |error: &StanzaError| error.condition == Condition::Forbidden;
             if matches!(&taken, Err(Error::Refused(error)) if is_banned(error))
                 && let Some(instance) = self.instance_mut(jid, home)
@@ -175,6 +178,7 @@ impl Engine {
                 instance
                     .occupants
                     .keys()
+                    .chain(instance.left_out.keys())
                     .filter(|nick| !present.contains(*nick))
                     .cloned()
                     .collect()

@@ -221,6 +221,7 @@ impl Engine {
         let Some(instance) = room.instances.get_mut(home) else {
             return Err(Error::UnknownRoom);
         };
+        instance.left_out.remove(nick);
         let was = instance.occupants.insert(nick.to_owned(), remote.clone());
         let was_shown = was.as_ref().is_some_and(|was| instance.shows(was));
         let is_shown = instance.shows(&remote);
@@ -273,6 +274,7 @@ impl Engine {
         let Some(instance) = room.instances.get_mut(home) else {
             return;
         };
+        instance.left_there(nick);
         let Some(remote) = instance.occupants.remove(nick) else {
             return;
         };

@@ -7,6 +7,7 @@ use crate::address::{BareJid, Jid};
 
 use super::clock::MAX_CLOCK_LEAD_MS;
 use super::instance::{Instance, Remote};
+use super::judging::Bans;
 use super::log::{EventKey, Log, UNSTAMPED};
 use super::offers::{Offer, OfferKey};
 use super::voice::{OpenRequest, SeenRequest};
@@ -51,6 +52,8 @@ pub(crate) struct Room {
     pub(crate) last_serial: u64,
     /// The messages.
     pub(crate) log: Log,
+    /// Since when who is banned.
+    pub(crate) bans: Bans,
     /// Grows whenever numbers used before may not be known any more.
     pub(crate) incarnation: u64,
     /// The lives before that one that began since the engine started: all that was said in them is known here.
@@ -146,6 +149,7 @@ impl Room {
             departed_since: incarnation,
             last_serial: 0,
             log: Log::default(),
+            bans: Bans::default(),
             incarnation,
             lived: BTreeSet::new(),
             ready_at_ms: 0,

@@ -349,6 +349,7 @@ impl Engine {
             if settings.salt.is_some() && settings.salt != room.settings.salt {
                 room.settings.salt = settings.salt;
                 room.derives_ids = false;
+                self.relisted.insert(jid.clone());
             }
             let said = |subject: &Option<Subject>| subject.clone().map(|said| (said.nick, said.text));
             // What was shown as a message when it changed is not shown again.

@@ -78,6 +78,10 @@ impl Engine {
         };
         let from_source = room.is_from_source(peer);
         let seen = room.log.vector(|origin| relay || origin == peer, false);
+        let seen = match from_source {
+            true => room.log.without_withheld(seen),
+            false => seen,
+        };
         let is_new = room.log.is_empty();
         let version = room.settings.version;
         let Some(instance) = room.instances.get_mut(peer) else {
@@ -165,6 +169,7 @@ impl Engine {
             return;
         }
         (instance.is_synced, instance.has_caught_up) = (true, true);
+        instance.forget_who_left();
         if instance.is_cut {
             self.mend_instance(now, jid, peer);
         }

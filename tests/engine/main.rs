@@ -26,6 +26,7 @@ mod persons;
 mod privacy;
 mod redirects;
 mod refusals;
+mod refused_words;
 mod registering;
 mod replication;
 mod restarts;

@@ -192,6 +192,7 @@ impl Host {
                 nick: Some(nick.to_owned()),
                 occupant_id: Some(actor.occupant_id.clone()),
                 reason: reason.map(str::to_owned),
+                of: None,
             },
             actor_jid: Some(&user),
         });

@@ -377,6 +377,7 @@ impl Host {
                         nick: act.actor_nick,
                         occupant_id: None,
                         reason: act.reason,
+                        of: None,
                     },
                     actor_jid: None,
                 });

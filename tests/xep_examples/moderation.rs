@@ -1,7 +1,9 @@
 //! `<moderate/>` of ours: in an act, in a message between rooms, in a page of missed events (PROTOCOL section 7.7).
 
+use dmuc::address::BareJid;
 use dmuc::wire::{
-    Act, ActKind, Condition, IqKind, MessageKind, Moderation, Request, Response, Stanza, write_message,
+    Act, ActKind, Condition, EventNumber, IqKind, MessageKind, Moderation, Request, Response, Stanza,
+    write_message,
 };
 
 const EVENT: &str = "<event xmlns='urn:x-dmuc:0' id='e1' inc='3' seq='4' at='5.0'/>";
@@ -19,6 +21,7 @@ fn full() -> Moderation {
         nick: Some("hecate".to_owned()),
         occupant_id: Some("LlT9".to_owned()),
         reason: Some("Spam & <more>".to_owned()),
+        of: None,
     }
 }
 
@@ -28,7 +31,15 @@ fn what_is_moderated_survives_the_wire() {
         id: "x".to_owned(),
         ..Moderation::default()
     };
-    for moderation in [full(), bare] {
+    let refused = Moderation {
+        of: Some(EventNumber {
+            origin: BareJid::new("theroom@rooms.macbeth.lit").unwrap(),
+            incarnation: 3,
+            seq: 7,
+        }),
+        ..full()
+    };
+    for moderation in [full(), bare, refused] {
         assert_eq!(Moderation::parse(&moderation.to_xml()), Ok(moderation.clone()));
         let Ok(Stanza::Message(parsed)) = Stanza::parse(&message(&moderation.to_xml())) else {
             panic!("no message");

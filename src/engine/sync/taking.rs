@@ -145,7 +145,7 @@ impl Engine {
                 return false;
             };
             let (origin, life, seq) = (entry.key.origin.clone(), entry.key.incarnation, entry.key.seq);
-            let is_new = !room.log.has_seen(&origin, life, seq);
+            let is_new = !room.log.has_seen(&origin, life, seq) || room.log.is_withheld(&entry.key);
             let turned = match self.admit(now, jid, peer, entry) {
                 Ok(admitted) => {
                     is_useful |= is_new;
@@ -157,6 +157,16 @@ impl Engine {
                     continue;
                 }
                 Err(turned) => turned,
+            };
+            let turned = match turned {
+                Turned::Refused(entry) => {
+                    is_useful |= is_new;
+                    if is_new {
+                        self.refuse_event(now, jid, *entry);
+                    }
+                    continue;
+                }
+                turned => turned,
             };
             let Some(room) = self.rooms.get_mut(jid) else {
                 return false;
@@ -211,6 +221,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };
+        let from_source = room.is_from_source(peer);
         let (mut lost, mut lacks) = (0u64, false);
         // Who is new has not lost what was said before it came.
         let has_caught_up = |peer| {
@@ -226,7 +237,9 @@ impl Engine {
                     .saturating_add(lost);
             } else if relay && let Some(first) = entry.first {
                 let told = entry.numbers.from(first);
-                lacks |= room.log.missing(&entry.origin, entry.incarnation, &told) > 0;
+                let (origin, life) = (&entry.origin, entry.incarnation);
+                lacks |= room.log.missing(origin, life, &told) > 0
+                    || from_source && room.log.withheld_of(origin, life, &told) > 0;
             }
         }
         if lost > 0 && is_told {

@@ -108,6 +108,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                     nick: text("nick")?,
                     occupant_id: text("occupant_id")?,
                     reason: text("reason")?,
+                    of: None,
                 },
                 actor_jid: actor_jid.as_ref(),
             };

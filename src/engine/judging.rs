@@ -1,0 +1,269 @@
+//! What may not be said live is in no page either (G11): who is banned, or is not in the room here for want of room.
+//!
+//! The source judges for everybody (G7): what it refuses loses its words everywhere, by a decision like any other
+//! moderation. A shadow that would refuse something shows nothing and leaves it to the source. Bans count from when they were
+//! made: what somebody said before that, in a split, stays (G3).
+
+use std::collections::BTreeMap;
+
+use crate::address::{BareJid, Jid};
+
+use super::clock::Now;
+use super::instance::Instance;
+use super::log::{Entry, EventKey, UNSTAMPED};
+use super::offers::OfferKey;
+use super::room::Room;
+use super::{Admitted, Engine};
+use crate::ids;
+use crate::wire::{Affiliation, Condition, Hlc, Moderation, Numbers, RosterItem};
+
+/// How many of an instance's occupants are remembered as left out; more count as left out if they are not in the room (G13).
+const MAX_LEFT_OUT: usize = 1_000;
+/// What people are told of a message that was refused.
+const REFUSED: &str = "Whoever said this is banned";
+
+/// Who is banned since when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bans {
+    pub(crate) since: BTreeMap<BareJid, Hlc>,
+    /// Whose occupant-ids these are: an event names its author by nothing else.
+    ids: BTreeMap<String, BareJid>,
+    /// The salt that they are made with.
+    salt: Option<String>,
+}
+
+/// Why an occupant of another instance is not in the room here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Banned.
+    Banned,
+    /// There are as many as there may be.
+    Many,
+}
+
+/// An occupant of another instance that is not in the room here.
+#[derive(Debug, Clone)]
+pub(crate) struct LeftOut {
+    why: Why,
+    jid: Option<Jid>,
+    occupant_id: Option<String>,
+    /// It has left there as well; what it said may be on its way.
+    is_gone: bool,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    Heard,
+    /// Not here: it counts as known.
+    NotHere,
+    /// Nowhere, if this is the source's judgement.
+    Refused,
+}
+
+impl Engine {
+    /// Somebody in another instance's roster cannot be taken.
+    pub(super) fn note_left_out(
+        &mut self,
+        jid: &BareJid,
+        home: &BareJid,
+        item: &RosterItem,
+        condition: Condition,
+    ) {
+        let why = match condition {
+            Condition::Forbidden => Why::Banned,
+            Condition::ResourceConstraint => Why::Many,
+            _ => return,
+        };
+        let (Some(instance), Some(nick)) = (self.instance_mut(jid, home), &item.nick) else {
+            return;
+        };
+        if instance.left_out.len() >= MAX_LEFT_OUT && !instance.left_out.contains_key(nick) {
+            instance.has_left_out_more |= why == Why::Many;
+            return;
+        }
+        let extra = item.occupant.as_ref();
+        let left_out = LeftOut {
+            why,
+            jid: item.jid.clone(),
+            occupant_id: extra.and_then(|extra| extra.occupant_id.clone()),
+            is_gone: false,
+        };
+        instance.left_out.insert(nick.clone(), left_out);
+    }
+
+    /// The list of affiliations has changed: who is banned since now?
+    pub(super) fn note_bans(&mut self, now: Now, jid: &BareJid) {
+        let at = self.clock.reading(now);
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let banned: Vec<BareJid> = room.banned().cloned().collect();
+        let mut since = std::mem::take(&mut room.bans.since);
+        let kept: BTreeMap<BareJid, Hlc> = banned
+            .into_iter()
+            .map(|user| {
+                let known = since.remove(&user).unwrap_or(at);
+                (user, known)
+            })
+            .collect();
+        let salt = room.settings.salt.clone();
+        let id = |user: &BareJid| {
+            let salt = salt.as_ref()?;
+            user.node().map(|_| (ids::occupant_id(user, salt), user.clone()))
+        };
+        let ids = kept.keys().filter_map(id).collect();
+        room.bans = Bans {
+            since: kept,
+            ids,
+            salt,
+        };
+    }
+
+    /// What becomes of an event that `teller` tells.
+    pub(super) fn judge(&self, room: &Room, teller: &BareJid, entry: &Entry) -> Judged {
+        let origin = &entry.key.origin;
+        if entry.nick.is_empty() || entry.is_gone() || *origin == room.jid {
+            return Judged::Heard;
+        }
+        let Some(instance) = room.instances.get(origin) else {
+            return Judged::Heard;
+        };
+        if instance.is_too_many(&entry.nick, entry.occupant_id.as_deref()) {
+            return Judged::NotHere;
+        }
+        let is_told_by_source = room.is_from_source(teller);
+        let is_banned = |since: Hlc| since < entry.key.at;
+        match room.author_banned_since(instance, entry).is_some_and(is_banned) {
+            true if !is_told_by_source => Judged::Refused,
+            _ => Judged::Heard,
+        }
+    }
+
+    /// Somebody who is banned has said this, and its home has taken it. The source takes the words from it everywhere; a
+    /// shadow leaves that to the source.
+    pub(super) fn refuse_event(&mut self, now: Now, jid: &BareJid, entry: Entry) {
+        let key = entry.key.clone();
+        let is_ours = |source: &BareJid| self.speaks_ours(source);
+        let Some(room) = self.rooms.get(jid) else { return };
+        if key.incarnation == UNSTAMPED {
+            return;
+        }
+        if room.is_source() {
+            let blank = Entry {
+                payload: "".into(),
+                ..entry
+            };
+            if let Some(id) = self.add_entry(now, jid, Admitted::of_our_own(blank), false) {
+                let moderation = Moderation {
+                    id,
+                    reason: Some(REFUSED.to_owned()),
+                    of: Some(key.number()),
+                    ..Moderation::default()
+                };
+                self.decide_moderation(now, jid, moderation, false);
+            }
+            return;
+        }
+        let has_judge = room.source.as_ref().is_some_and(is_ours);
+        self.pass_over(jid, &key);
+        if let Some(room) = self.rooms.get_mut(jid).filter(|_| has_judge) {
+            room.log.withhold(&key);
+        }
+    }
+
+    /// A number counts as known, whatever it stood for.
+    pub(super) fn pass_over(&mut self, jid: &BareJid, key: &EventKey) {
+        if let Some(room) = self.rooms.get_mut(jid) {
+            let number = Numbers::single(key.seq);
+            room.log.mark(&key.origin, key.incarnation, &number);
+            room.touch();
+            self.unsaved.insert(jid.clone());
+        }
+    }
+}
+
+impl Instance {
+    /// Whether an occupant of this one with this nick is not in the room here, because there are too many.
+    pub(super) fn is_too_many(&self, nick: &str, occupant_id: Option<&str>) -> bool {
+        match self.left_out.get(nick) {
+            Some(left_out) => left_out.why == Why::Many && left_out.may_be(occupant_id),
+            None => self.has_left_out_more && !self.occupants.contains_key(nick),
+        }
+    }
+
+    /// Somebody has left there; what it said may be on its way.
+    pub(super) fn left_there(&mut self, nick: &str) {
+        if let Some(left_out) = self.left_out.get_mut(nick) {
+            left_out.is_gone = true;
+        }
+    }
+
+    /// Everything that was said there is here.
+    pub(super) fn forget_who_left(&mut self) {
+        self.left_out.retain(|_, left_out| !left_out.is_gone);
+        self.has_left_out_more &= self.left_out.len() >= MAX_LEFT_OUT;
+    }
+}
+
+impl LeftOut {
+    /// Whether this may be who an event names.
+    fn may_be(&self, occupant_id: Option<&str>) -> bool {
+        is_same(self.occupant_id.as_deref(), occupant_id)
+    }
+}
+
+/// Two occupant-ids are the same as far as they are known.
+fn is_same(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
+}
+
+impl Room {
+    /// Who is banned, by the source.
+    fn banned(&self) -> impl Iterator<Item = &BareJid> {
+        let entries = self.settings.affiliations.iter();
+        let banned = entries.filter(|(_, entry)| entry.affiliation == Affiliation::Outcast);
+        // What waits for the source's decision may come to nothing, and what was said meanwhile would be late.
+        let decided = |user: &&BareJid| {
+            self.offers.is_empty() || !self.offers.contains_key(&OfferKey::Affiliation((*user).clone()))
+        };
+        banned.map(|(user, _)| user).filter(decided)
+    }
+
+    /// Since when this user is banned, by its own entry or by that of its domain.
+    pub(super) fn banned_since(&self, user: &Jid) -> Option<Hlc> {
+        let (user, domain) = (user.to_bare(), user.service());
+        match self.settings.affiliations.contains_key(&user) {
+            true => self.bans.since.get(&user),
+            false => self.bans.since.get(&domain),
+        }
+        .copied()
+    }
+
+    /// Since when the author of an event of this instance is banned, as far as anything here says who that is.
+    fn author_banned_since(&self, instance: &Instance, entry: &Entry) -> Option<Hlc> {
+        if self.bans.since.is_empty() {
+            return None;
+        }
+        let id = entry.occupant_id.as_deref();
+        let by_id = id.and_then(|id| self.bans.ids.get(id));
+        let present = instance
+            .occupants
+            .get(&entry.nick)
+            .filter(|remote| is_same(remote.occupant_id.as_deref(), id));
+        let left_out = instance
+            .left_out
+            .get(&entry.nick)
+            .filter(|left_out| left_out.why == Why::Banned && left_out.may_be(id));
+        let named = [
+            by_id.cloned().map(Jid::from),
+            present.and_then(|remote| remote.jid.clone()),
+            left_out.and_then(|left_out| left_out.jid.clone()),
+        ];
+        named
+            .iter()
+            .flatten()
+            .filter_map(|user| self.banned_since(user))
+            .min()
+    }
+}
