@@ -5,6 +5,7 @@
 
 mod action;
 mod affiliations;
+mod capacity;
 mod cause;
 mod clash;
 mod clock;
@@ -113,6 +114,8 @@ pub struct Engine {
     unsaved: BTreeSet<BareJid>,
     /// Rooms whose list of affiliations has changed: who may have a nick may be somebody else.
     relisted: BTreeSet<BareJid>,
+    /// Rooms that may have room again for occupants of other instances.
+    roomier: BTreeSet<BareJid>,
     /// Rooms with an instance of which something is to be tried again, and maybe some others.
     timed: BTreeSet<BareJid>,
     /// Rooms whose log has grown, and when, while the host is not told of all that is in it.
@@ -146,6 +149,7 @@ impl Engine {
             actions: VecDeque::new(),
             unsaved: BTreeSet::new(),
             relisted: BTreeSet::new(),
+            roomier: BTreeSet::new(),
             timed: BTreeSet::new(),
             grown: BTreeMap::new(),
             trims: BTreeMap::new(),
@@ -173,6 +177,8 @@ impl Engine {
         for room in started.map(|room| room.jid.clone()).collect::<Vec<_>>() {
             self.begin(now, &room);
         }
+        self.roomier.extend(self.rooms.keys().cloned());
+        self.take_left_out(now);
         self.queue_stores();
     }
 
@@ -217,6 +223,7 @@ impl Engine {
             self.heard(now, &peer);
         }
         self.settle_nicks(now);
+        self.take_left_out(now);
         self.queue_stores();
         verdict
     }
@@ -434,6 +441,7 @@ impl Engine {
         self.handle_resyncs(now);
         self.handle_private_timeouts(now);
         self.settle_nicks(now);
+        self.handle_left_out_timeouts(now);
         self.queue_stores();
     }
 

@@ -200,6 +200,7 @@ impl Room {
         stored.log.forget_held();
         (stored.voice, stored.voice_elsewhere) = (BTreeMap::new(), BTreeMap::new());
         stored.giving_way.clear();
+        stored.promised.clear();
         stored
     }
 }

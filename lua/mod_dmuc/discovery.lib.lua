@@ -19,7 +19,7 @@ return function (dmuc)
 		if verdict ~= "redirect" then return; end
 		local reply = st.error_reply(stanza, "cancel", "redirect", nil, room.jid);
 		reply.attr.from = to;
-		reply:get_child("error"):child_with_name("redirect"):text("xmpp:"..shadow.."?join");
+		reply:get_child("error"):child_with_name("redirect"):text(dmuc.stanzas.join_uri(shadow));
 		origin.send(reply);
 		module:send(st.message({ from = room.jid; to = user })
 			:tag("x", { xmlns = "jabber:x:conference"; jid = shadow }):up());

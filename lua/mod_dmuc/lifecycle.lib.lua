@@ -249,8 +249,8 @@ return function (dmuc)
 			dmuc.parked.keep_history(room);
 		end
 		local people = sessions_here(room);
-		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join xmpp:%s?join")
-			:format(source, reason and (" ("..reason..")") or "", source));
+		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join %s")
+			:format(source, reason and (" ("..reason..")") or "", dmuc.stanzas.join_uri(source)));
 		dmuc.rooms.detach(room);
 		room._data.dmuc_closed, room._data.dmuc_distributed = source, false;
 		room:set_moderated(true);

@@ -64,6 +64,13 @@ return function (dmuc)
 		return tag.name == "stanza-id" and tag.attr.xmlns == xmlns_stanza_id and jid_prep(tag.attr.by) == room_jid;
 	end
 
+	-- What may stand for itself in the address of an XMPP URI (RFC 5122 section 2.2), everything else is escaped.
+	function stanzas.join_uri(room_jid)
+		return "xmpp:"..room_jid:gsub("[^%w@%-%._~!$*:]", function (char)
+			return ("%%%02X"):format(char:byte());
+		end).."?join";
+	end
+
 	-- Elements that say who delayed a message, numbered it, passed it on or took it away, and in which attributes.
 	local attested = {
 		["urn:xmpp:delay"] = true; ["jabber:x:delay"] = true;

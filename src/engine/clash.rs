@@ -191,10 +191,15 @@ impl Engine {
 
     /// Has our occupant renamed. Returns its new nick.
     fn rename_local(&mut self, jid: &BareJid, nick: &str) -> Option<String> {
-        let room = self.rooms.get(jid)?;
+        let room = self.rooms.get_mut(jid)?;
+        let locals = &room.locals;
+        room.promised
+            .retain(|old, _| old != nick && locals.contains_key(old));
         let new_nick = free_nick(nick, |nick| {
-            room.is_nick_used(nick) || room.nick_owner(nick).is_some()
+            let is_promised = room.promised.values().any(|promised| promised == nick);
+            is_promised || room.is_nick_used(nick) || room.nick_owner(nick).is_some()
         });
+        room.promised.insert(nick.to_owned(), new_nick.clone());
         self.actions.push_back(Action::Rename {
             room: jid.clone(),
             nick: nick.to_owned(),

@@ -12,7 +12,7 @@ use super::{Action, Admitted, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
-use crate::wire::{Affiliation, Condition, EventStamp, Hlc, Role, limits};
+use crate::wire::{Affiliation, Condition, EventStamp, Hlc, Role, escaped, limits};
 
 impl Engine {
     pub(super) fn local_groupchat(
@@ -26,7 +26,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let limit = self.config.max_stanza_size;
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
-        if payload.len() > limit {
+        if size_of(payload, message_id) > limit {
             // No instance would take it: better nobody sees it than only those who are here.
             return Err(refuse(
                 Condition::PolicyViolation,
@@ -34,8 +34,6 @@ impl Engine {
             ));
         }
         let id = self.ids.uuid();
-        // An id that no peer would take must not cost the message.
-        let message_id = message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES);
         let payload: Arc<str> = Arc::from(payload);
         // Nobody speaks in this instance's name. What cannot be read here is for the host to judge: it has shown it.
         let payload = cleaned(&payload, &[jid]).unwrap_or(payload);
@@ -101,7 +99,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let fresh = self.ids.uuid();
         let stanza_id = stanza_id.and_then(crate::wire::fitting_id);
-        let (message_id, occupant_id) = bounded(message_id, occupant_id);
+        let occupant_id = occupant_id.and_then(crate::wire::fitting_id);
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
         let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let at = Hlc {
@@ -151,7 +149,7 @@ impl Engine {
         payload: &str,
     ) -> Result<Verdict, Error> {
         let origin = event.origin.unwrap_or_else(|| jid.clone());
-        let (message_id, occupant_id) = bounded(message_id, occupant_id);
+        let occupant_id = occupant_id.and_then(crate::wire::fitting_id);
         let entry = Entry {
             key: EventKey {
                 at: event.at,
@@ -194,8 +192,7 @@ impl Engine {
             return self.stranger(&home, nick_of(from, to).is_ok());
         };
         let nick = nick_of(from, to)?;
-        let size = payload.len() + message_id.map_or(0, str::len);
-        if size > self.config.max_stanza_size {
+        if size_of(payload, message_id) > self.config.max_stanza_size {
             return Err(refuse(
                 Condition::PolicyViolation,
                 "The message is larger than this room takes",
@@ -455,15 +452,9 @@ fn key_of(event: &EventStamp, home: &BareJid) -> EventKey {
     }
 }
 
-/// An id that no peer would take must not cost the message.
-fn bounded<'a>(
-    message_id: Option<&'a str>,
-    occupant_id: Option<&'a str>,
-) -> (Option<&'a str>, Option<&'a str>) {
-    (
-        message_id.filter(|id| id.len() <= limits::MAX_PART_BYTES),
-        occupant_id.and_then(crate::wire::fitting_id),
-    )
+/// How many bytes on the wire are of its sender's making: its children, and the `id`.
+fn size_of(payload: &str, message_id: Option<&str>) -> usize {
+    payload.len() + message_id.map_or(0, |id| escaped(id).len())
 }
 
 fn retention(config: &Config, now: Now) -> Retention {

@@ -136,7 +136,7 @@ impl Engine {
                 let is_told = (room.is_source() || entry.key.origin == *jid)
                     && !entry.nick.is_empty()
                     && !room.is_hidden(entry);
-                is_told.then(|| entry.payload.len() + MESSAGE_OVERHEAD)
+                is_told.then(|| entry.size() + MESSAGE_OVERHEAD)
             },
         );
         let message = |entry: &Entry| HistoryMessage {

@@ -327,6 +327,7 @@ impl Engine {
         else {
             return;
         };
+        self.has_room_again(jid);
         self.actions
             .push_back(Action::SendPresence(Box::new(SendPresence {
                 room: jid.clone(),

@@ -110,6 +110,11 @@ pub(crate) struct Instance {
     pub(crate) has_left_out_more: bool,
     /// Whether somebody in its roster is banned, and is not shown here for that.
     pub(crate) has_banned: bool,
+    /// Whether somebody in its roster was left out because the room had as many as it may.
+    pub(crate) has_left_out: bool,
+    /// When its roster is asked for because there is room again, and when it was at last (monotonic ms).
+    pub(crate) take_in_at: Option<u64>,
+    pub(crate) took_in_at: Option<u64>,
     /// Whether what it is being asked for is not enough: its whole roster is wanted after that.
     pub(crate) wants_whole: bool,
     /// A shadow we were told of and have not met yet.
@@ -155,6 +160,9 @@ impl Instance {
             left_out: BTreeMap::new(),
             has_left_out_more: false,
             has_banned: false,
+            has_left_out: false,
+            take_in_at: None,
+            took_in_at: None,
             wants_whole: false,
             is_introduced: false,
             unmet: BTreeMap::new(),

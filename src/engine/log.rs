@@ -72,6 +72,11 @@ impl Entry {
         self.payload.is_empty()
     }
 
+    /// What counts for how much is held.
+    pub(crate) fn size(&self) -> usize {
+        self.payload.len() + self.message_id.as_deref().map_or(0, str::len)
+    }
+
     /// What its sender chose the length of, besides the payload, is on the wire: six bytes at most for each.
     fn attribute_bytes(&self) -> usize {
         let id = self.message_id.as_deref().unwrap_or_default();
@@ -284,7 +289,7 @@ impl Log {
             entry.payload = Arc::from("");
         }
         let key = entry.key.clone();
-        self.bytes += entry.payload.len();
+        self.bytes += entry.size();
         self.by_id.insert(entry.id.clone(), key.clone());
         self.entries.insert(key.clone(), entry);
         if let Some(moderation) = moderation {
@@ -367,7 +372,7 @@ impl Log {
     fn drop_entry(&mut self, key: &EventKey) {
         if let Some(entry) = self.entries.remove(key) {
             self.ahead.remove(key);
-            self.bytes -= entry.payload.len();
+            self.bytes -= entry.size();
             self.by_id.remove(&entry.id);
             if let Some(moderation) = entry.moderation()
                 && self.moderations.get(&moderation.id) == Some(key)

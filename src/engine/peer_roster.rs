@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::BareJid;
 
 use super::clock::Now;
-use super::instance::SyncStage;
 use super::link::{Caps, service_of};
 use super::presence::{Announced, NICK_CHANGED, default_role};
 use super::roster::item_bytes;
 use super::{Action, Engine, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Role, Roster, RosterExtra, StanzaError, limits};
+use crate::wire::{Condition, Role, Roster, RosterExtra, limits};
 
 /// How large a roster may get that comes in parts (G13).
 const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
@@ -139,7 +138,7 @@ impl Engine {
         if roster.occupants_complete()
             && let Some(instance) = self.instance_mut(jid, home)
         {
-            instance.has_banned = false;
+            (instance.has_banned, instance.has_left_out) = (false, false);
         }
         let mut present = BTreeSet::new();
         for item in &roster.items {
@@ -162,14 +161,18 @@ impl Engine {
             };
             // One occupant that cannot be taken (a limit, a ban) does not spoil the rest.
             let taken = self.announce(now, jid, home, announced);
-            if let Err(Error::Refused(error)) = &taken {
-                self.note_left_out(jid, home, item, error.condition);
+            let left_out_for = match &taken {
+                Err(Error::Refused(error)) => Some(error.condition),
+                _ => None,
+            };
+            if let Some(condition) = left_out_for {
+                self.note_left_out(jid, home, item, condition);
             }
-            let is_banned = |error: &StanzaError| error.condition == Condition::Forbidden;
-            if matches!(&taken, Err(Error::Refused(error)) if is_banned(error))
+            if let Some(condition) = left_out_for
                 && let Some(instance) = self.instance_mut(jid, home)
             {
-                instance.has_banned = true;
+                instance.has_banned |= condition == Condition::Forbidden;
+                instance.has_left_out |= condition == Condition::ResourceConstraint;
             }
         }
         if roster.occupants_complete() {
@@ -271,8 +274,7 @@ impl Engine {
         let mut peers = Vec::new();
         for (peer, instance) in &mut room.instances {
             if std::mem::take(&mut instance.has_banned) {
-                (instance.roster_version, instance.is_synced) = (None, false);
-                instance.wants_whole = instance.sync == SyncStage::Asked;
+                instance.lacks_roster();
                 peers.push(peer.clone());
             }
         }

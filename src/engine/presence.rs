@@ -278,7 +278,9 @@ impl Engine {
         let Some(remote) = instance.occupants.remove(nick) else {
             return;
         };
-        if remote.hidden || instance.is_out {
+        let is_unseen = remote.hidden || instance.is_out;
+        self.has_room_again(jid);
+        if is_unseen {
             return;
         }
         // A change of nick names the new one; a code that is not about leaving would mislead clients.

@@ -372,6 +372,7 @@ impl Engine {
             for nick in instance.occupants.keys() {
                 self.unhide(jid, nick);
             }
+            self.has_room_again(jid);
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Room {
     pub(crate) locals: BTreeMap<String, Local>,
     /// The nicks that occupants of ours are just given, who that is, and the peers on whose mere word.
     pub(crate) giving_way: BTreeMap<String, (BareJid, BTreeSet<BareJid>)>,
+    /// The nicks that occupants of ours will have, whom the host has yet to rename, by those they have.
+    pub(crate) promised: BTreeMap<String, String>,
     /// Counts changes of `locals`, from the incarnation on.
     pub(crate) roster_version: u64,
     /// Who left at which version, so that a peer can be told what is different. The oldest are forgotten (G13).
@@ -144,6 +146,7 @@ impl Room {
             derives_ids: false,
             locals: BTreeMap::new(),
             giving_way: BTreeMap::new(),
+            promised: BTreeMap::new(),
             roster_version: incarnation,
             departed: BTreeMap::new(),
             departed_since: incarnation,
@@ -344,7 +347,12 @@ impl Room {
     pub(crate) fn next_timer(&self) -> Option<u64> {
         let timers = self.instances.values().flat_map(|instance| {
             let next_part = instance.page.as_ref().map(|page| page.next_at);
-            [instance.retry_at, instance.resync_at, next_part]
+            [
+                instance.retry_at,
+                instance.resync_at,
+                instance.take_in_at,
+                next_part,
+            ]
         });
         timers.flatten().min()
     }

@@ -182,6 +182,7 @@ impl Engine {
         for nick in all {
             self.unhide(jid, &nick);
         }
+        self.has_room_again(jid);
         self.unsaved.insert(jid.clone());
     }
 

@@ -6,7 +6,8 @@ use minidom::rxml::{Options, RawReader};
 use minidom::tree_builder::TreeBuilder;
 
 use super::limits::{
-    MAX_DEPTH, MAX_ID_BYTES, MAX_LANG_BYTES, MAX_PART_BYTES, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES,
+    MAX_DEPTH, MAX_ID_BYTES, MAX_LANG_BYTES, MAX_MESSAGE_ID_BYTES, MAX_PART_BYTES, MAX_PAYLOAD_BYTES,
+    MAX_TEXT_BYTES,
 };
 use super::{Condition, WireError, datetime, ns};
 
@@ -185,12 +186,19 @@ pub(super) fn id(el: &Element, name: &str) -> Result<Option<String>, WireError> 
     el.attr(name).map(|value| to_id(name, value)).transpose()
 }
 
-/// The `id` of a stanza, which its sender chose (RFC 6120 section 8.1.3).
-pub(super) fn stanza_id(el: &Element) -> Result<Option<String>, WireError> {
+/// The `id` of an IQ, which its sender chose (RFC 6120 section 8.1.3).
+pub(super) fn iq_id(el: &Element) -> Result<Option<String>, WireError> {
+    id_within(el, MAX_PART_BYTES)
+}
+
+/// The `id` of a message, which its sender chose.
+pub(super) fn message_id(el: &Element) -> Result<Option<String>, WireError> {
+    id_within(el, MAX_MESSAGE_ID_BYTES)
+}
+
+fn id_within(el: &Element, max: usize) -> Result<Option<String>, WireError> {
     match el.attr("id") {
-        Some(id) if id.len() > MAX_PART_BYTES => Err(over(format!(
-            "the attribute 'id' is longer than {MAX_PART_BYTES} bytes"
-        ))),
+        Some(id) if id.len() > max => Err(over(format!("the attribute 'id' is longer than {max} bytes"))),
         id => Ok(id.map(str::to_owned)),
     }
 }

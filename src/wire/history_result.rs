@@ -3,8 +3,8 @@
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{bad, id, jid, lang, over, required, stanza_id, time, to_jid};
-use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES};
+use super::dom::{bad, id, jid, lang, message_id, over, required, time, to_jid};
+use super::limits::{MAX_HISTORY_MESSAGES, MAX_MESSAGE_ID_BYTES};
 use super::payload::{collect, push_sound};
 use super::text::Tag;
 use super::{Condition, EventStamp, WireError, datetime, ns};
@@ -92,7 +92,7 @@ impl HistoryMessage {
         Ok(Some(HistoryMessage {
             nick,
             instance: from.to_bare(),
-            id: stanza_id(el)?,
+            id: message_id(el)?,
             lang: lang(el),
             payload,
             stamp,
@@ -107,7 +107,10 @@ impl HistoryMessage {
         Tag::within(out, "message", ns::CLIENT)
             .attr("from", &from)
             .attr("type", "groupchat")
-            .opt("id", self.id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES))
+            .opt(
+                "id",
+                self.id.as_deref().filter(|id| id.len() <= MAX_MESSAGE_ID_BYTES),
+            )
             .opt("xml:lang", self.lang.as_deref())
             .body(|out| {
                 push_sound(out, &self.payload);

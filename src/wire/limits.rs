@@ -1,7 +1,10 @@
 //! Limits enforced while parsing (G13): what is larger is refused with `policy-violation` and changes nothing.
 
-/// Longest localpart, resourcepart, nick or stanza `id`, in bytes (RFC 7622 sections 3.3 and 3.4).
+/// Longest localpart, resourcepart, nick or `id` of an IQ, in bytes (RFC 7622 sections 3.3 and 3.4).
 pub const MAX_PART_BYTES: usize = 1023;
+/// Longest `id` of a message, in bytes: clients choose it, and Prosody takes any. With the payload it is within
+/// `dmuc_max_stanza_size`.
+pub const MAX_MESSAGE_ID_BYTES: usize = 256 * 1024;
 /// Longest room id, in bytes. A UUID has 36, a SHA-256 in hex 64; the rest is room for `dmuc_room_id = "name"`.
 pub const MAX_ROOM_ID_BYTES: usize = 255;
 /// Longest event id, stanza-id (XEP-0359), occupant-id (XEP-0421) or occupant-id salt, in bytes.

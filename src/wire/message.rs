@@ -5,7 +5,7 @@
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use super::dom::{count, lang, only, over, required, stanza_id, text_attr, to_bare, to_jid};
+use super::dom::{count, lang, message_id, only, over, required, text_attr, to_bare, to_jid};
 use super::limits::MAX_PART_BYTES;
 use super::payload::collect;
 use super::presence::read_error;
@@ -154,7 +154,7 @@ impl Message {
             from: to_jid("from", required(el, "from")?)?,
             to: to_jid("to", required(el, "to")?)?,
             kind,
-            id: stanza_id(el)?,
+            id: message_id(el)?,
             lang: lang(el),
             event: only(el, "event", ns::OURS)?.map(EventStamp::read).transpose()?,
             settings: match only(el, "settings", ns::OURS)? {

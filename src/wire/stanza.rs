@@ -3,7 +3,7 @@
 use crate::address::Jid;
 use minidom::Element;
 
-use super::dom::{bad, parse, required, stanza_id, to_jid};
+use super::dom::{bad, iq_id, parse, required, to_jid};
 use super::limits::MAX_CONTROL_BYTES;
 use super::payload::collect_all;
 use super::presence::read_error;
@@ -82,7 +82,7 @@ impl Iq {
         Ok(Iq {
             from: to_jid("from", required(el, "from")?)?,
             to: to_jid("to", required(el, "to")?)?,
-            id: stanza_id(el)?.ok_or_else(|| bad("an IQ lacks the attribute 'id'"))?,
+            id: iq_id(el)?.ok_or_else(|| bad("an IQ lacks the attribute 'id'"))?,
             body,
         })
     }

@@ -6,9 +6,9 @@ use crate::address::BareJid;
 use minidom::Element;
 
 use super::dom::{
-    bad, count, flag, id, lang, nick, only, over, required, required_count, stanza_id, to_bare, to_id,
+    bad, count, flag, id, lang, message_id, nick, only, over, required, required_count, to_bare, to_id,
 };
-use super::limits::{MAX_HISTORY_MESSAGES, MAX_PART_BYTES, MAX_SEEN};
+use super::limits::{MAX_HISTORY_MESSAGES, MAX_MESSAGE_ID_BYTES, MAX_SEEN};
 use super::payload::{collect, push_sound};
 use super::reading::Reading;
 use super::text::Tag;
@@ -209,7 +209,7 @@ impl SyncEvent {
                 Some(_) => String::new(),
                 None => nick(el, "nick")?.ok_or_else(|| bad("an event says not whose it is"))?,
             },
-            message_id: stanza_id(el)?,
+            message_id: message_id(el)?,
             lang: lang(el),
             occupant_id: id(el, "occupant")?,
             payload: match moderation {
@@ -228,7 +228,9 @@ impl SyncEvent {
             .opt("nick", Some(self.nick.as_str()).filter(|nick| !nick.is_empty()))
             .opt(
                 "id",
-                self.message_id.as_deref().filter(|id| id.len() <= MAX_PART_BYTES),
+                self.message_id
+                    .as_deref()
+                    .filter(|id| id.len() <= MAX_MESSAGE_ID_BYTES),
             )
             .opt("xml:lang", self.lang.as_deref())
             .opt("occupant", self.occupant_id.as_deref())

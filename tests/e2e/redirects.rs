@@ -2,10 +2,10 @@
 //! and get in if they insist.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Client, Element, Federation, JoinError, Storage, Version, on_every_version};
+use dmuc_testbed::{Client, Element, Federation, JoinError, Storage, Version, body, on_every_version};
 
 use crate::asking::{invited_to, role};
-use crate::support::{MACBETH, SOURCE, distributed, eventually, nicks};
+use crate::support::{MACBETH, SOURCE, distributed, eventually, instances, nicks};
 
 const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
@@ -102,6 +102,44 @@ async fn no_shadow(fed: &Federation) -> Result<()> {
     is_redirected(&faust, &ours, "faust", &fed[2].room("knocking")).await
 }
 
+/// A room whose name cannot stand in a URI as it is (RFC 5122).
+async fn in_uris(fed: &Federation) -> Result<()> {
+    const NAME: &str = "café#1?50%";
+    const ESCAPED: &str = "caf%C3%A9%231%3F50%25";
+    let (ours, theirs) = (fed[0].room(NAME), fed[1].room(NAME));
+    let hag = fed[0].client("hecate", "uris").await?;
+    hag.create_room(&ours, "hecate", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    for (server, room) in [(0, &ours), (1, &theirs)] {
+        eventually("the instances know each other", || async {
+            Ok(instances(fed, server, room).await?.len() == 2)
+        })
+        .await?;
+    }
+    let lennox = fed[1].client("lennox", "uris").await?;
+    let refused = lennox
+        .try_join(&ours, "lennox")
+        .await?
+        .err()
+        .context("a redirect")?;
+    let error = refused
+        .presence
+        .get_child("error", "jabber:client")
+        .context("an error")?;
+    let redirect = error.get_child("redirect", STANZA_ERRORS).map(Element::text);
+    assert_eq!(redirect, Some(format!("xmpp:{ESCAPED}@{}?join", fed[1].muc())));
+    lennox.join(&theirs, "lennox").await?;
+    hag.configure_room(&ours, &[("muc#roomconfig_distributed", "0")])
+        .await?;
+    let way = format!("xmpp:{ESCAPED}@{}?join", fed[0].muc());
+    lennox
+        .expect("the way to the source", |s| {
+            s.attr("from") == Some(&*theirs) && body(s).is_some_and(|text| text.ends_with(&way))
+        })
+        .await?;
+    Ok(())
+}
+
 /// `dmuc_redirect = "off"`.
 async fn off(fed: &Federation) -> Result<()> {
     let room = fed[1].room("heath");
@@ -169,6 +207,7 @@ async fn redirects(version: Version, storage: Storage) -> Result<()> {
         .await?;
     invite(&fed).await?;
     no_shadow(&fed).await?;
+    in_uris(&fed).await?;
     off(&fed).await?;
     after(&fed).await?;
     fed.finish().await

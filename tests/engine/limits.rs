@@ -369,3 +369,78 @@ fn a_gap_is_told_though_nothing_of_that_instance_was_known() {
     assert_eq!(gaps.len(), 1, "{:?}", fed.notices(CHAT));
     assert_eq!(fed.heard(FOO), ["4", "5", "6", "7", "8", "9"]);
 }
+
+/// Everybody whom an instance has of others.
+fn strangers(fed: &Federation, room: &str) -> Vec<String> {
+    let nicks = fed.roster(room).into_iter();
+    let nicks = nicks.filter_map(|line| Some(line.split_once(' ')?.0.to_owned()));
+    nicks.collect()
+}
+
+#[test]
+fn who_was_left_out_comes_in_when_somebody_leaves() {
+    // At the source, and at a shadow, for somebody of either other instance.
+    for limited in [COVEN, COVEN_AT_ROOMS] {
+        let mut fed = coven(|config| config.max_remote_occupants = 2);
+        let other = match limited {
+            COVEN => COVEN_AT_ROOMS,
+            _ => COVEN,
+        };
+        for number in 0..4 {
+            fed.join(
+                &format!("{other}/n{number}"),
+                &format!("user{number}@example.org/x"),
+            );
+        }
+        fed.run();
+        assert_eq!(strangers(&fed, limited), ["n0", "n1"]);
+        fed.leave(&format!("{other}/n0"));
+        fed.run();
+        assert_eq!(strangers(&fed, limited), ["n1", "n2"], "at {limited}");
+        // Again and again, but not at once: people come and go in a full room.
+        fed.leave(&format!("{other}/n1"));
+        fed.run_for(60_000);
+        assert_eq!(strangers(&fed, limited), ["n2", "n3"], "at {limited}");
+    }
+}
+
+#[test]
+fn who_was_left_out_comes_in_when_the_limit_is_raised() {
+    let mut fed = coven(|config| config.max_remote_occupants = 2);
+    for number in 0..4 {
+        fed.join(
+            &format!("{COVEN_AT_ROOMS}/n{number}"),
+            &format!("user{number}@macbeth.lit/x"),
+        );
+    }
+    fed.run();
+    assert_eq!(strangers(&fed, COVEN), ["n0", "n1"]);
+    let mut config = fed.host(CHAT).engine.config().clone();
+    config.max_remote_occupants = 10;
+    fed.at(&bare(CHAT), |host| host.configure_service(config));
+    fed.run();
+    assert_eq!(strangers(&fed, COVEN), ["n0", "n1", "n2", "n3"]);
+}
+
+#[test]
+fn a_full_room_in_which_people_come_and_go_asks_for_few_rosters() {
+    let mut fed = coven(|config| config.max_remote_occupants = 20);
+    for number in 0..40 {
+        fed.join(
+            &format!("{COVEN_AT_ROOMS}/n{number}"),
+            &format!("user{number}@macbeth.lit/x"),
+        );
+    }
+    fed.run();
+    assert_eq!(strangers(&fed, COVEN).len(), 20);
+    let questions = |fed: &Federation| fed.tally(CHAT, ROOMS).get("sync").copied().unwrap_or_default();
+    let before = questions(&fed);
+    for number in 0..15 {
+        fed.leave(&format!("{COVEN_AT_ROOMS}/n{number}"));
+        fed.run_for(1_000);
+    }
+    let asked = questions(&fed) - before;
+    assert!((1..=2).contains(&asked), "{asked} questions for 15 departures");
+    fed.run_for(60_000);
+    assert_eq!(strangers(&fed, COVEN).len(), 20);
+}

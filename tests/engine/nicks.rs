@@ -5,6 +5,7 @@ use dmuc::wire::Affiliation;
 use crate::support::event::Seen;
 use crate::support::federation::Federation;
 use crate::support::names::*;
+use crate::support::net::Mode;
 
 const ROOMS_OF_ALL: [&str; 3] = [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF];
 
@@ -468,4 +469,37 @@ fn a_nick_that_was_never_given_is_chosen_by_somebody_else_as_any_other() {
     fed.run();
     let renamed = after_conflict(&mut fed, COVEN_AT_CONF, "alice (2)");
     assert_ne!(renamed, "alice (2)", "believed for the first time");
+}
+
+/// Two who lose at the same time, and whose nicks are the same once they are shortened, get two nicks.
+#[test]
+fn nicks_that_are_shortened_at_one_clash_stay_two() {
+    let mut fed = coven();
+    let start = "x".repeat(1_020);
+    let nicks = [format!("{start}aaa"), format!("{start}bbb")];
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.run_for(120_000);
+    for (nick, (here, there)) in nicks.iter().zip([
+        (WITCH, "hag66@shakespeare.lit/pda"),
+        ("other@macbeth.lit/x", "lennox@shakespeare.lit/x"),
+    ]) {
+        fed.join(&format!("{COVEN_AT_ROOMS}/{nick}"), here);
+        fed.join(&format!("{COVEN}/{nick}"), there);
+    }
+    fed.run_for(10_000);
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Up);
+    fed.run_for(120_000);
+    fed.run();
+    for room in ROOMS_OF_ALL {
+        assert_eq!(fed.roster(room), fed.roster(COVEN), "{room}");
+        assert_eq!(fed.roster(room).len(), 5, "{room}: {:?}", fed.roster(room));
+    }
+    let new: std::collections::BTreeSet<String> = fed
+        .host(ROOMS)
+        .room(&bare(COVEN_AT_ROOMS))
+        .locals()
+        .map(|(nick, _)| nick.to_owned())
+        .collect();
+    assert_eq!(new.len(), 2, "{new:?}");
+    assert!(new.iter().all(|nick| !nicks.contains(nick)));
 }

@@ -350,3 +350,41 @@ fn the_log_keeps_no_more_than_its_limit() {
     assert_eq!(fed.history(COVEN), fed.history(COVEN_AT_ROOMS));
     assert_eq!(fed.history(COVEN)[0].0, "30");
 }
+
+/// Clients choose the ids of their messages, of any length: they are the same in every history (G5).
+#[test]
+fn the_longest_id_of_a_message_is_in_every_history() {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
+    fed.join(&format!("{COVEN_AT_ROOMS}/witch"), WITCH);
+    fed.run();
+    let long = "&'".repeat(5_000);
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Bounces);
+    fed.net.set_mode(&bare(ROOMS), &bare(CONF), Mode::Bounces);
+    for room in [COVEN, COVEN_AT_ROOMS] {
+        let (service, nick) = match room {
+            COVEN => (CHAT, "foo"),
+            _ => (ROOMS, "witch"),
+        };
+        fed.at(&bare(service), |host| {
+            host.say(&bare(room), nick, Some(&long), "<body>hail</body>")
+        })
+        .unwrap_or_else(|_| panic!("{nick} may speak"));
+    }
+    fed.run_for(120_000);
+    for link in [CHAT, ROOMS] {
+        fed.net.set_mode(&bare(link), &bare(CONF), Mode::Up);
+    }
+    fed.run_for(120_000);
+    fed.restart(CHAT);
+    fed.restart(CONF);
+    fed.run();
+    for (service, room) in [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS), (CONF, COVEN_AT_CONF)] {
+        let room = bare(room);
+        let entries = fed.host(service).engine.history(&room);
+        let ids: Vec<_> = entries.map(|entry| entry.message_id.as_deref()).collect();
+        assert_eq!(ids, [Some(long.as_str()); 2], "{room}");
+    }
+}

@@ -232,16 +232,16 @@ fn a_presence_has_64_status_codes() {
 }
 
 #[test]
-fn an_over_long_stanza_id_is_refused() {
+fn an_over_long_id_of_a_message_is_refused() {
     let parse = |n: usize| {
         Stanza::parse(&format!(
             "<message from='a@b.lit' to='a@b.lit' id='{}'/>",
             "x".repeat(n)
         ))
     };
-    assert!(parse(MAX_PART_BYTES).is_ok());
+    assert!(parse(MAX_MESSAGE_ID_BYTES).is_ok());
     assert_eq!(
-        parse(MAX_PART_BYTES + 1).unwrap_err().condition,
+        parse(MAX_MESSAGE_ID_BYTES + 1).unwrap_err().condition,
         Condition::PolicyViolation
     );
 }

@@ -186,7 +186,7 @@ fn over_long_parts_of_a_page_are_refused() {
     for (part, most, condition) in [
         ("'e'", 128, PolicyViolation),
         ("'foo'", 1023, PolicyViolation),
-        ("'m'", 1023, PolicyViolation),
+        ("'m'", 262_144, PolicyViolation),
         ("'o'", 128, PolicyViolation),
     ] {
         let with = |length: usize| page(EVENT).replace(part, &format!("'{}'", "x".repeat(length)));

@@ -300,7 +300,7 @@ fn a_message_that_no_peer_would_take_does_not_cost_the_page() {
             .map(|seq| event(COVEN, 1, seq, "<body>1</body>"))
             .collect();
         events[1].payload = payload.to_owned();
-        events[1].message_id = Some("x".repeat(MAX_PART_BYTES + 1));
+        events[1].message_id = Some("x".repeat(MAX_MESSAGE_ID_BYTES + 1));
         let answer = SyncAnswer {
             events: events.clone(),
             ..SyncAnswer::default()
@@ -320,7 +320,7 @@ fn a_payload_that_no_peer_would_take_costs_neither_history_nor_roster() {
         let message = |payload: &str| HistoryMessage {
             nick: "foo".into(),
             instance: bare(COVEN),
-            id: Some("x".repeat(MAX_PART_BYTES + 1)),
+            id: Some("x".repeat(MAX_MESSAGE_ID_BYTES + 1)),
             lang: None,
             payload: payload.to_owned(),
             stamp: 0,
