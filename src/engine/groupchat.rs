@@ -271,6 +271,10 @@ impl Engine {
             None => {
                 let id = self.unstamped_id(&jid, &home, nick, message_id);
                 let at = self.clock.tick(now);
+                // What others have told of it before may be of a clock that is far ahead: its messages keep their order (G4).
+                let room = self.rooms.get(&jid);
+                let before = room.and_then(|room| room.log.latest_after(&home, at));
+                let at = before.map_or(at, successor);
                 (id, self.unstamped_key(&jid, &home, at))
             }
         };

@@ -201,6 +201,15 @@ impl Log {
             .collect()
     }
 
+    /// When `origin` said something last, if that is after this time.
+    pub(crate) fn latest_after(&self, origin: &BareJid, at: Hlc) -> Option<Hlc> {
+        let later = self.entries.keys().rev().take_while(|key| key.at > at);
+        later
+            .map(|key| (&key.origin, key.at))
+            .find(|(of, _)| *of == origin)
+            .map(|(_, at)| at)
+    }
+
     /// Whether nothing has ever been said here.
     pub(crate) fn is_empty(&self) -> bool {
         self.seen.is_empty()

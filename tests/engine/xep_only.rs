@@ -490,3 +490,37 @@ fn a_nick_that_a_restart_has_forgotten_is_lost_when_a_peer_says_so() {
     fed.run();
     assert_eq!(fed.heard(FOO), ["who am I?"]);
 }
+
+/// The source, whose clock is ahead, has told of the first words; a shadow whose clock is behind hears the next itself.
+#[test]
+fn words_without_numbers_keep_their_order_whatever_the_clocks() {
+    const ALL: [&str; 3] = [CHAT, ROOMS, CONF];
+    let mut fed = Federation::empty(1);
+    fed.skew_ms.insert(bare(CHAT), 290_000);
+    fed.skew_ms.insert(bare(ROOMS), -290_000);
+    fed.add(config_of(CHAT, &ALL));
+    fed.add_xep(CONF).knows_peerhosts = true;
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run_for(5_000);
+    let there = bare(COVEN_AT_CONF);
+    fed.at_xep(CONF, |peer| peer.join(&there, "faust", &full(FAUST)));
+    fed.run_for(5_000);
+    let say = |fed: &mut Federation, text: &str| {
+        let payload = format!("<body>{text}</body>");
+        fed.at_xep(CONF, |peer| peer.say(&there, "faust", Some(text), &payload));
+        fed.run_for(5_000);
+    };
+    say(&mut fed, "one");
+    fed.add(config_of(ROOMS, &ALL));
+    fed.run_for(400_000);
+    fed.run();
+    say(&mut fed, "two");
+    let texts = |room: &str| {
+        fed.history(room)
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(COVEN_AT_ROOMS), ["one", "two"]);
+    assert_eq!(texts(COVEN), ["one", "two"]);
+}
