@@ -7,7 +7,7 @@ use super::Engine;
 use super::cause::Cause;
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
-use super::link::{LinkState, is_at, service_of};
+use super::link::{Caps, LinkState, is_at, service_of};
 use super::request::Pending;
 use super::room::Room;
 use crate::config::Replicate;
@@ -163,7 +163,11 @@ impl Engine {
         }
         if instance.stage == Stage::Wanted {
             let jid = room.jid.clone();
-            self.advance(now, &jid, service);
+            match self.caps(service) {
+                // It is being asked; as what it is brought up follows from the answer.
+                Caps::Unknown | Caps::Nothing => self.learn_caps(now, service),
+                Caps::Xep | Caps::Full => self.advance(now, &jid, service),
+            }
         }
         true
     }

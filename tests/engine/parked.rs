@@ -428,3 +428,23 @@ fn owners_are_told_when_a_new_room_has_no_instance_because_a_link_is_known_to_be
         "heath@chat.shakespeare.lit {ROOMS} Replicated {{ shadow: BareJid(\"heath@{ROOMS}\") }}"
     )));
 }
+
+/// Its digest comes before it has answered what it speaks: it is not taken for one that knows only the XEP's text.
+#[test]
+fn a_service_that_is_named_again_is_brought_up_as_what_it_is() {
+    let mut fed = coven();
+    fed.set_subject(FOO, "Toil");
+    fed.run();
+    By::Reload.name(&mut fed, CHAT, &[CONF]);
+    fed.run_for(60_000);
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Bounces);
+    By::Reload.name(&mut fed, CHAT, &[ROOMS, CONF]);
+    fed.run_for(500);
+    fed.net.heal();
+    fed.forget();
+    By::Reload.name(&mut fed, ROOMS, &[CHAT, CONF]);
+    fed.run_for(200_000);
+    let tally = fed.tally(CHAT, ROOMS);
+    assert!(!tally.contains_key("subject"), "{tally:?}");
+    expect_whole(&mut fed, "named again");
+}
