@@ -45,6 +45,9 @@ impl World {
             Deed::Duel => self.duel(dice),
             Deed::Ambush => self.ambush(dice),
             Deed::Volley => self.volley(dice),
+            Deed::Unname => self.unname(dice),
+            Deed::Unload => self.unload(dice),
+            Deed::Limits => self.strain(dice),
             Deed::Cut
             | Deed::Isolate
             | Deed::Wedge
@@ -496,7 +499,7 @@ impl World {
         }
     }
 
-    fn anybody(&self, dice: &mut Dice) -> BareJid {
+    pub fn anybody(&self, dice: &mut Dice) -> BareJid {
         bare(&format!(
             "user{}@s{}.example",
             dice.below(USERS),

@@ -2,7 +2,7 @@
 
 use dmuc::address::BareJid;
 
-use crate::plan::{Deed, Kind};
+use crate::plan::Deed;
 use crate::support::dice::Dice;
 use crate::support::names::bare;
 use crate::support::net::{Mode, Reset, Weather};
@@ -147,11 +147,11 @@ impl World {
     /// Processes and disks.
     fn strike(&mut self, deed: Deed, dice: &mut Dice) {
         let Some(service) = self.service(dice) else { return };
-        let lose_tail = dice.chance(40) && self.plan.setup.kind != Kind::Rulings;
+        let lose_tail = dice.chance(40) && !self.plan.setup.kind.is_gentle();
         match deed {
             Deed::Crash => {
                 let fuse = dice.chance(70).then(|| dice.below(12));
-                let fuse = fuse.filter(|_| self.plan.setup.kind != Kind::Rulings);
+                let fuse = fuse.filter(|_| !self.plan.setup.kind.is_gentle());
                 match fuse {
                     Some(things) => {
                         self.tell(format!(

@@ -20,5 +20,6 @@ mod rest;
 mod rulings;
 mod runner;
 mod shrink;
+mod upheavals;
 mod views;
 mod world;

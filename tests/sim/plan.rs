@@ -26,6 +26,8 @@ pub enum Kind {
     Duels,
     /// The usual, and nicks are registered and messages taken away.
     Rulings,
+    /// Administrators at work: configurations leave peers out, the module goes and comes, values are at their limits.
+    Upheavals,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -141,6 +143,12 @@ pub enum Deed {
     Ambush,
     /// The source changes its settings several times in a row, over a connection that delivers old stanzas again.
     Volley,
+    /// The configuration of a service leaves a peer out for a while.
+    Unname,
+    /// A service runs without the module for a while.
+    Unload,
+    /// A value as large as it may be, or larger.
+    Limits,
     /// A link fails, one way or both, for a while or until healed.
     Cut,
     /// All links of a service fail.
@@ -219,11 +227,31 @@ const RULINGS: [(Deed, u64); 16] = [
     (Deed::Rest, 4),
 ];
 
-/// Of so many seeds one has duels, and two have rulings. It is told by the seed, so that the others mean what they meant
+/// In schedules of upheavals, faults aside.
+const UPHEAVALS: [(Deed, u64); 15] = [
+    (Deed::Create, 2),
+    (Deed::Distribute, 4),
+    (Deed::Join, 20),
+    (Deed::Leave, 4),
+    (Deed::Update, 5),
+    (Deed::ChangeNick, 3),
+    (Deed::Say, 30),
+    (Deed::Hum, 3),
+    (Deed::Subject, 4),
+    (Deed::Configure, 4),
+    (Deed::Affiliate, 5),
+    (Deed::Unname, 10),
+    (Deed::Unload, 4),
+    (Deed::Limits, 6),
+    (Deed::Rest, 4),
+];
+
+/// Of so many seeds one has duels, one upheavals, and two have rulings. It is told by the seed, so that the others mean what they meant
 /// without them.
 const KINDS_OF: u64 = 20;
 const DUELS_AT: u64 = 11;
 const RULINGS_AT: [u64; 2] = [7, 17];
+const UPHEAVALS_AT: u64 = 13;
 
 const FAULTS: [(Deed, u64); 11] = [
     (Deed::Cut, 14),
@@ -238,6 +266,13 @@ const FAULTS: [(Deed, u64); 11] = [
     (Deed::RestoreBackup, 2),
     (Deed::ClockJump, 2),
 ];
+
+impl Kind {
+    /// Whether no crash takes anything with it, or is in the middle of anything.
+    pub fn is_gentle(self) -> bool {
+        matches!(self, Kind::Rulings | Kind::Upheavals)
+    }
+}
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
@@ -300,6 +335,7 @@ impl Plan {
 fn special(seed: u64) -> Option<Kind> {
     match seed % KINDS_OF {
         DUELS_AT => Some(Kind::Duels),
+        UPHEAVALS_AT => Some(Kind::Upheavals),
         at if RULINGS_AT.contains(&at) => Some(Kind::Rulings),
         _ => None,
     }
@@ -330,6 +366,7 @@ impl Setup {
         match kind {
             Kind::Usual => {}
             Kind::Rulings => count = count.min(4),
+            Kind::Upheavals => (count, has_faults) = (count.min(4), true),
             Kind::ManyRooms => count = count.min(3),
             Kind::Mesh => (count, has_faults) = (7, true),
             Kind::Duels => (count, has_faults) = (count.min(3), true),
@@ -417,13 +454,18 @@ impl Setup {
         match self.kind {
             Kind::Duels => &DUELS,
             Kind::Rulings => &RULINGS,
+            Kind::Upheavals => &UPHEAVALS,
             _ => &WEIGHTS,
         }
     }
 
     /// How many steps of a hundred are faults.
     fn faults(&self) -> u64 {
-        if self.kind == Kind::Duels { 6 } else { 22 }
+        match self.kind {
+            Kind::Duels => 6,
+            Kind::Upheavals => 10,
+            _ => 22,
+        }
     }
 
     fn fault(&self, dice: &mut Dice) -> Deed {
@@ -432,7 +474,7 @@ impl Setup {
             let spared = [Deed::Cut, Deed::Reset, Deed::Restart];
             return dice.pick(&spared).copied().unwrap_or(Deed::Cut);
         }
-        if self.kind == Kind::Rulings {
+        if self.kind.is_gentle() {
             // Nor here: a crash takes nothing with it, and is in the middle of nothing (`faults`).
             let loses = |deed: Deed| matches!(deed, Deed::Backup | Deed::RestoreBackup);
             return Some(weighted(dice, &FAULTS))

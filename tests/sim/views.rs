@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
-use dmuc::wire::{Affiliation, Role};
+use dmuc::wire::{Affiliation, Role, limits};
 
 use crate::check::View;
 use crate::support::event::SeenMessage;
 use crate::support::names::service_of;
+use crate::support::room::Listed;
 use crate::world::World;
 
 impl World {
@@ -113,7 +114,7 @@ impl World {
         let affiliations = host_room
             .affiliations
             .iter()
-            .map(|(user, entry)| (user.clone(), format!("{entry:?}")));
+            .map(|(user, entry)| (user.clone(), format!("{:?}", as_others_take_it(entry))));
         let mut texts: Vec<(String, String)> = Vec::new();
         for entry in host.engine.messages(room) {
             texts.push((entry.id.clone(), entry.payload.to_string()));
@@ -126,7 +127,7 @@ impl World {
         }
         let registered = host_room.affiliations.iter();
         let registered = registered
-            .filter_map(|(user, entry)| Some((user.clone(), entry.nick.clone()?)))
+            .filter_map(|(user, entry)| Some((user.clone(), as_others_take_it(entry).nick?)))
             .collect();
         let mut form = host_room.form.fields.clone();
         form.sort();
@@ -157,5 +158,14 @@ impl World {
             stored: host.logs.get(room).map_or(0, Vec::len),
             disagreements: shown,
         }
+    }
+}
+
+/// A reserved nick that is too long for other instances is the host's own.
+fn as_others_take_it(entry: &Listed) -> Listed {
+    let is_fitting = |nick: &String| nick.len() <= limits::MAX_PART_BYTES;
+    Listed {
+        affiliation: entry.affiliation,
+        nick: entry.nick.clone().filter(is_fitting),
     }
 }

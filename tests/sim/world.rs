@@ -27,6 +27,8 @@ pub struct World {
     pub story: Vec<String>,
     /// What is to happen at some time: a fault passes.
     due: BTreeMap<(u64, u64), Due>,
+    /// Which peers a configuration leaves out.
+    pub unnamed: BTreeSet<(BareJid, BareJid)>,
     /// What happens when something else does.
     pub ambushes: Vec<Ambush>,
     /// A service that has instances beside one that speaks the XEP's text only was down, or refused what that one said:
@@ -56,6 +58,10 @@ pub enum Due {
     Ambush(Ambush),
     /// The source changes something.
     Shot(usize, u64),
+    /// A service names a peer again.
+    Name(BareJid, BareJid),
+    /// A service runs with the module again.
+    Load(BareJid),
 }
 
 /// What was changed at a shadow is going to be changed at the source when it is offered.
@@ -89,6 +95,7 @@ impl World {
             count: 0,
             story: Vec::new(),
             due: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
             ambushes: Vec::new(),
             xep_missed: false,
             known_at: BTreeMap::new(),
@@ -131,7 +138,7 @@ impl World {
         }
     }
 
-    fn config(&self, number: usize) -> Config {
+    pub fn config(&self, number: usize) -> Config {
         let setup = &self.plan.setup;
         let mut config = Config::new(bare(&setup.services[number].name));
         for (_, peer) in setup
@@ -142,6 +149,9 @@ impl World {
         {
             config = config.with_peer(bare(&peer.name));
         }
+        let service = config.service.clone();
+        let is_named = |peer: &BareJid| !self.unnamed.contains(&(service.clone(), peer.clone()));
+        config.peers.retain(|peer, _| is_named(peer));
         for peer in config.peers.values_mut() {
             peer.trusted = setup.is_trusting;
         }
@@ -232,6 +242,8 @@ impl World {
             Due::Ambush(ambush) => self.set_ambush(ambush),
             Due::Shot(number, what) => self.shoot(number, what),
             Due::Start(service) => self.bring_up(&service)?,
+            Due::Name(service, peer) => self.name(&service, &peer),
+            Due::Load(service) => self.load(&service)?,
         }
         self.check()
     }
@@ -250,6 +262,7 @@ impl World {
     /// All at once: links work, services run.
     pub fn heal(&mut self) -> Result<(), String> {
         self.due.clear();
+        self.calm_down()?;
         self.fed.net.tick(self.fed.now_ms);
         self.fed.net.heal();
         for number in 0..self.plan.setup.services.len() {
@@ -290,7 +303,7 @@ impl World {
         for host in self.fed.hosts.values() {
             self.checkers
                 .bounds(&host.service, host.engine.pending_requests())?;
-            let is_due = |due: &Due| matches!(due, Due::Start(service) if *service == host.service);
+            let is_due = |due: &Due| matches!(due, Due::Start(service) | Due::Load(service) if *service == host.service);
             if host.is_down && !self.due.values().any(is_due) {
                 fallen.push((host.service.clone(), host.loses_tail));
             }

@@ -124,6 +124,8 @@ pub enum Event {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
+    /// The configuration leaves its source out: it is kept on disk and closed.
+    Parked,
     Distributed,
     Undistributed,
     Destroyed,

@@ -349,6 +349,11 @@ impl Federation {
         self.bare.insert(bare(service));
     }
 
+    /// The module is there when the server is started next.
+    pub fn install(&mut self, service: &BareJid) {
+        self.bare.remove(service);
+    }
+
     /// It is started anew, with the module.
     pub fn load(&mut self, service: &str) {
         self.bare.remove(&bare(service));

@@ -110,7 +110,7 @@ impl Host {
     }
 
     /// The source's own change of the list, or that of a shadow that cannot ask.
-    pub(super) fn decide_affiliation(
+    pub fn decide_affiliation(
         &mut self,
         room: &BareJid,
         user: &BareJid,

@@ -165,6 +165,8 @@ impl Host {
                         parked.room
                     );
                 }
+                let (room, turn) = (parked.room, Turn::Parked);
+                self.event(Event::Turned { room, turn });
             }
             Action::Unpark { room } => {
                 self.feed_stored(&room);

@@ -28,6 +28,10 @@ pub struct Honest {
     pub troubled: BTreeSet<(BareJid, BareJid)>,
     /// Services that have not started yet.
     pub absent: BTreeSet<BareJid>,
+    /// Configurations have left peers out, or modules have gone or come, since everything was at rest.
+    pub is_upheaved: bool,
+    /// Somebody has set what other instances do not take.
+    pub is_strained: bool,
     /// Something may be lost for good, or beyond what is kept.
     pub may_have_gaps: bool,
 }
@@ -90,6 +94,9 @@ impl Honest {
                                 && troubled.any(|(a, b)| *a == from || *b == from)
                             || texts.any(|text| self.is_troubled(&[from.clone(), text.clone()]))
                     }
+                    // Who does not know whom is told by nobody.
+                    _ if self.is_upheaved && !stanza.starts_with("<message") => true,
+                    _ if self.is_upheaved && error.condition == Condition::Forbidden => true,
                     Some(group) if self.ended.contains(&group) => true,
                     // A room that nobody has joined there, or a service: it may have ended.
                     None => error.condition == Condition::ItemNotFound && !self.ended.is_empty(),
@@ -99,7 +106,7 @@ impl Honest {
                     }
                 };
                 let is_early = matches!(error.condition, Condition::NotAcceptable | Condition::Conflict);
-                let is_pulled = (is_early || is_unheard_of) && stanza.contains("<event ");
+                let is_pulled = (is_early || is_unheard_of || self.is_upheaved) && stanza.contains("<event ");
                 if is_allowed && stanza.starts_with("<message") && !is_pulled {
                     self.refused.push(stanza.clone());
                 }
@@ -113,6 +120,8 @@ impl Honest {
                 Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable { .. }
                     if self.is_troubled(&[service_of(room), peer.clone()]) => {}
                 Notice::Gap { .. } if self.may_have_gaps => {}
+                Notice::Unfit { .. } if self.is_strained => {}
+                _ if self.is_upheaved && !matches!(notice, Notice::Gap { .. }) => {}
                 other => return Err(format!("{room} is told of {peer}: {other:?}")),
             },
             _ => {}
@@ -135,5 +144,6 @@ impl Honest {
 
     pub fn settle(&mut self) {
         self.loosened.clear();
+        self.is_upheaved = false;
     }
 }

@@ -60,6 +60,11 @@ impl Ledger {
                 self.held.remove(room);
                 self.before.remove(room);
             }
+            // It is read back when it goes on.
+            Event::Turned {
+                room,
+                turn: Turn::Parked,
+            } => drop(self.held.remove(room)),
             Event::Turned {
                 room,
                 turn: Turn::Down,

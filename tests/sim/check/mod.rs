@@ -138,6 +138,19 @@ impl Checkers {
         self.heard.unsettle();
     }
 
+    /// Somebody sets what is as large as may be, or larger.
+    pub fn strain(&mut self) {
+        self.honest.is_strained = true;
+    }
+
+    /// A configuration leaves peers out, or a module goes or comes: rooms lose instances and get them again.
+    pub fn upheave(&mut self) {
+        (self.honest.is_upheaved, self.once.is_upheaved) = (true, true);
+        for group in self.sources.keys() {
+            self.stays.behead(*group);
+        }
+    }
+
     /// Rights in a room change: who just lost one may still be on the way with what it allowed.
     pub fn loosen(&mut self, group: usize) {
         self.honest.loosen(group);

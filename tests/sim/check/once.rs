@@ -15,6 +15,8 @@ pub struct Once {
     /// Services that speak the XEP's text only: they are shown JIDs by presence, too, as soon as they may see them.
     pub xep: BTreeSet<BareJid>,
     pub has_faults: bool,
+    /// Configurations have left peers out: who is no instance any more is told that people leave, without that they do.
+    pub is_upheaved: bool,
     presences: BTreeMap<(BareJid, String), Changes>,
 }
 
@@ -72,7 +74,7 @@ impl Once {
                 let last = changes.by_instance.entry(target.clone()).or_default();
                 let is_new = *last < changes.count;
                 *last = (*last + 1).max(changes.told + 1);
-                is_new || self.xep.contains(&service_of(&target))
+                is_new || self.is_upheaved || self.xep.contains(&service_of(&target))
             }
             _ => true,
         };
