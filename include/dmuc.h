@@ -256,7 +256,8 @@ typedef enum {
   // The password there.
   DMUC_FIELD_PASSWORD = 28,
   // What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap",
-  // "too_many_peerhosts", "not_named" (the peer is not in `dmuc_peers` any more, and its instance is left out until it is), or
+  // "too_many_peerhosts", "clock_ahead" and "clock_behind" (the peer's clock differs from ours by DIFFERENCE_MS), "takes_less" (the
+  // peer takes smaller messages than we do), "not_named" (the peer is not in `dmuc_peers` any more, and its instance is left out until it is), or
   // "unfit": something was cut or left out, DMUC_FIELD_REASON says what.
   DMUC_FIELD_NOTICE = 29,
   // A number: what is to be done, a dmuc_act_type.
@@ -308,6 +309,12 @@ typedef enum {
   // Why a peer is out of reach, as far as that is known: "silent", "unreachable", "dns", "connection-refused",
   // "certificate", "no-module" or "not-peered".
   DMUC_FIELD_CAUSE = 52,
+  // A number: by how much two clocks differ, in milliseconds.
+  DMUC_FIELD_DIFFERENCE_MS = 53,
+  // A number: the largest payload of a message that the peer takes, in bytes.
+  DMUC_FIELD_TAKES = 54,
+  // A number: the same of this engine (dmuc_max_stanza_size).
+  DMUC_FIELD_TAKES_HERE = 55,
 } dmuc_field;
 
 // What somebody wants done at another instance.

@@ -44,6 +44,7 @@ mod settings;
 mod split;
 mod stanza;
 mod sync;
+mod unlike;
 mod unread;
 mod voice;
 

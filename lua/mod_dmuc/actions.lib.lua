@@ -130,7 +130,39 @@ return function (dmuc)
 			"%s has forgotten messages that were said there meanwhile, in %d rooms: %s of them are not known here";
 		};
 	};
+	-- What two services should have alike and have not: the peer, by how much, and what to do.
+	local function minutes(ms)
+		local n = math.floor(ms / 60000 + 0.5);
+		return n == 1 and "a minute" or n.." minutes";
+	end
+	local unlike = {
+		clock_ahead = function (action)
+			return ("the clock of %s is %s ahead of the one here: until one of them is set right (NTP), times shown here, and the order "
+				.."of what is said while the link is down, are wrong"):format(action.peer, minutes(action.ms));
+		end;
+		clock_behind = function (action)
+			return ("the clock of %s is %s behind the one here: until one of them is set right (NTP), times shown here, and the order "
+				.."of what is said while the link is down, are wrong"):format(action.peer, minutes(action.ms));
+		end;
+		takes_less = function (action)
+			return ("%s takes messages of at most %d bytes, this service of %d: larger ones do not arrive there; set dmuc_max_stanza_size "
+				.."alike at both"):format(action.peer, action.theirs, action.ours);
+		end;
+	};
+
+	-- One line of the log, whatever the number of rooms; owners read it in their room.
+	local function differs(action)
+		local text = unlike[action.notice](action);
+		local line = text:sub(1, 1):upper()..text:sub(2);
+		dmuc.tally.room("warn", action.notice.." "..action.peer, action.room, text, function (count)
+			return ("%s; this concerns %d rooms"):format(line, count);
+		end);
+		local room = room_of(action);
+		if room then dmuc.tell_owners(room, line); end
+	end
+
 	function actions.notice(action)
+		if unlike[action.notice] then return differs(action); end
 		if action.notice == "split_began" or action.notice == "split_ended" then
 			return dmuc.links.notice(room_of(action), action);
 		end

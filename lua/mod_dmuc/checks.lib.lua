@@ -145,6 +145,14 @@ return function (dmuc)
 		end
 	end
 
+	-- What Prosody takes between servers counts for rooms as well.
+	local function stanza_size()
+		if not dmuc.is_stanza_size_lowered then return; end
+		warn("s2s_stanza_size_limit is %d: messages in distributed rooms are limited to %d bytes here (dmuc_max_stanza_size), and larger "
+			.."ones of other services do not arrive; raise it, or set dmuc_max_stanza_size to that at all services",
+			dmuc.s2s_limit, dmuc.options.dmuc_max_stanza_size);
+	end
+
 	-- What a peer says is believed because Prosody knows who it is.
 	local function authentication(found)
 		local is_secure = module:context("*"):get_option_boolean("s2s_secure_auth", false);
@@ -250,6 +258,7 @@ return function (dmuc)
 			no_peers();
 		end
 		storage();
+		stanza_size();
 		module:add_timer(0, function ()
 			for peer in pairs(found) do ask(peer, found, 1); end
 		end);

@@ -18,6 +18,15 @@ return function (dmuc)
 	local flags = { dmuc_offer_choice = true; dmuc_default_distributed = false; dmuc_rewrite_invitations = true };
 	for name in pairs(flags) do options[name] = "flag"; end
 
+	-- Prosody gives up a connection on which a larger stanza arrives: at both ends of every link, so that is the limit.
+	local default_s2s_limit, default_max, envelope = 512 * 1024, 262144, 8192;
+	dmuc.s2s_limit = module:context("*"):get_option_number("s2s_stanza_size_limit", default_s2s_limit);
+	local function within_s2s_limit(max)
+		local most = math.max(1024, dmuc.s2s_limit - envelope);
+		if type(max or default_max) == "number" and (max or default_max) > most then return most; end
+		return max;
+	end
+
 	-- The values as configured, or nil and what is wrong with them.
 	local function read()
 		local read_now = { engine = {}; flags = {} };
@@ -32,6 +41,9 @@ return function (dmuc)
 				read_now.flags[name] = value;
 			end
 		end
+		local max = within_s2s_limit(read_now.engine.dmuc_max_stanza_size);
+		read_now.is_lowered = max ~= read_now.engine.dmuc_max_stanza_size;
+		read_now.engine.dmuc_max_stanza_size = max;
 		local ok, problem = dmuc.native.check(module.host, read_now.engine);
 		if not ok then return nil, problem; end
 		return read_now;
@@ -47,6 +59,7 @@ return function (dmuc)
 	in_force[module.host] = values;
 
 	dmuc.options = values.engine;
+	dmuc.is_stanza_size_lowered = values.is_lowered;
 	dmuc.offer_choice = values.flags.dmuc_offer_choice;
 	dmuc.default_distributed = values.flags.dmuc_default_distributed;
 	dmuc.rewrite_invitations = values.flags.dmuc_rewrite_invitations;

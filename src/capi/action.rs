@@ -469,6 +469,17 @@ fn notice_fields(fields: Fields, notice: &Notice, is_told: bool) -> Fields {
         Notice::SplitEnded => named("split_ended").number(F::DMUC_FIELD_DELIVER, is_told),
         Notice::Gap { messages } => named("gap").number(F::DMUC_FIELD_MESSAGES, *messages),
         Notice::Unfit { what } => named("unfit").set(F::DMUC_FIELD_REASON, what),
+        Notice::ClockDiffers { ahead_ms } => {
+            let name = if *ahead_ms > 0 {
+                "clock_ahead"
+            } else {
+                "clock_behind"
+            };
+            named(name).number(F::DMUC_FIELD_DIFFERENCE_MS, ahead_ms.unsigned_abs())
+        }
+        Notice::TakesLess { theirs, ours } => named("takes_less")
+            .number(F::DMUC_FIELD_TAKES, *theirs)
+            .number(F::DMUC_FIELD_TAKES_HERE, *ours),
         Notice::TooManyPeerhosts => named("too_many_peerhosts"),
         Notice::NotNamed => named("not_named"),
     }

@@ -426,6 +426,18 @@ pub enum Notice {
         /// What, in words for an administrator.
         what: String,
     },
+    /// The peer's clock and ours differ: times and the order of what is said during a split are wrong. Told once.
+    ClockDiffers {
+        /// By how much its clock is ahead of ours, ms; negative: behind.
+        ahead_ms: i64,
+    },
+    /// The peer takes smaller messages than this service (`dmuc_max_stanza_size`): larger ones do not arrive there. Told once.
+    TakesLess {
+        /// The most that the peer takes, bytes.
+        theirs: u64,
+        /// The most that is taken here, bytes.
+        ours: u64,
+    },
     /// The room has as many peerhosts as are allowed.
     TooManyPeerhosts,
     /// The peer's service is not in `dmuc_peers` any more: its instance is left out, until it is named again.

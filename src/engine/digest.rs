@@ -48,7 +48,12 @@ impl Engine {
             });
         }
         let life = Some(self.ids.name());
-        let request = Request::Digest(Digest { life, hello, rooms });
+        let request = Request::Digest(Digest {
+            life,
+            hello,
+            rooms,
+            ..Digest::default()
+        });
         let pending = Pending::Digest(service.clone());
         self.request_within(now, wait_ms, from, service.clone(), request, pending);
     }
@@ -219,16 +224,18 @@ impl Engine {
         if digest.hello || is_restarted {
             self.ask_refused_soon(now, service);
         }
-        Digest {
+        let answer = Digest {
             life,
-            hello: false,
             rooms,
-        }
+            ..Digest::default()
+        };
+        self.stamped(now, service, digest.hello, answer)
     }
 
     /// The peer's side of the rooms that we told of.
-    pub(super) fn digest_answered(&mut self, now: Now, service: &BareJid, digest: &Digest) {
+    pub(super) fn digest_answered(&mut self, now: Now, service: &BareJid, digest: &Digest, sent_at: u64) {
         self.note_life(now, service, digest);
+        self.note_unlike(now, service, digest, sent_at);
         self.unpark_all(now, service);
         for theirs in &digest.rooms {
             if let Some((jid, peer)) = self.find_instance(service, theirs) {

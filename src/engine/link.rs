@@ -9,6 +9,7 @@ use super::cause::Cause;
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
 use super::request::Pending;
+use super::unlike::Unlike;
 use super::{Action, Engine};
 use crate::wire::{DiscoInfo, Request, StanzaError};
 
@@ -84,6 +85,8 @@ pub(crate) struct Link {
     pub(crate) life: Option<String>,
     /// When another life was last taken notice of (monotonic ms).
     pub(crate) life_noticed_at: Option<u64>,
+    /// Whether its clock and its limits are like ours.
+    pub(super) unlike: Unlike,
 }
 
 impl Default for Link {
@@ -105,6 +108,7 @@ impl Default for Link {
             has_expired: false,
             life: None,
             life_noticed_at: None,
+            unlike: Unlike::default(),
         }
     }
 }
@@ -230,6 +234,7 @@ impl Engine {
             answered_for: link.answered_for,
             life: link.life.take(),
             life_noticed_at: link.life_noticed_at,
+            unlike: std::mem::take(&mut link.unlike),
             ..Link::default()
         };
         self.schedule_ping(now, service);

@@ -181,11 +181,11 @@ impl Engine {
                 }
             }
         }
-        self.answered(now, pending, answer);
+        self.answered(now, pending, sent_at, answer);
         true
     }
 
-    fn answered(&mut self, now: Now, pending: Pending, answer: Result<&str, StanzaError>) {
+    fn answered(&mut self, now: Now, pending: Pending, sent_at: u64, answer: Result<&str, StanzaError>) {
         let read = answer.and_then(|xml| Response::parse_fitting(Some(xml)).map_err(StanzaError::from));
         let response = read.map(|(response, unfit)| {
             if let Pending::Sync { room, instance } = &pending {
@@ -229,7 +229,7 @@ impl Engine {
             }
             (Pending::Digest(service), Ok(Response::Digest(digest))) => {
                 self.digest_taken(now, &service);
-                self.digest_answered(now, &service, &digest);
+                self.digest_answered(now, &service, &digest, sent_at);
             }
             (Pending::Digest(service), response) => {
                 let cause = response.err().as_ref().and_then(Cause::of_refusal);
@@ -317,7 +317,7 @@ impl Engine {
             if let Some(outstanding) = self.outstanding.remove(&id) {
                 let service = service_of(&outstanding.to);
                 let is_probe = matches!(outstanding.pending, Pending::Disco(_));
-                self.answered(now, outstanding.pending, Err(silence()));
+                self.answered(now, outstanding.pending, outstanding.sent_at, Err(silence()));
                 self.was_silent(now, &service, outstanding.sent_at, is_probe);
             }
         }
@@ -334,8 +334,8 @@ impl Engine {
             .map(|(id, _)| id.clone())
             .collect();
         for id in given_up {
-            if let Some(Outstanding { pending, .. }) = self.outstanding.remove(&id) {
-                self.answered(now, pending, Err(silence()));
+            if let Some(outstanding) = self.outstanding.remove(&id) {
+                self.answered(now, outstanding.pending, outstanding.sent_at, Err(silence()));
             }
         }
     }

@@ -59,9 +59,10 @@ impl Engine {
     /// Our occupants, and from the source all affiliations, to one instance.
     pub(super) fn send_roster(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
         let is_full = self.speaks_ours(peer);
+        let part_bytes = self.most_bytes(&service_of(peer), PART_BYTES);
         let Some(room) = self.rooms.get(jid) else { return };
         if room.is_source() || is_full {
-            let mut parts = split(self.take_roster(jid, peer));
+            let mut parts = split(self.take_roster(jid, peer), part_bytes);
             let last = parts.pop();
             for part in parts {
                 let pending = Pending::RosterPart {
@@ -289,15 +290,15 @@ pub(super) fn item_bytes(item: &RosterItem) -> usize {
     ITEM_BYTES + payload + hats + ESCAPED * (jid + names.map(String::len).sum::<usize>())
 }
 
-/// Parts that fit into stanzas. A peer that knows no parts gets the whole.
-fn split(roster: Roster) -> Vec<Roster> {
+/// Parts of about so many bytes. A peer that knows no parts gets the whole.
+fn split(roster: Roster, part_bytes: usize) -> Vec<Roster> {
     let Some(extra) = roster.extra else {
         return vec![roster];
     };
     let mut parts = Vec::new();
     let (mut items, mut bytes) = (Vec::new(), 0);
     for item in roster.items {
-        if bytes + item_bytes(&item) > PART_BYTES && !items.is_empty() {
+        if bytes + item_bytes(&item) > part_bytes && !items.is_empty() {
             let extra = Some(RosterExtra {
                 more: true,
                 ..extra.clone()
@@ -373,7 +374,7 @@ mod tests {
             items: items.clone(),
             extra: Some(extra),
         };
-        let parts = split(whole.clone());
+        let parts = split(whole.clone(), PART_BYTES);
         assert!(parts.len() > 1);
         assert!(
             parts
@@ -391,7 +392,7 @@ mod tests {
         );
         let unknowing = Roster { extra: None, ..whole };
         assert_eq!(
-            split(unknowing.clone()),
+            split(unknowing.clone(), PART_BYTES),
             [unknowing],
             "a peer that knows no parts gets the whole"
         );

@@ -362,8 +362,23 @@ fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
         Notice::SplitEnded => fields.set("notice", "split_ended"),
         Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
         Notice::Unfit { what } => fields.set("notice", "unfit")?.set("what", what.as_str()),
+        Notice::ClockDiffers { ahead_ms } => fields
+            .set("notice", clock_name(*ahead_ms))?
+            .set("ms", ahead_ms.unsigned_abs()),
+        Notice::TakesLess { theirs, ours } => fields
+            .set("notice", "takes_less")?
+            .set("theirs", *theirs)?
+            .set("ours", *ours),
         Notice::TooManyPeerhosts => fields.set("notice", "too_many_peerhosts"),
         Notice::NotNamed => fields.set("notice", "not_named"),
+    }
+}
+
+fn clock_name(ahead_ms: i64) -> &'static str {
+    if ahead_ms > 0 {
+        "clock_ahead"
+    } else {
+        "clock_behind"
     }
 }
 

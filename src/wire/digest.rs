@@ -14,6 +14,10 @@ pub struct Digest {
     pub life: Option<String>,
     /// The sender was loaded, or reached us again: what it refused before it may take now.
     pub hello: bool,
+    /// In an answer: what time it is at the sender, ms since 1970.
+    pub time: Option<u64>,
+    /// In an answer: the largest payload of a message that the sender takes, bytes (`dmuc_max_stanza_size`).
+    pub takes: Option<u64>,
     /// One line per room; none is a mere heartbeat.
     pub rooms: Vec<RoomDigest>,
 }
@@ -64,6 +68,8 @@ impl Digest {
         Ok(Digest {
             life: id(el, "life")?,
             hello: flag(el, "hello")?,
+            time: count(el, "time")?,
+            takes: count(el, "takes")?,
             rooms,
         })
     }
@@ -72,6 +78,8 @@ impl Digest {
         Tag::within(out, "digest", ns::OURS)
             .opt("life", self.life.as_deref())
             .flag("hello", self.hello)
+            .opt_number("time", self.time)
+            .opt_number("takes", self.takes)
             .body(|out| self.rooms.iter().for_each(|room| room.write(out)));
     }
 }

@@ -51,6 +51,7 @@ mod storage_away;
 mod story;
 mod subjects;
 mod support;
+mod unlike;
 mod upgrading;
 mod voice;
 mod waiting;

@@ -35,6 +35,7 @@ mod rulings;
 mod splits;
 mod storing;
 mod talking;
+mod unlike;
 mod unproven;
 mod unread;
 mod users_of_peers;

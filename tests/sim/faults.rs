@@ -32,6 +32,7 @@ impl World {
                     let jump = dice.between(0, 1_200_000) as i64 - 600_000;
                     self.tell(format!("the clock of {service} jumps by {jump} ms"));
                     *self.fed.skew_ms.entry(service).or_default() += jump;
+                    self.checkers.skewed();
                 }
             }
             _ => self.strike(deed, dice),

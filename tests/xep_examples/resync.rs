@@ -218,6 +218,8 @@ fn a_digest_says_the_same_in_both_directions() {
     let digest = Digest {
         life: None,
         hello: false,
+        time: Some(1_795_425_161_200),
+        takes: Some(262_144),
         rooms: vec![
             RoomDigest {
                 id: RoomId::new("theroom").unwrap(),
@@ -241,7 +243,7 @@ fn a_digest_says_the_same_in_both_directions() {
         ],
     };
     let xml =
-        "<digest xmlns='urn:x-dmuc:0'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2'/>
+        "<digest xmlns='urn:x-dmuc:0' time='1795425161200' takes='262144'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2'/>
         <room id='new' proof='c3d4'/><room id='lost' gone='true'/></digest>";
     expect_request(&Request::Digest(digest.clone()), xml);
     let answer = Response::Digest(digest);

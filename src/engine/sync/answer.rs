@@ -46,7 +46,7 @@ impl Engine {
         let mut roster = self.roster_since(jid, asker, request.roster, affiliations);
         let items = roster.iter().flat_map(|roster| &roster.items);
         let roster_bytes: usize = items.map(item_bytes).sum();
-        if roster_bytes > PART_BYTES {
+        if roster_bytes > self.most_bytes(&asker.service(), PART_BYTES) {
             // More than fits: in parts, before the answer.
             if config.take().is_some() {
                 self.send_config(now, jid, asker, false);
@@ -56,6 +56,7 @@ impl Engine {
         }
         let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
         let is_large = roster.is_some() && roster_bytes > LARGE_BYTES || config_bytes > LARGE_BYTES;
+        let max_bytes = self.most_bytes(&asker.service(), PAGE_BYTES);
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };
@@ -67,7 +68,7 @@ impl Engine {
         let page = Page {
             is_told: &is_told,
             max_events: PAGE_EVENTS,
-            max_bytes: PAGE_BYTES,
+            max_bytes,
             overhead: EVENT_BYTES,
             is_new: request.is_new,
         };

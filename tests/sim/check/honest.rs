@@ -34,6 +34,8 @@ pub struct Honest {
     pub is_strained: bool,
     /// Something may be lost for good, or beyond what is kept.
     pub may_have_gaps: bool,
+    /// A clock is, or was, not like the others.
+    pub has_skew: bool,
 }
 
 impl Honest {
@@ -120,6 +122,7 @@ impl Honest {
                 Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable { .. }
                     if self.is_troubled(&[service_of(room), peer.clone()]) => {}
                 Notice::Gap { .. } if self.may_have_gaps => {}
+                Notice::ClockDiffers { .. } if self.has_skew => {}
                 Notice::Unfit { .. } if self.is_strained => {}
                 _ if self.is_upheaved && !matches!(notice, Notice::Gap { .. }) => {}
                 other => return Err(format!("{room} is told of {peer}: {other:?}")),

@@ -54,6 +54,7 @@ impl Checkers {
         (self.heard.is_short, self.heard.has_faults) = (self.ledger.is_short, setup.has_faults);
         self.once.has_faults = setup.has_faults;
         self.honest.may_have_gaps = self.ledger.is_short;
+        self.honest.has_skew = setup.services.iter().any(|service| service.skew_ms != 0);
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
         self.ledger.is_trusting = setup.is_trusting;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
@@ -188,6 +189,11 @@ impl Checkers {
             }
         }
         self.honest.may_have_gaps = true;
+    }
+
+    /// A clock jumped.
+    pub fn skewed(&mut self) {
+        self.honest.has_skew = true;
     }
 
     /// A service runs again, with what it has stored.

@@ -103,6 +103,8 @@ impl Gen {
         Digest {
             life: self.maybe(Gen::word),
             hello: self.below(2) == 0,
+            time: self.maybe(Gen::countable),
+            takes: self.maybe(Gen::countable),
             rooms: self.some(5, line),
         }
     }
