@@ -10,7 +10,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 
 # What Prosody needs, what Prosody 13 needs on top of 0.12, and what the linters and the C test need.
 packages=(prosody lua5.4 lua-unbound lua-sec lua-dbi-sqlite3 lua-expat lua-filesystem lua-socket
-	openssl prosody-modules lua-check lua-busted gcc libc6-dev debian-archive-keyring util-linux)
+	openssl libxml2-utils prosody-modules lua-check lua-busted gcc libc6-dev debian-archive-keyring util-linux)
 
 say() { printf '%s\n' "setup: $*"; }
 

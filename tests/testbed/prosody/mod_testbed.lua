@@ -48,6 +48,26 @@ local function link_of(session)
 	return (from or "?") .. " " .. (to or "?");
 end
 
+-- What services that run mod_dmuc say to each other, for the schema: one stanza a line, up to so many bytes --
+
+local most_wire_bytes = 4 * 1024 * 1024;
+local wire_path = module:get_option_string("testbed_wire");
+local wire, wire_bytes = nil, 0;
+
+local function keep(text, session)
+	if not wire_path or wire_bytes > most_wire_bytes then return; end
+	local host = prosody.hosts[session.from_host];
+	if not (host and host.modules.dmuc) then return; end
+	if not (text:find("urn:x-dmuc:0", 1, true) or text:find("urn:xmpp:dmuc:0", 1, true)) then return; end
+	if not wire then
+		wire = io.open(wire_path, "a");
+		wire:setvbuf("line");
+		wire:write("\n"); -- what a killed server has not finished
+	end
+	wire:write((text:gsub("[\r\n]", " ")), "\n");
+	wire_bytes = wire_bytes + #text;
+end
+
 local function count_s2s(stanza, session)
 	local name = stanza.name;
 	if not kinds[name] then return stanza; end
@@ -57,7 +77,9 @@ local function count_s2s(stanza, session)
 		link = {};
 		links[key] = link;
 	end
-	local bytes = count_bytes and #tostring(stanza) or 0;
+	local text = count_bytes and tostring(stanza) or "";
+	local bytes = #text;
+	keep(text, session);
 	count(link, name, bytes);
 	if name == "iq" and stanza:get_child("digest", xmlns_dmuc) then
 		count(link, "heartbeat", bytes);

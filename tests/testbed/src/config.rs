@@ -116,6 +116,9 @@ impl ServerSpec {
     }
 }
 
+/// In the folder of a server: what its MUC service sent to its peers ([`crate::wire`]).
+pub(crate) const WIRE: &str = "wire";
+
 /// Where things are for one server.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
@@ -241,6 +244,7 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     section.set("gc", "{ mode = \"incremental\", threshold = 300 }");
     section.set("data_path", path(&at.dir.join("data")));
     section.set("plugin_paths", format_args!("{{ {} }}", plugins.join("; ")));
+    section.set("testbed_wire", path(&at.dir.join(WIRE)));
     section.set("modules_enabled", list(&modules));
     section.set("modules_disabled", list(&["dialback", "s2s_bidi", "offline"]));
     section.set(

@@ -310,10 +310,16 @@ impl Federation {
         self.servers.iter().try_for_each(|s| s.assert_no_lua_errors())
     }
 
+    /// Fails if a MUC service has sent anything in the two namespaces that is not as `docs/schema` says.
+    fn assert_wire_is_valid(&self) -> Result<()> {
+        self.servers.iter().try_for_each(|s| crate::wire::validate(s.dir()))
+    }
+
     /// The end of a successful test: an orderly stop, no errors in the logs, and the folder goes.
     pub async fn finish(self) -> Result<()> {
         self.stop_all().await?;
         self.assert_no_lua_errors()?;
+        self.assert_wire_is_valid()?;
         self.finished.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -39,6 +39,7 @@ mod server;
 mod stats;
 mod stream;
 mod waiting;
+mod wire;
 mod xml;
 
 pub use client::{Client, JoinError, Joined, MamItem};

@@ -1,0 +1,74 @@
+//! What MUC services that run the module send to each other is valid by the schema in `docs/schema`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::config::WIRE;
+use crate::install::workspace;
+
+/// Validates what the server in this folder has sent.
+///
+/// # Errors
+/// What is not valid, in the words of xmllint.
+pub(crate) fn validate(server: &Path) -> Result<()> {
+    let Ok(text) = fs::read_to_string(server.join(WIRE)) else {
+        return Ok(());
+    };
+    let document = server.join("wire.xml");
+    fs::write(&document, link(&text))?;
+    let schema = workspace().join("docs/schema/link.rng");
+    let found = Command::new("xmllint")
+        .args(["--huge", "--noout", "--relaxng"])
+        .args([&schema, &document])
+        .output()
+        .context("xmllint, of the package libxml2-utils")?;
+    if !found.status.success() {
+        let words = String::from_utf8_lossy(&found.stderr);
+        let first: Vec<&str> = words.lines().take(12).collect();
+        bail!("what was sent is not as docs/schema says:\n{}", first.join("\n"));
+    }
+    Ok(())
+}
+
+/// Everything that was sent, as one document. A line that a killed server has not finished is left out.
+fn link(text: &str) -> String {
+    let is_whole = |line: &&str| {
+        let mut names = ["iq", "message", "presence"].into_iter();
+        names.any(|name| line.starts_with(&format!("<{name} ")) && line.ends_with(&format!("</{name}>")))
+    };
+    let lines: Vec<&str> = text.lines().filter(is_whole).collect();
+    format!("<link xmlns='jabber:client'>\n{}\n</link>\n", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(name: &str, text: &str) -> Result<()> {
+        let dir = std::env::temp_dir().join(format!("dmuc-wire-{}-{name}", std::process::id()));
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join(WIRE), text)?;
+        let verdict = validate(&dir);
+        fs::remove_dir_all(&dir)?;
+        verdict
+    }
+
+    const DIGEST: &str = "<iq from='a.test' to='b.test' id='1' type='set'><digest xmlns='urn:x-dmuc:0' life='1'/></iq>";
+
+    #[test]
+    fn what_is_no_part_of_the_protocol_is_found() -> Result<()> {
+        judge("right", &format!("{DIGEST}\n<iq from='a.test' to='b.test' id='2' ty"))?;
+        for (name, wrong) in [
+            ("attribute", DIGEST.replace("life", "live")),
+            ("value", DIGEST.replace("life='1'", "hello='perhaps'")),
+            ("element", DIGEST.replace("digest", "digests")),
+            ("type", DIGEST.replace("set", "get")),
+        ] {
+            assert!(judge(name, &format!("{DIGEST}\n{wrong}\n")).is_err(), "{name}");
+        }
+        Ok(())
+    }
+}
