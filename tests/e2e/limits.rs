@@ -87,7 +87,9 @@ async fn reasons(fed: &Federation, people: &[Person; 3]) -> Result<()> {
     assert!(code_list(&seen).contains(&307), "{seen:?}");
     for (server, person) in people.iter().enumerate() {
         eventually("hag is gone", || async {
-            Ok(!nicks(fed, server, &person.room).await?.contains(&"hag".to_owned()))
+            Ok(!nicks(fed, server, &person.room)
+                .await?
+                .contains(&"hag".to_owned()))
         })
         .await?;
     }

@@ -312,7 +312,9 @@ impl Federation {
 
     /// Fails if a MUC service has sent anything in the two namespaces that is not as `docs/schema` says.
     fn assert_wire_is_valid(&self) -> Result<()> {
-        self.servers.iter().try_for_each(|s| crate::wire::validate(s.dir()))
+        self.servers
+            .iter()
+            .try_for_each(|s| crate::wire::validate(s.dir()))
     }
 
     /// The end of a successful test: an orderly stop, no errors in the logs, and the folder goes.

@@ -72,6 +72,11 @@ impl<'a> Link<'a> {
         self.each().map(|p| p.bytes(direction)).sum()
     }
 
+    /// Bytes that were swallowed so far.
+    pub fn lost(&self) -> u64 {
+        self.each().map(Proxy::lost).sum()
+    }
+
     /// Connections that were accepted so far.
     pub fn connections(&self) -> u64 {
         self.each().map(Proxy::connections).sum()

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -50,6 +50,7 @@ struct Counters {
     forward: AtomicU64,
     backward: AtomicU64,
     connections: AtomicU64,
+    lost: AtomicU64,
 }
 
 /// The proxy that carries the connections opened by one server to another.
@@ -122,6 +123,10 @@ impl Proxy {
             Direction::Forward => self.counters.forward.load(Ordering::Relaxed),
             Direction::Backward => self.counters.backward.load(Ordering::Relaxed),
         }
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.counters.lost.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connections(&self) -> u64 {
@@ -242,16 +247,22 @@ async fn pump(
     // Unbounded on purpose: a delayed link holds what is in flight.
     let (tx, mut rx) = mpsc::unbounded_channel::<Chunk>();
     let mut reading = setting.clone();
-    let reader = async move {
+    // Something that this direction carried is gone.
+    let tainted = AtomicBool::new(false);
+    let lose = |bytes: usize| {
+        tainted.store(true, Ordering::Relaxed);
+        counters.lost.fetch_add(bytes as u64, Ordering::Relaxed);
+    };
+    let reader = async {
+        let tx = tx; // the writer ends when this does
         let mut buffer = vec![0; 32 * 1024];
-        let mut tainted = false;
         loop {
             let mode = reading.borrow_and_update().mode;
             if mode == Mode::Stalled {
                 wait_for(&mut reading, |m| m != Mode::Stalled).await;
                 continue;
             }
-            if tainted && mode == Mode::Open {
+            if tainted.load(Ordering::Relaxed) && mode == Mode::Open {
                 return Err(std::io::ErrorKind::ConnectionReset.into());
             }
             let read = tokio::select! {
@@ -266,7 +277,7 @@ async fn pump(
             }
             let now = *reading.borrow();
             match now.mode {
-                Mode::Swallowing => tainted = true,
+                Mode::Swallowing => lose(read),
                 _ => {
                     let chunk = (Instant::now() + now.delay, buffer[..read].to_vec());
                     if tx.send(chunk).is_err() {
@@ -276,12 +287,13 @@ async fn pump(
             }
         }
     };
-    let writer = async move {
+    let writer = async {
         while let Some((due, chunk)) = rx.recv().await {
             // This is the link's latency, not a wait for something.
             tokio::time::sleep_until(due).await;
             wait_for(&mut setting, |m| m != Mode::Stalled).await;
             if setting.borrow().mode == Mode::Swallowing {
+                lose(chunk.len());
                 continue;
             }
             let counter = match direction {

@@ -56,11 +56,15 @@ mod tests {
         verdict
     }
 
-    const DIGEST: &str = "<iq from='a.test' to='b.test' id='1' type='set'><digest xmlns='urn:x-dmuc:0' life='1'/></iq>";
+    const DIGEST: &str =
+        "<iq from='a.test' to='b.test' id='1' type='set'><digest xmlns='urn:x-dmuc:0' life='1'/></iq>";
 
     #[test]
     fn what_is_no_part_of_the_protocol_is_found() -> Result<()> {
-        judge("right", &format!("{DIGEST}\n<iq from='a.test' to='b.test' id='2' ty"))?;
+        judge(
+            "right",
+            &format!("{DIGEST}\n<iq from='a.test' to='b.test' id='2' ty"),
+        )?;
         for (name, wrong) in [
             ("attribute", DIGEST.replace("life", "live")),
             ("value", DIGEST.replace("life='1'", "hello='perhaps'")),
