@@ -145,8 +145,8 @@ return function (dmuc)
 				.."of what is said while the link is down, are wrong"):format(action.peer, minutes(action.ms));
 		end;
 		takes_less = function (action)
-			return ("%s takes messages of at most %d bytes, this service of %d: larger ones do not arrive there; set dmuc_max_stanza_size "
-				.."alike at both"):format(action.peer, action.theirs, action.ours);
+			return ("messages of more than %d bytes do not arrive at %s, and this service takes up to %d: set dmuc_max_stanza_size alike "
+				.."at both"):format(action.theirs, action.peer, action.ours);
 		end;
 	};
 

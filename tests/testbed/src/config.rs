@@ -50,6 +50,8 @@ pub struct ServerSpec {
     /// Whether clients may connect by WebSocket (port 5280, without TLS), to a server with what people's clients
     /// expect: carbons, an archive and bookmarks.
     pub websocket: bool,
+    /// By how many seconds its clock is ahead of the others'.
+    pub clock_ahead_s: i64,
     /// Lowest level that is logged.
     pub log_level: String,
     /// More modules for the MUC service.
@@ -98,6 +100,7 @@ impl ServerSpec {
             mam: true,
             smacks: true,
             websocket: false,
+            clock_ahead_s: 0,
             log_level: "debug".to_owned(),
             muc_modules: Vec::new(),
             modules: Vec::new(),

@@ -129,6 +129,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if self.spec.clock_ahead_s != 0 {
+            command.env("LUA_INIT", shifted_clock(self.spec.clock_ahead_s));
+        }
         let run = self.log.begin();
         let mut child = background::spawn_process(command).context("starting setpriv and Lua")?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -331,4 +334,20 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// What makes Prosody's own clock wrong by so many seconds, from before it loads anything.
+fn shifted_clock(ahead_s: i64) -> String {
+    format!(
+        "local plain, done = require, false; \
+         function require(name) \
+             local found = plain(name); \
+             if not done and (name == 'util.time' or name == 'prosody.util.time') then \
+                 done = true; \
+                 local now = found.now; \
+                 found.now = function () return now() + {ahead_s}; end; \
+             end \
+             return found; \
+         end"
+    )
 }
