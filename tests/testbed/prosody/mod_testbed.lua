@@ -52,13 +52,14 @@ end
 
 local most_wire_bytes = 4 * 1024 * 1024;
 local wire_path = module:get_option_string("testbed_wire");
+local keeps_all = module:get_option_boolean("testbed_wire_all", false);
 local wire, wire_bytes = nil, 0;
 
 local function keep(text, session)
 	if not wire_path or wire_bytes > most_wire_bytes then return; end
 	local host = prosody.hosts[session.from_host];
 	if not (host and host.modules.dmuc) then return; end
-	if not (text:find("urn:x-dmuc:0", 1, true) or text:find("urn:xmpp:dmuc:0", 1, true)) then return; end
+	if not keeps_all and not (text:find("urn:x-dmuc:0", 1, true) or text:find("urn:xmpp:dmuc:0", 1, true)) then return; end
 	if not wire then
 		wire = io.open(wire_path, "a");
 		wire:setvbuf("line");

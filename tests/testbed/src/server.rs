@@ -306,6 +306,12 @@ impl Server {
             .map(|_| ())
     }
 
+    /// What its MUC service has sent to other servers so far, one stanza a line: those in the two namespaces of XEP-0281 and its
+    /// extension, or all of them with `testbed_wire_all = true` among the global lines.
+    pub fn wire(&self) -> String {
+        crate::wire::read(&self.dir)
+    }
+
     /// The counters since the last reset or start.
     pub async fn stats(&self) -> Result<Stats> {
         Stats::parse(self.eval("return stats()").await?)

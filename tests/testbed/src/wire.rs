@@ -9,14 +9,20 @@ use anyhow::{Context, Result, bail};
 use crate::config::WIRE;
 use crate::install::workspace;
 
+/// Everything that was kept of what the server in this folder has sent.
+pub(crate) fn read(server: &Path) -> String {
+    fs::read_to_string(server.join(WIRE)).unwrap_or_default()
+}
+
 /// Validates what the server in this folder has sent.
 ///
 /// # Errors
 /// What is not valid, in the words of xmllint.
 pub(crate) fn validate(server: &Path) -> Result<()> {
-    let Ok(text) = fs::read_to_string(server.join(WIRE)) else {
+    let text = read(server);
+    if text.is_empty() {
         return Ok(());
-    };
+    }
     let document = server.join("wire.xml");
     fs::write(&document, link(&text))?;
     let schema = workspace().join("docs/schema/link.rng");
