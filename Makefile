@@ -17,6 +17,7 @@ LUA ?= lua54
 SEEDS ?= 500
 SOAK_SECONDS ?= 300
 SOAK_SEED ?=
+FUZZ_SECONDS ?= 60
 KEEP ?=
 # The versions that the browser test runs on.
 PROSODY ?= 0.12 13 newest
@@ -26,7 +27,7 @@ PLUGIN := target/plugin/mod_dmuc
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet --all-targets
 
-.PHONY: help deps plugin install test test-browser lint demo bench sim mutants soak clean distclean
+.PHONY: help deps plugin install test test-browser lint demo bench sim fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -82,6 +83,13 @@ bench: deps plugin ## Engine, border and end-to-end benchmarks
 
 sim: ## Simulate many networks (SEEDS=500)
 	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --test sim -- --nocapture
+
+fuzz: ## Look for inputs that break a promise (FUZZ_SECONDS=60 for each target; needs cargo-fuzz)
+	cd fuzz && for target in wire snapshot peer; do \
+		mkdir -p ../target/fuzz/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --target-dir ../target/fuzz/build $$target \
+			../target/fuzz/$$target ../tests/fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20; \
+	done
 
 mutants: ## Which checker of the simulator sees which deliberate mistake (SEEDS=500)
 	tests/sim/mutations.sh '$(SEEDS)'
