@@ -23,21 +23,21 @@ fn corpus(target: &str) -> PathBuf {
 fn story() -> (Federation, Vec<(String, String)>) {
     let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
     fed.is_traced = true;
-    let (foo, witch) = ("coven@chat.shakespeare.lit/foo", "coven@rooms.macbeth.lit/witch");
+    let (crone, witch) = ("coven@chat.shakespeare.lit/foo", "coven@rooms.macbeth.lit/witch");
     fed.distributed(COVEN, CRONE1, &[]);
     fed.run();
-    fed.join(foo, CRONE1);
+    fed.join(crone, CRONE1);
     fed.join(witch, WITCH);
     fed.run();
-    fed.say(foo, "When shall we three meet again?");
+    fed.say(crone, "When shall we three meet again?");
     fed.say(witch, "When the hurlyburly's done");
-    fed.set_subject(foo, "Thunder");
+    fed.set_subject(crone, "Thunder");
     fed.update(witch, "<show>away</show>");
     fed.change_nick(witch, "somewitch");
     fed.run();
     fed.net
         .set_mode(&bare(CHAT), &bare(ROOMS), support::net::Mode::Swallows);
-    fed.say(foo, "missed");
+    fed.say(crone, "missed");
     fed.run_for(200_000);
     fed.net.heal();
     fed.run_for(200_000);
