@@ -274,7 +274,8 @@ return function (dmuc)
 			jid = occupant and rooms.real_jid(room, occupant);
 		end
 		if not jid or jid_resource(jid) then
-			event.origin.send(st.error_reply(stanza, "modify", "jid-malformed"));
+			event.origin.send(st.error_reply(stanza, "modify", "jid-malformed",
+				"This server does not take this as a user's address; the room's other servers may"));
 			return true;
 		end
 		if not affiliations[item.attr.affiliation] then

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Federation, Storage, Version, body, code_list, on_every_version};
+use dmuc_testbed::{
+    Federation, Storage, Version, body, code_list, error_condition, on_every_version, to_string,
+};
 
 use crate::asking::gone;
 use crate::stage::{Person, company, gathered};
@@ -119,4 +121,49 @@ on_every_version! {
 #[tokio::test]
 async fn what_the_oldest_takes_as_an_address_the_newest_takes() -> Result<()> {
     addresses(Version::newest(), Version::oldest()).await
+}
+
+/// An owner at the newest Prosody, which takes fewer domains than the oldest, reads that it is this server which does not;
+/// what the source takes is in the list there all the same.
+#[tokio::test]
+async fn what_only_one_server_takes_as_an_address_is_refused_there_in_words() -> Result<()> {
+    const JID: &str = "eve@-a.test";
+    let fed = three("addresses-refused", Version::oldest(), Storage::Internal)
+        .with_server(1, |spec| spec.version = Version::newest())
+        .start()
+        .await?;
+    let people = company(&fed, "coven", &[]).await?;
+    let [crone, witch, _] = &people;
+    crone
+        .set_affiliation(&crone.room, witch.bare_jid(), "owner")
+        .await?;
+    eventually("witch is an owner", || async {
+        let list = listed(&fed, 1, &witch.room).await?;
+        Ok(list.get(witch.bare_jid()).map(String::as_str) == Some("owner"))
+    })
+    .await?;
+    let takes = fed[1]
+        .eval(&format!("return (require 'util.jid'.prep('{JID}')) ~= nil"))
+        .await?;
+    if takes.as_bool() == Some(false) {
+        let room = &witch.room;
+        let answer = witch
+            .iq_xml(&format!(
+                "<iq type='set' to='{room}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
+                 <item jid='{JID}' affiliation='outcast'/></query></iq>"
+            ))
+            .await?;
+        assert_eq!(error_condition(&answer).as_deref(), Some("jid-malformed"));
+        let text = to_string(&answer);
+        assert!(text.contains("This server does not take"), "{text}");
+    }
+    crone.set_affiliation(&crone.room, JID, "outcast").await?;
+    for (server, person) in people.iter().enumerate() {
+        eventually(&format!("{} bans {JID}", person.room), || async {
+            let list = listed(&fed, server, &person.room).await?;
+            Ok(list.get(JID).map(String::as_str) == Some("outcast"))
+        })
+        .await?;
+    }
+    fed.finish().await
 }

@@ -16,6 +16,7 @@ mod finding;
 mod governing;
 mod hats;
 mod hooks_that_wait;
+mod host_values;
 mod ids;
 mod inviting;
 mod joining;
