@@ -39,6 +39,7 @@ mod refusals;
 mod replication;
 mod request;
 mod room;
+mod rooms;
 mod roster;
 mod settings;
 mod split;
@@ -78,6 +79,7 @@ use private::Private;
 use refusals::Refusals;
 use request::Outstanding;
 pub(crate) use room::Room;
+use rooms::Rooms;
 use unread::Unread;
 
 /// How many numbers and versions one life of the engine may use while the wall clock stands still.
@@ -89,7 +91,7 @@ pub struct Engine {
     config: Config,
     ids: IdSource,
     clock: HybridClock,
-    rooms: BTreeMap<BareJid, Room>,
+    rooms: Rooms,
     /// Shadows that the configuration, here or at their source, leaves out, as they are stored.
     parked: BTreeMap<BareJid, Room>,
     links: BTreeMap<BareJid, Link>,
@@ -121,6 +123,8 @@ pub struct Engine {
     timed: BTreeSet<BareJid>,
     /// Rooms whose log has grown, and when, while the host is not told of all that is in it.
     grown: BTreeMap<BareJid, Now>,
+    /// What is asked of peers that is missing here, or waits for that.
+    pulls: sync::Pulls,
     /// Rooms whose stored log is to be cut down, and to how many entries.
     trims: BTreeMap<BareJid, usize>,
     /// What the host cannot read yet.
@@ -135,7 +139,7 @@ impl Engine {
             config,
             ids: IdSource::new(seed),
             clock: HybridClock::default(),
-            rooms: BTreeMap::new(),
+            rooms: Rooms::default(),
             parked: BTreeMap::new(),
             links: BTreeMap::new(),
             outstanding: BTreeMap::new(),
@@ -153,6 +157,7 @@ impl Engine {
             roomier: BTreeSet::new(),
             timed: BTreeSet::new(),
             grown: BTreeMap::new(),
+            pulls: sync::Pulls::default(),
             trims: BTreeMap::new(),
             unread: Unread::default(),
         }

@@ -28,6 +28,10 @@ const OCCUPANTS: [usize; 2] = [10, 1_000];
 const SHARED_ROOMS: [usize; 3] = [1, 100, 1_000];
 /// Bytes from heal to converged, in bytes of the same messages sent live.
 const BAR_RATIO: f64 = 1.15;
+const PULLED_ROOMS: [usize; 2] = [10, 1_000];
+/// CPU per pull with many rooms, in that with few.
+const BAR_PULL_RATIO: f64 = 3.0;
+const BAR_PULL_US: f64 = 1_000.0;
 /// Heartbeats that are counted.
 const BEATS: u64 = 100;
 
@@ -45,9 +49,20 @@ fn measure() -> Result<()> {
     let versions = vec![format!("dmuc {}", env!("CARGO_PKG_VERSION"))];
     let circumstances = report::Circumstances::at_start("resync", versions);
     let mut bars = Table::new(&["bar", "measured", ""]);
+    // `cargo bench --bench resync -- pulls`: that part alone, not for the report.
+    if std::env::args().any(|arg| arg == "pulls") {
+        println!("{}\n{}", pulls(&mut bars), bars.text());
+        return Ok(());
+    }
     // First, while the process has not used and freed memory.
     let memory = memory::measure()?;
-    let parts = [missed(&mut bars), nothing_missed(&mut bars), heartbeats(), memory];
+    let parts = [
+        missed(&mut bars),
+        nothing_missed(&mut bars),
+        pulls(&mut bars),
+        heartbeats(),
+        memory,
+    ];
     let body = format!(
         "Two services: each a real engine, what they send each other as XML, parsed and counted; time is virtual, CPU is \
          not. Both\nwrite and read all of it in one process, without Lua, storage and network.\n\n{}\n{}",
@@ -218,6 +233,40 @@ fn nothing_missed(bars: &mut Table) -> String {
     format!(
         "### A heal with nothing missed\n\nPer link {per_link:.0} bytes, and {per_room:.1} bytes per shared room: the difference \
          between 1 and 101 rooms.\n\n{}",
+        table.text()
+    )
+}
+
+/// Rooms in each of which one message was missed.
+fn pulls(bars: &mut Table) -> String {
+    let mut table = Table::new(&["shared rooms", "CPU per pull"]);
+    let mut per_pull = Vec::new();
+    for rooms in PULLED_ROOMS {
+        let mut services = services(rooms, 1);
+        services.cut();
+        for number in 0..rooms {
+            say(&mut services, &bare(&name_of(number)), number);
+        }
+        let (_, time) = heal(&mut services);
+        assert_eq!(services.shown.len(), rooms, "each room is pulled");
+        let us = time.as_secs_f64() * 1e6 / rooms as f64;
+        table.row([rooms.to_string(), format!("{us:.1} us")]);
+        per_pull.push(us);
+    }
+    let ratio = per_pull[1] / per_pull[0];
+    bars.row([
+        format!("a pull costs at most {BAR_PULL_RATIO} times as much with 1,000 shared rooms as with 10"),
+        format!("{ratio:.2}"),
+        verdict(ratio <= BAR_PULL_RATIO),
+    ]);
+    bars.row([
+        format!("with 1,000 shared rooms a pull takes at most {BAR_PULL_US} us"),
+        format!("{:.0} us", per_pull[1]),
+        verdict(per_pull[1] <= BAR_PULL_US),
+    ]);
+    format!(
+        "### A heal of many rooms\n\nOne message was missed in each. CPU of both sides from the heal until all is settled, per \
+         room.\n\n{}",
         table.text()
     )
 }

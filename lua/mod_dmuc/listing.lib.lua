@@ -17,6 +17,7 @@ return function (dmuc)
 	local turn_s, pause_s = 0.02, 0.005;
 	-- Of longer lists nobody is told whose entry of people who are not here has changed: a client can ask for the list.
 	local max_announced = 20;
+	local max_saved_at_once = 200;
 
 	local affiliation_ranks = { outcast = -1; none = 0; member = 1; admin = 2; owner = 3 };
 	local role_ranks = { none = 0; visitor = 1; participant = 2; moderator = 3 };
@@ -41,7 +42,6 @@ return function (dmuc)
 		if affiliation then
 			data = data or {};
 			data.reserved_nickname = action.nick;
-			data.hats = dmuc.hats.told(room, jid);
 		end
 		room._affiliations[jid] = affiliation;
 		room._affiliation_data[jid] = data and next(data) and data or nil;
@@ -127,6 +127,16 @@ return function (dmuc)
 		return lowered;
 	end
 
+	-- A long list costs Prosody a turn of its own to store. What a crash before it loses the engine has.
+	local function save(room, count)
+		if count <= max_saved_at_once then return room:save(true); end
+		local room_jid = room.jid;
+		dmuc.turns.later(function ()
+			local live = dmuc.get_room(room_jid);
+			if live and live._dmuc then live:save(true); end
+		end);
+	end
+
 	-- Takes in entries of the list (actions "apply_affiliation" and "apply_hats") in their order.
 	function listing.take(room, entries)
 		local changes, count = {}, 0;
@@ -159,7 +169,7 @@ return function (dmuc)
 			local change = remote.jid and changes[jid_bare(remote.jid)];
 			if change and change.is_affiliation then remote.affiliation = change.affiliation or "none"; end
 		end
-		room:save(true);
+		save(room, count);
 		show_all(room, present(room, changes), 1);
 		for jid, change in pairs(changes) do
 			if change.is_affiliation then

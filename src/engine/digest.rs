@@ -27,15 +27,13 @@ impl Engine {
     fn send_lines(&mut self, now: Now, service: &BareJid, wait_ms: u64, hello: bool) {
         let mut rooms = Vec::new();
         let from = self.config.service.clone();
-        for room in self.rooms.values_mut() {
-            if rooms.len() == MAX_DIGEST_ROOMS {
-                break;
-            }
+        self.rooms.change_shared_with(service, |room| {
             let revision = room.revision;
             let here = room.instances.iter_mut().find(|(jid, _)| is_at(jid, service));
-            let Some((peer, instance)) = here else { continue };
-            if instance.stage != Stage::Active || instance.told == Some(revision) || !room.ready {
-                continue;
+            let Some((peer, instance)) = here else { return };
+            let is_told = instance.stage != Stage::Active || instance.told == Some(revision) || !room.ready;
+            if is_told || rooms.len() == MAX_DIGEST_ROOMS {
+                return;
             }
             let is_anew = instance.told.is_none();
             instance.told = Some(revision);
@@ -46,7 +44,7 @@ impl Engine {
                 proof: proof.flatten(),
                 ..line(room, &peer)
             });
-        }
+        });
         let life = Some(self.ids.name());
         let request = Request::Digest(Digest {
             life,
@@ -62,7 +60,7 @@ impl Engine {
     pub(super) fn start_syncing(&mut self, now: Now, service: &BareJid) {
         self.forget_told(service);
         self.tell_endings(now, service);
-        let has_instances = self.rooms.values().any(|room| {
+        let has_instances = self.rooms.shared_with(service).any(|room| {
             let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
             here.any(|(_, instance)| instance.stage == Stage::Active)
         });
@@ -88,13 +86,13 @@ impl Engine {
     }
 
     fn forget_told(&mut self, service: &BareJid) {
-        for room in self.rooms.values_mut() {
+        self.rooms.change_shared_with(service, |room| {
             for (jid, instance) in &mut room.instances {
                 if is_at(jid, service) {
                     instance.told = None;
                 }
             }
-        }
+        });
     }
 
     /// Another life than before: the peer was restarted, maybe from a backup, and which of our rooms it still has shows
@@ -121,7 +119,7 @@ impl Engine {
 
     /// Whether rooms that the service has an instance of have not been told of.
     fn has_untold(&self, service: &BareJid) -> bool {
-        self.rooms.values().any(|room| {
+        self.rooms.shared_with(service).any(|room| {
             let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
             room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
         })
@@ -136,7 +134,7 @@ impl Engine {
             !room.has_guessable_id() || theirs.proof.is_some() && theirs.proof == room.proof(service)
         };
         let is_unknown = |room: &&Room| {
-            let is_ours = room.id == theirs.id && room.is_source() && room.started;
+            let is_ours = room.is_source() && room.started;
             is_ours
                 && (is_for_all || knows(room))
                 && room.instances.len() < limit
@@ -145,7 +143,12 @@ impl Engine {
         if self.is_brought_up(now, service, theirs) {
             return true;
         }
-        let Some(jid) = self.rooms.values().find(is_unknown).map(|room| room.jid.clone()) else {
+        let Some(jid) = self
+            .rooms
+            .with_id(&theirs.id)
+            .find(is_unknown)
+            .map(|room| room.jid.clone())
+        else {
             return false;
         };
         self.want_instance(now, &jid, service);
@@ -155,8 +158,12 @@ impl Engine {
     /// A source's instance there that it is still bringing up, or that has said no before: by telling of the room it asks for
     /// it.
     fn is_brought_up(&mut self, now: Now, service: &BareJid, theirs: &RoomDigest) -> bool {
-        let is_it = |room: &&mut Room| room.id == theirs.id && room.is_source() && room.started;
-        let Some(room) = self.rooms.values_mut().find(is_it) else {
+        let is_it = |room: &&Room| room.is_source() && room.started;
+        let found = self.rooms.with_id(&theirs.id).find(is_it);
+        let Some(jid) = found.map(|room| room.jid.clone()) else {
+            return false;
+        };
+        let Some(room) = self.rooms.get_mut(&jid) else {
             return false;
         };
         let here = room.instances.iter_mut().find(|(jid, _)| is_at(jid, service));
@@ -167,7 +174,6 @@ impl Engine {
             instance.stage = Stage::Wanted;
         }
         if instance.stage == Stage::Wanted {
-            let jid = room.jid.clone();
             match self.caps(service) {
                 // It is being asked; as what it is brought up follows from the answer.
                 Caps::Unknown | Caps::Nothing => self.learn_caps(now, service),
@@ -194,10 +200,7 @@ impl Engine {
         for theirs in &digest.rooms {
             let found = self.find_instance(service, theirs);
             let Some((jid, peer)) = found else {
-                let is_unread = self
-                    .rooms
-                    .values()
-                    .any(|room| room.id == theirs.id && !room.started);
+                let is_unread = self.rooms.with_id(&theirs.id).any(|room| !room.started);
                 if !theirs.gone
                     && !is_unread
                     && !self.take_up_again(now, service, theirs)
@@ -250,23 +253,10 @@ impl Engine {
         self.settle_link(service);
     }
 
-    /// What could not be asked for while the link was out, or busy.
-    pub(super) fn ask_wanted(&mut self, now: Now, service: &BareJid) {
-        let mut wanted = Vec::new();
-        for room in self.rooms.values() {
-            let here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
-            let waiting = here.filter(|(_, instance)| instance.sync == SyncStage::Wanted);
-            wanted.extend(waiting.map(|(peer, _)| (room.jid.clone(), peer.clone())));
-        }
-        for (jid, peer) in wanted {
-            self.want_sync(now, &jid, &peer);
-        }
-    }
-
     fn find_instance(&self, service: &BareJid, theirs: &RoomDigest) -> Option<(BareJid, BareJid)> {
         self.rooms
-            .values()
-            .filter(|room| room.id == theirs.id && room.ready && room.started)
+            .with_id(&theirs.id)
+            .filter(|room| room.ready && room.started)
             .find_map(|room| {
                 let mut peers = room.instances.iter();
                 let (peer, _) =

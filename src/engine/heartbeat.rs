@@ -10,7 +10,7 @@ use crate::address::BareJid;
 use super::Engine;
 use super::cause::Cause;
 use super::clock::Now;
-use super::link::{Caps, Link, LinkState, is_at};
+use super::link::{Caps, Link, LinkState};
 use super::request::Pending;
 use crate::wire::Request;
 
@@ -98,8 +98,7 @@ impl Engine {
     /// Whether there is anything for which the service has to be asked: a room, or a private message whose end depends on
     /// what it answers.
     pub(super) fn is_shared(&self, service: &BareJid) -> bool {
-        let has = |instance: &BareJid| is_at(instance, service);
-        self.is_private_open(service) || self.rooms.values().any(|room| room.instances.keys().any(has))
+        self.is_private_open(service) || self.rooms.shared_with(service).next().is_some()
     }
 
     /// The heartbeat. Unanswered it is repeated halfway to the timeout, so that one lost stanza is no dead link.

@@ -107,7 +107,8 @@ impl Engine {
         let mut expected = Instance::new(Stage::Wanted);
         self.timed.insert(jid.clone());
         expected.retry_at = Some(now.mono_ms + MEETING_MS);
-        room.instances.insert(room.id.at(service), expected);
+        let instance = room.id.at(service);
+        self.rooms.add_instance(jid, instance, expected);
         self.unsaved.insert(jid.clone());
         self.learn_caps(now, service);
         self.keep_in_touch(now, service);

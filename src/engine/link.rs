@@ -7,8 +7,9 @@ use crate::address::BareJid;
 
 use super::cause::Cause;
 use super::clock::Now;
-use super::instance::{Stage, SyncStage};
+use super::instance::{Instance, Stage, SyncStage};
 use super::request::Pending;
+use super::room::Room;
 use super::unlike::Unlike;
 use super::{Action, Engine};
 use crate::wire::{DiscoInfo, Request, StanzaError};
@@ -87,6 +88,8 @@ pub(crate) struct Link {
     pub(crate) life_noticed_at: Option<u64>,
     /// Whether its clock and its limits are like ours.
     pub(super) unlike: Unlike,
+    /// A room that was not settled with it when that was last looked for.
+    unsettled: Option<BareJid>,
 }
 
 impl Default for Link {
@@ -109,6 +112,7 @@ impl Default for Link {
             life: None,
             life_noticed_at: None,
             unlike: Unlike::default(),
+            unsettled: None,
         }
     }
 }
@@ -461,15 +465,24 @@ impl Engine {
 
     /// All instances of the service agree with ours: the link is as good as new.
     pub(super) fn settle_link(&mut self, service: &BareJid) {
-        let is_open = self.rooms.values().filter(|room| room.ready).any(|room| {
+        let Some(link) = self.links.get_mut(service) else {
+            return;
+        };
+        if link.state != LinkState::Syncing {
+            return;
+        }
+        let is_open = |room: &&Room| {
             let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
-            here.any(|(_, instance)| instance.holds_room() && (instance.is_cut || !instance.is_synced))
-        });
-        if let Some(link) = self.links.get_mut(service)
-            && link.state == LinkState::Syncing
-            && !is_open
-        {
-            link.state = LinkState::Up;
+            let is_unlike = |(_, instance): (&BareJid, &Instance)| {
+                instance.holds_room() && (instance.is_cut || !instance.is_synced)
+            };
+            room.ready && here.any(is_unlike)
+        };
+        let unsettled = link.unsettled.take();
+        let mut rooms = self.rooms.shared_with_from(service, unsettled.as_ref());
+        match rooms.find(is_open) {
+            Some(room) => link.unsettled = Some(room.jid.clone()),
+            None => link.state = LinkState::Up,
         }
     }
 
@@ -495,10 +508,8 @@ impl Engine {
 
     /// Our rooms that have an instance at this service.
     pub(super) fn rooms_with(&self, service: &BareJid) -> Vec<BareJid> {
-        let has = |instance: &BareJid| is_at(instance, service);
         self.rooms
-            .values()
-            .filter(|room| room.instances.keys().any(has))
+            .shared_with(service)
             .map(|room| room.jid.clone())
             .collect()
     }

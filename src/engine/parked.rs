@@ -326,7 +326,8 @@ impl Engine {
             } else if !room.is_source() {
                 self.expect_instance(now, jid, &service);
             } else if room.instances.len() < self.config.max_peerhosts {
-                room.instances.insert(instance, Instance::new(Stage::Wanted));
+                self.rooms
+                    .add_instance(jid, instance, Instance::new(Stage::Wanted));
             } else {
                 self.note(jid, &service, Notice::TooManyPeerhosts);
             }

@@ -307,7 +307,7 @@ impl Engine {
         let service = service_of(&peer);
         let rooms = self
             .rooms
-            .values()
+            .shared_with(&service)
             .filter(|room| room.instances.contains_key(&peer));
         let jids: Vec<BareJid> = rooms.map(|room| room.jid.clone()).collect();
         if jids.is_empty() {

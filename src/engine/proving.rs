@@ -19,8 +19,7 @@ const MEETINGS: u32 = 6;
 impl Engine {
     /// Whether a room here has this id, whatever its address: of one service it names one room.
     pub(super) fn has_id(&self, id: &RoomId) -> bool {
-        let mut all = self.rooms.values().chain(self.parked.values());
-        all.any(|room| room.id == *id)
+        self.rooms.with_id(id).next().is_some() || self.parked.values().any(|room| room.id == *id)
     }
 
     /// This very address sent us something of the room that was taken.

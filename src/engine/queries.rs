@@ -51,7 +51,10 @@ impl Engine {
             let other = room.instances.get(instance);
             room.ready && other.is_some_and(Instance::holds_room)
         };
-        self.rooms.values().find(is_it).map(|room| &room.jid)
+        let service = instance.service();
+        let found = self.rooms.shared_with(&service).find(is_it);
+        let jid = found.map(|room| room.jid.clone())?;
+        self.rooms.get(&jid).map(|room| &room.jid)
     }
 
     /// The other instances of `room` that hold it now, by their own word.

@@ -214,7 +214,7 @@ impl Engine {
         };
         let rooms = self
             .rooms
-            .values()
+            .shared_with(service)
             .filter(|room| room.started && room.is_source());
         rooms
             .filter(move |room| room.instances.iter().any(is_refused))

@@ -43,7 +43,7 @@ impl Engine {
             let instance = room.id.at(service);
             let mut wanted = Instance::new(Stage::Wanted);
             wanted.is_introduced = !room.is_source();
-            room.instances.insert(instance, wanted);
+            self.rooms.add_instance(jid, instance, wanted);
             self.unsaved.insert(jid.clone());
         }
         self.keep_in_touch(now, service);
@@ -327,7 +327,7 @@ impl Engine {
                 "This id is that of another room here",
             ));
         }
-        let shadows = self.rooms.values().filter(|room| !room.is_source()).count();
+        let shadows = self.rooms.len() - self.rooms.count_of(&self.config.service);
         if shadows + self.parked.len() >= self.config.max_shadows {
             return Err(refuse(
                 Condition::ResourceConstraint,
@@ -359,12 +359,9 @@ impl Engine {
             .cloned();
         let Some(home) = found else { return };
         self.release(now, jid, &home);
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return;
-        };
         // Of a room that has just been read nobody is shown yet.
-        let is_shown = room.started;
-        if let Some(instance) = room.instances.remove(&home) {
+        let is_shown = self.rooms.get(jid).is_some_and(|room| room.started);
+        if let Some(instance) = self.rooms.remove_instance(jid, &home) {
             if is_shown {
                 self.hide_all(jid, &home, &instance);
             }

@@ -92,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) affiliations: BTreeMap<BareJid, Affiliated>,
     /// The hats of who is on the source's list (XEP-0317), whatever waits for its decision here.
     pub(crate) hats: BTreeMap<BareJid, Hats>,
+    /// Who has registered which nick, from the list.
+    pub(crate) nick_owners: BTreeMap<String, BTreeSet<BareJid>>,
     /// Who was taken off the list at which version. The oldest are forgotten (G13).
     pub(crate) removed: BTreeMap<BareJid, u64>,
     /// Peers that know less than this version are told the whole list.
@@ -254,10 +256,9 @@ impl Room {
 
     /// Who has registered this nick. A registration that waits for the source's decision yields to any other.
     pub(crate) fn nick_owner(&self, nick: &str) -> Option<&BareJid> {
-        let entries = self.settings.affiliations.iter();
-        let owners = entries.filter(|(_, entry)| entry.reserved_nick.as_deref() == Some(nick));
         let waits = |jid: &BareJid| self.offers.contains_key(&OfferKey::Affiliation(jid.clone()));
-        owners.map(|(jid, _)| jid).min_by_key(|jid| waits(jid))
+        let owners = self.settings.nick_owners.get(nick)?;
+        owners.iter().min_by_key(|jid| waits(jid))
     }
 
     /// Changes the list; `None` takes the entry off. Returns whether anything changed.
@@ -268,7 +269,10 @@ impl Room {
         reserved_nick: Option<&str>,
     ) -> bool {
         if affiliation == Affiliation::None && reserved_nick.is_none() {
-            return self.settings.affiliations.remove(jid).is_some();
+            let gone = self.settings.affiliations.remove(jid);
+            let nick = gone.as_ref().and_then(|entry| entry.reserved_nick.as_deref());
+            self.settings.forget_nick(jid, nick);
+            return gone.is_some();
         }
         let is_same = |entry: &Affiliated| {
             entry.affiliation == affiliation && entry.reserved_nick.as_deref() == reserved_nick
@@ -281,7 +285,15 @@ impl Room {
             reserved_nick: reserved_nick.map(str::to_owned),
             version: 0,
         };
-        self.settings.affiliations.insert(jid.clone(), entry);
+        if let Some(nick) = &entry.reserved_nick {
+            let owners = self.settings.nick_owners.entry(nick.clone()).or_default();
+            owners.insert(jid.clone());
+        }
+        let had = self.settings.affiliations.insert(jid.clone(), entry);
+        let nick = had.and_then(|entry| entry.reserved_nick);
+        if nick.as_deref() != reserved_nick {
+            self.settings.forget_nick(jid, nick.as_deref());
+        }
         true
     }
 
@@ -438,6 +450,18 @@ impl Room {
             .values()
             .map(|instance| instance.occupants.len())
             .sum()
+    }
+}
+
+impl Settings {
+    fn forget_nick(&mut self, jid: &BareJid, nick: Option<&str>) {
+        let Some(nick) = nick else { return };
+        if let Some(owners) = self.nick_owners.get_mut(nick) {
+            owners.remove(jid);
+            if owners.is_empty() {
+                self.nick_owners.remove(nick);
+            }
+        }
     }
 }
 

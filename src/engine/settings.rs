@@ -313,14 +313,17 @@ impl Engine {
         if config.settings.is_some() {
             self.saw_ours(now, &service_of(source));
         }
+        let is_unnamed = |room: &Room| room.source.is_none();
+        if self.rooms.get(jid).is_some_and(is_unnamed) {
+            let instance = Instance::new(Stage::Active);
+            self.rooms.add_instance(jid, source.clone(), instance);
+        }
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
         let is_first = !room.ready;
         if room.source.is_none() {
             room.source = Some(source.clone());
-            room.instances
-                .insert(source.clone(), Instance::new(Stage::Active));
         }
         if is_first {
             room.ready_at_ms = now.wall_ms;

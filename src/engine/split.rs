@@ -214,13 +214,13 @@ impl Engine {
     /// The service is still out of reach.
     pub(super) fn tell_untold(&mut self, service: &BareJid) {
         let mut untold = Vec::new();
-        for room in self.rooms.values_mut() {
+        self.rooms.change_shared_with(service, |room| {
             for (peer, instance) in &mut room.instances {
                 if is_at(peer, service) && std::mem::take(&mut instance.is_untold) {
                     untold.push((room.jid.clone(), instance.stage));
                 }
             }
-        }
+        });
         for (jid, stage) in untold {
             if stage == Stage::Wanted {
                 self.note_unreachable(&jid, service);
@@ -230,10 +230,10 @@ impl Engine {
 
     /// The service is reached, and says that it has no XEP-0281 or does not peer with us, which was not known before.
     pub(super) fn refused_now(&mut self, service: &BareJid) {
-        for room in self.rooms.values_mut() {
+        self.rooms.change_shared_with(service, |room| {
             let here = room.instances.iter_mut().filter(|(peer, _)| is_at(peer, service));
             here.for_each(|(_, instance)| instance.is_untold = true);
-        }
+        });
     }
 
     pub(super) fn note(&mut self, jid: &BareJid, service: &BareJid, notice: Notice) {

@@ -5,13 +5,16 @@
 //! something of a home is missing here, its live messages are not taken: they come in the pages, in order.
 
 mod answer;
+mod pulls;
 mod taking;
 
 use crate::address::BareJid;
 
+pub(super) use pulls::Pulls;
+
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
-use super::link::{Caps, LinkState, is_at, service_of};
+use super::link::{Caps, LinkState, service_of};
 use super::request::Pending;
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError, SyncRequest};
@@ -44,8 +47,7 @@ impl Engine {
         if matches!(caps, Caps::Xep | Caps::Nothing) {
             return;
         }
-        let is_up = matches!(self.link_state(&service), LinkState::Up | LinkState::Syncing);
-        let may_ask = caps == Caps::Full && is_up && self.pulls(&service) < MAX_PULLS;
+        let may_ask = self.may_ask(&service);
         let Some(room) = self.rooms.get_mut(jid).filter(|room| room.ready) else {
             return;
         };
@@ -58,17 +60,15 @@ impl Engine {
         match instance.sync {
             SyncStage::Asked => {}
             SyncStage::Taking { .. } => instance.sync = SyncStage::Taking { again: true },
-            _ if !may_ask => instance.sync = SyncStage::Wanted,
+            _ if !may_ask => self.wait_for_sync(jid, peer),
             _ => self.ask_sync(now, jid, peer),
         }
     }
 
-    /// How many instances of a service are being asked what is missing.
-    fn pulls(&self, service: &BareJid) -> usize {
-        let instances = self.rooms.values().flat_map(|room| room.instances.iter());
-        let here = instances.filter(|(jid, _)| is_at(jid, service));
-        here.filter(|(_, instance)| matches!(instance.sync, SyncStage::Asked | SyncStage::Taking { .. }))
-            .count()
+    /// Whether one more instance of a service may be asked now what is missing.
+    fn may_ask(&mut self, service: &BareJid) -> bool {
+        let is_up = matches!(self.link_state(service), LinkState::Up | LinkState::Syncing);
+        self.caps(service) == Caps::Full && is_up && self.may_pull(service)
     }
 
     fn ask_sync(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
@@ -100,6 +100,7 @@ impl Engine {
             room: jid.clone(),
             instance: peer.clone(),
         };
+        self.pulls.begin(&service_of(peer), (jid.clone(), peer.clone()));
         self.request(now, jid.clone(), peer.clone(), request, pending);
     }
 
@@ -126,16 +127,17 @@ impl Engine {
             Err(error) if Self::is_link_error(&error) && self.is_link_open(&service_of(peer)) => {
                 self.resync_later(now, jid, peer);
             }
-            Err(error) if Self::is_link_error(&error) => self.set_sync(jid, peer, SyncStage::Wanted),
+            Err(error) if Self::is_link_error(&error) => self.wait_for_sync(jid, peer),
             Err(error) if error.condition == Condition::ItemNotFound => self.lost_there(now, jid, peer),
             _ => self.resync_later(now, jid, peer),
         }
         self.ask_wanted(now, &service_of(peer));
     }
 
-    fn set_sync(&mut self, jid: &BareJid, peer: &BareJid, stage: SyncStage) {
+    fn wait_for_sync(&mut self, jid: &BareJid, peer: &BareJid) {
         if let Some(instance) = self.instance_mut(jid, peer) {
-            instance.sync = stage;
+            instance.sync = SyncStage::Wanted;
+            self.note_waiting((jid.clone(), peer.clone()));
         }
     }
 
