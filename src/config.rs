@@ -82,6 +82,18 @@ pub struct Config {
     pub log_max_bytes: usize,
     /// `dmuc_max_shadows`: rooms we hold for others. Beyond: `resource-constraint`.
     pub max_shadows: usize,
+    /// `dmuc_max_shadows_per_peer`: of those, rooms we hold for one of them. Beyond: `resource-constraint`.
+    pub max_shadows_per_peer: usize,
+    /// `dmuc_max_occupants_per_peer`: occupants of one peer in all rooms here. Beyond: `resource-constraint`.
+    pub max_occupants_per_peer: usize,
+    /// `dmuc_max_bytes_per_peer`: bytes of messages in all shadows of one peer's rooms. Beyond: each keeps its share.
+    pub max_bytes_per_peer: usize,
+    /// `dmuc_max_questions`: questions of one peer that are answered in a second; after a rest ten times as many. A long
+    /// answer counts for several. Beyond: `resource-constraint`, and the peer asks again later.
+    pub max_questions: u32,
+    /// `dmuc_max_unsent`: bytes that may wait in memory to be sent to one peer. For the host: beyond, it gives the connection
+    /// up and reports that the peer cannot be reached.
+    pub max_unsent_bytes: usize,
     /// `dmuc_max_remote_occupants`, per room. Beyond: `resource-constraint`.
     pub max_remote_occupants: usize,
     /// `dmuc_max_peerhosts`: instances a room may have besides ours. Beyond: not replicated, said to the owner.
@@ -155,6 +167,11 @@ impl Config {
             log_max_messages: 10_000,
             log_max_bytes: 67_108_864,
             max_shadows: 1_000,
+            max_shadows_per_peer: 500,
+            max_occupants_per_peer: 20_000,
+            max_bytes_per_peer: 268_435_456,
+            max_questions: 200,
+            max_unsent_bytes: 16_777_216,
             max_remote_occupants: 5_000,
             max_peerhosts: 50,
             max_stanza_size: 262_144,
@@ -248,6 +265,26 @@ impl Config {
             1 << 40,
         )?;
         read.count("dmuc_max_shadows", &mut config.max_shadows, 0, 1_000_000)?;
+        read.count(
+            "dmuc_max_shadows_per_peer",
+            &mut config.max_shadows_per_peer,
+            0,
+            1_000_000,
+        )?;
+        read.count(
+            "dmuc_max_occupants_per_peer",
+            &mut config.max_occupants_per_peer,
+            0,
+            10_000_000,
+        )?;
+        read.count(
+            "dmuc_max_bytes_per_peer",
+            &mut config.max_bytes_per_peer,
+            1_048_576,
+            1 << 40,
+        )?;
+        read.count("dmuc_max_questions", &mut config.max_questions, 1, 1_000_000)?;
+        read.count("dmuc_max_unsent", &mut config.max_unsent_bytes, 65_536, 1 << 30)?;
         read.count(
             "dmuc_max_remote_occupants",
             &mut config.max_remote_occupants,

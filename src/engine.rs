@@ -5,6 +5,8 @@
 
 mod action;
 mod affiliations;
+mod allowance;
+mod budget;
 mod capacity;
 mod cause;
 mod clash;
@@ -54,6 +56,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::address::{BareJid, Jid};
 
 pub use action::{Action, Change, Notice, RemoteOccupant, SendPresence, Verdict};
+use allowance::Allowances;
 pub use cause::Cause;
 pub use clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use input::{Departure, Input, Occupant, PeerPresence};
@@ -123,6 +126,10 @@ pub struct Engine {
     timed: BTreeSet<BareJid>,
     /// Rooms whose log has grown, and when, while the host is not told of all that is in it.
     grown: BTreeMap<BareJid, Now>,
+    /// What peers have used of what they may.
+    allowances: Allowances,
+    /// Shadows without a configuration, and until when one is awaited (monotonic ms).
+    unconfigured: BTreeMap<BareJid, u64>,
     /// What is asked of peers that is missing here, or waits for that.
     pulls: sync::Pulls,
     /// Rooms whose stored log is to be cut down, and to how many entries.
@@ -157,6 +164,8 @@ impl Engine {
             roomier: BTreeSet::new(),
             timed: BTreeSet::new(),
             grown: BTreeMap::new(),
+            allowances: Allowances::default(),
+            unconfigured: BTreeMap::new(),
             pulls: sync::Pulls::default(),
             trims: BTreeMap::new(),
             unread: Unread::default(),
@@ -446,6 +455,7 @@ impl Engine {
         self.handle_refusal_timeouts(now);
         self.handle_resyncs(now);
         self.handle_private_timeouts(now);
+        self.drop_unconfigured(now);
         self.settle_nicks(now);
         self.handle_left_out_timeouts(now);
         self.queue_stores();
@@ -468,6 +478,7 @@ impl Engine {
             self.instances_timeout(),
             self.privates_timeout(),
             self.refusals_timeout(),
+            self.unconfigured_timeout(),
             (!self.is_greeted).then_some(0),
         ]
         .into_iter()

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{BareJid, Jid};
 
+use super::clock::Now;
 use super::offers::{OfferKey, Value};
 use super::presence::shown;
 use super::room::Room;
 use super::{Action, Engine};
-use crate::wire::{Affiliation, Listed, Roster, RosterExtra, RosterItem};
+use crate::wire::{Affiliation, Listed, Roster, RosterExtra, RosterItem, Unfit};
 
 impl Engine {
     /// Takes in the entries of the source's list that give somebody more than it has.
-    pub(super) fn raise_affiliations(&mut self, jid: &BareJid, roster: &Roster) {
+    pub(super) fn raise_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
         let (Some(room), Some(extra)) = (self.rooms.get(jid), &roster.extra) else {
             return;
         };
@@ -28,10 +29,10 @@ impl Engine {
                 ..extra.clone()
             }),
         };
-        self.apply_affiliations(jid, &raised);
+        self.apply_affiliations(now, jid, &raised);
     }
 
-    pub(super) fn apply_affiliations(&mut self, jid: &BareJid, roster: &Roster) {
+    pub(super) fn apply_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
@@ -61,12 +62,27 @@ impl Engine {
             changed.extend(gone.map(|user| (user.clone(), Listed::default(), None)));
         }
         let mut in_force = BTreeSet::new();
+        let mut left_out = 0;
+        let firsthost = self.rooms.get(jid).map(|room| room.firsthost.clone());
+        let Some(firsthost) = firsthost else { return };
         for (user, entry, item) in changed {
             let key = OfferKey::Affiliation(user.clone());
             let was = self.rooms.get(jid).map(|room| room.listed(&user));
             let is_new = was.as_ref() != Some(&entry);
             let hats = item.map(|item| item.hats.clone()).unwrap_or_default();
             let has_hats = !hats.is_empty();
+            let units = self.rooms.get(jid).map_or(0, |room| {
+                let is_more = entry != Listed::default() && !room.settings.affiliations.contains_key(&user);
+                usize::from(is_more)
+                    + hats
+                        .iter()
+                        .count()
+                        .saturating_sub(room.hats(&user).iter().count())
+            });
+            if !self.takes_listed(now, &firsthost, units) {
+                left_out += 1;
+                continue;
+            }
             let is_new_hat = self
                 .rooms
                 .get_mut(jid)
@@ -88,6 +104,14 @@ impl Engine {
             }
         }
         self.follow_affiliations(jid, &in_force);
+        if left_out > 0 {
+            let mut unfit = Unfit::default();
+            unfit.note(
+                "entries of the list of affiliations, beyond what is kept for the rooms of one service"
+                    .to_owned(),
+            );
+            self.tell_unfit(jid, &firsthost, &unfit);
+        }
     }
 
     /// An entry of the list is in force: the host shows it, and the occupants it is about have it.

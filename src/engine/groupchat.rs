@@ -417,10 +417,14 @@ impl Engine {
 
     /// Drops what is beyond retention, from memory and now and then from the stored log.
     pub(super) fn trim(&mut self, now: Now, jid: &BareJid) {
+        let max_bytes = self.log_share(jid);
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        room.log.trim(retention(&self.config, now));
+        room.log.trim(Retention {
+            max_bytes,
+            ..retention(&self.config, now)
+        });
         if let Some(keep) = room.log.take_excess() {
             self.trims.insert(jid.clone(), keep);
             self.unsaved.insert(jid.clone());

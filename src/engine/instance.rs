@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
+use super::budget::Bucket;
 use super::door::Admitted;
 use super::judging::LeftOut;
 use crate::wire::{Affiliation, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
@@ -77,6 +78,8 @@ pub(crate) struct Instance {
     pub(crate) roster_parts: Vec<RosterItem>,
     /// The version of the roster that they are parts of.
     pub(crate) parts_version: Option<u64>,
+    /// How often it has had our instance begin a new life.
+    pub(crate) lives: Bucket,
     /// Whether everything it sent until now is here, so that its next event is taken as it comes.
     pub(crate) is_synced: bool,
     /// Whether it once had nothing that we lacked, since we know it or started: what we pull afterwards was said since.
@@ -143,6 +146,7 @@ impl Instance {
             roster_version: None,
             roster_parts: Vec::new(),
             parts_version: None,
+            lives: Bucket::default(),
             is_synced: false,
             has_caught_up: false,
             is_cut: false,

@@ -210,6 +210,16 @@ impl Log {
             .map(|(_, at)| at)
     }
 
+    /// How much is held, in bytes of payload.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there are events of as many origins as a room may have instances in its life (G13), and none of this one.
+    pub(crate) fn is_one_too_many(&self, origin: &BareJid) -> bool {
+        self.seen.len() >= MAX_INSTANCES && !self.knows(origin)
+    }
+
     /// Whether nothing has ever been said here.
     pub(crate) fn is_empty(&self) -> bool {
         self.seen.is_empty()

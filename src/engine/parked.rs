@@ -155,7 +155,12 @@ impl Engine {
         let jitter = self.ids.below(LIFE / 16);
         room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));
         room.started = false;
+        let is_configured = room.ready;
         self.rooms.insert(jid.clone(), room);
+        self.count_anew(&jid);
+        if !is_configured {
+            self.await_configuration(now, &jid);
+        }
         self.unsaved.insert(jid.clone());
         self.drop_unnamed(now, &jid);
         self.take_named(now, &jid);

@@ -39,6 +39,7 @@ impl Engine {
         };
         let (request, unfit) = Request::parse_fitting(kind, payload)
             .map_err(|error| Error::Refused(StanzaError::from(error)))?;
+        self.expect_question(now, &service, &request)?;
         if !self.ends_parked(target, asker, &request) {
             // Who asks us anything shares its rooms with us.
             self.unpark_all(now, &service);
@@ -67,6 +68,7 @@ impl Engine {
             },
         };
         self.tell_unfit(target, &service, &unfit);
+        self.charge_answer(now, &service, &response);
         self.actions.push_back(Action::SendAnswer {
             from: to.clone(),
             to: from.clone(),
@@ -144,13 +146,19 @@ impl Engine {
                         "The configuration comes first",
                     ));
                 }
-                let whole = self.collect_roster(target, asker, roster)?;
+                let whole = self.collect_roster(now, target, asker, roster)?;
                 self.prove(target, asker);
                 if let Some(roster) = whole {
                     self.roster_pushed(now, target, asker, &roster);
                 }
             }
             Request::RosterQuery => {
+                if self.is_roster_underway(target, asker) {
+                    return Err(refuse(
+                        Condition::ResourceConstraint,
+                        "The roster is on its way already",
+                    ));
+                }
                 self.stop_waiting(target, asker);
                 self.send_roster(now, target, asker);
             }

@@ -10,15 +10,21 @@ use super::presence::{Announced, NICK_CHANGED, default_role};
 use super::roster::item_bytes;
 use super::{Action, Engine, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Role, Roster, RosterExtra, limits};
+use crate::wire::{Condition, Role, Roster, RosterExtra, RosterItem, limits};
 
 /// How large a roster may get that comes in parts (G13).
 const MAX_ROSTER_BYTES: usize = 32 * 1024 * 1024;
+
+/// What parts of a roster take, about.
+pub(super) fn part_bytes(items: &[RosterItem]) -> usize {
+    items.iter().map(item_bytes).sum()
+}
 
 impl Engine {
     /// Puts the parts of a roster together. Returns it when the last one is here.
     pub(super) fn collect_roster(
         &mut self,
+        now: Now,
         jid: &BareJid,
         home: &BareJid,
         mut roster: Roster,
@@ -45,13 +51,18 @@ impl Engine {
                 "The roster is larger than this service takes",
             ));
         }
+        let is_part = roster.extra.as_ref().is_some_and(|extra| extra.more);
+        if is_part {
+            self.expect_part(now, home, part_bytes(&roster.items))?;
+        }
+        let instance = self.instance_mut(jid, home).ok_or(Error::UnknownRoom)?;
         if is_other {
             instance.roster_parts.clear();
             instance.parts_version = version;
         }
         let mut items = std::mem::take(&mut instance.roster_parts);
         items.append(&mut roster.items);
-        if roster.extra.as_ref().is_some_and(|extra| extra.more) {
+        if is_part {
             instance.roster_parts = items;
             return Ok(None);
         }
@@ -130,7 +141,7 @@ impl Engine {
             self.saw_ours(now, &service_of(home));
         }
         if is_source {
-            self.apply_affiliations(jid, roster);
+            self.apply_affiliations(now, jid, roster);
         }
         for (old, new) in self.changes_of_nick(jid, home, roster) {
             self.rename_remote(jid, home, &old, new);

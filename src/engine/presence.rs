@@ -146,16 +146,28 @@ impl Engine {
         let Some(instance) = room.instances.get(home) else {
             return Err(Error::UnknownRoom);
         };
-        let old = instance.occupants.get(new.nick);
-        if old.is_none() && room.remote_count() >= limit {
+        let is_new = !instance.occupants.contains_key(new.nick);
+        if is_new && room.remote_count() >= limit {
             return Err(refuse(
                 Condition::ResourceConstraint,
                 "The room has as many remote occupants as it may",
             ));
         }
+        let service = service_of(home);
+        if is_new {
+            self.expect_occupant(now, &service)?;
+        }
+        let is_small = new.payload.len() <= limits::MAX_PRESENCE_BYTES;
+        let is_kept = is_small && self.keeps_extensions(now, &service, new.payload.len());
+        let Some(room) = self.rooms.get(jid) else {
+            return Err(Error::UnknownRoom);
+        };
+        let old = room
+            .instances
+            .get(home)
+            .and_then(|instance| instance.occupants.get(new.nick));
         // Rights follow a real JID only where the home may name it (DESIGN section 5, G11).
         let is_source = room.is_from_source(home);
-        let service = service_of(home);
         let is_verified = |named: &Jid| is_source || self.config.is_authoritative(&service, named.domain());
         let affiliation = match new.jid {
             _ if is_source => new.affiliation,
@@ -189,9 +201,9 @@ impl Engine {
                 .map(str::to_owned),
             // Who knows only the XEP's text cannot rename anybody: its occupants come first, everywhere.
             serial: new.serial.unwrap_or(0),
-            payload: match new.payload.len() > limits::MAX_PRESENCE_BYTES {
-                true => Arc::from(""),
-                false => Arc::from(new.payload),
+            payload: match is_kept {
+                true => Arc::from(new.payload),
+                false => Arc::from(""),
             },
             hidden: false,
             rename_by: old.map_or(0, |old| old.rename_by),

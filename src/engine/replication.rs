@@ -327,13 +327,7 @@ impl Engine {
                 "This id is that of another room here",
             ));
         }
-        let shadows = self.rooms.len() - self.rooms.count_of(&self.config.service);
-        if shadows + self.parked.len() >= self.config.max_shadows {
-            return Err(refuse(
-                Condition::ResourceConstraint,
-                "This service holds as many shadows as it may",
-            ));
-        }
+        self.expect_shadow(firsthost)?;
         let incarnation = now.wall_ms.max(1);
         let mut room = Room::new(jid.clone(), replicate.id, firsthost.clone(), None, incarnation);
         if let Some(source) = replicate.source {
@@ -342,6 +336,7 @@ impl Engine {
             room.source = Some(source);
         }
         self.rooms.insert(jid.clone(), room);
+        self.await_configuration(now, &jid);
         self.unsaved.insert(jid);
         self.learn_caps(now, firsthost);
         self.keep_in_touch(now, firsthost);

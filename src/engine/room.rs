@@ -56,6 +56,8 @@ pub(crate) struct Room {
     pub(crate) log: Log,
     /// Since when who is banned.
     pub(crate) bans: Bans,
+    /// How many bytes of them have been counted ([`super::rooms::Rooms::note_log`]).
+    pub(crate) noted_bytes: usize,
     /// Grows whenever numbers used before may not be known any more.
     pub(crate) incarnation: u64,
     /// The lives before that one that began since the engine started: all that was said in them is known here.
@@ -155,6 +157,7 @@ impl Room {
             last_serial: 0,
             log: Log::default(),
             bans: Bans::default(),
+            noted_bytes: 0,
             incarnation,
             lived: BTreeSet::new(),
             ready_at_ms: 0,

@@ -18,8 +18,15 @@ pub(crate) struct Rooms {
     rooms: BTreeMap<BareJid, Room>,
     by_id: BTreeMap<RoomId, BTreeSet<BareJid>>,
     by_service: BTreeMap<BareJid, BTreeSet<BareJid>>,
-    /// How many rooms each firsthost has here.
-    by_firsthost: BTreeMap<BareJid, usize>,
+    by_firsthost: BTreeMap<BareJid, Held>,
+}
+
+/// What a firsthost has here.
+#[derive(Debug, Default)]
+struct Held {
+    rooms: usize,
+    /// Of messages.
+    bytes: usize,
 }
 
 impl Deref for Rooms {
@@ -40,7 +47,9 @@ impl Rooms {
     pub(crate) fn insert(&mut self, jid: BareJid, room: Room) {
         self.remove(&jid);
         self.by_id.entry(room.id.clone()).or_default().insert(jid.clone());
-        *self.by_firsthost.entry(room.firsthost.clone()).or_default() += 1;
+        let held = self.by_firsthost.entry(room.firsthost.clone()).or_default();
+        held.rooms += 1;
+        held.bytes += room.noted_bytes;
         for instance in room.instances.keys() {
             let service = instance.service();
             self.by_service.entry(service).or_default().insert(jid.clone());
@@ -54,9 +63,10 @@ impl Rooms {
         for instance in room.instances.keys() {
             forget(&mut self.by_service, &instance.service(), jid);
         }
-        if let Some(count) = self.by_firsthost.get_mut(&room.firsthost) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(held) = self.by_firsthost.get_mut(&room.firsthost) {
+            held.rooms = held.rooms.saturating_sub(1);
+            held.bytes = held.bytes.saturating_sub(room.noted_bytes);
+            if held.rooms == 0 {
                 self.by_firsthost.remove(&room.firsthost);
             }
         }
@@ -135,7 +145,21 @@ impl Rooms {
 
     /// How many rooms a firsthost has here: our own service the sources, a peer the shadows that we hold for it.
     pub(crate) fn count_of(&self, firsthost: &BareJid) -> usize {
-        self.by_firsthost.get(firsthost).copied().unwrap_or(0)
+        self.by_firsthost.get(firsthost).map_or(0, |held| held.rooms)
+    }
+
+    /// Counts the messages of a room again. Returns how many bytes the rooms of its firsthost have.
+    pub(crate) fn note_log(&mut self, jid: &BareJid) -> usize {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return 0;
+        };
+        let bytes = room.log.bytes();
+        let Some(held) = self.by_firsthost.get_mut(&room.firsthost) else {
+            return 0;
+        };
+        held.bytes = (held.bytes + bytes).saturating_sub(room.noted_bytes);
+        room.noted_bytes = bytes;
+        held.bytes
     }
 
     fn is_complete(&self, service: &BareJid) -> bool {

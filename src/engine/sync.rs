@@ -10,6 +10,7 @@ mod taking;
 
 use crate::address::BareJid;
 
+pub(super) use answer::EVENT_BYTES;
 pub(super) use pulls::Pulls;
 
 use super::clock::Now;

@@ -166,7 +166,7 @@ impl Engine {
         number: u64,
     ) -> Result<(), Error> {
         let unknown = || refuse(Condition::ItemNotFound, "No such visitor is known here");
-        let (Some(room), Some(nick)) = (self.rooms.get_mut(jid), nick) else {
+        let (Some(room), Some(nick)) = (self.rooms.get(jid), nick) else {
             return Err(unknown());
         };
         let instance = room.instances.get(home).ok_or_else(unknown)?;
@@ -182,6 +182,10 @@ impl Engine {
         if room.voice_elsewhere.get(&key).is_some_and(is_known) {
             return Ok(());
         }
+        self.expect_voice(now, &service_of(home))?;
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return Err(unknown());
+        };
         room.voice_elsewhere.remove(&key);
         make_room(&mut room.voice_elsewhere, |seen| seen.at);
         let seen = SeenRequest {

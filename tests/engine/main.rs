@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod budgets;
 mod endings;
 mod evidence;
 mod fitting;

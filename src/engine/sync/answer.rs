@@ -18,7 +18,7 @@ const PAGE_EVENTS: usize = 200;
 /// About the most bytes of events in one page.
 const PAGE_BYTES: usize = 131_072;
 /// About what an event costs besides its payload.
-const EVENT_BYTES: usize = 200;
+pub(in crate::engine) const EVENT_BYTES: usize = 200;
 /// A roster or a configuration larger than this has an answer of its own.
 const LARGE_BYTES: usize = 65_536;
 
@@ -32,7 +32,7 @@ impl Engine {
         request: &SyncRequest,
     ) -> SyncAnswer {
         let wait_ms = self.config.link_timeout_ms;
-        self.check_incarnation(now, jid, &request.seen);
+        self.check_incarnation(now, jid, asker, &request.seen);
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };
@@ -51,7 +51,9 @@ impl Engine {
             if config.take().is_some() {
                 self.send_config(now, jid, asker, false);
             }
-            self.send_roster(now, jid, asker);
+            if !self.is_roster_underway(jid, asker) {
+                self.send_roster(now, jid, asker);
+            }
             roster = None;
         }
         let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
@@ -94,9 +96,15 @@ impl Engine {
 
     /// A peer that knows more of our present life than we do, or a later one, proves that numbers were used that are not known
     /// here any more: a new one begins (DESIGN 3.1). A life that is too far ahead of our clock proves nothing.
-    pub(super) fn check_incarnation(&mut self, now: Now, jid: &BareJid, seen: &[SeenNumbers]) {
+    pub(super) fn check_incarnation(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        teller: &BareJid,
+        seen: &[SeenNumbers],
+    ) {
         let jitter = self.ids.below(LIFE / 16);
-        let Some(room) = self.rooms.get_mut(jid) else {
+        let Some(room) = self.rooms.get(jid) else {
             return;
         };
         let next = (room.incarnation, room.log.next_seq(jid, room.incarnation));
@@ -107,7 +115,13 @@ impl Engine {
         let latest = ours
             .filter_map(|entry| Some((entry.incarnation, entry.numbers.last()?)))
             .max();
-        if let Some((life, _)) = latest.filter(|latest| *latest >= next) {
+        let Some((life, _)) = latest.filter(|latest| *latest >= next) else {
+            return;
+        };
+        if !self.may_end_life(now, jid, teller) {
+            return;
+        }
+        if let Some(room) = self.rooms.get_mut(jid) {
             room.note_life();
             room.live_anew((life + LIFE + jitter).max(now.wall_ms));
             room.touch();

@@ -23,7 +23,7 @@ impl Engine {
             // Who has become a member is one before the room takes only members, and who is none any more stays one
             // until it takes everybody: so nobody is removed whom the source did not remove.
             if let Some(roster) = &answer.roster {
-                self.raise_affiliations(jid, roster);
+                self.raise_affiliations(now, jid, roster);
             }
             self.apply_config(now, jid, peer, config);
         }
@@ -216,7 +216,7 @@ impl Engine {
         let relay = self.takes_relayed(jid, peer);
         if relay {
             // Lives of ours that we lost with a backup: what was said in them is taken when it is told again.
-            self.check_incarnation(now, jid, seen);
+            self.check_incarnation(now, jid, peer, seen);
         }
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
