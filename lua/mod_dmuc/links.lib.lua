@@ -85,15 +85,19 @@ return function (dmuc)
 		end
 	end
 
-	-- Nothing sent to this service is answered, and TCP would take a quarter of an hour to give up: a new connection is
-	-- tried with the next stanza.
-	function links.reset(service)
+	-- A new connection is tried with the next stanza.
+	function links.give_up(service, why)
 		local host = prosody.hosts[module.host];
 		local session = host and host.s2sout and host.s2sout[service];
 		if not session then return; end
-		module:log("info", "%s does not answer; the connection to it is given up", service);
+		module:log("info", "%s %s; the connection to it is given up", service, why);
 		local conn = session.conn;
-		s2smanager.destroy_session(session, "no answer");
+		s2smanager.destroy_session(session, why);
 		if conn then (conn.destroy or conn.close)(conn); end
+	end
+
+	-- Nothing sent to this service is answered, and TCP would take a quarter of an hour to give up.
+	function links.reset(service)
+		links.give_up(service, "does not answer");
 	end
 end

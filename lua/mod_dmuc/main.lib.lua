@@ -53,6 +53,7 @@ return function (build)
 		"invitations"; -- mediated invitations and declines
 		"direct"; -- direct invitations that users of this server get
 		"links"; -- what people are told of splits, and connections that swallow everything
+		"buffers"; -- what waits for peers that do not read
 		"discovery"; -- disco, redirects
 		"actions"; -- does what the engine says
 	} do

@@ -54,6 +54,7 @@ mod story;
 mod subjects;
 mod support;
 mod unlike;
+mod unread_links;
 mod upgrading;
 mod voice;
 mod waiting;

@@ -341,6 +341,27 @@ async fn bad_events_change_nothing(version: Version, storage: Storage) -> Result
         .await?;
     assert_eq!(answer.attr("type"), Some("result"), "{}", to_string(&answer));
     scene.is_unmoved(&before).await?;
+    // More items than one stanza may have: those beyond are left out, and administrators told.
+    let crowd: String = (0..10_001)
+        .map(|n| format!("<item affiliation='none' name='c{n}'/>"))
+        .collect();
+    let mark = scene.fed[0].log().mark();
+    let answer = scene
+        .peer
+        .ask(&format!(
+            "<iq from='{MARLOWE}' to='{SOURCE}' type='set'><roster xmlns='urn:xmpp:dmuc:0'>{known}{crowd}</roster></iq>"
+        ))
+        .await?;
+    assert_eq!(answer.attr("type"), Some("result"), "{}", to_string(&answer));
+    scene.fed[0]
+        .log()
+        .wait_since(
+            mark,
+            "left out here: .*more than 10000 items",
+            dmuc_testbed::deadline(),
+        )
+        .await?;
+    scene.is_unmoved(&before).await?;
     scene.fed.finish().await
 }
 
