@@ -70,9 +70,9 @@ fn a_long_answer_counts_for_several_questions() {
     }
     fed.run();
     fed.run_for(60_000);
-    // Each is a page of some 120 kB.
+    // Each is a page of some 120 kB; of short answers all twenty would be given.
     let flood = refused(&mut fed, CHAT, (0..20).map(|id| question(COVEN_AT_ROOMS, id)));
-    assert!(flood.len() > 15, "{} of 20", flood.len());
+    assert!(flood.len() >= 10, "{} of 20", flood.len());
 }
 
 #[test]
