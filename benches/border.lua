@@ -30,7 +30,7 @@ local function service(host, peers)
 	local sent = 0;
 	local dmuc = {
 		native = native;
-		options = { dmuc_peers = peers; dmuc_room_id = "name" };
+		options = { dmuc_peers = peers; dmuc_room_id = "name"; dmuc_shadow_names = "any" };
 		seed = function () return (host:gsub("%W", "") .. ("x"):rep(32)):sub(1, 32); end;
 		xmlns = "urn:xmpp:dmuc:0";
 		xmlns_ours = "urn:x-dmuc:0";

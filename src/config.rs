@@ -29,6 +29,17 @@ pub enum RoomIdScheme {
     Name,
 }
 
+/// Which room ids a peer that is not trusted may have its shadows here under (`dmuc_shadow_names`): the id is the localpart
+/// of the shadow, a name of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShadowNames {
+    /// Those that nobody would choose for a room here: UUIDs, the SHA-256 of the source's JID, and names that end with the
+    /// peer's domain. Default.
+    Opaque,
+    /// All that are free.
+    Any,
+}
+
 /// How occupants behind a link that is down are shown (`dmuc_split_presence`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitPresence {
@@ -43,7 +54,7 @@ pub enum SplitPresence {
 /// What is agreed with one peer service (an entry of `dmuc_peers`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// The user domains the peer is authoritative for. Default: its parent domain.
+    /// The user domains the peer is authoritative for. Default: its parent domain, if that is none of our own users.
     pub domains: BTreeSet<String>,
     /// Whether events it relays for third instances, and real JIDs of other domains it names, are believed.
     pub trusted: bool,
@@ -60,6 +71,11 @@ pub struct Config {
     pub replicate: Replicate,
     /// `dmuc_room_id`.
     pub room_id: RoomIdScheme,
+    /// `dmuc_shadow_names`.
+    pub shadow_names: ShadowNames,
+    /// `dmuc_own_domains`, and the parent domain of the service: the domains of our own users. No peer speaks for them by
+    /// default.
+    pub own_domains: BTreeSet<String>,
     /// `dmuc_redirect`: whether users of a peer's domains are sent from the source to their shadow.
     pub redirect: bool,
     /// `dmuc_redirect_after`: redirect only when this many users of the peer's domains are in the source.
@@ -152,10 +168,12 @@ impl Config {
     /// The defaults of DESIGN section 6 for the service `service`: no peers.
     pub fn new(service: BareJid) -> Config {
         Config {
+            own_domains: parent_domain(&service).into_iter().collect(),
             service,
             peers: BTreeMap::new(),
             replicate: Replicate::Immediately,
             room_id: RoomIdScheme::Uuid,
+            shadow_names: ShadowNames::Opaque,
             redirect: true,
             redirect_after: 0,
             ping_interval_ms: 30_000,
@@ -178,12 +196,9 @@ impl Config {
         }
     }
 
-    /// Adds a peer with the default policy: authoritative for its parent domain, not trusted.
+    /// Adds a peer with the default policy: authoritative for its parent domain if that is not ours, not trusted.
     pub fn with_peer(mut self, service: BareJid) -> Config {
-        let peer = Peer {
-            domains: default_domains(&service),
-            trusted: false,
-        };
+        let peer = peers::defaults(&service, &self.own_domains);
         self.peers.insert(service, peer);
         self
     }
@@ -195,8 +210,11 @@ impl Config {
     pub fn from_options(service: BareJid, options: &Options) -> Result<Config, ConfigError> {
         let mut config = Config::new(service);
         let read = Reader(options);
+        if let Some(value) = options.get("dmuc_own_domains") {
+            config.own_domains.extend(peers::domains(value)?);
+        }
         if let Some(value) = options.get("dmuc_peers") {
-            config.peers = peers::read(value)?;
+            config.peers = peers::read(value, &config.own_domains)?;
         }
         if config.peers.contains_key(&config.service) {
             return Err(bad(
@@ -221,6 +239,11 @@ impl Config {
                 ("sha256", RoomIdScheme::Sha256),
                 ("name", RoomIdScheme::Name),
             ],
+        )?;
+        read.choice(
+            "dmuc_shadow_names",
+            &mut config.shadow_names,
+            &[("opaque", ShadowNames::Opaque), ("any", ShadowNames::Any)],
         )?;
         read.choice(
             "dmuc_redirect",
@@ -323,13 +346,9 @@ impl Config {
 }
 
 /// The parent domain of a service: `rooms.macbeth.lit` serves `macbeth.lit`.
-fn default_domains(service: &BareJid) -> BTreeSet<String> {
-    service
-        .domain()
-        .split_once('.')
-        .map(|(_, parent)| parent.to_owned())
-        .into_iter()
-        .collect()
+fn parent_domain(service: &BareJid) -> Option<String> {
+    let (_, parent) = service.domain().split_once('.')?;
+    Some(parent.to_owned())
 }
 
 fn bad(option: &str, value: &str, accepted: &str) -> ConfigError {
@@ -461,6 +480,29 @@ mod tests {
         let map = OptionValue::Map(BTreeMap::from([("rooms.macbeth.lit".into(), policy)]));
         let peer = read("dmuc_peers", map).unwrap().peers[&jid("rooms.macbeth.lit")].clone();
         assert!(peer.trusted && peer.domains.contains("scotland.lit") && peer.domains.len() == 1);
+    }
+
+    #[test]
+    fn a_peer_beside_our_own_users_speaks_for_none_of_them_unless_it_is_said_to() {
+        let (ours, theirs) = ("shakespeare.lit", jid("rooms.shakespeare.lit"));
+        let list = || OptionValue::List(vec![OptionValue::Text("rooms.shakespeare.lit".into())]);
+        let config = read("dmuc_peers", list()).unwrap();
+        assert!(!config.is_authoritative(&theirs, ours));
+        assert_eq!(config.peer_of_domain(ours), None);
+        // Nor for those of another host of this server.
+        let list = OptionValue::List(vec![OptionValue::Text("rooms.avon.lit".into())]);
+        let own = OptionValue::List(vec![OptionValue::Text("avon.lit".into())]);
+        let options = Options::from([("dmuc_own_domains".into(), own), ("dmuc_peers".into(), list)]);
+        let config = Config::from_options(jid("chat.shakespeare.lit"), &options).unwrap();
+        assert!(!config.is_authoritative(&jid("rooms.avon.lit"), "avon.lit"));
+        // Our administrator may think otherwise.
+        let domains = OptionValue::List(vec![OptionValue::Text(ours.into())]);
+        let policy = OptionValue::Map(BTreeMap::from([("domains".into(), domains)]));
+        let map = OptionValue::Map(BTreeMap::from([("rooms.shakespeare.lit".into(), policy)]));
+        let config = read("dmuc_peers", map).unwrap();
+        assert!(config.is_authoritative(&theirs, ours));
+        let wrong = read("dmuc_own_domains", OptionValue::Bool(true)).unwrap_err();
+        assert!(wrong.to_string().contains("dmuc_own_domains"), "{wrong}");
     }
 
     #[test]

@@ -453,6 +453,7 @@ fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<Instance, RestoreErr
                 occupant_id: extra.occupant_id,
                 serial: extra.serial,
                 payload: extra.payload.into(),
+                is_made_moderator: false,
                 hidden: item.reason.is_some(),
                 rename_by: 0,
             };

@@ -233,6 +233,7 @@ async fn federation(is_distributed: bool) -> Result<Federation> {
         .log_level("warn")
         .dmuc(is_distributed)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         .start()
         .await
 }

@@ -39,6 +39,7 @@ impl Pair {
             .log_level("warn")
             .dmuc(true)
             .muc_line("dmuc_room_id = \"name\"")
+            .muc_line("dmuc_shadow_names = \"any\"")
             .muc_line("dmuc_ping_interval = 1")
             .muc_line("dmuc_link_timeout = 3")
             .start()

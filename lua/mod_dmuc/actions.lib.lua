@@ -71,7 +71,7 @@ return function (dmuc)
 		end
 		if is_new then module:log("info", "%s is an instance of %s now", action.room, action.source); end
 		if action.salt then room._data.occupant_id_salt = action.salt; end
-		room._dmuc.source = action.source;
+		room._dmuc.source, room._data.dmuc_source = action.source, action.source;
 		local was_open = room:get_whois() == "anyone";
 		forms.apply(room, action.form);
 		lifecycle.reopen(room);

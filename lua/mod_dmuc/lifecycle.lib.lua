@@ -153,10 +153,13 @@ return function (dmuc)
 		return room;
 	end
 
+	local function is_of(known, service, source)
+		return known ~= nil and jid_host(known) == service and (source == nil or source == known);
+	end
+
 	-- Whether the closed room is what is left of a shadow of this source, which may take it up again.
 	function lifecycle.was_shadow_of(room, service, source)
-		local closed = room._data.dmuc_closed;
-		return closed ~= nil and jid_host(closed) == service and (source == nil or source == closed);
+		return is_of(room._data.dmuc_closed, service, source);
 	end
 
 	-- A closed shadow has its source back: the people in it may speak again.
@@ -211,29 +214,37 @@ return function (dmuc)
 		end
 		dmuc.tell("destroyed", room.jid, event.reason, event.newjid, event.password);
 	end, -1000);
+	-- The tombstone, as soon as there is one, keeps the name for the source that has ended its shadow.
+	local function keep_name(room_jid, source)
+		module:add_timer(0, function ()
+			local tombstone = dmuc.get_room(room_jid);
+			if not tombstone or not tombstone._data.destroyed then return; end
+			tombstone._data.dmuc_ended_by = source;
+			tombstone:save(true);
+		end);
+	end
+
 	module:hook("muc-room-destroyed", function (event)
 		local room = event.room;
 		local left = leaving[room];
 		leaving[room] = nil;
+		if dmuc.turns.current(room, "is_ending") then keep_name(room.jid, room._data.dmuc_source); end
 		if not room._dmuc and not left and not dmuc.parked.of(room.jid) then return; end
 		if not room.destroying then dmuc.tell("destroyed", room.jid); end
 		dmuc.rooms.detach(room);
-		if not left then return; end
-		module:log("info", "%s leaves its source %s", room.jid, left.source);
-		invite(room, left.people, left.source, left.reason);
-		-- The tombstone, as soon as there is one, keeps it from being made again.
-		module:add_timer(0, function ()
-			local tombstone = dmuc.get_room(room.jid);
-			if not tombstone or not tombstone._data.destroyed then return; end
-			tombstone._data.dmuc_left = true;
-			tombstone:save(true);
-		end);
+		if left then
+			module:log("info", "%s leaves its source %s", room.jid, left.source);
+			invite(room, left.people, left.source, left.reason);
+		end
 	end, 1000);
 
-	-- Whether there is a room of this name that is not distributed and stays: an ordinary one, or what is left of a
-	-- shadow that an administrator has destroyed.
+	-- Whether there is a room of this name that is not distributed and stays: an ordinary one, or the tombstone of any, as
+	-- long as it lasts. Only the source that has ended its shadow may take the name again.
 	function lifecycle.is_taken(room, service, source)
-		if room._data.destroyed then return room._data.dmuc_left == true; end
+		if room._data.destroyed then
+			local is_over = (room._data.locked or 0) < os.time();
+			return not is_over and not is_of(room._data.dmuc_ended_by, service, source);
+		end
 		return not lifecycle.was_shadow_of(room, service, source);
 	end
 

@@ -292,11 +292,6 @@ return function (dmuc)
 			origin.send(st.error_reply(stanza, err_type, condition, text));
 			return true;
 		end
-		if dmuc.ask("is_instance", room_jid, jid_bare(from)) then
-			-- Peers ask the source in their own way, which is checked; no other module may take a home's word for a role.
-			module:log("warn", "Refused a moderation from %s: forbidden (it is not asked for like this)", from);
-			return refuse("auth", "forbidden");
-		end
 		if not is_offered() then return; end
 		local room = dmuc.get_room(room_jid);
 		if not room or not room._dmuc then return; end

@@ -1,13 +1,27 @@
 -- The options: which there are, and what they are now. A wrong value keeps the module from loading; when it is reloaded,
 -- what was in force before stays, so that a slip of the pen never cuts a room off.
 
+local config = require "core.configmanager";
+
+-- The domains of the users of this server, as configured: hosts are loaded in any order.
+local function user_hosts()
+	local hosts = {};
+	for host, section in pairs(config.getconfig()) do
+		if host ~= "*" and rawget(section, "component_module") == nil and rawget(section, "enabled") ~= false then
+			table.insert(hosts, host);
+		end
+	end
+	table.sort(hosts);
+	return hosts;
+end
+
 return function (dmuc)
 	local options = {};
 	dmuc.option_names = options;
 
 	-- Those that the engine checks, which names a wrong one in one line.
 	for _, name in ipairs {
-		"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_redirect", "dmuc_redirect_after",
+		"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_shadow_names", "dmuc_own_domains", "dmuc_redirect", "dmuc_redirect_after",
 		"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence", "dmuc_split_notice", "dmuc_occupant_timeout",
 		"dmuc_log_max_age", "dmuc_log_max_messages", "dmuc_log_max_bytes",
 		"dmuc_max_shadows", "dmuc_max_shadows_per_peer", "dmuc_max_occupants_per_peer", "dmuc_max_bytes_per_peer",
@@ -45,6 +59,7 @@ return function (dmuc)
 		local max = within_s2s_limit(read_now.engine.dmuc_max_stanza_size);
 		read_now.is_lowered = max ~= read_now.engine.dmuc_max_stanza_size;
 		read_now.engine.dmuc_max_stanza_size = max;
+		if read_now.engine.dmuc_own_domains == nil then read_now.engine.dmuc_own_domains = user_hosts(); end
 		local ok, problem = dmuc.native.check(module.host, read_now.engine);
 		if not ok then return nil, problem; end
 		return read_now;

@@ -56,11 +56,6 @@ return function (dmuc)
 		if stanza.attr.type ~= "set" or not dmuc.role(stanza.attr.to) then return; end
 		local room = dmuc.get_room(stanza.attr.to);
 		if not room or not room._dmuc then return; end
-		if dmuc.ask("is_instance", room.jid, jid_bare(from)) then
-			-- It has people, who register by themselves.
-			origin.send(st.error_reply(stanza, "auth", "forbidden"));
-			return true;
-		end
 		if room._dmuc.is_source then return; end -- mod_muc decides
 		local nick, problem = wanted(stanza.tags[1]);
 		if nick == nil then

@@ -128,6 +128,27 @@ return function (dmuc)
 	module:hook("iq/host", control, 10);
 	module:hook("iq/full", control, 10);
 
+	-- People ask their own instance. Instances ask each other in their own way, which the engine judges: what clients ask of a
+	-- room (lists, roles, forms, registration, archives, moderation) is for none of them, whatever its home says of the
+	-- occupant in whose name it comes. Before mod_iq tells what it is about.
+	local of_anybody = {
+		["http://jabber.org/protocol/disco#info"] = true;
+		["http://jabber.org/protocol/disco#items"] = true;
+		["urn:xmpp:ping"] = true;
+	};
+	module:hook("iq/bare", function (event)
+		local origin, stanza = event.origin, event.stanza;
+		local from, to, type, payload = stanza.attr.from, stanza.attr.to, stanza.attr.type, stanza.tags[1];
+		if type ~= "get" and type ~= "set" or of_anybody[payload.attr.xmlns] then return; end
+		if not dmuc.role(to) or not dmuc.ask("is_instance", to, jid_bare(from)) then return; end
+		local why = "forbidden (its home asks for it, in the way of instances)";
+		dmuc.tally.refusal("warn",
+			("Refused <%s/> from %s: %s"):format(payload.name, jid_host(from), why),
+			("Refused <%s/> from %s: %s"):format(payload.name, from, why));
+		origin.send(st.error_reply(stanza, "auth", "forbidden", "An instance does not ask this as a client does", to));
+		return true;
+	end, 9);
+
 	-- vCards and PEP nodes of an occupant elsewhere are found by its home (mod_muc would ask the bare JID of its
 	-- session, which is the room).
 	local of_the_account = {
@@ -222,22 +243,6 @@ return function (dmuc)
 	end
 
 	local affiliations = { owner = true; admin = true; member = true; none = true; outcast = true };
-
-	-- An occupant elsewhere whose home says not who it is has the role it is said to have, and no say over others; nor is it
-	-- shown lists in which real JIDs are.
-	local function only_from_known(event)
-		local origin, stanza = event.origin, event.stanza;
-		local from, to = stanza.attr.from, stanza.attr.to;
-		if not dmuc.role(to) then return; end
-		local room = dmuc.get_room(to);
-		local remote = room and room._dmuc and room._dmuc.remotes[from];
-		if not remote or remote.is_verified then return; end
-		module:log("warn", "Refused a question about roles or affiliations from %s: forbidden (nobody here knows who it is)", from);
-		origin.send(st.error_reply(stanza, "auth", "forbidden", "Nobody here knows who this occupant is", to));
-		return true;
-	end
-	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", only_from_known, 20);
-	module:hook("iq-get/bare/http://jabber.org/protocol/muc#admin:query", only_from_known, 20);
 
 	-- Roles are set by the homes of whom they are for, which answer: so does the room.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#admin:query", function (event)

@@ -340,6 +340,7 @@ return function (dmuc)
 			source = source;
 		};
 		room._dmuc = state;
+		room._data.dmuc_source = not state.is_source and source or nil; -- outlives what is distributed about it
 		for name, method in pairs(methods) do
 			room[name] = method;
 		end

@@ -111,7 +111,8 @@ pub unsafe extern "C" fn dmuc_config_new(
     })
 }
 
-/// Adds a service to peer with. It is authoritative for its parent domain and not trusted. Adding it again changes
+/// Adds a service to peer with. It is authoritative for its parent domain, if that is not one of our own users (the parent
+/// domain of our service, and `dmuc_own_domains`), and not trusted. Adding it again changes
 /// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_config_add_peer(config: *mut dmuc_config, peer: *const c_char) -> dmuc_result {

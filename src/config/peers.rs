@@ -1,8 +1,8 @@
 //! `dmuc_peers`: a list of services, a table with a policy for each, or a mixture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{OptionValue, Peer, bad, default_domains};
+use super::{OptionValue, Peer, bad, parent_domain};
 use crate::address::BareJid;
 use crate::error::ConfigError;
 
@@ -11,8 +11,11 @@ const ACCEPTED: &str =
 
 /// Reads `dmuc_peers`. A service may be named more than once, as in another case. An entry without a policy says nothing
 /// about it; of several policies only that counts on which all agree: it is trusted if all say so, and speaks for the
-/// domains that all have.
-pub(super) fn read(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, ConfigError> {
+/// domains that all have. By default none speaks for `own` domains.
+pub(super) fn read(
+    value: &OptionValue,
+    own: &BTreeSet<String>,
+) -> Result<BTreeMap<BareJid, Peer>, ConfigError> {
     let mut named: BTreeMap<BareJid, Option<Peer>> = BTreeMap::new();
     match value {
         OptionValue::List(values) => {
@@ -26,7 +29,7 @@ pub(super) fn read(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, Confi
         OptionValue::Map(entries) => {
             for (key, value) in entries {
                 let jid = service(key)?;
-                let policy = policy(&jid, value)?;
+                let policy = policy(&jid, value, own)?;
                 match (named.entry(jid).or_default(), policy) {
                     (Some(before), Some(policy)) => {
                         before.trusted &= policy.trusted;
@@ -40,7 +43,7 @@ pub(super) fn read(value: &OptionValue) -> Result<BTreeMap<BareJid, Peer>, Confi
         other => return Err(wrong(&other.to_string())),
     }
     let with_defaults = |(jid, policy): (BareJid, Option<Peer>)| {
-        let policy = policy.unwrap_or_else(|| defaults(&jid));
+        let policy = policy.unwrap_or_else(|| defaults(&jid, own));
         (jid, policy)
     };
     Ok(named.into_iter().map(with_defaults).collect())
@@ -59,22 +62,41 @@ fn service(text: &str) -> Result<BareJid, ConfigError> {
     }
 }
 
-fn defaults(service: &BareJid) -> Peer {
+/// What is agreed with a service of which nothing is said.
+pub(super) fn defaults(service: &BareJid, own: &BTreeSet<String>) -> Peer {
+    let parent = parent_domain(service).filter(|parent| !own.contains(parent));
     Peer {
-        domains: default_domains(service),
+        domains: parent.into_iter().collect(),
         trusted: false,
     }
 }
 
+/// `dmuc_own_domains`: the domains of our own users.
+pub(super) fn domains(value: &OptionValue) -> Result<BTreeSet<String>, ConfigError> {
+    let accepted = "a domain of this server's users, or a list of them";
+    let wrong = |what: String| bad("dmuc_own_domains", &what, accepted);
+    let values = match value {
+        OptionValue::List(values) => values.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let read = values.iter().map(|value| match value {
+        OptionValue::Text(text) => service(text)
+            .map(|jid| jid.domain().to_owned())
+            .map_err(|_| wrong(value.to_string())),
+        other => Err(wrong(other.to_string())),
+    });
+    read.collect()
+}
+
 /// The policy of one entry; `None` without one: `{ ["rooms.example"] = true }` or an empty table.
-fn policy(jid: &BareJid, value: &OptionValue) -> Result<Option<Peer>, ConfigError> {
+fn policy(jid: &BareJid, value: &OptionValue, own: &BTreeSet<String>) -> Result<Option<Peer>, ConfigError> {
     let OptionValue::Map(policy) = value else {
         if *value == OptionValue::Bool(true) || *value == OptionValue::List(Vec::new()) {
             return Ok(None);
         }
         return Err(wrong(&value.to_string()));
     };
-    let mut peer = defaults(jid);
+    let mut peer = defaults(jid, own);
     for (name, value) in policy {
         match (name.as_str(), value) {
             ("trusted", OptionValue::Bool(trusted)) => peer.trusted = *trusted,

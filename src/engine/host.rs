@@ -309,6 +309,7 @@ impl Engine {
         }
         self.acts.insert((jid.clone(), token), (asked.len(), error));
         for (target, act) in asked {
+            self.note_role_given(jid, &target, &act.kind);
             let pending = Pending::Act {
                 room: jid.clone(),
                 token,

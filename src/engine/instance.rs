@@ -211,6 +211,8 @@ pub(crate) struct Remote {
     pub(crate) role: Role,
     pub(crate) occupant_id: Option<String>,
     pub(crate) serial: u64,
+    /// Whether somebody here has made it a moderator, as who has joined with this serial.
+    pub(crate) is_made_moderator: bool,
     /// The children of its presence.
     pub(crate) payload: Arc<str>,
     /// It lost a nick clash and is not shown until its home renames it.

@@ -12,8 +12,7 @@ use super::room::Room;
 use super::{Action, Engine, Entry, refuse};
 use crate::error::Error;
 use crate::wire::{
-    Act, ActKind, Affiliation, Condition, Field, Form, Listed, Moderation, Request, Role, StanzaError,
-    Subject,
+    Act, ActKind, Affiliation, Condition, Field, Form, Listed, Moderation, Request, StanzaError, Subject,
 };
 
 /// How many changes may wait for the source; more are refused by taking them back at once (G13).
@@ -408,39 +407,6 @@ impl Engine {
             }
         }
         Ok(!is_so)
-    }
-
-    /// Whether somebody at another instance may set the subject: as an occupant there, or by rank.
-    pub(super) fn may_set_subject(
-        &self,
-        room: &Room,
-        home: &BareJid,
-        nick: Option<&str>,
-        jid: Option<&BareJid>,
-    ) -> bool {
-        let anybody = room.settings.form.flag("muc#roomconfig_changesubject") == Some(true);
-        let least = if anybody {
-            Role::Participant
-        } else {
-            Role::Moderator
-        };
-        let occupants = room.instances.get(home).map(|instance| &instance.occupants);
-        let remote = occupants
-            .zip(nick)
-            .and_then(|(occupants, nick)| occupants.get(nick));
-        if let Some(remote) = remote.filter(|remote| !remote.hidden) {
-            return remote.role >= least;
-        }
-        // Gone since: by what the list says, if the instance may name it.
-        let Some(jid) = jid.filter(|jid| self.config.is_authoritative(&service_of(home), jid.domain()))
-        else {
-            return false;
-        };
-        let affiliation = room.affiliation_of(&jid.clone().into());
-        let is_moderated = room.settings.form.flag("muc#roomconfig_moderatedroom") == Some(true);
-        affiliation >= Affiliation::Admin
-            || anybody
-                && (affiliation >= Affiliation::Member || affiliation == Affiliation::None && !is_moderated)
     }
 }
 

@@ -356,23 +356,6 @@ impl Engine {
         }
     }
 
-    /// The affiliation that the list gives to who acts: by the real JID that is known here, or that the asking service may
-    /// name.
-    fn rank_of(&self, room: &Room, asker: &BareJid, act: &Act) -> Affiliation {
-        let occupants = room.instances.get(asker).map(|instance| &instance.occupants);
-        let remote = occupants
-            .zip(act.actor_nick.as_ref())
-            .and_then(|(occupants, nick)| occupants.get(nick));
-        let known = remote.and_then(|remote| remote.jid.clone());
-        let named = act
-            .actor_jid
-            .as_ref()
-            .filter(|actor| self.config.is_authoritative(&service_of(asker), actor.domain()));
-        known
-            .or(named.cloned().map(Jid::from))
-            .map_or(Affiliation::None, |person| room.affiliation_of(&person))
-    }
-
     /// What is asked of the source that no other rule forbids, and nobody may: taking away what is not there, unless an
     /// admin or owner says so (the message may be on its way, and anybody else asks again), and making a member of who is banned.
     fn check_target(&self, room: &Room, asker: &BareJid, act: &Act) -> Result<(), Error> {
@@ -380,7 +363,8 @@ impl Engine {
             ActKind::Moderate { id }
                 if !room.log.has_id(id)
                     && room.log.moderation_of(id).is_none()
-                    && self.rank_of(room, asker, act) < Affiliation::Admin =>
+                    && self.rank_of(room, asker, act.actor_nick.as_deref(), act.actor_jid.as_ref())
+                        < Affiliation::Admin =>
             {
                 // What was said there while we could not be reached comes in pages that are not all here yet.
                 let is_synced = |asker: &BareJid| {
@@ -457,7 +441,8 @@ impl Engine {
             // What is taken away is taken away everywhere: that takes more than the word of the moderator's home.
             let is_moderation = matches!(act.kind, ActKind::Moderate { .. });
             if is_moderation
-                && self.rank_of(room, asker, act) < Affiliation::Admin
+                && self.rank_of(room, asker, act.actor_nick.as_deref(), act.actor_jid.as_ref())
+                    < Affiliation::Admin
                 && !self.config.is_trusted(&service_of(asker))
             {
                 return Err(refuse(

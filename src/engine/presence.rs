@@ -205,6 +205,7 @@ impl Engine {
                 true => Arc::from(new.payload),
                 false => Arc::from(""),
             },
+            is_made_moderator: old.is_some_and(|old| old.is_made_moderator && Some(old.serial) == new.serial),
             hidden: false,
             rename_by: old.map_or(0, |old| old.rename_by),
         };

@@ -318,6 +318,12 @@ impl Engine {
             }
             return Ok(());
         }
+        if !self.may_name(firsthost, &replicate.id, replicate.source.as_ref()) {
+            return Err(refuse(
+                Condition::NotAcceptable,
+                "Services that are not trusted here have shadows with opaque ids, or names that end with their own domain",
+            ));
+        }
         if taken {
             return Err(refuse(Condition::Conflict, "This id is an ordinary room here"));
         }

@@ -111,7 +111,12 @@ on_every_version! {
 
 async fn restarts(version: Version, storage: Storage) -> Result<()> {
     let fed = three("restarts", version, storage)
-        .with_server(1, |s| s.muc_lines = vec!["dmuc_room_id = \"uuid\"".into()])
+        .with_server(1, |s| {
+            s.muc_lines = vec![
+                "dmuc_room_id = \"uuid\"".into(),
+                "dmuc_shadow_names = \"any\"".into(),
+            ]
+        })
         .start()
         .await?;
     let mut people = gathered(&fed).await?;

@@ -41,6 +41,7 @@ async fn splits(version: Version) -> Result<()> {
         .version(version)
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         .muc_line("dmuc_ping_interval = 1")
         .muc_line("dmuc_link_timeout = 3")
         .start()

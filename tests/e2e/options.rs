@@ -84,6 +84,13 @@ async fn wrong_options(version: Version) -> Result<()> {
             "\"random\"",
             "\"uuid\" or \"sha256\" or \"name\"",
         ),
+        ("dmuc_shadow_names", "'all'", "\"all\"", "\"opaque\" or \"any\""),
+        (
+            "dmuc_own_domains",
+            "{ 7 }",
+            "7",
+            "a domain of this server's users",
+        ),
         ("dmuc_redirect", "'force'", "\"force\"", "\"invite\" or \"off\""),
         ("dmuc_redirect", "false", "false", "\"invite\" or \"off\""),
         ("dmuc_redirect_after", "-1", "-1", number),

@@ -200,6 +200,7 @@ async fn redirects(version: Version, storage: Storage) -> Result<()> {
         .storage(storage)
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         .with_server(1, |s| s.muc_lines.push("dmuc_redirect = \"off\"".into()))
         .with_server(2, |s| s.muc_lines.push("dmuc_redirect_after = 2".into()))
         .with_server(3, |s| s.dmuc = false)

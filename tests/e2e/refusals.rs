@@ -34,6 +34,7 @@ async fn refusals(version: Version, storage: Storage) -> Result<()> {
         .storage(storage)
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         .with_server(0, |s| {
             s.muc_lines.push(
                 "dmuc_peers = { \"rooms.macbeth.lit\"; \"conference.marlowe.lit\"; \"muc.jonson.lit\"; \

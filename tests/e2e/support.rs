@@ -18,6 +18,7 @@ pub fn three(label: &str, version: Version, storage: Storage) -> dmuc_testbed::B
         .storage(storage)
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
 }
 
 /// crone1 creates the coven, makes it distributed, and both shadows are there.
@@ -69,6 +70,21 @@ where
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
+}
+
+/// Whether a room here has that instance, proven or only named.
+pub async fn is_instance(fed: &Federation, server: usize, room: &str, other: &str) -> Result<bool> {
+    let muc = fed[server].muc().to_owned();
+    let found = fed[server]
+        .eval(&format!(
+            "local instances = prosody.hosts['{muc}'].modules.dmuc.instances; \
+             for i = 1, 9 do \
+               local name, value = debug.getupvalue(instances, i); \
+               if name == 'dmuc' then return value.ask('is_instance', '{room}', '{other}') or false end; \
+             end"
+        ))
+        .await?;
+    Ok(found == true)
 }
 
 /// The other instances `server` has for its room.

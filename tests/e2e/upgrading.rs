@@ -120,6 +120,7 @@ async fn upgrading(version: Version) -> Result<()> {
         .version(version)
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         .prepare()
         .await?;
     let installed = Installed::beside(&fed, &fed[0])?;

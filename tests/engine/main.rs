@@ -7,6 +7,7 @@
 mod support;
 
 mod budgets;
+mod claims;
 mod endings;
 mod evidence;
 mod fitting;
@@ -21,6 +22,7 @@ mod lies_of_occupants;
 mod limits;
 mod links;
 mod moderation;
+mod naming;
 mod nicks;
 mod parked;
 mod persons;

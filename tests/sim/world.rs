@@ -157,6 +157,7 @@ impl World {
         }
         (config.room_id, config.replicate, config.redirect) =
             (setup.room_id, setup.replicate, setup.redirect);
+        config.shadow_names = dmuc::config::ShadowNames::Any;
         (config.ping_interval_ms, config.link_timeout_ms) = (setup.ping_interval_ms, setup.link_timeout_ms);
         config.split_presence = setup.split_presence;
         if let Some(most) = setup.log_max_messages {

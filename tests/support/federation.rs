@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::{BareJid, Jid};
-use dmuc::config::RoomIdScheme;
+use dmuc::config::{RoomIdScheme, ShadowNames};
 use dmuc::wire::{
     Affiliation, Condition, Form, Iq, IqBody, Message, MessageKind, Presence, PresenceKind, Request, Role,
     Stanza, StanzaError, write_iq, write_message, write_presence,
@@ -480,6 +480,7 @@ pub fn config_of(service: &str, services: &[&str]) -> Config {
         config = config.with_peer(bare(peer));
     }
     config.room_id = RoomIdScheme::Name;
+    config.shadow_names = ShadowNames::Any;
     config.redirect = false;
     config
 }

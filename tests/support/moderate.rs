@@ -253,7 +253,7 @@ impl Host {
         Ok(Wish::Done)
     }
 
-    pub(super) fn apply_role(
+    pub fn apply_role(
         &mut self,
         room: &BareJid,
         target: &str,

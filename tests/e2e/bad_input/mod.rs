@@ -6,4 +6,5 @@ mod clients;
 mod events;
 mod malformed;
 mod requests;
+mod rights;
 mod scene;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, on_every_version, to_string};
 
 use super::script::{CHAT, PEER, Peer, ROOMS, only_child, said, same, with_peer};
-use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, instances};
+use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, instances, is_instance};
 
 /// What the source sent in the course of replication.
 pub struct Replication {
@@ -22,9 +22,12 @@ pub async fn is_replicated(fed: &Federation, peer: &Peer) -> Result<Replication>
     let roster = peer.accept("roster", SOURCE).await?;
     let news = peer.accept("peerhost", CHAT).await?;
     peer.tells_support(ROOMS).await?;
+    peer.sync().await?;
     for (server, room) in [(0, SOURCE), (1, MACBETH)] {
         eventually(&format!("{room} knows the two others"), || async {
-            Ok(instances(fed, server, room).await?.len() == 2)
+            // Of the peer the other shadow has only been told: it counts when it has spoken.
+            let known = instances(fed, server, room).await?;
+            Ok(is_instance(fed, server, room, MARLOWE).await? && known.len() == 2 - server)
         })
         .await?;
     }

@@ -54,6 +54,7 @@ async fn run() -> Result<()> {
         .dmuc(true)
         .websocket(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         // A broken link is noticed soon; the defaults are 30 and 60 s.
         .muc_line("dmuc_ping_interval = 1")
         .muc_line("dmuc_link_timeout = 3")
