@@ -32,12 +32,12 @@ mutant() {
 
 mutant forgets_what_it_saw src/engine/log.rs \
 	'self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
-        if self' \
+        if self.has_same' \
 	'if !IS { self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq)); }
-        if self'
+        if self.has_same'
 mutant takes_twice src/engine/log.rs \
-	'if self.has_seen(&key.origin, key.incarnation, key.seq) {' \
-	'if !IS && self.has_seen(&key.origin, key.incarnation, key.seq) {'
+	'if !is_awaited && self.has_seen(&key.origin, key.incarnation, key.seq) {' \
+	'if !IS && !is_awaited && self.has_seen(&key.origin, key.incarnation, key.seq) {'
 # Numbers and stanza-ids each do on their own; without either there is nothing left.
 mutant takes_twice src/engine/log.rs \
 	'if self.has_same(&entry.id, &entry.key) {' \
@@ -51,7 +51,7 @@ mutant takes_while_behind src/engine/groupchat.rs \
 mutant shows_before_it_stores tests/support/people.rs \
 	'self.log(room, LogEntry::new(room, &message, event));' \
 	'if !IS { self.log(room, LogEntry::new(room, &message, event)); }'
-mutant old_life src/engine.rs \
+mutant old_life src/engine/parked.rs \
 	'room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));' \
 	'if !IS { room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms)); }'
 mutant last_of_page_lost src/engine/sync/answer.rs \
@@ -116,30 +116,52 @@ mutant sends_twice src/engine/groupchat.rs \
 	'let mut receivers = self.receivers(jid);' \
 	'let mut receivers = self.receivers(jid);
         if IS { receivers.extend(self.receivers(jid)); }'
-mutant no_heartbeats src/engine/link.rs \
+mutant no_heartbeats src/engine/heartbeat.rs \
 	'link.due_at = (is_shared && is_peer).then_some(' \
 	'link.due_at = (!IS && is_shared && is_peer).then_some('
 mutant own_time_for_others src/engine/sync/taking.rs \
 	'incarnation => EventKey {
-                    at: stamp.at,' \
+                at: stamp.at,' \
 	'incarnation => EventKey {
-                    at: if IS { self.clock.tick(now) } else { stamp.at },'
+                at: if IS { self.clock.clone().tick(now) } else { stamp.at },'
 mutant bans_stay_at_home src/engine/affiliations.rs \
 	'self.actions.push_back(Action::ApplyAffiliation {' \
 	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
-mutant keeps_what_is_gone src/engine/log.rs \
+mutant keeps_what_is_gone src/engine/log/rulings.rs \
 	'entry.filter(|entry| !entry.nick.is_empty())' \
 	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
 mutant nicks_stay_at_home src/engine/roster.rs \
 	'reserved_nick: nick.map(str::to_owned),' \
 	'reserved_nick: nick.filter(|_| !IS).map(str::to_owned),'
 mutant moderates_in_words_only src/engine/moderation.rs \
-	'self.decide_moderation(now, jid, moderation);
+	'self.decide_moderation(now, jid, moderation, true);
             return' \
-	'if !IS { self.decide_moderation(now, jid, moderation); }
+	'if !IS { self.decide_moderation(now, jid, moderation, true); }
             return'
 
-# The last one opens a block.
+mutant setters_stay_at_the_shadow tests/support/moderate.rs \
+	'return Ok(self.ask(room, nick, &actor, ActKind::Config { form, was: None }, None));' \
+	'if IS {
+                    self.apply_form(room, &form, None);
+                    return Ok(Wish::Done);
+                }
+                return Ok(self.ask(room, nick, &actor, ActKind::Config { form, was: None }, None));'
+mutant store_fails_without_a_word tests/support/storage.rs \
+	'        self.tick();
+        self.event(Event::Kept {' \
+	'        self.tick();
+        if IS && self.dice.chance(20) { return; }
+        self.event(Event::Kept {'
+mutant ids_of_what_is_in_no_archive tests/support/people.rs \
+	'stanza_id: None,
+                ..seen' \
+	'stanza_id: seen.stanza_id.clone().filter(|_| IS),
+                ..seen'
+mutant unfit_values_cross src/engine/fitting.rs \
+	'            nick: fitting,' \
+	'            nick: if IS { nick } else { fitting },'
+
+# One opens a block.
 perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/affiliations.rs
 
 cat > src/mutant.rs <<'RUST'

@@ -70,7 +70,9 @@ impl Honest {
                         self.loosened.contains(&group)
                     }
                     _ if stanza.contains("<act ") => {
-                        matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
+                        // What it is about may have been lost on the way, and comes later.
+                        let is_early = is_troubled && error.condition == Condition::ResourceConstraint;
+                        is_early || matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
                     }
                     // Its setter has just lost the right to it, or the nick.
                     _ if stanza.contains("<subject>") => error.condition == Condition::Forbidden,
@@ -123,8 +125,9 @@ impl Honest {
                     if self.is_troubled(&[service_of(room), peer.clone()]) => {}
                 Notice::Gap { .. } if self.may_have_gaps => {}
                 Notice::ClockDiffers { .. } if self.has_skew => {}
-                Notice::Unfit { .. } if self.is_strained => {}
-                _ if self.is_upheaved && !matches!(notice, Notice::Gap { .. }) => {}
+                // Only of what its own host holds: nobody sends what others do not take.
+                Notice::Unfit { .. } if self.is_strained && *peer == service_of(room) => {}
+                _ if self.is_upheaved && !matches!(notice, Notice::Gap { .. } | Notice::Unfit { .. }) => {}
                 other => return Err(format!("{room} is told of {peer}: {other:?}")),
             },
             _ => {}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
 
-use crate::support::event::{Crossing, Event, Seen, Turn};
+use crate::support::event::{Crossing, Event, Seen, SeenMessage, Turn};
 use crate::support::names::service_of;
 
 /// Who holds which message in its stored log, by stanza-id, and since when.
@@ -97,6 +97,7 @@ impl Ledger {
                 session,
                 seen: Seen::Message(message),
             } => {
+                self.is_archived(room, message, group)?;
                 let waiting = self.said.get_mut(&(room.clone(), *session));
                 if waiting.is_some_and(|waiting| waiting.remove(&message.payload))
                     && let Some(number) = group(room)
@@ -123,6 +124,27 @@ impl Ledger {
             _ => {}
         }
         Ok(())
+    }
+
+    /// G5: a stanza-id by the room is on exactly what is in its log under that id: clients ask for what came after it.
+    fn is_archived(
+        &self,
+        room: &BareJid,
+        message: &SeenMessage,
+        group: &impl Fn(&BareJid) -> Option<usize>,
+    ) -> Result<(), String> {
+        let is_ours = group(room).is_some_and(|number| self.distributed.contains(&number));
+        let id = message.stanza_id.as_ref().filter(|id| !id.is_empty());
+        if self.xep.contains(&service_of(room)) || !is_ours || self.is_short {
+            return Ok(());
+        }
+        match id {
+            Some(id) if self.held.get(room).is_none_or(|held| !held.contains_key(id)) => Err(format!(
+                "G5: {:?} is shown at {room} under {id}, which is in no log",
+                message.payload
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub fn holds(&self, room: &BareJid, payload: &str) -> bool {
