@@ -33,6 +33,7 @@ async fn silent_reader(version: Version, storage: Storage) -> Result<()> {
         .storage(storage)
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
         .muc_line(&format!("dmuc_max_unsent = {BOUND}"))
         .muc_line("dmuc_ping_interval = 1")
         // Silence alone does not end it here.
