@@ -50,6 +50,7 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
             .log_level("warn")
             .dmuc(true)
             .muc_line("dmuc_room_id = \"name\"")
+            .muc_line("dmuc_shadow_names = \"any\"")
             .start()
             .await?;
         let room = fed[0].room(ROOM);

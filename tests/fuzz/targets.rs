@@ -128,6 +128,7 @@ fn config() -> Config {
         .with_peer(bare("chat.shakespeare.lit"))
         .with_peer(bare("conference.marlowe.lit"));
     config.room_id = RoomIdScheme::Name;
+    config.shadow_names = dmuc::config::ShadowNames::Any;
     (config.max_shadows, config.max_remote_occupants) = (4, 20);
     config.max_stanza_size = 4_096;
     (config.log_max_messages, config.log_max_bytes) = (50, 1 << 20);
