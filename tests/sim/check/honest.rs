@@ -63,7 +63,11 @@ impl Honest {
                 let is_unheard_of = stanza.starts_with("<message")
                     && error.condition == Condition::Forbidden
                     && error.text.as_deref() == Some(NO_INSTANCE)
-                    && is_troubled;
+                    && source.map(service_of).is_some_and(|source| {
+                        let both = [by.clone(), service_of(&from.to_bare())];
+                        let is_cut = |other: BareJid| self.is_troubled(&[other, source.clone()]);
+                        both.into_iter().any(is_cut)
+                    });
                 let is_allowed = match group(&room) {
                     // An offer meets what the source has changed meanwhile (G7).
                     Some(group) if stanza.contains("<was") && error.condition == Condition::Conflict => {
