@@ -519,7 +519,8 @@ const char *dmuc_result_text(uint32_t result);
 // The default options of the MUC service `service`: it has no peers.
 dmuc_result dmuc_config_new(const char *service, dmuc_config **config);
 
-// Adds a service to peer with. It is authoritative for its parent domain and not trusted. Adding it again changes
+// Adds a service to peer with. It is authoritative for its parent domain, if that is not one of our own users (the parent
+// domain of our service, and `dmuc_own_domains`), and not trusted. Adding it again changes
 // nothing.
 dmuc_result dmuc_config_add_peer(dmuc_config *config,
                                  const char *peer);

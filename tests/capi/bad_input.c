@@ -26,6 +26,7 @@ static dmuc_config *config_of_chat(void)
 	dmuc_config *config = NULL;
 	OK(dmuc_config_new("chat.shakespeare.lit", &config));
 	OK(dmuc_config_add_peer(config, PEER));
+	OK(dmuc_config_set_text(config, "dmuc_shadow_names", "any"));
 	return config;
 }
 
