@@ -279,8 +279,11 @@ return function (dmuc)
 			jid = occupant and rooms.real_jid(room, occupant);
 		end
 		if not jid or jid_resource(jid) then
-			event.origin.send(st.error_reply(stanza, "modify", "jid-malformed",
-				"This server does not take this as a user's address; the room's other servers may"));
+			-- What has the form of an address may be one elsewhere: releases of Prosody differ.
+			local given = item.attr.jid or "";
+			local is_formed = given:find("^[^@/%c%s]+@[^@/%c%s]+$") or given:find("^[^@/%c%s]+$");
+			local text = "This server does not take this as a user's address; the room's other servers may";
+			event.origin.send(st.error_reply(stanza, "modify", "jid-malformed", not jid and is_formed and text or nil));
 			return true;
 		end
 		if not affiliations[item.attr.affiliation] then

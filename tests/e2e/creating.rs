@@ -1,7 +1,7 @@
 //! XEP-0281 section 3.1: a room becomes distributed, early or late in its life, and ordinary again.
 
 use anyhow::{Context, Result};
-use dmuc_testbed::{Storage, Version, body, error_condition, on_every_version};
+use dmuc_testbed::{Element, Storage, Version, body, error_condition, on_every_version};
 
 use crate::asking::{field, gone, invited_to, role, submit, value};
 use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, from, nicks, replicated, three, together};
@@ -133,14 +133,14 @@ async fn later(version: Version, storage: Storage) -> Result<()> {
         }
     }
     crone.set_subject(SOURCE, "Cauldron").await?;
-    crone
-        .expect("the subject", |s| {
-            s.get_child("subject", "jabber:client").is_some()
-        })
-        .await?;
-    hag.sync().await?;
-    fed.settle(1).await?;
-    guest.sync().await?;
+    for client in [&crone, &hag, &guest] {
+        let is_set = |s: &Element| {
+            body(s).is_none()
+                && s.get_child("subject", "jabber:client")
+                    .is_some_and(|subject| subject.text() == "Cauldron")
+        };
+        client.expect("the subject", is_set).await?;
+    }
     hag.drain();
     guest.drain();
 
