@@ -129,6 +129,7 @@ async fn replicating(version: Version, storage: Storage) -> Result<()> {
         .version(version)
         .storage(storage)
         .dmuc(true)
+        .muc_line("dmuc_shadow_names = \"any\"")
         .with_server(1, |s| s.muc_lines.push("dmuc_room_id = \"sha256\"".into()))
         .with_server(2, |s| s.muc_lines.push("dmuc_room_id = \"name\"".into()))
         .start()
