@@ -87,6 +87,29 @@ pub async fn is_instance(fed: &Federation, server: usize, room: &str, other: &st
     Ok(found == true)
 }
 
+/// Waits until every MUC service has reached every other: one that asks before the others listen is told so, and tries again
+/// after seconds.
+pub async fn linked(fed: &Federation) -> Result<()> {
+    for (index, server) in fed.servers().iter().enumerate() {
+        for peer in fed.servers().iter().filter(|peer| peer.muc() != server.muc()) {
+            let chunk = format!(
+                "local instances = prosody.hosts['{}'].modules.dmuc.instances; \
+                 for i = 1, 9 do \
+                   local name, value = debug.getupvalue(instances, i); \
+                   if name == 'dmuc' then return value.ask('link', '{}'); end; \
+                 end",
+                server.muc(),
+                peer.muc()
+            );
+            eventually(&format!("{} reaches {}", server.muc(), peer.muc()), || async {
+                Ok(fed[index].eval(&chunk).await? == "up")
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
 /// The other instances `server` has for its room.
 pub async fn instances(fed: &Federation, server: usize, room: &str) -> Result<Vec<String>> {
     let muc = fed[server].muc().to_owned();

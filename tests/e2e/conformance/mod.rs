@@ -25,7 +25,7 @@ use dmuc_testbed::{Federation, Storage, Version, on_every_version};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 
-use crate::support::three;
+use crate::support::{linked, three};
 use scene::{Place, Scene, reduced};
 
 /// What happens in a case.
@@ -215,6 +215,7 @@ fn the_table_in_the_docs_has_every_case() -> Result<()> {
 
 async fn conformance(version: Version, storage: Storage) -> Result<()> {
     let fed = three("conformance", version, storage).start().await?;
+    linked(&fed).await?;
     let cases = cases();
     // For work on a case: a part of its title or its section.
     let wanted = std::env::var("DMUC_CONFORMANCE").unwrap_or_default();
