@@ -268,16 +268,17 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let room = bare(&room)?;
         this.with(|engine| engine.moderation(&room, &id).is_some())
     });
-    // newest(room, skip, max, since): messages of the log that are not moderated, newest first; since in seconds, absent for any
+    // newest(room, wall, skip, max, since): what the history shows at this time, newest first; times in seconds, since may be
+    // absent
     methods.add_method(
         "newest",
-        |lua, this, (room, skip, max, since): (String, usize, usize, Option<f64>)| {
-            let room = bare(&room)?;
+        |lua, this, (room, wall, skip, max, since): (String, f64, usize, usize, Option<f64>)| {
+            let (room, now) = (bare(&room)?, now(0.0, wall));
             let since_ms = since.map_or(0, |seconds| (seconds.max(0.0) * 1_000.0) as u64);
             let entries = this.with(|engine| {
                 let is_late = |entry: &&Entry| entry.key.at.wall_ms >= since_ms;
                 let newest = engine
-                    .history(&room)
+                    .history(now, &room)
                     .rev()
                     .take_while(is_late)
                     .skip(skip)

@@ -48,7 +48,7 @@ pub use ending::{Close, Destroy};
 pub use error::{Condition, ErrorType, StanzaError, WireError};
 pub use event::{EventStamp, Hlc};
 pub use fitting::{fitting_char, fitting_id, fitting_nick, fitting_text};
-pub use forged::without_forged;
+pub use forged::{canonical, without_forged};
 pub use form::{Field, Form};
 pub use hats::{Hat, Hats};
 pub use history::History;

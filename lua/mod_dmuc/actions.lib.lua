@@ -129,6 +129,10 @@ return function (dmuc)
 			"warn", "%s has forgotten messages that were said there meanwhile: %s of them are not known here",
 			"%s has forgotten messages that were said there meanwhile, in %d rooms: %s of them are not known here";
 		};
+		differs = {
+			"warn", "%s and this service were told different words under one number by %s; those of the room's source count",
+			"%s and this service were told different words under one number in %d rooms; those of the rooms' sources count";
+		};
 	};
 	-- What two services should have alike and have not: the peer, by how much, and what to do.
 	local function minutes(ms)

@@ -350,7 +350,7 @@ return function (dmuc)
 	local function newest(room, max, event)
 		local found, chars, skip = {}, 0, 0;
 		while #found < max do
-			local page = dmuc.ask("newest", room.jid, skip, max, event.since);
+			local page = dmuc.ask("newest", room.jid, time_now(), skip, max, event.since);
 			local is_archived = dmuc.archiving.those(room, page);
 			for _, entry in ipairs(page) do
 				local message = delayed(room, entry, is_archived);
@@ -448,7 +448,7 @@ return function (dmuc)
 	-- The room will be an ordinary one: mod_muc keeps the history in memory itself.
 	function groupchat.keep_history(room)
 		local history = {};
-		local entries = dmuc.ask("newest", room.jid, 0, room:get_historylength());
+		local entries = dmuc.ask("newest", room.jid, time_now(), 0, room:get_historylength());
 		local is_archived = dmuc.archiving.those(room, entries);
 		for _, entry in ipairs(entries) do
 			local message = delayed(room, entry, is_archived);

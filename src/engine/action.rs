@@ -420,6 +420,12 @@ pub enum Notice {
         /// How many.
         messages: u64,
     },
+    /// An instance was told something else than others under one number: the source's word counts, and what it says is in
+    /// force.
+    Differs {
+        /// Whose people said it.
+        origin: BareJid,
+    },
     /// Something of the room does not fit the types of the wire (`docs/PROTOCOL.md` section 16) and was cut or left out: of
     /// our own service what the host holds, of a peer what it told. The rest counts. Told once.
     Unfit {

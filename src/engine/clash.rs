@@ -16,6 +16,10 @@ use super::{Action, Engine, split};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.
 const RENAME_MS: u64 = 60_000;
+/// How long after that the same nick gets the same home no other such minute.
+const NO_GRACE_MS: u64 = 3_600_000;
+/// How many nicks of one home are remembered as lost; while there are more nobody goes on speaking under one (G13).
+const MAX_GRACES: usize = 1_000;
 /// How many of our occupants may be on their way to another nick because a peer says that they have lost theirs (G13).
 const MAX_GIVING_WAY: usize = 100;
 
@@ -43,19 +47,33 @@ impl Engine {
             return;
         };
         match outcome(room, home, nick, new) {
-            Outcome::None => new.rename_by = 0,
+            Outcome::None => {
+                new.rename_by = 0;
+                let others = room.instances.iter().filter(|(other, _)| *other != home);
+                let mut others = others.filter(|(_, instance)| instance.occupants.contains_key(nick));
+                if others.next().is_none()
+                    && !room.locals.contains_key(nick)
+                    && let Some(instance) = room.instances.get_mut(home)
+                {
+                    // Nobody else's: it may be lost once more.
+                    instance.graces.remove(nick);
+                }
+            }
             Outcome::NewcomerLoses => {
                 new.hidden = true;
                 // A deadline stands, whatever is announced before it.
-                if new.rename_by == 0 {
-                    new.rename_by = now.mono_ms + RENAME_MS;
+                if let Some(instance) = room.instances.get_mut(home) {
+                    new.rename_by = instance.grace(nick, now.mono_ms);
                 }
             }
             Outcome::OthersLose { local, remotes } => {
                 for loser in &remotes {
-                    let instance = room.instances.get_mut(loser);
-                    if let Some(remote) = instance.and_then(|instance| instance.occupants.get_mut(nick)) {
-                        (remote.hidden, remote.rename_by) = (true, now.mono_ms + RENAME_MS);
+                    let Some(instance) = room.instances.get_mut(loser) else {
+                        continue;
+                    };
+                    let rename_by = instance.grace(nick, now.mono_ms);
+                    if let Some(remote) = instance.occupants.get_mut(nick) {
+                        (remote.hidden, remote.rename_by) = (true, rename_by);
                     }
                 }
                 for loser in &remotes {
@@ -246,6 +264,26 @@ impl Engine {
                 instance.occupants.insert(nick.to_owned(), remote);
             }
         }
+    }
+}
+
+impl Instance {
+    /// Until when an occupant that has lost this nick may go on speaking under it. One minute for each home and nick, and
+    /// not another one by leaving and coming again (G11).
+    fn grace(&mut self, nick: &str, now_ms: u64) -> u64 {
+        let is_new = |until: u64| now_ms >= until + NO_GRACE_MS;
+        if let Some(until) = self.graces.get(nick).filter(|until| !is_new(**until)) {
+            return *until;
+        }
+        if self.graces.len() >= MAX_GRACES {
+            self.graces.retain(|_, until| !is_new(*until));
+        }
+        if self.graces.len() >= MAX_GRACES {
+            return now_ms;
+        }
+        let until = now_ms + RENAME_MS;
+        self.graces.insert(nick.to_owned(), until);
+        until
     }
 }
 

@@ -3,13 +3,14 @@
 
 use crate::address::BareJid;
 
-use super::Engine;
 use super::cause::Cause;
 use super::clock::Now;
 use super::instance::{Stage, SyncStage};
 use super::link::{Caps, LinkState, is_at, service_of};
 use super::request::Pending;
 use super::room::Room;
+use super::sync::GRACE_MS;
+use super::{Engine, Notice};
 use crate::config::Replicate;
 use crate::wire::{Digest, Request, RoomDigest, limits::MAX_DIGEST_ROOMS};
 
@@ -40,9 +41,10 @@ impl Engine {
             let peer = peer.clone();
             // The source may have been put back to before there was a shadow.
             let proof = (is_anew && room.is_from_source(&peer)).then(|| room.proof(&from));
+            let line = line(room, &peer);
             rooms.push(RoomDigest {
                 proof: proof.flatten(),
-                ..line(room, &peer)
+                ..line
             });
         });
         let life = Some(self.ids.name());
@@ -306,18 +308,63 @@ impl Engine {
             self.want_sync(now, jid, peer);
         } else if instance.sync == SyncStage::Idle {
             self.agreed(now, jid, peer);
+            self.compare_words(now, jid, peer, theirs);
+        }
+    }
+
+    /// The numbers are the same: is what they stand for? What the source says counts; what a shadow says of its own is
+    /// noticed at the source.
+    fn compare_words(&mut self, now: Now, jid: &BareJid, peer: &BareJid, theirs: &RoomDigest) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let from_source = room.is_from_source(peer);
+        let is_same_tail = theirs.log == room.log.latest(peer);
+        let rest = room.log.hash_but(jid, peer, from_source);
+        if theirs.words.is_none()
+            || !is_same_tail
+            || !(from_source && rest == theirs.rest || room.is_source())
+        {
+            return;
+        }
+        let ours = match from_source {
+            true => room.log.words(|origin| origin != jid),
+            false => room.log.words(|origin| origin == peer),
+        };
+        let Some(instance) = room.instances.get_mut(peer) else {
+            return;
+        };
+        if ours.is_none() || ours == theirs.words || instance.settled_words == theirs.words {
+            return;
+        }
+        instance.settled_words = theirs.words.clone();
+        if from_source {
+            // It tells of third instances what came to it some time ago.
+            instance.is_reviewed = true;
+            instance.resync_at = Some(now.mono_ms + GRACE_MS + GRACE_MS / 10);
+            self.timed.insert(jid.clone());
+        } else {
+            let origin = peer.clone();
+            self.note(jid, &service_of(peer), Notice::Differs { origin });
         }
     }
 }
 
 /// What we have to offer to a peer instance.
-fn line(room: &Room, peer: &BareJid) -> RoomDigest {
+fn line(room: &mut Room, peer: &BareJid) -> RoomDigest {
+    let (here, is_source) = (room.jid.clone(), room.is_source());
+    let words = match (is_source, room.is_from_source(peer)) {
+        (true, _) => room.log.words(|origin| origin != peer),
+        (_, true) => room.log.words(|origin| *origin == here),
+        _ => None,
+    };
     RoomDigest {
         id: room.id.clone(),
         log: room.log.latest(&room.jid),
         roster: room.roster_version,
         settings: room.is_source().then_some(room.settings.version),
         rest: room.log.hash_but(&room.jid, peer, room.is_from_source(peer)),
+        words,
         proof: None,
         gone: false,
     }

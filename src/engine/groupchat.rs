@@ -248,6 +248,9 @@ impl Engine {
             return Err(refuse(Condition::Forbidden, "The occupant is banned"));
         }
         if remote.role < Role::Participant {
+            if let Some(event) = number {
+                self.suspect(now, &jid, &home, nick, (event.incarnation, event.seq));
+            }
             return Err(refuse(
                 Condition::Forbidden,
                 "Visitors may not speak in this room",

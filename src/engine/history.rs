@@ -135,6 +135,7 @@ impl Engine {
             |entry| {
                 let is_told = (room.is_source() || entry.key.origin == *jid)
                     && !entry.nick.is_empty()
+                    && entry.key.at.wall_ms <= now.latest().wall_ms
                     && !room.is_hidden(entry);
                 is_told.then(|| entry.size() + MESSAGE_OVERHEAD)
             },

@@ -103,10 +103,19 @@ pub(crate) struct Instance {
     pub(crate) gone_since: Option<u64>,
     /// Its hash over third instances' events which brought nothing that we lack.
     pub(crate) settled_rest: Option<String>,
+    /// Its hash over what the newest messages say, when that was found to differ.
+    pub(crate) settled_words: Option<String>,
+    /// Whether it is to tell the newest messages again: some say something else here.
+    pub(crate) is_reviewed: bool,
     /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
     pub(crate) lacks_jids: bool,
     /// Whether it lost what we told it, so that our roster has to follow its next one.
     pub(crate) needs_roster: bool,
+    /// Messages of visitors, by number: if their home says nothing else of them meanwhile, they were visitors when they spoke.
+    pub(crate) suspects: BTreeMap<(u64, u64), String>,
+    /// Until when its occupants may go on speaking under nicks that they have lost (monotonic ms), whoever comes and goes
+    /// under them meanwhile.
+    pub(crate) graces: BTreeMap<String, u64>,
     /// Those of its roster who are not in the room here, by nick.
     pub(crate) left_out: BTreeMap<String, LeftOut>,
     /// Whether there are more of them than are remembered.
@@ -159,8 +168,12 @@ impl Instance {
             told: None,
             gone_since: None,
             settled_rest: None,
+            settled_words: None,
+            is_reviewed: false,
             lacks_jids: false,
             needs_roster: false,
+            suspects: BTreeMap::new(),
+            graces: BTreeMap::new(),
             left_out: BTreeMap::new(),
             has_left_out_more: false,
             has_banned: false,

@@ -1,4 +1,5 @@
-//! What may not be said live is in no page either (G11): who is banned, or is not in the room here for want of room.
+//! What may not be said live is in no page either (G11): who is banned or a visitor, or is not in the room here for want of
+//! room.
 //!
 //! The source judges for everybody (G7): what it refuses loses its words everywhere, by a decision like any other
 //! moderation. A shadow that would refuse something shows nothing and leaves it to the source. Bans count from when they were
@@ -19,8 +20,10 @@ use crate::wire::{Affiliation, Condition, Hlc, Moderation, Numbers, RosterItem};
 
 /// How many of an instance's occupants are remembered as left out; more count as left out if they are not in the room (G13).
 const MAX_LEFT_OUT: usize = 1_000;
+/// How many messages of visitors wait for a page that says what they are (G13).
+const MAX_SUSPECTS: usize = 100;
 /// What people are told of a message that was refused.
-const REFUSED: &str = "Whoever said this is banned";
+const REFUSED: &str = "Whoever said this may not speak in this room";
 
 /// Who is banned since when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,12 +135,35 @@ impl Engine {
         if instance.is_too_many(&entry.nick, entry.occupant_id.as_deref()) {
             return Judged::NotHere;
         }
-        let is_told_by_source = room.is_from_source(teller);
-        let is_banned = |since: Hlc| since < entry.key.at;
-        match room.author_banned_since(instance, entry).is_some_and(is_banned) {
-            true if !is_told_by_source => Judged::Refused,
-            _ => Judged::Heard,
+        if room.is_from_source(teller) {
+            return Judged::Heard;
         }
+        let number = (entry.key.incarnation, entry.key.seq);
+        let is_visitors = instance.suspects.get(&number) == Some(&entry.nick);
+        let is_banned = |since: Hlc| since < entry.key.at;
+        match is_visitors || room.author_banned_since(instance, entry).is_some_and(is_banned) {
+            true => Judged::Refused,
+            false => Judged::Heard,
+        }
+    }
+
+    /// A home lets somebody speak whom it has told us to be a visitor. Its presence may have been lost: it is pulled, with the
+    /// message, and says what they are.
+    pub(super) fn suspect(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        number: (u64, u64),
+    ) {
+        if let Some(instance) = self.instance_mut(jid, home) {
+            if instance.suspects.len() >= MAX_SUSPECTS {
+                instance.suspects.pop_first();
+            }
+            instance.suspects.insert(number, nick.to_owned());
+        }
+        self.pull_from(now, jid, home);
     }
 
     /// Somebody who is banned has said this, and its home has taken it. The source takes the words from it everywhere; a
@@ -199,8 +225,14 @@ impl Instance {
         }
     }
 
+    /// Its home says something of an occupant: nothing that was said under the nick before is a visitor's for sure.
+    pub(super) fn acquit(&mut self, nick: &str) {
+        self.suspects.retain(|_, suspect| suspect != nick);
+    }
+
     /// Everything that was said there is here.
     pub(super) fn forget_who_left(&mut self) {
+        self.suspects.clear();
         self.left_out.retain(|_, left_out| !left_out.is_gone);
         self.has_left_out_more &= self.left_out.len() >= MAX_LEFT_OUT;
     }

@@ -1,5 +1,6 @@
 //! The log of a room's messages: grow-only, merged by union, ordered by (hybrid logical clock, origin).
 
+mod contents;
 mod rulings;
 mod withheld;
 
@@ -128,6 +129,8 @@ pub(crate) struct Log {
     /// Those of messages that are not here: which message each is about.
     ahead: BTreeMap<EventKey, String>,
     seen: BTreeMap<BareJid, Origin>,
+    /// The newest messages of each origin.
+    newest: BTreeMap<BareJid, contents::Newest>,
     /// What has been seen and is left to the source ([`withheld`]).
     withheld: BTreeMap<(BareJid, u64), Numbers>,
     /// Characters of payload held.
@@ -283,6 +286,7 @@ impl Log {
         self.entries.clear();
         self.by_id.clear();
         self.moderations.clear();
+        self.newest.clear();
         self.ahead.clear();
         (self.bytes, self.stored) = (0, 0);
     }
@@ -311,6 +315,7 @@ impl Log {
         self.bytes += entry.size();
         self.by_id.insert(entry.id.clone(), key.clone());
         self.entries.insert(key.clone(), entry);
+        self.note_contents(&key);
         if let Some(moderation) = moderation {
             self.rule(&key, moderation);
         }

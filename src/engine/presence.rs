@@ -235,6 +235,7 @@ impl Engine {
             return Err(Error::UnknownRoom);
         };
         instance.left_out.remove(nick);
+        instance.acquit(nick);
         let was = instance.occupants.insert(nick.to_owned(), remote.clone());
         let was_shown = was.as_ref().is_some_and(|was| instance.shows(was));
         let is_shown = instance.shows(&remote);
@@ -288,6 +289,7 @@ impl Engine {
             return;
         };
         instance.left_there(nick);
+        instance.acquit(nick);
         let Some(remote) = instance.occupants.remove(nick) else {
             return;
         };

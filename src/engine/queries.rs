@@ -2,6 +2,7 @@
 
 use crate::address::BareJid;
 
+use super::clock::Now;
 use super::instance::Instance;
 use super::log::Entry;
 use super::request::{Outstanding, Pending};
@@ -76,10 +77,14 @@ impl Engine {
         self.rooms.get(room).into_iter().flat_map(|room| room.log.iter())
     }
 
-    /// What people who join see of the log: without what is moderated.
-    pub fn history(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
+    /// What people who join see of the log: without what is moderated, and without what claims to be of the future, until
+    /// that is the present: it would hide what was said.
+    pub fn history(&self, now: Now, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
         let room = self.rooms.get(room);
-        let shows = move |entry: &&Entry| room.is_some_and(|room| !room.is_hidden(entry));
+        let latest_ms = now.latest().wall_ms;
+        let shows = move |entry: &&Entry| {
+            entry.key.at.wall_ms <= latest_ms && room.is_some_and(|room| !room.is_hidden(entry))
+        };
         room.into_iter().flat_map(|room| room.log.iter()).filter(shows)
     }
 

@@ -21,7 +21,7 @@ use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError, SyncRequest};
 
 /// Third instances' events that came here only now are on their way to the asker, too.
-const GRACE_MS: u64 = 10_000;
+pub(super) const GRACE_MS: u64 = 10_000;
 /// How many pulls may be under way over one link (G13): more would wait for each other on it.
 const MAX_PULLS: usize = 4;
 /// How long a source that is there has to say that it does not have a room until its shadow is closed.
@@ -81,6 +81,11 @@ impl Engine {
         let seen = room.log.vector(|origin| relay || origin == peer, false);
         let seen = match from_source {
             true => room.log.without_withheld(seen),
+            false => seen,
+        };
+        let is_reviewed = room.instances.get(peer).is_some_and(|peer| peer.is_reviewed);
+        let seen = match is_reviewed {
+            true => room.log.without_newest(seen, jid),
             false => seen,
         };
         let is_new = room.log.is_empty();

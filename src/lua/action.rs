@@ -361,6 +361,7 @@ fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
             .set("cause", cause.as_str()),
         Notice::SplitEnded => fields.set("notice", "split_ended"),
         Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
+        Notice::Differs { origin } => fields.set("notice", "differs")?.jid("shadow", origin),
         Notice::Unfit { what } => fields.set("notice", "unfit")?.set("what", what.as_str()),
         Notice::ClockDiffers { ahead_ms } => fields
             .set("notice", clock_name(*ahead_ms))?

@@ -35,6 +35,8 @@ pub struct RoomDigest {
     pub settings: Option<u64>,
     /// A hash over what it holds of third instances' events.
     pub rest: Option<String>,
+    /// A hash over what the newest messages say: to a shadow of all origins but its own, to the source of the sender's own.
+    pub words: Option<String>,
     /// Shows that the sender had the room: what [`crate::ids::proof_of_room`] makes of it.
     pub proof: Option<String>,
     /// There is no such room here.
@@ -50,6 +52,7 @@ impl RoomDigest {
             roster: 0,
             settings: None,
             rest: None,
+            words: None,
             proof: None,
             gone: true,
         }
@@ -93,6 +96,7 @@ impl RoomDigest {
             roster: count(el, "roster")?.unwrap_or(0),
             settings: count(el, "settings")?,
             rest: id(el, "rest")?,
+            words: id(el, "words")?,
             proof: id(el, "proof")?,
             gone: flag(el, "gone")?,
         })
@@ -106,6 +110,7 @@ impl RoomDigest {
             .opt_number("roster", Some(self.roster).filter(|version| *version > 0))
             .opt_number("settings", self.settings)
             .opt("rest", self.rest.as_deref())
+            .opt("words", self.words.as_deref())
             .opt("proof", self.proof.as_deref())
             .flag("gone", self.gone)
             .empty();

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use minidom::Element;
 
 use super::dom::{bad, parse};
-use super::payload::split_payload;
+use super::payload::{split_payload, write};
 use super::{WireError, ns};
 use crate::address::{BareJid, Jid};
 
@@ -53,6 +53,26 @@ pub fn without_forged<'a>(payload: &'a str, instances: &[&BareJid]) -> Result<Co
         true => Ok(Cow::Borrowed(payload)),
         false => Ok(Cow::Owned(kept)),
     }
+}
+
+/// What is said by a payload, written in one way, whatever an instance has added to it or taken out: without the elements of
+/// which some instances keep fewer than others.
+///
+/// # Errors
+/// The payload is no sequence of elements, or too large or deep.
+pub fn canonical(payload: &str) -> Result<String, WireError> {
+    let mut said = String::with_capacity(payload.len());
+    for element in &split_payload(payload)? {
+        let wrapped = parse(&format!("<p xmlns='{}'>{element}</p>", ns::CLIENT), usize::MAX)?;
+        for child in wrapped.children() {
+            let namespace = child.ns();
+            let is_attested = ATTESTED.contains(&namespace.as_str());
+            if !is_attested && !MADE_HERE.contains(&namespace.as_str()) {
+                write(&mut said, child, ns::CLIENT);
+            }
+        }
+    }
+    Ok(said)
 }
 
 /// A look at the text alone, for the hot path: most messages have nothing of the kind.
@@ -111,6 +131,18 @@ mod tests {
                 "{forged}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_is_written_in_one_way() {
+        let one = canonical("<body>a</body><x xmlns='y' b='1' a='2'/>").unwrap();
+        let other =
+            "<body>a</body><delay xmlns='urn:xmpp:delay' stamp='x'/><x a=\"2\" b='1' xmlns=\"y\"></x>";
+        assert_eq!(canonical(other).unwrap(), one);
+        assert_ne!(
+            canonical("<body>b</body><x xmlns='y' b='1' a='2'/>").unwrap(),
+            one
+        );
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub(super) fn collect_all(el: &Element) -> String {
 }
 
 /// Writes an element as Prosody does: namespaces as `xmlns`, never as prefixes, except for attributes.
-fn write(out: &mut String, el: &Element, parent_ns: &str) {
+pub(super) fn write(out: &mut String, el: &Element, parent_ns: &str) {
     let namespace = el.ns();
     out.push('<');
     out.push_str(el.name());

@@ -8,10 +8,13 @@ mod support;
 
 mod budgets;
 mod claims;
+mod different_words;
 mod endings;
 mod evidence;
+mod far_future;
 mod fitting;
 mod governing;
+mod grace;
 mod hats;
 mod histories;
 mod inviting;

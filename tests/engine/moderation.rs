@@ -46,7 +46,7 @@ fn traces(fed: &Federation, service: &str, room: &str, id: &str) -> Vec<String> 
     let archived = archive.filter(|message| message.stanza_id == id);
     let archived = archived.map(|message| message.payload.clone());
     let stored = host.stored_payload(&room, id);
-    let shown = host.engine.history(&room).filter(|entry| entry.id == id);
+    let shown = host.shown_of(&room).filter(|entry| entry.id == id);
     let shown = shown.map(|entry| entry.payload.to_string());
     logged
         .into_iter()
@@ -163,8 +163,7 @@ fn moderated_in_a_split(fed: &mut Federation) -> String {
     assert_eq!(told(fed, WITCH_PLACE), [id.as_str()]);
     let shown = fed
         .host(ROOMS)
-        .engine
-        .history(&bare(COVEN_AT_ROOMS))
+        .shown_of(&bare(COVEN_AT_ROOMS))
         .any(|entry| entry.id == id);
     assert!(!shown, "gone from the history at once");
     id

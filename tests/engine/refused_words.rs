@@ -1,7 +1,7 @@
 //! What an instance refuses is not shown later (G11): not with the next page, not in a history, not after a restart. The
 //! source judges for everybody.
 
-use dmuc::wire::Affiliation;
+use dmuc::wire::{Affiliation, Role};
 
 use crate::lies::*;
 use crate::lies_in_pages::{event, lie_in_page, now_of, texts};
@@ -170,4 +170,37 @@ fn who_is_left_out_for_want_of_room_is_not_heard_there_and_heard_elsewhere() {
     fed.say(FAUST_PLACE, "words of faust");
     fed.run();
     assert!(fed.heard(WITCH_PLACE).contains(&"words of faust".to_owned()));
+}
+
+/// CONF lets a visitor speak, and tells everybody that it is one.
+#[test]
+fn a_visitor_is_heard_nowhere_whoever_lets_them_speak() {
+    let mut fed = coven();
+    fed.here(FOO, |host, room, nick| {
+        host.set_role(room, nick, "faust", Role::Visitor, None)
+    });
+    fed.run();
+    fed.at(&bare(CONF), |host| {
+        let room = host.rooms.get_mut(&bare(COVEN_AT_CONF)).unwrap();
+        room.local_mut("faust").unwrap().role = Role::Participant;
+    });
+    fed.say(FAUST_PLACE, "words of a visitor");
+    fed.run();
+    expect_silence(&fed, "words of a visitor", &[SOURCE, OTHER_SHADOW]);
+    // Who gets a voice is heard.
+    fed.at(&bare(CONF), |host| {
+        let room = host.rooms.get_mut(&bare(COVEN_AT_CONF)).unwrap();
+        room.local_mut("faust").unwrap().role = Role::Visitor;
+    });
+    fed.here(FOO, |host, room, nick| {
+        host.set_role(room, nick, "faust", Role::Participant, None)
+    });
+    fed.run();
+    fed.say(FAUST_PLACE, "words of a participant");
+    fed.run();
+    assert!(fed.heard(FOO).contains(&"words of a participant".to_owned()));
+    assert!(
+        fed.heard(WITCH_PLACE)
+            .contains(&"words of a participant".to_owned())
+    );
 }

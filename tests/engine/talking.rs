@@ -383,7 +383,7 @@ fn the_longest_id_of_a_message_is_in_every_history() {
     fed.run();
     for (service, room) in [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS), (CONF, COVEN_AT_CONF)] {
         let room = bare(room);
-        let entries = fed.host(service).engine.history(&room);
+        let entries = fed.host(service).shown_of(&room);
         let ids: Vec<_> = entries.map(|entry| entry.message_id.as_deref()).collect();
         assert_eq!(ids, [Some(long.as_str()); 2], "{room}");
     }

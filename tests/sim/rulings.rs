@@ -103,7 +103,7 @@ impl World {
                 None => return,
             },
         };
-        let messages = self.host(&room).engine.history(&room).count();
+        let messages = self.host(&room).shown_of(&room).count();
         let back = dice.below(messages.min(LATEST) as u64) as usize;
         self.take_away(&room, back);
     }
@@ -111,7 +111,7 @@ impl World {
     fn take_away(&mut self, room: &BareJid, back: usize) {
         let host = self.host(room);
         let moderator = moderator(host, room);
-        let messages = host.engine.history(room).rev();
+        let messages = host.shown_of(room).rev();
         let id = messages
             .filter(|entry| !entry.nick.is_empty())
             .nth(back)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmuc::address::{BareJid, Jid};
-use dmuc::engine::{Departure, Notice, Occupant as EngineOccupant};
+use dmuc::engine::{Departure, Entry, Notice, Occupant as EngineOccupant};
 use dmuc::wire::{Affiliation, Role, StanzaError};
 use dmuc::{Config, Engine, Error, Input, Now, Verdict};
 
@@ -371,6 +371,11 @@ impl Host {
         }
     }
 
+    /// What the history of a room shows now.
+    pub fn shown_of(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.engine.history(self.now, room)
+    }
+
     pub(super) fn history_for(&self, room: &BareJid) -> Vec<SeenMessage> {
         let Some(host_room) = self.rooms.get(room) else {
             return Vec::new();
@@ -381,7 +386,7 @@ impl Host {
             messages.reverse();
             return messages;
         }
-        let mut newest: Vec<_> = self.engine.history(room).rev().take(HISTORY).collect();
+        let mut newest: Vec<_> = self.shown_of(room).rev().take(HISTORY).collect();
         newest.reverse();
         newest
             .into_iter()

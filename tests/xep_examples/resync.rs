@@ -227,6 +227,7 @@ fn a_digest_says_the_same_in_both_directions() {
                 roster: 3,
                 settings: Some(5),
                 rest: Some("a1b2".into()),
+                words: Some("e5f6".into()),
                 proof: None,
                 gone: false,
             },
@@ -236,6 +237,7 @@ fn a_digest_says_the_same_in_both_directions() {
                 roster: 0,
                 settings: None,
                 rest: None,
+                words: None,
                 proof: Some("c3d4".into()),
                 gone: false,
             },
@@ -243,7 +245,7 @@ fn a_digest_says_the_same_in_both_directions() {
         ],
     };
     let xml =
-        "<digest xmlns='urn:x-dmuc:0' time='1795425161200' takes='262144'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2'/>
+        "<digest xmlns='urn:x-dmuc:0' time='1795425161200' takes='262144'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2' words='e5f6'/>
         <room id='new' proof='c3d4'/><room id='lost' gone='true'/></digest>";
     expect_request(&Request::Digest(digest.clone()), xml);
     let answer = Response::Digest(digest);

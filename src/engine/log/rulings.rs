@@ -123,6 +123,8 @@ impl Log {
         if let Some(entry) = entry.filter(|entry| !entry.nick.is_empty()) {
             self.bytes -= entry.payload.len();
             entry.payload = Arc::from("");
+            let key = entry.key.clone();
+            self.note_contents(&key);
         }
     }
 }

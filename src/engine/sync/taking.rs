@@ -8,7 +8,7 @@ use super::super::instance::{OpenPage, SyncStage};
 use super::super::link::service_of;
 use super::super::log::{Entry, EventKey, UNSTAMPED};
 use super::super::room::Room;
-use super::super::{Action, Engine, Notice};
+use super::super::{Action, Admitted, Engine, Notice};
 use super::GRACE_MS;
 use crate::wire::{Numbers, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
 
@@ -77,6 +77,7 @@ impl Engine {
             return;
         };
         let Some(page) = instance.page.take() else { return };
+        instance.is_reviewed = false;
         let again = instance.sync == SyncStage::Taking { again: true };
         instance.sync = SyncStage::Idle;
         if page.more {
@@ -138,6 +139,10 @@ impl Engine {
             .instances
             .get(peer)
             .is_some_and(|instance| instance.has_caught_up);
+        let is_reviewed = room
+            .instances
+            .get(peer)
+            .is_some_and(|instance| instance.is_reviewed && room.is_from_source(peer));
         let (mut is_useful, mut lost) = (false, 0);
         for event in events {
             let entry = self.as_entry(now, jid, peer, event);
@@ -148,6 +153,10 @@ impl Engine {
             let is_new = !room.log.has_seen(&origin, life, seq) || room.log.is_withheld(&entry.key);
             let turned = match self.admit(now, jid, peer, entry) {
                 Ok(admitted) => {
+                    if !is_new && is_reviewed {
+                        self.correct(jid, peer, admitted);
+                        continue;
+                    }
                     is_useful |= is_new;
                     let missed = |room: &Room| room.may_be_missed(&admitted.entry().key);
                     // What was said here itself was heard here.
@@ -183,6 +192,27 @@ impl Engine {
             self.unsaved.insert(jid.clone());
         }
         is_useful
+    }
+
+    /// The source has told again what is here already: where it says something else, its word counts, and administrators
+    /// are told.
+    fn correct(&mut self, jid: &BareJid, source: &BareJid, admitted: Admitted) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let Some(held) = room.log.differs(admitted.entry()) else {
+            return;
+        };
+        let Some(id) = room.log.correct(&held, admitted.into_entry()) else {
+            return;
+        };
+        room.touch();
+        self.actions.push_back(Action::RestoreMessage {
+            room: jid.clone(),
+            id,
+        });
+        let origin = held.origin;
+        self.note(jid, &service_of(source), Notice::Differs { origin });
     }
 
     /// An event of a page as the log would hold it.

@@ -96,6 +96,7 @@ impl Gen {
                 roster: g.countable(),
                 settings: g.maybe(Gen::countable),
                 rest: g.maybe(Gen::word),
+                words: g.maybe(Gen::word),
                 proof: g.maybe(Gen::word),
                 gone: false,
             },
