@@ -97,21 +97,20 @@ impl Engine {
         if room.log.is_withheld(&entry.key) && !room.is_from_source(teller) {
             return Err(Turned::NotTheirs);
         }
-        match self.judge(room, teller, &entry) {
-            Judged::Heard => {}
-            Judged::NotHere => return Err(Turned::NotHere),
-            Judged::Refused => {
-                entry.occupant_id = None;
-                return Err(Turned::Refused(Box::new(entry)));
-            }
-        }
-        if !entry.nick.is_empty() {
-            entry.payload = cleaned(&entry.payload, &[jid, origin]).ok_or(Turned::Lost)?;
-        }
+        let judged = self.judge(room, teller, &entry);
+        // The author stays, whatever becomes of the words: its home keeps it as well (G5).
         let service = service_of(teller);
         let speaks_for = |jid: &Jid| self.config.is_authoritative(&service, jid.domain());
         let is_theirs = |id: &String| relays || !room.is_somebody_elses(teller, id, speaks_for);
         entry.occupant_id = entry.occupant_id.filter(is_theirs);
+        match judged {
+            Judged::Heard => {}
+            Judged::NotHere => return Err(Turned::NotHere),
+            Judged::Refused => return Err(Turned::Refused(Box::new(entry))),
+        }
+        if !entry.nick.is_empty() {
+            entry.payload = cleaned(&entry.payload, &[jid, &entry.key.origin]).ok_or(Turned::Lost)?;
+        }
         self.clock.observe(now, entry.key.at);
         Ok(Admitted(entry))
     }

@@ -204,3 +204,30 @@ fn a_visitor_is_heard_nowhere_whoever_lets_them_speak() {
             .contains(&"words of a participant".to_owned())
     );
 }
+
+/// What is refused loses its words and nothing else: its home has kept its author, and all have the same (G5, G6).
+#[test]
+fn what_is_refused_has_the_same_author_everywhere() {
+    let mut fed = with_carol();
+    fed.say(CAROL_PLACE, "words of carol");
+    fed.run_for(60_000);
+    let known = |service: &str, room: &str| -> Vec<_> {
+        let room = bare(room);
+        let entries = fed.host(service).engine.messages(&room);
+        let of_carol = entries.filter(|entry| entry.nick == "carol");
+        of_carol
+            .map(|entry| {
+                (
+                    entry.id.clone(),
+                    entry.occupant_id.clone(),
+                    entry.payload.to_string(),
+                )
+            })
+            .collect()
+    };
+    let home = known(CONF, COVEN_AT_CONF);
+    let id = fed.host(CHAT).room(&bare(COVEN)).occupant_id(&bare(CAROL));
+    assert!(matches!(home.as_slice(), [(_, Some(author), words)] if *author == id && words.is_empty()));
+    assert_eq!(known(CHAT, COVEN), home);
+    assert_eq!(known(ROOMS, COVEN_AT_ROOMS), home);
+}

@@ -6,7 +6,7 @@ use dmuc::wire::{Condition, StanzaError};
 
 use super::{Checkers, View, compare};
 use crate::support::event::{Cause, Crossing, Event, Seen, SeenMessage};
-use crate::support::names::{COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS, bare, jid};
+use crate::support::names::{CHAT, COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS, ROOMS, bare, jid};
 
 fn checkers() -> Checkers {
     let mut checkers = Checkers::default();
@@ -143,6 +143,43 @@ fn messages_of_one_sender_out_of_order_are_seen() {
 #[test]
 fn a_lost_message_is_seen() {
     expect_violation(verdict(&[joined(COVEN_AT_ROOMS), said(1)]), "G4");
+}
+
+/// What is not kept is lost with the connection it is on: only what was on its way when a fault began.
+#[test]
+fn what_is_not_kept_and_was_said_long_before_a_fault_is_due() {
+    let mut checkers = checkers();
+    let mut history = [joined(COVEN_AT_ROOMS), said(1)];
+    let Event::Said { kept, .. } = &mut history[1] else {
+        panic!()
+    };
+    *kept = false;
+    history.iter().for_each(|event| checkers.event(event).unwrap());
+    checkers.unsettle();
+    checkers.rested().unwrap();
+    checkers.event(&history[1]).unwrap();
+    checkers.time(60_000);
+    checkers.unsettle();
+    expect_violation(checkers.rested(), "G4");
+}
+
+#[test]
+fn who_speaks_the_text_only_may_miss_something_only_when_its_source_has_forgotten_it() {
+    for is_forgotten in [false, true] {
+        let mut checkers = checkers();
+        checkers.replicates_on_join = true;
+        checkers.source(0, &bare(COVEN));
+        checkers.speaks_xep_only(&bare(ROOMS));
+        if is_forgotten {
+            checkers.lossy(&bare(CHAT));
+        }
+        for event in [joined(COVEN_AT_ROOMS), said(1)] {
+            checkers.event(&event).unwrap();
+        }
+        let heard = checkers.rested().map_err(|error| error[..2].to_owned());
+        let due = (!is_forgotten).then(|| "G4".to_owned());
+        assert_eq!(heard.err(), due);
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ use dmuc::wire::Condition;
 use crate::support::event::{Event, Seen, SeenMessage, Turn};
 use crate::support::names::service_of;
 
+/// So long a stanza is on its way at most, over links with which nothing is wrong.
+const IN_FLIGHT_MS: u64 = 1_000;
+
 /// One stay of one occupant.
 type Stay = (BareJid, u64);
 
@@ -25,6 +28,10 @@ pub struct Heard {
     just_said: Vec<(BareJid, String)>,
     /// Instances that were told of a gap: some messages are lost to them.
     gaps: BTreeSet<BareJid>,
+    /// Rooms whose source has forgotten which shadows it has, and does not offer the room again by itself.
+    forgetful: BTreeSet<usize>,
+    /// The time, in virtual milliseconds.
+    pub now_ms: u64,
     pub has_faults: bool,
     /// Logs are so short that there may be gaps.
     pub is_short: bool,
@@ -42,6 +49,7 @@ struct Hearing {
 
 #[derive(Debug)]
 struct Said {
+    at_ms: u64,
     group: Option<usize>,
     room: BareJid,
     session: u64,
@@ -101,6 +109,7 @@ impl Heard {
             } => {
                 self.just_said.push((room.clone(), payload.clone()));
                 self.said.push(Said {
+                    at_ms: self.now_ms,
                     group: group(room),
                     room: room.clone(),
                     session: *session,
@@ -196,8 +205,18 @@ impl Heard {
         Err(format!("G5: {message:?} at {room}, {:?} at {}", first.0, first.1))
     }
 
+    /// What was said just now is still on its way, and may be lost there as well.
     pub fn unsettle(&mut self) {
         self.is_unsettled = true;
+        let since = self.now_ms.saturating_sub(IN_FLIGHT_MS);
+        let in_flight = self.said.iter_mut().rev().take_while(|said| said.at_ms >= since);
+        in_flight.for_each(|said| said.is_due = false);
+    }
+
+    /// The source of a room has lost what it knew of its shadows. One that speaks the text only has no way to say that it
+    /// is one.
+    pub fn forget_shadows(&mut self, group: usize) {
+        self.forgetful.insert(group);
     }
 
     pub fn end(&mut self, group: usize) {
@@ -237,7 +256,9 @@ impl Heard {
                 .skip(hearing.since)
                 .filter(|said| said.group == hearing.group)
             {
-                let is_due = said.is_due || said.between_ours && !is_xep;
+                let is_forgotten = hearing.group.is_some_and(|group| self.forgetful.contains(&group))
+                    && (is_xep || xep.contains(&service_of(&said.room)));
+                let is_due = said.is_due && !is_forgotten || said.between_ours && !is_xep;
                 if is_due && !hearing.seen.contains(&said.payload) && !is_excused(room, &said.payload) {
                     return Err(format!(
                         "G4: stay {session} at {room} has not seen {:?}",

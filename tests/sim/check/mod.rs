@@ -17,7 +17,7 @@ mod stays;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
-use dmuc::config::SplitPresence;
+use dmuc::config::{Replicate, SplitPresence};
 
 pub use same::{View, compare};
 
@@ -45,11 +45,14 @@ pub struct Checkers {
     ended: BTreeSet<usize>,
     /// The source of each room.
     sources: BTreeMap<usize, BareJid>,
+    /// Rooms are offered to a service only when somebody from there joins.
+    replicates_on_join: bool,
 }
 
 impl Checkers {
     /// What the options allow.
     pub fn set_up(&mut self, setup: &Setup) {
+        self.replicates_on_join = setup.replicate == Replicate::OnJoin;
         self.ledger.is_short = setup.log_max_messages.is_some();
         (self.heard.is_short, self.heard.has_faults) = (self.ledger.is_short, setup.has_faults);
         self.once.has_faults = setup.has_faults;
@@ -77,7 +80,7 @@ impl Checkers {
     }
 
     pub fn time(&mut self, now_ms: u64) {
-        (self.private.now_ms, self.asked.now_ms) = (now_ms, now_ms);
+        (self.private.now_ms, self.asked.now_ms, self.heard.now_ms) = (now_ms, now_ms, now_ms);
     }
 
     pub fn event(&mut self, event: &Event) -> Result<(), String> {
@@ -186,6 +189,9 @@ impl Checkers {
         for (group, source) in &self.sources {
             if source.service() == *service {
                 self.stays.behead(*group);
+                if self.replicates_on_join {
+                    self.heard.forget_shadows(*group);
+                }
             }
         }
         self.honest.may_have_gaps = true;
