@@ -40,6 +40,7 @@ mod private_rules;
 mod recreating;
 mod redirects;
 mod refusals;
+mod refused_words;
 mod registry;
 mod relisting;
 mod reloading;
