@@ -99,10 +99,8 @@ impl Engine {
         }
         let judged = self.judge(room, teller, &entry);
         // The author stays, whatever becomes of the words: its home keeps it as well (G5).
-        let service = service_of(teller);
-        let speaks_for = |jid: &Jid| self.config.is_authoritative(&service, jid.domain());
-        let is_theirs = |id: &String| relays || !room.is_somebody_elses(teller, id, speaks_for);
-        entry.occupant_id = entry.occupant_id.filter(is_theirs);
+        let id = entry.occupant_id.take();
+        entry.occupant_id = id.filter(|id| self.may_show_id(room, teller, id));
         match judged {
             Judged::Heard => {}
             Judged::NotHere => return Err(Turned::NotHere),
@@ -113,6 +111,14 @@ impl Engine {
         }
         self.clock.observe(now, entry.key.at);
         Ok(Admitted(entry))
+    }
+
+    /// Whether an event that `teller` tells may carry this occupant-id: who tells it has to speak for that person, if anybody
+    /// here knows who it is.
+    pub(super) fn may_show_id(&self, room: &Room, teller: &BareJid, id: &str) -> bool {
+        let service = service_of(teller);
+        let speaks_for = |jid: &Jid| self.config.is_authoritative(&service, jid.domain());
+        self.takes_relayed(&room.jid, teller) || !room.is_somebody_elses(teller, id, speaks_for)
     }
 
     /// An event of our own stored log. What was stored before this door was as narrow as it is has not passed it.

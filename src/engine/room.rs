@@ -394,7 +394,8 @@ impl Room {
         self.derives_ids && !self.fits(jid, id)
     }
 
-    /// Whether this occupant-id is known to be that of somebody who is not at `home`, and for whom `home` does not speak.
+    /// Whether this occupant-id is known to be that of somebody else than `home` may speak for. That it shows an occupant with
+    /// this id proves nothing: occupant-ids are public.
     pub(crate) fn is_somebody_elses(
         &self,
         home: &BareJid,
@@ -409,16 +410,10 @@ impl Room {
                 .filter(|remote| is_it(&remote.occupant_id));
             remotes.map(|remote| remote.jid.clone()).collect::<Vec<_>>()
         };
-        if self
-            .instances
-            .get(home)
-            .is_some_and(|instance| !holders(instance).is_empty())
-        {
-            return false;
-        }
         let locals = self.locals.values().filter(|local| is_it(&local.occupant_id));
         let mut jids: Vec<Jid> = locals.map(|local| local.jid.clone()).collect();
-        jids.extend(self.instances.values().flat_map(holders).flatten());
+        let others = self.instances.iter().filter(|(other, _)| *other != home);
+        jids.extend(others.flat_map(|(_, instance)| holders(instance)).flatten());
         !jids.is_empty() && !jids.iter().any(speaks_for)
     }
 

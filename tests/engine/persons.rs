@@ -193,6 +193,27 @@ fn nobody_acts_for_a_person_by_showing_its_occupant_id() {
     }
 }
 
+/// What a service says under her nick has no occupant-id of hers where she is known: it may not speak for her.
+#[test]
+fn nobody_speaks_as_a_person_by_showing_its_occupant_id() {
+    let mut fed = coven();
+    for (at, text, has_hers) in [(AT_ROOMS, "hail", true), (AT_CONF, "I am she", false)] {
+        let room = bare(COVEN_AT_ROOMS);
+        let hers = fed
+            .host(ROOMS)
+            .room(&room)
+            .occupant_id(&bare("somewitch@macbeth.lit"));
+        fed.say(at, text);
+        fed.run();
+        for room in [COVEN, COVEN_AT_ROOMS] {
+            let (_, said) = fed.history(room).pop().unwrap();
+            assert_eq!(said.payload, format!("<body>{text}</body>"));
+            let expected = has_hers.then(|| hers.clone());
+            assert_eq!(said.occupant_id, expected, "{text} at {room}");
+        }
+    }
+}
+
 const HERS: &str = "rooms.evil.example";
 const AT_HERS: &str = "coven@rooms.evil.example/witch";
 const BANQUO_PLACE: &str = "coven@conference.marlowe.lit/banquo";
