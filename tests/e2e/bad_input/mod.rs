@@ -1,6 +1,7 @@
 //! Malformed, unexpected and hostile stanzas: refused with a defined error, logged at the right level without what
 //! they say, and without any effect.
 
+mod authority;
 mod claims;
 mod clients;
 mod events;

@@ -222,7 +222,7 @@ pub fn shortened(text: &str) -> String {
 }
 
 /// All that is known of every room: to mod_muc and to the engine.
-const STATE: &str = r#"
+pub const STATE: &str = r#"
 local muc = prosody.hosts['MUC'].modules.muc;
 local instances, dmuc = prosody.hosts['MUC'].modules.dmuc.instances;
 for i = 1, 9 do
