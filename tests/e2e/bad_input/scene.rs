@@ -260,7 +260,7 @@ for _, jid in ipairs(dmuc.ask("rooms")) do
 	room.remote = {};
 	for _, remote in ipairs(dmuc.ask("remote_occupants", jid)) do room.remote[remote.home.."/"..remote.nick] = plain(remote); end
 	room.log = {};
-	for _, entry in ipairs(dmuc.ask("newest", jid, 0, 1000)) do table.insert(room.log, plain(entry)); end
+	for _, entry in ipairs(dmuc.ask("newest", jid, os.time(), 0, 1000)) do table.insert(room.log, plain(entry)); end
 end
 return rooms
 "#;
