@@ -30,9 +30,9 @@ async fn has_list(server: &Server) -> Result<()> {
 }
 
 async fn late_ms(server: &Server) -> Result<f64> {
-    let told = server.eval("return lateness()").await?;
+    let told = server.eval("return longest_turn()").await?;
     ensure!(told["ticks"].as_u64() > Some(0), "no timer ran: {told}");
-    Ok(told["most"].as_f64().context("no lateness")? * 1e3)
+    Ok(told["most"].as_f64().context("no turn")? * 1e3)
 }
 
 pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
@@ -61,7 +61,7 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
         );
         in_room(&fed[0], &fill).await?;
         for server in fed.servers() {
-            server.eval("return measure_lateness()").await?;
+            server.eval("return measure_turns()").await?;
         }
         owner
             .configure_room(&room, &[("muc#roomconfig_distributed", "1")])

@@ -68,7 +68,7 @@ impl Pair {
     async fn begin(&self) -> Result<u64> {
         self.fed.reset_stats().await?;
         for server in self.fed.servers() {
-            server.eval("return measure_lateness()").await?;
+            server.eval("return measure_turns()").await?;
         }
         Ok(self.fed.link(0, 1).bytes())
     }
@@ -76,9 +76,9 @@ impl Pair {
     async fn end(&self, bytes_before: u64) -> Result<Load> {
         let mut late_ms = [0.0; 2];
         for (late, server) in late_ms.iter_mut().zip(self.fed.servers()) {
-            let told = server.eval("return lateness()").await?;
+            let told = server.eval("return longest_turn()").await?;
             ensure!(told["ticks"].as_u64() > Some(0), "no timer ran: {told}");
-            *late = told["most"].as_f64().context("no lateness")? * 1e3;
+            *late = told["most"].as_f64().context("no turn")? * 1e3;
         }
         let links = self.fed.stats().await?.links;
         let plain = links

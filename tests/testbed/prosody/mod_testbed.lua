@@ -108,31 +108,31 @@ end
 
 filters.add_filter_hook(add_filters);
 
--- How late a timer is that wants to run every 5 ms: how long the event loop was busy with something else --
+-- The longest turn of the event loop: CPU of the server between two ticks of a timer that wants to run every 5 ms --
 
-local lateness_interval = 0.005;
-local lateness = nil; -- { due, most, ticks } while measuring
+local turn_interval = 0.005;
+local turns = nil; -- { last, most, ticks } while measuring
 
 local function tick()
-	if not lateness then return; end
-	local now = time.now();
-	lateness.most = math.max(lateness.most, now - lateness.due);
-	lateness.ticks = lateness.ticks + 1;
-	lateness.due = now + lateness_interval;
-	return lateness_interval;
+	if not turns then return; end
+	local cpu = os.clock();
+	turns.most = math.max(turns.most, cpu - turns.last);
+	turns.ticks = turns.ticks + 1;
+	turns.last = cpu;
+	return turn_interval;
 end
 
-function env.measure_lateness()
-	local is_running = lateness ~= nil;
-	lateness = { due = time.now() + lateness_interval, most = 0, ticks = 0 };
-	if not is_running then timer.add_task(lateness_interval, tick); end
+function env.measure_turns()
+	local is_running = turns ~= nil;
+	turns = { last = os.clock(), most = 0, ticks = 0 };
+	if not is_running then timer.add_task(turn_interval, tick); end
 	return true;
 end
 
--- The most, in seconds, since measure_lateness()
-function env.lateness()
-	local result = lateness;
-	lateness = nil;
+-- The most, in seconds, since measure_turns()
+function env.longest_turn()
+	local result = turns;
+	turns = nil;
 	return result;
 end
 
