@@ -1,4 +1,4 @@
-//! Thousands of affiliations put into a room at once: how long the event loops are held up.
+//! Thousands of affiliations put into a room at once: the longest turn of each event loop.
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Federation, Server, Storage, Version, deadline};
@@ -8,7 +8,7 @@ use crate::instances_known;
 use crate::report::{Table, verdict};
 
 const ENTRIES: u64 = 5_000;
-/// The longest turn of an event loop (DESIGN: bounds at scale).
+/// The longest turn of an event loop, in CPU (DESIGN: bounds at scale).
 const BAR_MS: f64 = 50.0;
 const ROOM: &str = "coven";
 
@@ -29,14 +29,14 @@ async fn has_list(server: &Server) -> Result<()> {
     Ok(())
 }
 
-async fn late_ms(server: &Server) -> Result<f64> {
+async fn longest_turn_ms(server: &Server) -> Result<f64> {
     let told = server.eval("return longest_turn()").await?;
     ensure!(told["ticks"].as_u64() > Some(0), "no timer ran: {told}");
     Ok(told["most"].as_f64().context("no turn")? * 1e3)
 }
 
 pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
-    let mut table = Table::new(&["5,000 affiliations", "held up: from", "held up: to"]);
+    let mut table = Table::new(&["5,000 affiliations", "longest turn: from", "longest turn: to"]);
     for version in versions {
         let storage = match version.is_0_12() {
             true => Storage::Internal,
@@ -68,22 +68,23 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
             .await?;
         instances_known(&fed, 0, &room).await?;
         has_list(&fed[1]).await?;
-        let late = [late_ms(&fed[0]).await?, late_ms(&fed[1]).await?];
+        let turns = [longest_turn_ms(&fed[0]).await?, longest_turn_ms(&fed[1]).await?];
         table.row([
             format!("Prosody {version}, {storage:?}"),
-            format!("{:.0} ms", late[0]),
-            format!("{:.0} ms", late[1]),
+            format!("{:.0} ms", turns[0]),
+            format!("{:.0} ms", turns[1]),
         ]);
+        let longest = turns[0].max(turns[1]);
         bars.row([
-            format!("{ENTRIES} affiliations hold the receiving server up for at most {BAR_MS} ms: Prosody {version}"),
-            format!("{:.0} ms", late[1]),
-            verdict(late[1] <= BAR_MS),
+            format!("{ENTRIES} affiliations: no turn of either server takes more than {BAR_MS} ms of CPU: Prosody {version}"),
+            format!("{longest:.0} ms"),
+            verdict(longest <= BAR_MS),
         ]);
         fed.finish_fast()?;
     }
     Ok(format!(
-        "### A long list\n\nA room with {ENTRIES} affiliations becomes distributed: how late a timer of the event loop of the \
-         source's server, and of its\npeer's, came at most.\n\n{}",
+        "### A long list\n\nA room with {ENTRIES} affiliations becomes distributed: the most CPU that the source's server, and \
+         its peer's, took between two\nticks of a timer of 5 ms.\n\n{}",
         table.text()
     ))
 }

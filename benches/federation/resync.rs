@@ -1,4 +1,4 @@
-//! A thousand messages missed between two real servers: bytes, time, and how long the event loops are held up.
+//! A thousand messages missed between two real servers: bytes, time, and the longest turn of each event loop.
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Client, Count, Federation, Storage, Version, body, scaled};
@@ -14,12 +14,12 @@ const ROOM: &str = "coven";
 /// A link is probed after 2, 4, 8 … s and some jitter.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// What crossed both directions of the link, and how late a timer of each server was at most.
+/// What crossed both directions of the link, and the longest turn of each server, in CPU.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     plain: Count,
     encrypted: u64,
-    late_ms: [f64; 2],
+    turn_ms: [f64; 2],
 }
 
 struct Pair {
@@ -74,11 +74,11 @@ impl Pair {
     }
 
     async fn end(&self, bytes_before: u64) -> Result<Load> {
-        let mut late_ms = [0.0; 2];
-        for (late, server) in late_ms.iter_mut().zip(self.fed.servers()) {
+        let mut turn_ms = [0.0; 2];
+        for (turn, server) in turn_ms.iter_mut().zip(self.fed.servers()) {
             let told = server.eval("return longest_turn()").await?;
             ensure!(told["ticks"].as_u64() > Some(0), "no timer ran: {told}");
-            *late = told["most"].as_f64().context("no turn")? * 1e3;
+            *turn = told["most"].as_f64().context("no turn")? * 1e3;
         }
         let links = self.fed.stats().await?.links;
         let plain = links
@@ -88,7 +88,7 @@ impl Pair {
         Ok(Load {
             plain,
             encrypted,
-            late_ms,
+            turn_ms,
         })
     }
 
@@ -129,8 +129,8 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
         "bytes",
         "encrypted",
         "seconds",
-        "held up: from",
-        "held up: to",
+        "longest turn: from",
+        "longest turn: to",
     ]);
     let mut probes = Vec::new();
     for version in versions {
@@ -174,8 +174,8 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
                 load.plain.bytes.to_string(),
                 load.encrypted.to_string(),
                 format!("{seconds:.2}"),
-                format!("{:.0} ms", load.late_ms[0]),
-                format!("{:.0} ms", load.late_ms[1]),
+                format!("{:.0} ms", load.turn_ms[0]),
+                format!("{:.0} ms", load.turn_ms[1]),
             ]);
         }
         let ratio = resync.plain.bytes as f64 / live.plain.bytes as f64;
@@ -190,8 +190,8 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
         "### A thousand messages missed\n\nTwo servers, one client at each. Live: said as fast as the server takes it, while the \
          link is up. Resync: said while it was\ncut, heard after the heal; seconds from the first missed message to the last (the \
          link itself was found open {} after\nthe heal). Bytes: stanzas in both directions without heartbeats, and what the proxies \
-         on the link passed on, with TLS,\nits handshakes and heartbeats. Held up: how late a timer of the event loop of the server \
-         that was asked, and of the one that\nasked, came at most.\n\n{}",
+         on the link passed on, with TLS,\nits handshakes and heartbeats. Longest turn: the most CPU that the \
+         server that was asked, and the one that\nasked, took between two ticks of a timer of 5 ms.\n\n{}",
         probes.join(" and "),
         table.text()
     ))

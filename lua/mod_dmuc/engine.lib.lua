@@ -3,11 +3,18 @@
 local time = require "util.time";
 
 local monotonic, now = time.monotonic, time.now;
+local cpu_now = os.clock;
+
+-- In a turn of the server that has taken long already these wait for the next one, in which others get theirs, and all that
+-- was decided after them waits behind them.
+local takes_long = { apply_list = true; store = true; send_iq = true };
 
 return function (dmuc)
 	local engine, is_new;
 	local is_draining = false; -- somebody further out will do the rest; whatever waits does so in a coroutine of its own
 	local held = setmetatable({}, { __mode = "k" }); -- [thread] = true while it is in dmuc.hold()
+	local is_paused = false; -- the rest is done in another turn of the server
+	local turn_began = 0; -- CPU of the process when this turn of the server gave us something to do
 	local timer_due = nil; -- monotonic time the one timer is armed for
 
 	local function open()
@@ -34,7 +41,10 @@ return function (dmuc)
 		return type(room_jid) == "string" and method.." of "..room_jid or method;
 	end
 
+	local queue = { first = 1; last = 0 }; -- actions that have not been begun, in the engine's order
+
 	local function call(method, ...)
+		if queue.first > queue.last then turn_began = cpu_now(); end
 		local ok, a, b, c, d, e, f = pcall(engine[method], engine, ...);
 		if ok then return a, b, c, d, e, f; end
 		if engine:is_poisoned() then
@@ -53,9 +63,6 @@ return function (dmuc)
 		timer_due = due;
 		module:add_timer(math.max(due - monotonic(), 0.001), tick);
 	end
-
-	-- Actions that have not been begun, in the engine's order.
-	local queue = { first = 1; last = 0 };
 
 	local function enqueue(action)
 		queue.last = queue.last + 1;
@@ -104,12 +111,25 @@ return function (dmuc)
 		end
 	end
 
+	local drain;
+
+	local function go_on()
+		if not is_paused then return; end
+		is_paused, turn_began = false, cpu_now();
+		drain();
+	end
+
 	-- Begins all actions in their order. Of those that wait for a hook of another module only what has the same lane waits.
-	local function drain()
-		if is_draining or held[coroutine.running()] then return; end
+	function drain()
+		if is_draining or is_paused or held[coroutine.running()] then return; end
 		is_draining = true;
 		while queue.first <= queue.last do
 			local action = queue[queue.first];
+			if takes_long[action.kind] and dmuc.turns.is_over(turn_began) then
+				is_paused = true;
+				module:add_timer(0, go_on);
+				break;
+			end
 			queue[queue.first] = nil;
 			queue.first = queue.first + 1;
 			if action.kind == "store" then stores[action.room] = nil; end
@@ -131,6 +151,12 @@ return function (dmuc)
 		call("timeout", monotonic(), now());
 		collect();
 		drain();
+	end
+
+	-- Does now what would have waited for another turn of the server: there will be none.
+	function dmuc.finish()
+		dmuc.turns.finish();
+		go_on();
 	end
 
 	-- One input that somebody waits for. Returns the verdict, which the caller has to look at: its name and values, or nil,

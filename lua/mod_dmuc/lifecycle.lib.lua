@@ -76,13 +76,21 @@ return function (dmuc)
 		end
 		if not verdict then return not_distributed(room, text or condition); end
 		dmuc.rooms.attach(room);
-		for jid, affiliation, data in room:each_affiliation() do
-			dmuc.tell("affiliation", room.jid, jid, { affiliation = affiliation; nick = data and data.reserved_nickname });
-			dmuc.hats.given(room, jid);
-		end
 		for _, message in ipairs(past) do
 			local taken, stanza_id = dmuc.feed("past", room.jid, message);
 			if taken == "accepted" then dmuc.groupchat.log_past(room, stanza_id); end
+		end
+		-- The list may be long, and may change meanwhile: then the engine is told as of any change.
+		local listed, breathe = {}, dmuc.turns.breather();
+		for jid in room:each_affiliation() do listed[#listed + 1] = jid; end
+		for _, jid in ipairs(listed) do
+			local affiliation = room._affiliations[jid];
+			if affiliation then
+				dmuc.tell("affiliation", room.jid, jid, { affiliation = affiliation; nick = room:get_registered_nick(jid) });
+				dmuc.hats.given(room, jid);
+			end
+			breathe();
+			if dmuc.role(room.jid) ~= "source" then return; end -- destroyed, or an ordinary one again
 		end
 		dmuc.tell("started", room.jid);
 		dmuc.restoring.mark(room, true);

@@ -10,6 +10,9 @@ local unpack = table.unpack;
 -- How much may wait in one lane. Then the order is given up, so that a hook that never returns stops nothing for ever.
 local max_waiting = 1000;
 local max_idle = 10;
+-- After so much CPU in one turn of the server long work waits for the next (docs/ARCHITECTURE.md: turns).
+local turn_s = 0.01;
+local cpu_now = os.clock;
 
 return function (dmuc)
 	local turns = {};
@@ -88,6 +91,41 @@ return function (dmuc)
 	-- Whether something is going on or waits in a lane.
 	function turns.is_busy(key)
 		return lanes[key] ~= nil;
+	end
+
+	local is_ending = false;
+	local breathing = {}; -- [done] = true: what waits for the next turn of the server
+
+	-- For long work in a coroutine that may wait: a function that it calls between its steps, and that lets the server do
+	-- something else when this has taken long enough.
+	function turns.breather()
+		local began = cpu_now();
+		return function ()
+			if is_ending or cpu_now() - began < turn_s then return; end
+			local wait, done = async.waiter();
+			breathing[done] = true;
+			module:add_timer(0, function ()
+				if not breathing[done] then return; end
+				breathing[done] = nil;
+				done();
+			end);
+			wait();
+			began = cpu_now();
+		end
+	end
+
+	-- There will be no other turn: what waits for one goes on now, to its end.
+	function turns.finish()
+		is_ending = true;
+		for done in pairs(breathing) do
+			breathing[done] = nil;
+			done();
+		end
+	end
+
+	-- Whether a turn that began at this CPU time has taken so long that what takes long itself waits for the next one.
+	function turns.is_over(began)
+		return not is_ending and cpu_now() - began > turn_s;
 	end
 
 	-- Calls work(...) as soon as what is going on now is done or waits.

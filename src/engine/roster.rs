@@ -13,8 +13,8 @@ use super::room::{Local, Room};
 use super::{Action, Engine, SendPresence};
 use crate::wire::{Affiliation, Hats, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
 
-/// About how large one roster stanza gets; Prosody takes 512 KiB between servers.
-pub(super) const PART_BYTES: usize = 262_144;
+/// About how large one roster stanza gets: others are sent and read between its parts (DESIGN section 11).
+pub(super) const PART_BYTES: usize = 65_536;
 /// About what an item costs besides its payload.
 const ITEM_BYTES: usize = 300;
 /// About what a hat costs besides its text.

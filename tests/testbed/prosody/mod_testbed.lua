@@ -12,7 +12,6 @@ local modulemanager = require "core.modulemanager";
 local new_id = require "util.id".medium;
 local promise = require "util.promise";
 local st = require "util.stanza";
-local time = require "util.time";
 local timer = require "util.timer";
 
 local tostring = tostring;
