@@ -1,4 +1,5 @@
-# For setup.sh: finds the Prosodys that are here, and unpacks others beside them into target/prosody-VERSION.
+# For setup.sh: finds the Prosodys that are here, and unpacks others beside them into target/prosody-VERSION, and what each of
+# Debian's releases has of the community's modules into target/prosody-modules-RELEASE.
 # Everything comes from where the system's own packages come from, through an apt configuration of its own: the
 # system's stays as it is. No root is needed.
 
@@ -23,6 +24,12 @@ has_0_12() { found_versions | grep -q '^0\.12\.'; }
 has_13() { [ -n "$(first_13)" ]; }
 
 has_newer() { [ "$(found_versions | grep -cEv '^0\.')" -gt 1 ]; }
+
+# Whether the modules of every release are here. A folder with none of them, or a link to one that is gone, is not enough.
+has_modules() {
+	local release
+	for release in "${releases[@]}"; do [ -d "$root/target/prosody-modules-$release/mod_pastebin" ] || return 1; done
+}
 
 # "URI|file" of the archive that the system's own packages come from, in whatever form its sources are written.
 own_archive() {
@@ -138,6 +145,24 @@ unpack() {
 	say "Prosody $number of Debian $* is in $at"
 }
 
+# unpack_modules RELEASE: the own release's are installed, those of the others are unpacked. They are Lua, so that any
+# Prosody can load them.
+unpack_modules() {
+	local suites=$1 at="$root/target/prosody-modules-$1"
+	if [ -d "$at/mod_pastebin" ]; then return; fi
+	rm -rf "$at" "$at.new" "$work/debs"
+	if [ "$1" = "$own_release" ]; then
+		ln -s /usr/lib/prosody/modules "$at"
+	else
+		mkdir -p "$work/debs"
+		(cd "$work/debs" && private_apt apt-get download prosody-modules >>"$work/log" 2>&1) || return 1
+		dpkg-deb -x "$work"/debs/*.deb "$at.new" || return 1
+		mv "$at.new/usr/lib/prosody/modules" "$at"
+		rm -rf "$at.new"
+	fi
+	[ -d "$at/mod_pastebin" ] && say "prosody-modules of Debian's $1 are in $at"
+}
+
 skipped() {
 	printf '%s\n' "SKIPPED: $1 cannot be had here; its tests will be skipped"
 	skipped_any=yes
@@ -152,10 +177,10 @@ newest_newer_than() {
 	done
 }
 
-# Unpacks what is missing of the three lines that the tests know.
+# Unpacks what is missing of the three lines that the tests know, and of the modules.
 unpack_missing() {
-	if has_0_12 && has_13 && has_newer; then return; fi
-	local work archive trust suites source version group own_release skipped_any=no
+	if has_0_12 && has_13 && has_newer && has_modules; then return; fi
+	local work release archive trust suites source version group own_release skipped_any=no
 	own_release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
 	work=$(mktemp -d)
 	mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/preferences.d"
@@ -194,6 +219,9 @@ unpack_missing() {
 		done < <(newest_newer_than "$(first_13)")
 	fi
 	has_newer || skipped 'a Prosody newer than the first 13'
+	for release in "${releases[@]}"; do
+		unpack_modules "$release" || skipped "prosody-modules of Debian's $release"
+	done
 	rm -rf "$work" "$root"/target/prosody-*.new
 	if [ "$skipped_any" = yes ] && [ "${CI:-}" = true ]; then
 		say "under CI=true that is a failure"

@@ -9,7 +9,9 @@ if [ "$#" = 0 ]; then set -- --workspace --features dmuc/capi; fi
 
 # Servers write many small files and commit often; in memory that costs nothing, and kill -9 is the same.
 if [ -z "${DMUC_TESTBED_DIR:-}" ] && [ -w /dev/shm ] && [ "$(df --output=avail -k /dev/shm | tail -n 1)" -gt 1000000 ]; then
-	export DMUC_TESTBED_DIR=/dev/shm/dmuc-testbed
+	# One for each user: what root made is not writable for others.
+	DMUC_TESTBED_DIR=/dev/shm/dmuc-testbed-$(id -u)
+	export DMUC_TESTBED_DIR
 fi
 
 # Schedules of the simulator that no other commit has run; a failure prints their numbers.

@@ -1,7 +1,11 @@
 //! Blocks of loopback addresses, one per federation.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
+use std::os::linux::fs::MetadataExt;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -9,35 +13,35 @@ use anyhow::{Context, Result, bail};
 /// How many federations one machine can run at the same time.
 const BLOCKS: u16 = 2000;
 
-/// An exclusive block `127.x.y.0/24`. The lock is the kernel's and goes when the process goes.
+/// An exclusive block `127.x.y.0/24`.
+///
+/// What it is held by is a socket with a name and no file: that is the kernel's, goes when the process goes, is any user's to take,
+/// and reaches as far as the addresses do, which is one network namespace.
 #[derive(Debug)]
 pub(crate) struct Block {
     x: u8,
     y: u8,
-    _lock: File,
+    _held_by: UnixListener,
 }
 
 impl Block {
     /// Takes the lowest free block.
     pub(crate) fn take() -> Result<Block> {
-        let dir = base_dir()?.join("locks");
-        fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         for n in 0..BLOCKS {
             // 127.0.x.x is what everybody else uses.
-            let (x, y) = (100 + (n / 200) as u8, 1 + (n % 200) as u8);
-            let path = dir.join(format!("127.{x}.{y}"));
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
-                .with_context(|| format!("opening {}", path.display()))?;
-            match file.try_lock() {
-                Ok(()) => return Ok(Block { x, y, _lock: file }),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => {
-                    return Err(e).with_context(|| format!("locking {}", path.display()));
+            let (x, y) = (110 + (n / 200) as u8, 1 + (n % 200) as u8);
+            let name = format!("dmuc-testbed-127.{x}.{y}");
+            let address = SocketAddr::from_abstract_name(&name)?;
+            match UnixListener::bind_addr(&address) {
+                Ok(listener) => {
+                    return Ok(Block {
+                        x,
+                        y,
+                        _held_by: listener,
+                    });
                 }
+                Err(e) if e.kind() == ErrorKind::AddrInUse => {}
+                Err(e) => return Err(e).with_context(|| format!("taking 127.{x}.{y}.0/24")),
             }
         }
         bail!("all {BLOCKS} loopback blocks are in use")
@@ -54,11 +58,18 @@ impl Block {
     }
 }
 
-/// Where federations keep their files: `$DMUC_TESTBED_DIR`, or `dmuc-testbed` in the temporary folder.
+/// Where federations keep their files: `$DMUC_TESTBED_DIR`, or a folder in the temporary one that has the user's number in its
+/// name, since one user cannot write into another's.
 pub(crate) fn base_dir() -> Result<PathBuf> {
-    let dir = std::env::var_os("DMUC_TESTBED_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| std::env::temp_dir().join("dmuc-testbed"));
+    let dir = match std::env::var_os("DMUC_TESTBED_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => {
+            let user = fs::metadata("/proc/self")
+                .context("asking who runs this")?
+                .st_uid();
+            std::env::temp_dir().join(format!("dmuc-testbed-{user}"))
+        }
+    };
     fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
     Ok(dir)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::install::{Version, workspace};
 use crate::pki::Certificate;
@@ -58,8 +58,8 @@ pub struct ServerSpec {
     pub muc_modules: Vec<String>,
     /// More modules for the user domain.
     pub modules: Vec<String>,
-    /// Folders of Debian's package prosody-modules (`mod_vcard_muc`) whose modules can be loaded, on any version.
-    pub community: Vec<String>,
+    /// Folders of modules that are not Prosody's own (`…/mod_vcard_muc`), which can be loaded then.
+    pub community: Vec<PathBuf>,
     /// More lines (Lua) for the MUC service; they replace the testbed's own setting of an option.
     pub muc_lines: Vec<String>,
     /// More lines (Lua) for the global section; they replace the testbed's own setting of an option.
@@ -234,9 +234,8 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
         workspace().join("tests/testbed/prosody"),
         workspace().join("target/plugin"),
     ];
-    // Not the folder above them: the system's own modules are there, too, which are those of 0.12.
-    let debian = Path::new("/usr/lib/prosody/modules");
-    plugins.extend(spec.community.iter().map(|folder| debian.join(folder)));
+    // Not the folder above them: Debian's may be that of the system's own modules, too, which are for another version.
+    plugins.extend(spec.community.iter().cloned());
     let plugins: Vec<String> = plugins.iter().map(|plugin| path(plugin)).collect();
     let mut section = Section::new("-- Written by the testbed", &spec.global_lines);
     section.set("run_as_root", true);

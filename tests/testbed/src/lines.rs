@@ -31,13 +31,7 @@ impl Line {
         }
     }
 
-    /// [`found`](Line::found), for a test. Where that is nothing, the test is skipped: one line says so, which also
-    /// goes into the file that the environment variable `DMUC_SKIPPED` names.
-    ///
-    /// # Panics
-    ///
-    /// Where nothing was found and the environment says `CI=true`: there, a skipped test is a failure.
-    #[allow(clippy::panic, reason = "a test that must not be skipped fails")]
+    /// [`found`](Line::found), for a test, which is [skipped](crate::skipped) where that is nothing.
     pub fn found_for(self, test: &str) -> Vec<Version> {
         let found = self.found();
         if found.is_empty() {
@@ -46,18 +40,29 @@ impl Line {
                 Line::V13 => "Prosody 13",
                 Line::Newest => "a Prosody newer than the first 13",
             };
-            let skipped = format!("{test}: {missing} is not here (`make deps`)");
-            if std::env::var("CI").is_ok_and(|v| v == "true" || v == "1") {
-                panic!("{skipped}");
-            }
-            eprintln!("SKIPPED: {skipped}");
-            if let Some(file) = std::env::var_os("DMUC_SKIPPED") {
-                let opened = OpenOptions::new().create(true).append(true).open(file);
-                // In one piece: others write as well. The line above has been printed whatever happens here.
-                let _ = opened.and_then(|mut file| file.write_all(format!("{skipped}\n").as_bytes()));
-            }
+            skipped(test, missing);
         }
         found
+    }
+}
+
+/// A test that cannot run here says so in one line, which also goes into the file that the environment variable `DMUC_SKIPPED`
+/// names.
+///
+/// # Panics
+///
+/// Where the environment says `CI=true`: there, a skipped test is a failure.
+#[allow(clippy::panic, reason = "a test that must not be skipped fails")]
+pub fn skipped(test: &str, missing: &str) {
+    let skipped = format!("{test}: {missing} is not here (`make deps`)");
+    if std::env::var("CI").is_ok_and(|v| v == "true" || v == "1") {
+        panic!("{skipped}");
+    }
+    eprintln!("SKIPPED: {skipped}");
+    if let Some(file) = std::env::var_os("DMUC_SKIPPED") {
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        // In one piece: others write as well. The line above has been printed whatever happens here.
+        let _ = opened.and_then(|mut file| file.write_all(format!("{skipped}\n").as_bytes()));
     }
 }
 

@@ -1,8 +1,11 @@
-//! Modules of Debian's prosody-modules next to mod_dmuc: everything that is for MUC services, at once, on every
-//! server (docs/COMMUNITY-MODULES.md).
+//! Everything that Debian 12's prosody-modules has for MUC services, at once, on every server.
+
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Builder, Element, Federation, Storage, Version, body, code_list, on_every_version};
+use dmuc_testbed::{
+    Builder, Element, Federation, Storage, Suite, Version, body, code_list, on_every_version,
+};
 
 use crate::stage::{CLIENT, MUC_USER, Person, company, quiet, stanza_id};
 use crate::support::{eventually, from, nicks, three};
@@ -27,13 +30,13 @@ const FOR_USERS: [&str; 2] = ["ping_muc", "track_muc_joins"];
 /// As well, but loaded when the server runs: its list is on the same server, whose hosts start in any order.
 const LATE: &str = "muc_rtbl";
 
-fn with_all(builder: Builder) -> Builder {
+fn with_all(builder: Builder, modules: &Path) -> Builder {
     (0..3).fold(builder, |builder, index| {
         builder.with_server(index, |spec| {
             spec.muc_modules = FOR_ROOMS.map(str::to_owned).to_vec();
             spec.modules = FOR_USERS.map(str::to_owned).to_vec();
             let folders = FOR_ROOMS.iter().chain(&FOR_USERS).chain([&LATE]);
-            spec.community = folders.map(|name| format!("mod_{name}")).collect();
+            spec.community = folders.map(|name| modules.join(format!("mod_{name}"))).collect();
             let (domain, muc) = (spec.domain.clone(), spec.muc.clone());
             spec.muc_lines.push(format!("muc_rtbl_jid = \"rtbl.{domain}\""));
             // These are the last lines of the configuration: a section of its own for the list of banned hashes.
@@ -193,10 +196,13 @@ async fn story(fed: &Federation) -> Result<()> {
 }
 
 async fn together(version: Version, storage: Storage) -> Result<()> {
+    let Some(modules) = Suite::Bookworm.folder_for("community::together") else {
+        return Ok(());
+    };
     let builder = three("community", version, storage)
         .muc_line("dmuc_ping_interval = 1")
         .muc_line("dmuc_link_timeout = 3");
-    let fed = with_all(builder).start().await?;
+    let fed = with_all(builder, &modules).start().await?;
     for server in fed.servers() {
         server.load_module(server.muc(), LATE).await?;
         server.wait_for_log("RTBL active").await?;

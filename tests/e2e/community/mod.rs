@@ -1,0 +1,3 @@
+//! Modules of Prosody's community next to mod_dmuc: what docs/COMMUNITY-MODULES.md says of them.
+
+mod together;
