@@ -106,7 +106,9 @@ return function (dmuc)
 		if is_kept and not dmuc.retrying.has_room() then
 			return told(stanza, room, "wait", "resource-constraint", "The storage of this room cannot be reached; try again later");
 		end
-		local cause = { stanza = stanza };
+		-- As it is now, which is what the log has: what others do to it from here on is for people here, and done by their
+		-- likes elsewhere.
+		local cause = { stanza = st.clone(stanza) };
 		local verdict, id, inc, seq, at = dmuc.feed_because(cause, "groupchat", room.jid, nick, stanza.attr.id,
 			stanza.attr["xml:lang"], stanzas.payload(stanza, room.jid), is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.
@@ -237,7 +239,8 @@ return function (dmuc)
 			if not verdict then
 				refuse(origin, stanza, room_jid, id, inc, seq);
 			elseif verdict == "deliver" then
-				message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), nil;
+				-- To the room, as what is said here is.
+				message.attr.from, message.attr.to = room_jid.."/"..jid_resource(from), room_jid;
 				if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
 				if id then
 					-- Before anybody sees it (G3).

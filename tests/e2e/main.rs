@@ -4,6 +4,7 @@ mod addresses;
 mod archives;
 mod asking;
 mod bad_input;
+mod broadcast_hooks;
 mod canaries;
 mod community;
 mod conformance;
