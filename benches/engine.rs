@@ -196,6 +196,7 @@ fn groupchat_in_peers(bencher: Bencher, peers: usize) {
                 wall_ms: EPOCH_MS + seq,
                 counter: 0,
             },
+            roster: None,
         }
     };
     (0..LOG).for_each(|_| bed.hear(&from, &to, next()));

@@ -168,6 +168,7 @@ return function (dmuc)
 			copy:add_direct_child(st.stanza("event", {
 				xmlns = dmuc.xmlns_ours;
 				id = action.event_id; inc = action.event_inc; seq = action.event_seq; at = action.event_at;
+				roster = action.event_roster;
 			}));
 		end
 		module:send(copy);
@@ -235,7 +236,7 @@ return function (dmuc)
 		local function take(is_kept)
 			local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
 				stanza.attr["xml:lang"], stanzas.payload(message, room_jid), is_kept,
-				event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at);
+				event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at, attr.roster);
 			if not verdict then
 				refuse(origin, stanza, room_jid, id, inc, seq);
 			elseif verdict == "deliver" then

@@ -62,15 +62,18 @@ impl Engine {
                 incarnation,
                 seq,
                 at,
+                roster: None,
             })
         } else {
             None
         };
         let pulls = |peer: &BareJid| self.rooms.get(jid).is_some_and(|room| room.is_pulling(peer, now));
+        let roster = self.rooms.get(jid).map(|room| room.roster_version);
         let mut receivers = self.receivers(jid);
         receivers.retain(|peer| stamp.is_none() || !pulls(peer));
         for peer in receivers {
             let event = stamp.clone().filter(|_| self.speaks_ours(&peer));
+            let event = event.map(|event| EventStamp { roster, ..event });
             self.actions.push_back(Action::SendGroupchat {
                 room: jid.clone(),
                 to: peer,
@@ -208,7 +211,10 @@ impl Engine {
             if room.log.has_seen(&home, event.incarnation, event.seq) {
                 return Ok(Verdict::Done);
             }
-            if !instance.is_synced || !room.log.is_next(&home, event.incarnation, event.seq) {
+            // Nor if a presence of its home was lost on the way: the nick may be somebody else's by now (G5).
+            let roster = event.roster.or(instance.roster_version);
+            let is_next = room.log.is_next(&home, event.incarnation, event.seq);
+            if !instance.is_synced || !is_next || roster != instance.roster_version {
                 self.pull_from(now, &jid, &home);
                 return Ok(Verdict::Done);
             }
@@ -319,6 +325,7 @@ impl Engine {
             incarnation: key.incarnation,
             seq: key.seq,
             at: key.at,
+            roster: None,
         };
         Ok(Verdict::Deliver {
             event: Some(event),

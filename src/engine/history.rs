@@ -154,6 +154,7 @@ impl Engine {
                 incarnation: entry.key.incarnation,
                 seq: entry.key.seq,
                 at: entry.key.at,
+                roster: None,
             }),
             occupant_id: entry.occupant_id.clone().filter(|_| is_full),
         };

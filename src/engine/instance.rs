@@ -103,6 +103,8 @@ pub(crate) struct Instance {
     pub(crate) gone_since: Option<u64>,
     /// Its hash over third instances' events which brought nothing that we lack.
     pub(crate) settled_rest: Option<String>,
+    /// What it has of third instances and has not told, as a hash, and since when that is so (monotonic ms).
+    pub(crate) lacks: Option<(String, u64)>,
     /// Its hash over what the newest messages say, when that was found to differ.
     pub(crate) settled_words: Option<String>,
     /// Whether it is to tell the newest messages again: some say something else here.
@@ -168,6 +170,7 @@ impl Instance {
             told: None,
             gone_since: None,
             settled_rest: None,
+            lacks: None,
             settled_words: None,
             is_reviewed: false,
             lacks_jids: false,

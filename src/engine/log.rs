@@ -59,6 +59,7 @@ impl Entry {
             incarnation: self.key.incarnation,
             seq: self.key.seq,
             at: self.key.at,
+            roster: None,
         }
     }
 

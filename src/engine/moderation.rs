@@ -115,6 +115,7 @@ impl Engine {
             incarnation,
             seq,
             at,
+            roster: None,
         };
         let is_pulling = |peer: &BareJid| self.rooms.get(jid).is_some_and(|room| room.is_pulling(peer, now));
         let mut receivers = self.receivers(jid);

@@ -92,7 +92,8 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
                     .set("event_id", event.id)?
                     .set("event_inc", event.incarnation.to_string())?
                     .set("event_seq", event.seq.to_string())?
-                    .set("event_at", event.at.to_string())?,
+                    .set("event_at", event.at.to_string())?
+                    .some("event_roster", event.roster.map(|version| version.to_string()))?,
             }
         }
         Action::SendModeration {

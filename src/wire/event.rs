@@ -22,7 +22,8 @@ pub struct Hlc {
     pub counter: u32,
 }
 
-/// `<event xmlns='urn:x-dmuc:0' id='…' inc='1' seq='42' at='1769155200123.0'/>` on a message between instances.
+/// `<event xmlns='urn:x-dmuc:0' id='…' inc='1' seq='42' at='1769155200123.0' roster='1769155200456'/>` on a message between
+/// instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventStamp {
     /// The stanza-id (XEP-0359) of the message on every instance.
@@ -35,6 +36,9 @@ pub struct EventStamp {
     pub seq: u64,
     /// Orders the log.
     pub at: Hlc,
+    /// The version of its home's roster when it was said: who else knows another one may take somebody else for its author.
+    /// Only of what is told as it is said.
+    pub roster: Option<u64>,
 }
 
 impl fmt::Display for Hlc {
@@ -79,7 +83,14 @@ impl EventStamp {
             incarnation: countable("inc", there("inc", incarnation)?)?,
             seq: countable("seq", there("seq", seq)?)?,
             at: there("at", at)?.parse()?,
+            roster: None,
         })
+    }
+
+    /// The same with the attribute `roster`.
+    pub fn with_roster(self, version: Option<&str>) -> Result<EventStamp, WireError> {
+        let roster = version.map(|version| countable("roster", version)).transpose()?;
+        Ok(EventStamp { roster, ..self })
     }
 
     /// `<event/>` as it is appended to a message.
@@ -91,7 +102,8 @@ impl EventStamp {
 
     pub(super) fn read(el: &Element) -> Result<EventStamp, WireError> {
         let attr = |name| el.attr(name);
-        EventStamp::from_attrs(attr("id"), attr("origin"), attr("inc"), attr("seq"), attr("at"))
+        EventStamp::from_attrs(attr("id"), attr("origin"), attr("inc"), attr("seq"), attr("at"))?
+            .with_roster(attr("roster"))
     }
 
     pub(super) fn write(&self, out: &mut String) {
@@ -101,6 +113,10 @@ impl EventStamp {
             .number("inc", self.incarnation)
             .number("seq", self.seq)
             .attr("at", &self.at.to_string())
+            .opt(
+                "roster",
+                self.roster.map(|version| version.to_string()).as_deref(),
+            )
             .empty();
     }
 }

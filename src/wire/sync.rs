@@ -204,6 +204,7 @@ impl SyncEvent {
                 incarnation,
                 seq,
                 at: required(el, "at")?.parse()?,
+                roster: None,
             },
             nick: match &moderation {
                 Some(_) => String::new(),

@@ -195,6 +195,7 @@ fn a_stored_log_moves_no_clock_beyond_the_present_and_uses_up_no_number() {
                 wall_ms: MAX_WALL_MS,
                 counter: u32::MAX,
             },
+            roster: None,
         };
         let logged = Input::Logged {
             room: &room,
@@ -374,4 +375,33 @@ fn who_claims_to_have_seen_more_of_an_instance_moves_its_life_within_bounds_and_
     assert!(next.incarnation < EPOCH_MS + fed.now_ms + (1 << 27), "{next:?}");
     fed.run();
     assert_eq!(fed.message(FOO, "next").nick, "witch", "peers take it");
+}
+
+/// A shadow's own moderation counts for nothing and its number for known: who asks the source for it is not told, and does
+/// not go on asking.
+#[test]
+fn what_the_source_has_passed_over_is_not_asked_for_again_and_again() {
+    let mut fed = coven();
+    let at = now_of(&fed);
+    let nobodys = "<moderate xmlns='urn:x-dmuc:0' id='any'/>";
+    let page = [
+        event(
+            COVEN_AT_CONF,
+            (1 << 50, 1),
+            &at,
+            "nick='faust'",
+            "<body>words</body>",
+        ),
+        event(COVEN_AT_CONF, (1 << 50, 2), &at, "", nobodys),
+    ];
+    lie_in_page(&mut fed, COVEN_AT_CONF, COVEN, &page.concat());
+    fed.run_for(60_000);
+    assert!(texts(&fed, COVEN_AT_ROOMS).contains(&"words".to_owned()));
+    fed.trace.clear();
+    fed.run_for(600_000);
+    let pulls = fed
+        .trace
+        .iter()
+        .filter(|line| line.contains(" sends ") && line.contains("<sync "));
+    assert_eq!(pulls.count(), 0);
 }

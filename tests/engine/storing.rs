@@ -123,6 +123,7 @@ fn anything(dice: &mut Dice, engine: &mut Engine, now: Now) {
                     incarnation: 1 + dice.below(2),
                     seq: 1 + dice.below(400),
                     at: Hlc::default(),
+                    roster: None,
                 }),
                 payload: "<body>x</body>",
                 keep: true,

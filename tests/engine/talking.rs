@@ -388,3 +388,28 @@ fn the_longest_id_of_a_message_is_in_every_history() {
         assert_eq!(ids, [Some(long.as_str()); 2], "{room}");
     }
 }
+
+/// Two presences are lost on the way, and with them that the nick is somebody else's by now (G5).
+#[test]
+fn what_is_said_under_a_nick_that_changed_hands_unseen_is_its_new_holders() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
+    let place = "coven@rooms.macbeth.lit/witch";
+    fed.join(place, WITCH);
+    fed.run();
+    let (home, source) = (bare(ROOMS), bare(CHAT));
+    fed.net.set_direction(&home, &source, Mode::Swallows);
+    fed.leave(place);
+    fed.join(place, "lennox@macbeth.lit/hall");
+    fed.net.set_direction(&home, &source, Mode::Up);
+    fed.say(place, "words of lennox");
+    fed.run();
+    let heard = fed.message("coven@chat.shakespeare.lit/foo", "words of lennox");
+    let lennox = fed
+        .host(ROOMS)
+        .room(&bare(COVEN_AT_ROOMS))
+        .occupant_id(&bare("lennox@macbeth.lit"));
+    assert_eq!(heard.occupant_id, Some(lennox));
+}

@@ -73,6 +73,7 @@ impl LogEntry {
                 incarnation: entry.key.incarnation,
                 seq: entry.key.seq,
                 at: entry.key.at,
+                roster: None,
             },
             payload: entry.payload.clone(),
         }

@@ -34,6 +34,7 @@ fn message(origin: &str, number: u64, body_bytes: usize) -> SyncEvent {
                 wall_ms: 1_769_155_300_000 + number,
                 counter: 0,
             },
+            roster: None,
         },
         nick: "secondwitch".into(),
         message_id: Some(format!("6f1c0e5a-9d1b-4c55-a111-{number:012}")),

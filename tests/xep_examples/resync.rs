@@ -34,6 +34,7 @@ pub fn event(origin: &str, incarnation: u64, seq: u64, payload: &str) -> SyncEve
                 wall_ms: 1_769_155_200_123,
                 counter: 1,
             },
+            roster: None,
         },
         nick: "firstwitch".into(),
         message_id: None,

@@ -56,6 +56,7 @@ fn event(id: &str) -> EventStamp {
         incarnation: 1,
         seq: 42,
         at,
+        roster: None,
     }
 }
 
@@ -78,6 +79,7 @@ fn what_we_add_to_a_message_is_at_most_150_bytes() {
     event.incarnation = 100;
     event.seq = 100_000_000;
     event.at.counter = 1000;
+    event.roster = Some(1_769_155_200_123);
     let worn = write_groupchat(&from, &to, (Some("m4"), None), payload, Some(&event));
     assert!(usual.len() - plain.len() <= 150 && worn.len() - plain.len() <= 150);
     assert_eq!(message(round_trip_text(&worn)).event, Some(event));

@@ -1,5 +1,7 @@
 //! Taking what came: a page, a few events at a time, and after the last what the peer has besides.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::address::BareJid;
 
 use super::super::clock::Now;
@@ -99,8 +101,14 @@ impl Engine {
             return;
         }
         (instance.resync_at, instance.resyncs) = (None, 0);
-        if lacks {
-            // It came there only just now: told when it is older.
+        // It came there only just now: told when it is older. What is not told then is known there and not held.
+        let since = match (&instance.lacks, &lacks) {
+            (Some((held, since)), Some(new)) if held == new => *since,
+            _ => now.mono_ms,
+        };
+        let is_young = now.mono_ms < since + GRACE_MS;
+        instance.lacks = lacks.map(|lacks| (lacks, since));
+        if instance.lacks.is_some() && is_young {
             instance.resync_at = Some(now.mono_ms + GRACE_MS + GRACE_MS / 10);
             self.timed.insert(jid.clone());
         }
@@ -240,19 +248,17 @@ impl Engine {
         }
     }
 
-    /// What the peer has: what it can't tell any more, as the origin, is lost. Returns whether it has something that it
-    /// did not tell yet.
-    fn take_seen(&mut self, now: Now, jid: &BareJid, peer: &BareJid, seen: &[SeenNumbers]) -> bool {
+    /// What the peer has: what it can't tell any more, as the origin, is lost. Returns a hash over what it has and did not
+    /// tell, if there is anything.
+    fn take_seen(&mut self, now: Now, jid: &BareJid, peer: &BareJid, seen: &[SeenNumbers]) -> Option<String> {
         let relay = self.takes_relayed(jid, peer);
         if relay {
             // Lives of ours that we lost with a backup: what was said in them is taken when it is told again.
             self.check_incarnation(now, jid, peer, seen);
         }
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return false;
-        };
+        let room = self.rooms.get_mut(jid)?;
         let from_source = room.is_from_source(peer);
-        let (mut lost, mut lacks) = (0u64, false);
+        let (mut lost, mut lacks) = (0u64, None::<Sha256>);
         // Who is new has not lost what was said before it came.
         let has_caught_up = |peer| {
             let instance = room.instances.get(peer);
@@ -268,8 +274,15 @@ impl Engine {
             } else if relay && let Some(first) = entry.first {
                 let told = entry.numbers.from(first);
                 let (origin, life) = (&entry.origin, entry.incarnation);
-                lacks |= room.log.missing(origin, life, &told) > 0
-                    || from_source && room.log.withheld_of(origin, life, &told) > 0;
+                let missing = room.log.missing(origin, life, &told);
+                let withheld = match from_source {
+                    true => room.log.withheld_of(origin, life, &told),
+                    false => 0,
+                };
+                if missing > 0 || withheld > 0 {
+                    let line = format!("{origin} {life} {told} {missing} {withheld}\n");
+                    lacks.get_or_insert_default().update(line);
+                }
             }
         }
         if lost > 0 && is_told {
@@ -282,6 +295,7 @@ impl Engine {
         if lost > 0 {
             self.unsaved.insert(jid.clone());
         }
-        lacks
+        let digest = lacks?.finalize();
+        Some(crate::ids::hex(digest.get(..8).unwrap_or_default()))
     }
 }

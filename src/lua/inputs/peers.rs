@@ -110,7 +110,8 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    // peer_groupchat(mono, wall, from, to, id, lang, payload, keep, event_id, event_origin, event_inc, event_seq, event_at)
+    // peer_groupchat(mono, wall, from, to, id, lang, payload, keep, event_id, event_origin, event_inc, event_seq, event_at,
+    // event_roster)
     methods.add_method("peer_groupchat", peer_groupchat);
     // peer_moderation(mono, wall, from, room, moderate_xml, event_id, event_origin, event_inc, event_seq, event_at)
     methods.add_method("peer_moderation", peer_moderation);
@@ -175,6 +176,7 @@ type GroupchatArgs = (
     Option<String>,
     Option<String>,
     Option<String>,
+    Option<String>,
 );
 
 type ModerationArgs = (
@@ -231,11 +233,16 @@ fn event_of(
 }
 
 fn peer_groupchat(lua: &Lua, this: &Handle, args: GroupchatArgs) -> mlua::Result<MultiValue> {
-    let (mono, wall, from, to, id, lang, payload, keep, event_id, origin, incarnation, seq, at) = args;
+    let (mono, wall, from, to, id, lang, payload, keep, event_id, origin, incarnation, seq, at, roster) =
+        args;
     let (from, to) = (full(&from)?, full(&to)?);
     let id = id.as_ref().map(str_of);
     let lang = lang.as_ref().map(str_of);
-    let event = match event_of(event_id, origin, incarnation, seq, at) {
+    let event = event_of(event_id, origin, incarnation, seq, at).and_then(|event| {
+        let with_roster = event.map(|event| event.with_roster(roster.as_deref()));
+        with_roster.transpose()
+    });
+    let event = match event {
         Ok(event) => event,
         Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
     };

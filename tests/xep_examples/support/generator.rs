@@ -147,6 +147,7 @@ impl Gen {
             incarnation: self.countable(),
             seq: self.countable(),
             at: self.hlc(),
+            roster: self.maybe(Gen::countable),
         }
     }
 

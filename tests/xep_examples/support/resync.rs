@@ -57,6 +57,7 @@ impl Gen {
                 incarnation,
                 seq: self.ordinal(),
                 at: self.hlc(),
+                roster: None,
             },
             nick: self.nick(),
             message_id: self.maybe(Gen::text),
