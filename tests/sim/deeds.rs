@@ -48,6 +48,8 @@ impl World {
             Deed::Unname => self.unname(dice),
             Deed::Unload => self.unload(dice),
             Deed::Limits => self.strain(dice),
+            Deed::Lie => self.lie(dice),
+            Deed::Mislead => self.mislead(dice),
             Deed::Cut
             | Deed::Isolate
             | Deed::Wedge
@@ -70,7 +72,7 @@ impl World {
             .copied()
             .filter(|number| {
                 let service = &self.plan.setup.services[*number];
-                !service.is_xep && self.fed.runs(&bare(&service.name))
+                !service.is_xep && !service.is_liar && self.fed.runs(&bare(&service.name))
             })
             .collect();
         if self.groups.iter().filter(|group| !group.has_ended).count() >= self.plan.setup.rooms {
@@ -142,7 +144,7 @@ impl World {
         // Who is elsewhere than at home is believed by the source's peers, or where everybody is trusted.
         let may_stray = self.plan.setup.is_trusting || room == self.groups[number].source;
         let domain = if may_stray && dice.chance(20) {
-            let services = &self.plan.setup.services;
+            let services = &self.plan.setup.services[..self.honest_services()];
             dice.pick(services).map(|service| service.domain.clone())
         } else {
             self.domain_of(&room)
@@ -289,7 +291,7 @@ impl World {
         let user = format!(
             "user{}@s{}.example",
             dice.below(USERS),
-            dice.below(self.plan.setup.services.len() as u64)
+            dice.below(self.honest_services() as u64)
         );
         let other_nick = dice.pick(&NICKS).copied().unwrap_or("nobody");
         let everybody: Vec<String> = self
@@ -503,7 +505,7 @@ impl World {
         bare(&format!(
             "user{}@s{}.example",
             dice.below(USERS),
-            dice.below(self.plan.setup.services.len() as u64)
+            dice.below(self.honest_services() as u64)
         ))
     }
 

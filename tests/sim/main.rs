@@ -14,6 +14,7 @@ mod support;
 mod check;
 mod deeds;
 mod faults;
+mod liars;
 mod plan;
 mod regressions;
 mod rest;

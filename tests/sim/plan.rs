@@ -28,6 +28,8 @@ pub enum Kind {
     Rulings,
     /// Administrators at work: configurations leave peers out, the module goes and comes, values are at their limits.
     Upheavals,
+    /// The last service lies, in every way that is known.
+    Liars,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,6 +96,9 @@ pub struct ServicePlan {
     pub domain: String,
     /// It speaks the XEP's text only.
     pub is_xep: bool,
+    /// It lies.
+    #[serde(default)]
+    pub is_liar: bool,
     pub starts_late: bool,
     pub skew_ms: i64,
 }
@@ -149,6 +154,10 @@ pub enum Deed {
     Unload,
     /// A value as large as it may be, or larger.
     Limits,
+    /// A liar tells some lies.
+    Lie,
+    /// One of the people at a liar's service comes, speaks or leaves.
+    Mislead,
     /// A link fails, one way or both, for a while or until healed.
     Cut,
     /// All links of a service fail.
@@ -246,12 +255,36 @@ const UPHEAVALS: [(Deed, u64); 15] = [
     (Deed::Rest, 4),
 ];
 
-/// Of so many seeds one has duels, one upheavals, and two have rulings. It is told by the seed, so that the others mean what they meant
+/// In schedules with a liar, faults aside.
+const LIARS: [(Deed, u64); 19] = [
+    (Deed::Create, 1),
+    (Deed::Distribute, 2),
+    (Deed::Join, 18),
+    (Deed::Race, 2),
+    (Deed::Leave, 4),
+    (Deed::Update, 4),
+    (Deed::ChangeNick, 4),
+    (Deed::Say, 30),
+    (Deed::Hum, 2),
+    (Deed::Subject, 3),
+    (Deed::Configure, 3),
+    (Deed::Affiliate, 5),
+    (Deed::Role, 3),
+    (Deed::Private, 2),
+    (Deed::Register, 3),
+    (Deed::Moderate, 3),
+    (Deed::Lie, 60),
+    (Deed::Mislead, 14),
+    (Deed::Rest, 4),
+];
+
+/// Of so many seeds one has duels, one upheavals, one a liar, and two have rulings. It is told by the seed, so that the others mean what they meant
 /// without them.
 const KINDS_OF: u64 = 20;
 const DUELS_AT: u64 = 11;
 const RULINGS_AT: [u64; 2] = [7, 17];
 const UPHEAVALS_AT: u64 = 13;
+const LIARS_AT: u64 = 19;
 
 const FAULTS: [(Deed, u64); 11] = [
     (Deed::Cut, 14),
@@ -270,7 +303,7 @@ const FAULTS: [(Deed, u64); 11] = [
 impl Kind {
     /// Whether no crash takes anything with it, or is in the middle of anything.
     pub fn is_gentle(self) -> bool {
-        matches!(self, Kind::Rulings | Kind::Upheavals)
+        matches!(self, Kind::Rulings | Kind::Upheavals | Kind::Liars)
     }
 }
 
@@ -336,6 +369,7 @@ fn special(seed: u64) -> Option<Kind> {
     match seed % KINDS_OF {
         DUELS_AT => Some(Kind::Duels),
         UPHEAVALS_AT => Some(Kind::Upheavals),
+        LIARS_AT => Some(Kind::Liars),
         at if RULINGS_AT.contains(&at) => Some(Kind::Rulings),
         _ => None,
     }
@@ -366,6 +400,7 @@ impl Setup {
         match kind {
             Kind::Usual => {}
             Kind::Rulings => count = count.min(4),
+            Kind::Liars => count = count.clamp(3, 5),
             Kind::Upheavals => (count, has_faults) = (count.min(4), true),
             Kind::ManyRooms => count = count.min(3),
             Kind::Mesh => (count, has_faults) = (7, true),
@@ -378,7 +413,8 @@ impl Setup {
                 name: format!("rooms.s{number}.example"),
                 domain: format!("s{number}.example"),
                 is_xep: has_xep && number + 1 == count,
-                starts_late: number > 0 && dice.chance(15),
+                is_liar: kind == Kind::Liars && number + 1 == count,
+                starts_late: number > 0 && dice.chance(15) && kind != Kind::Liars,
                 skew_ms: if is_skewed {
                     dice.between(0, 600_000) as i64 - 300_000
                 } else {
@@ -422,14 +458,15 @@ impl Setup {
             log_max_messages: dice.chance(6).then(|| dice.between(6, 14) as usize),
             room_id: *dice
                 .pick(&[RoomIdScheme::Uuid, RoomIdScheme::Sha256, RoomIdScheme::Name])
-                .unwrap(),
+                .filter(|scheme| kind != Kind::Liars || **scheme != RoomIdScheme::Name)
+                .unwrap_or(&RoomIdScheme::Uuid),
             replicate: if dice.chance(25) {
                 Replicate::OnJoin
             } else {
                 Replicate::Immediately
             },
             redirect: dice.chance(30),
-            is_trusting: dice.chance(40),
+            is_trusting: dice.chance(40) && kind != Kind::Liars,
             jitter_ms: *dice.pick(&[0, 5, 50]).unwrap(),
             latency_ms,
         }
@@ -447,6 +484,12 @@ impl Setup {
             deeds.extend([Deed::Join; 5]);
             deeds.extend([Deed::Register, Deed::Moderate, Deed::Register, Deed::Moderate]);
         }
+        if self.kind == Kind::Liars {
+            // There is something to lie about.
+            deeds.push(Deed::Rest);
+            deeds.extend([Deed::Join; 4]);
+            deeds.extend([Deed::Mislead, Deed::Say, Deed::Mislead, Deed::Mislead, Deed::Say]);
+        }
         deeds
     }
 
@@ -455,6 +498,7 @@ impl Setup {
             Kind::Duels => &DUELS,
             Kind::Rulings => &RULINGS,
             Kind::Upheavals => &UPHEAVALS,
+            Kind::Liars => &LIARS,
             _ => &WEIGHTS,
         }
     }
@@ -464,6 +508,7 @@ impl Setup {
         match self.kind {
             Kind::Duels => 6,
             Kind::Upheavals => 10,
+            Kind::Liars => 5,
             _ => 22,
         }
     }
@@ -493,7 +538,11 @@ impl fmt::Display for Plan {
         let setup = &self.setup;
         for service in &setup.services {
             write!(f, "  {}", service.name)?;
-            for (is_so, what) in [(service.is_xep, "XEP only"), (service.starts_late, "starts late")] {
+            for (is_so, what) in [
+                (service.is_xep, "XEP only"),
+                (service.is_liar, "lies"),
+                (service.starts_late, "starts late"),
+            ] {
                 if is_so {
                     write!(f, ", {what}")?;
                 }

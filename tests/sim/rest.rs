@@ -1,5 +1,7 @@
 //! Heal and quiet: when all links work and all services run, everything comes to rest and everybody agrees.
 
+use std::collections::BTreeSet;
+
 use crate::check::{View, compare};
 use crate::support::event::{Crossing, Event};
 use crate::support::host::Host;
@@ -7,6 +9,8 @@ use crate::world::World;
 
 /// Convergence takes no longer than this, in virtual time.
 const MOST_MS: u64 = 3_600_000;
+/// The longest that anybody waits before asking an honest peer again.
+const PATIENCE_MS: u64 = 330_000;
 /// How many heartbeats without anything else there must have been.
 const HEARTBEATS: u64 = 3;
 
@@ -17,6 +21,9 @@ impl World {
         let until = self.fed.now_ms + MOST_MS;
         // That a heartbeat was lost, and what it told with it, is known only after the timeout.
         let quiet_ms = HEARTBEATS * self.plan.setup.ping_interval_ms + self.plan.setup.link_timeout_ms;
+        let has_liars = !self.fed.liars.is_empty();
+        // Who waits for a liar never stops.
+        let quiet_ms = quiet_ms + if has_liars { PATIENCE_MS } else { 0 };
         let mut busy_at = self.fed.now_ms;
         loop {
             if self.fed.is_settled() && self.fed.now_ms >= busy_at + quiet_ms {
@@ -50,11 +57,13 @@ impl World {
             if !group.is_distributed || group.has_ended {
                 continue;
             }
-            let views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
+            let mut views: Vec<View> = self.instances(group).iter().map(|room| self.view(room)).collect();
+            forget_contested(&mut views);
             compare(&views, self.checkers.refused(), &stranded, xep_suffers)
                 .and_then(|()| self.checkers.compare_rulings(number, &views))
                 .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
+        self.is_lying = true;
         self.rested_at_ms = self.fed.now_ms + 1;
         self.checkers.rested()
     }
@@ -72,6 +81,15 @@ impl World {
     /// The running engines, for bounds.
     pub fn engines(&self) -> impl Iterator<Item = &Host> {
         self.fed.hosts.values().filter(|host| !host.is_down)
+    }
+}
+
+/// Whose nick a liar's people have, or had told only to some: each has it as it was told.
+fn forget_contested(views: &mut [View]) {
+    let contested = views.iter().flat_map(|view| view.contested.clone());
+    let contested: BTreeSet<String> = contested.collect();
+    for view in views {
+        view.roster.retain(|nick, _| !contested.contains(nick));
     }
 }
 

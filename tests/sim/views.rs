@@ -85,6 +85,26 @@ impl World {
             occupant_id: entry.occupant_id.clone(),
             delayed: true,
         };
+        let liars = &self.fed.liars;
+        let of_liars = |room: &BareJid| liars.contains(&service_of(room));
+        let mut contested = BTreeSet::new();
+        for (nick, homes) in &mut roster {
+            let count = homes.len();
+            homes.retain(|home, _| !of_liars(home));
+            if homes.len() < count {
+                contested.insert(nick.clone());
+            }
+        }
+        let held = host
+            .engine
+            .messages(room)
+            .filter(|entry| of_liars(&entry.key.origin));
+        let logged = host.logs.get(room).into_iter().flatten();
+        let logged = logged.filter(|entry| entry.event.origin.as_ref().is_some_and(of_liars));
+        let lies: BTreeSet<String> = held
+            .map(|entry| entry.id.clone())
+            .chain(logged.map(|entry| entry.event.id.clone()))
+            .collect();
         let mut shown = Vec::new();
         for occupant in host.engine.remote_occupants(room) {
             let remote = host_room
@@ -129,18 +149,26 @@ impl World {
         let registered = registered
             .filter_map(|(user, entry)| Some((user.clone(), as_others_take_it(entry).nick?)))
             .collect();
+        texts.retain(|(id, _)| !lies.contains(id));
         let mut form = host_room.form.fields.clone();
         form.sort();
         View {
             instance: room.to_string(),
             is_xep: false,
-            history: host.engine.messages(room).map(as_seen).collect(),
+            history: host
+                .engine
+                .messages(room)
+                .filter(|entry| !lies.contains(&entry.id))
+                .map(as_seen)
+                .collect(),
             archive: host_room
                 .archive
                 .iter()
                 .map(|message| message.stanza_id.clone())
+                .filter(|id| !lies.contains(id))
                 .collect(),
             roster,
+            contested,
             texts,
             registered,
             settings: format!(

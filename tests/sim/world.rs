@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::Config;
 use dmuc::address::{BareJid, Jid};
+use dmuc::config::ShadowNames;
 use dmuc::wire::Affiliation;
 
 use crate::check::Checkers;
-use crate::plan::{Deed, Plan, Step};
+use crate::plan::{Deed, Kind, Plan, Step};
 use crate::support::dice::Dice;
 use crate::support::event::Event;
 use crate::support::federation::Federation;
@@ -29,6 +30,10 @@ pub struct World {
     due: BTreeMap<(u64, u64), Due>,
     /// Which peers a configuration leaves out.
     pub unnamed: BTreeSet<(BareJid, BareJid)>,
+    /// Liars lie.
+    pub is_lying: bool,
+    /// Private messages to a liar's people: whatever becomes of them.
+    pub lost_privates: BTreeSet<(BareJid, u64)>,
     /// What happens when something else does.
     pub ambushes: Vec<Ambush>,
     /// A service that has instances beside one that speaks the XEP's text only was down, or refused what that one said:
@@ -96,6 +101,8 @@ impl World {
             story: Vec::new(),
             due: BTreeMap::new(),
             unnamed: BTreeSet::new(),
+            is_lying: true,
+            lost_privates: BTreeSet::new(),
             ambushes: Vec::new(),
             xep_missed: false,
             known_at: BTreeMap::new(),
@@ -109,6 +116,9 @@ impl World {
         world.checkers.set_up(&world.plan.setup);
         world.fed.jitter_ms = world.plan.setup.jitter_ms;
         let setup = world.plan.setup.clone();
+        let liars = setup.services.iter().filter(|service| service.is_liar);
+        world.fed.liars = liars.map(|service| bare(&service.name)).collect();
+        world.checkers.beware(!world.fed.liars.is_empty());
         for (a, from) in setup.services.iter().enumerate() {
             world.fed.skew_ms.insert(bare(&from.name), from.skew_ms);
             for (b, to) in setup.services.iter().enumerate().filter(|(b, _)| a != *b) {
@@ -157,7 +167,9 @@ impl World {
         }
         (config.room_id, config.replicate, config.redirect) =
             (setup.room_id, setup.replicate, setup.redirect);
-        config.shadow_names = dmuc::config::ShadowNames::Any;
+        if setup.kind != Kind::Liars {
+            config.shadow_names = ShadowNames::Any;
+        }
         (config.ping_interval_ms, config.link_timeout_ms) = (setup.ping_interval_ms, setup.link_timeout_ms);
         config.split_presence = setup.split_presence;
         if let Some(most) = setup.log_max_messages {
@@ -263,6 +275,7 @@ impl World {
     /// All at once: links work, services run.
     pub fn heal(&mut self) -> Result<(), String> {
         self.due.clear();
+        self.is_lying = false;
         self.calm_down()?;
         self.fed.net.tick(self.fed.now_ms);
         self.fed.net.heal();
@@ -285,7 +298,14 @@ impl World {
         if self.steps > MOST_STEPS {
             return Err("G13: stanzas beget stanzas without an end".to_owned());
         }
-        let events = std::mem::take(&mut self.fed.events);
+        self.pass_on_lies();
+        if let Some(stanza) = self.fed.changed_by_refused.pop() {
+            return Err(format!(
+                "G11: it is refused, and something is different after it: {stanza}"
+            ));
+        }
+        let mut events = std::mem::take(&mut self.fed.events);
+        self.leave_out_lies(&mut events)?;
         let is_told = |event: &Event| matches!(event, Event::Refused { .. } | Event::Noticed { .. });
         if events.iter().any(is_told) {
             self.map_instances();
@@ -374,7 +394,7 @@ impl World {
     }
 
     /// The checkers learn which instance belongs to which room.
-    fn map_instances(&mut self) {
+    pub fn map_instances(&mut self) {
         for (number, group) in self.groups.iter().enumerate() {
             for host in self.fed.hosts.values() {
                 let is_ours = |room: &&BareJid| {
@@ -399,7 +419,7 @@ impl World {
         if !self.fed.runs(&source) {
             instances.clear();
         }
-        for host in self.fed.hosts.values() {
+        for host in self.honest_hosts() {
             let is_ours = |room: &&BareJid| {
                 let info = host.engine.room_info(room);
                 info.is_some_and(|info| {
@@ -415,6 +435,16 @@ impl World {
             instances.extend(peer.rooms.iter().filter(is_ours).map(|(jid, _)| jid.clone()));
         }
         instances
+    }
+
+    /// The services that lie are the last.
+    pub fn honest_services(&self) -> usize {
+        self.plan.setup.services.len() - self.fed.liars.len()
+    }
+
+    pub fn honest_hosts(&self) -> impl Iterator<Item = &Host> {
+        let hosts = self.fed.hosts.values();
+        hosts.filter(|host| !self.fed.liars.contains(&host.service))
     }
 
     pub fn is_xep(&self, room: &BareJid) -> bool {

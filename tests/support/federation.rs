@@ -42,6 +42,11 @@ pub struct Federation {
     privates: BTreeMap<(BareJid, u64), (BareJid, BareJid, u64)>,
     /// Services that run without the module.
     bare: BTreeSet<BareJid>,
+    /// Services that lie. What happens there is nobody's business, and what they are about to send waits in `told`.
+    pub liars: BTreeSet<BareJid>,
+    pub told: Vec<(BareJid, String)>,
+    /// Stanzas of liars that were refused and have changed something.
+    pub changed_by_refused: Vec<String>,
     /// When a service last got an answer from another.
     answered_at: BTreeMap<(BareJid, BareJid), u64>,
 }
@@ -62,6 +67,9 @@ impl Federation {
             skew_ms: BTreeMap::new(),
             privates: BTreeMap::new(),
             bare: BTreeSet::new(),
+            liars: BTreeSet::new(),
+            told: Vec::new(),
+            changed_by_refused: Vec::new(),
             answered_at: BTreeMap::new(),
         }
     }
@@ -153,6 +161,11 @@ impl Federation {
             }
         }
         self.net.tick(self.now_ms);
+        if self.liars.contains(service) {
+            let told = outbox.into_iter().map(|xml| (service.clone(), xml));
+            self.told.extend(told);
+            return;
+        }
         for mut event in events {
             self.watch_private(&mut event);
             self.events.push(event);
@@ -207,9 +220,48 @@ impl Federation {
             self.trace
                 .push(format!("{:>8} {service} sends {xml}", self.now_ms));
         }
-        self.events.push(Event::Crossed { from, to, id, what });
+        if !self.liars.contains(&peer) {
+            self.events.push(Event::Crossed { from, to, id, what });
+        }
         let jitter = self.dice.below(self.jitter_ms + 1);
         self.net.send(self.now_ms, jitter, service.clone(), peer, xml);
+    }
+
+    /// What a liar says goes on its way, if it is a stanza at all and from the liar's own service: that is as much as a
+    /// server sees to.
+    pub fn forge(&mut self, liar: &BareJid, xml: String) {
+        let Ok(stanza) = Stanza::parse(&xml) else { return };
+        let (from, to) = match &stanza {
+            Stanza::Iq(iq) => (&iq.from, &iq.to),
+            Stanza::Presence(presence) => (&presence.from, &presence.to),
+            Stanza::Message(message) => (&message.from, &message.to),
+        };
+        let peer = to.service();
+        if from.service() != *liar || !self.hosts.contains_key(&peer) || self.liars.contains(&peer) {
+            return;
+        }
+        if self.is_traced {
+            self.trace.push(format!("{:>8} {liar} sends {xml}", self.now_ms));
+        }
+        let jitter = self.dice.below(self.jitter_ms + 1);
+        self.net.send(self.now_ms, jitter, liar.clone(), peer, xml);
+    }
+
+    /// All that others can see of a service, and what it has stored.
+    fn state_of(&self, service: &BareJid) -> Option<String> {
+        let host = self.hosts.get(service)?;
+        let mut state = format!("{:?} {:?}", host.rooms, host.stored);
+        for room in host.engine.rooms() {
+            let messages = host
+                .engine
+                .messages(room)
+                .map(|entry| (&entry.key, &entry.payload));
+            let messages: Vec<_> = messages.collect();
+            let snapshot = host.engine.snapshot(room).map(|snapshot| snapshot.to_xml());
+            let occupants = host.engine.remote_occupants(room);
+            state.push_str(&format!("{snapshot:?} {occupants:?} {messages:?}"));
+        }
+        Some(state)
     }
 
     /// The next thing that is due before or at `until_ms` happens; false if there is none.
@@ -284,7 +336,15 @@ impl Federation {
         }
         if self.hosts.contains_key(service) {
             if self.runs(service) {
+                let sender = sender(xml).filter(|sender| self.liars.contains(sender));
+                let before = sender.and_then(|_| self.state_of(service));
+                let events = self.events.len();
                 self.at(service, |host| host.receive(xml));
+                let new = self.events.get(events..).unwrap_or_default();
+                let is_refused = new.iter().any(|event| matches!(event, Event::Refused { .. }));
+                if before.is_some() && is_refused && self.state_of(service) != before {
+                    self.changed_by_refused.push(xml.to_owned());
+                }
             }
         } else if self.xep.contains_key(service) {
             self.at_xep(service.as_str(), |peer| peer.receive(xml));
@@ -304,8 +364,11 @@ impl Federation {
 
     /// Nothing is on its way but heartbeats, which never end.
     pub fn is_settled(&self) -> bool {
-        let is_beat = |flight: &Flight| is_heartbeat(&flight.xml);
-        self.net.flights().all(is_beat) && self.hosts.values().all(Host::is_settled)
+        // Whoever waits for a liar may wait for ever.
+        let is_lie = |flight: &Flight| self.liars.contains(&flight.from) || self.liars.contains(&flight.to);
+        let is_beat = |flight: &Flight| is_heartbeat(&flight.xml) || is_lie(flight);
+        let is_settled = |host: &Host| !self.liars.is_empty() || host.is_settled();
+        self.net.flights().all(is_beat) && self.hosts.values().all(is_settled)
     }
 
     /// Who waits for what, for whoever has to find out why nothing comes to rest.
@@ -450,6 +513,12 @@ impl Federation {
         self.at(&service_of(&room), |host| act(host, &room, &nick))
             .unwrap_or_else(|denied| panic!("{place} is denied it: {denied:?}"))
     }
+}
+
+/// The service that a stanza is from.
+fn sender(xml: &str) -> Option<BareJid> {
+    let from = xml.split(" from='").nth(1)?.split('\'').next()?;
+    Some(Jid::new(from).ok()?.service())
 }
 
 /// What a MUC service without the module answers.

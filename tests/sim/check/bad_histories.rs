@@ -288,6 +288,7 @@ pub fn view(instance: &str) -> View {
         registered: Vec::new(),
         settings: "form".into(),
         untold: BTreeSet::new(),
+        contested: BTreeSet::new(),
         affiliations: BTreeMap::from([(bare("crone1@shakespeare.lit"), "owner".into())]),
         disagreements: Vec::new(),
     }

@@ -34,6 +34,8 @@ pub struct Honest {
     pub is_strained: bool,
     /// Something may be lost for good, or beyond what is kept.
     pub may_have_gaps: bool,
+    /// One of the peers lies: it may tell anybody that somebody of its own has a nick.
+    pub has_liars: bool,
     /// A clock is, or was, not like the others.
     pub has_skew: bool,
 }
@@ -90,6 +92,7 @@ impl Honest {
                     // Its presence was lost on the way.
                     _ if is_troubled && error.condition == Condition::NotAcceptable => true,
                     _ if is_unheard_of => true,
+                    _ if self.has_liars && error.text.as_deref() == Some(NICK_IS_LOST) => true,
                     // The text has no rule for two with one nick; and whoever was restarted, or out of reach, has not heard
                     // of those who have it at a service of the text, and hears of them by this refusal. So does whoever is
                     // out of reach of who has it for longer than a minute, from those who reach both.

@@ -5,6 +5,7 @@ mod asked;
 mod bad_histories;
 mod bad_histories_of_rulings;
 mod bad_histories_of_splits;
+mod credit;
 mod heard;
 mod honest;
 mod ledger;
@@ -38,6 +39,7 @@ pub struct Checkers {
     rule: rule::Rule,
     private: private::Private,
     asked: asked::Asked,
+    credit: credit::Credit,
     /// Which room an instance belongs to.
     groups: BTreeMap<BareJid, usize>,
     /// Services that speak the XEP's text only.
@@ -92,6 +94,7 @@ impl Checkers {
         self.rule.event(event, &group)?;
         self.asked.event(event, &group)?;
         self.private.event(event)?;
+        self.credit.event(event);
         self.honest.event(event, &group, &self.sources, &self.xep)
     }
 
@@ -140,6 +143,19 @@ impl Checkers {
     /// Instances come and go, or a fault begins: what is said now may be lost on the way.
     pub fn unsettle(&mut self) {
         self.heard.unsettle();
+    }
+
+    /// One of the peers lies.
+    pub fn beware(&mut self, has_liars: bool) {
+        self.honest.has_liars = has_liars;
+        self.stays.has_liars = has_liars;
+        self.ledger.has_liars = has_liars;
+    }
+
+    /// What a liar says is shown or kept.
+    pub fn lie(&mut self, event: &Event) -> Result<(), String> {
+        let group = |room: &BareJid| self.groups.get(room).copied();
+        self.credit.lie(event, &group, &self.sources)
     }
 
     /// Somebody sets what is as large as may be, or larger.

@@ -33,6 +33,8 @@ pub struct View {
     /// Occupants of services that speak the XEP's text only, by nick and home, which came before their own
     /// service knew of this instance, and something was wrong with its links: nobody tells of them again.
     pub untold: BTreeSet<(String, BareJid)>,
+    /// Nicks that a liar's people have here.
+    pub contested: BTreeSet<String>,
     /// Where engine and room differ.
     pub disagreements: Vec<String>,
 }

@@ -34,6 +34,8 @@ pub struct Stays {
     /// Rooms in which somebody has given roles, or changed lists or settings.
     kicked: BTreeSet<usize>,
     governed: BTreeSet<usize>,
+    /// One of the peers lies: it may show somebody of its own under anybody's nick, with any occupant-id, for a while.
+    pub has_liars: bool,
     /// Occupants that are out of reach are shown as gone.
     pub may_leave: bool,
 }
@@ -200,7 +202,8 @@ impl Stays {
                     return Ok(());
                 };
                 if gone.id != *id {
-                    gone.has_lost_it |= self.taken.contains_key(&(number, nick.clone(), id.clone()));
+                    gone.has_lost_it |=
+                        self.has_liars || self.taken.contains_key(&(number, nick.clone(), id.clone()));
                     return Ok(());
                 }
                 let Some(gone) = self.gone.remove(&key) else {
@@ -210,7 +213,7 @@ impl Stays {
                 let may_leave = self.may_leave && self.split.contains(&(viewer.0.clone(), home));
                 let was_here = self.only_stay(number, nick, id).as_ref() == Some(&gone.stay);
                 let may_leave = may_leave || self.beheaded.contains(&number);
-                if was_here && !may_leave && !gone.has_lost_it {
+                if was_here && !may_leave && !gone.has_lost_it && !self.has_liars {
                     let ((room, session), (home, _)) = (viewer, gone.stay);
                     return Err(format!(
                         "G8: stay {session} at {room} sees {nick} leave and come back, who was at {home} all along"

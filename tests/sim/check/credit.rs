@@ -1,0 +1,66 @@
+//! G11: what a liar says is never shown or kept as somebody's whose home is honest.
+
+use std::collections::BTreeMap;
+
+use dmuc::address::BareJid;
+
+use crate::support::event::{Event, Seen, Turn};
+
+#[derive(Debug, Default)]
+pub struct Credit {
+    /// The occupant-ids of who is here, as its own client was shown it.
+    here: BTreeMap<(BareJid, u64), String>,
+}
+
+impl Credit {
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::Saw {
+                room,
+                session,
+                seen:
+                    Seen::Presence {
+                        occupant_id: Some(id),
+                        codes,
+                        ..
+                    },
+            } if codes.contains(&110) => {
+                self.here.insert((room.clone(), *session), id.clone());
+            }
+            Event::Left { room, session, .. } => drop(self.here.remove(&(room.clone(), *session))),
+            Event::Turned {
+                room,
+                turn: Turn::Down,
+            } => self.here.retain(|(at, _), _| at != room),
+            _ => {}
+        }
+    }
+
+    /// Something that a liar has made up. Who is in the room here is known here, and the source knows who is anywhere;
+    /// other shadows may know nothing but the occupant-id, which is public.
+    pub fn lie(
+        &self,
+        event: &Event,
+        group: &impl Fn(&BareJid) -> Option<usize>,
+        sources: &BTreeMap<usize, BareJid>,
+    ) -> Result<(), String> {
+        let Event::Saw {
+            room,
+            seen: Seen::Message(message),
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
+        let Some(number) = group(room) else { return Ok(()) };
+        let is_source = sources.get(&number) == Some(room);
+        let knows = |at: &BareJid| at == room || is_source && group(at) == Some(number);
+        let mut known = self.here.iter().filter(|((at, _), _)| knows(at));
+        match known.find(|(_, id)| Some(*id) == message.occupant_id.as_ref()) {
+            Some(((at, session), _)) => Err(format!(
+                "G11: {message:?} is shown at {room}; stay {session} at {at} never said it"
+            )),
+            None => Ok(()),
+        }
+    }
+}
