@@ -13,7 +13,7 @@ mod moderating;
 mod nicks;
 mod owning;
 mod registering;
-mod scene;
+pub(crate) mod scene;
 mod speaking;
 mod voice;
 

@@ -228,7 +228,7 @@ impl<'a> Scene<'a> {
             // What comes of one deed may come by two ways, in any order; what order matters the case has seen to. A presence
             // that says again what one said before is no news.
             lines.sort();
-            lines.dedup();
+            lines.dedup_by(|line, before| line == before && line.starts_with("<presence"));
             all.extend(lines.into_iter().map(|line| format!("{}: {line}", actor.nick)));
         }
         if let Ok(mut transcripts) = self.transcripts.lock() {
