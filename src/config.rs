@@ -1,5 +1,6 @@
 //! The options of one MUC service, checked once.
 
+mod budgets;
 mod peers;
 mod period;
 
@@ -8,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::BareJid;
 
 use crate::error::ConfigError;
+
+pub use budgets::Budgets;
 
 /// When the source asks its peers to replicate (`dmuc_replicate`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,8 @@ pub struct Config {
     /// `dmuc_max_questions`: questions of one peer that are answered in a second; after a rest ten times as many. A long
     /// answer counts for several. Beyond: `resource-constraint`, and the peer asks again later.
     pub max_questions: u32,
+    /// What else a peer may use here.
+    pub budgets: Budgets,
     /// `dmuc_max_unsent`: bytes that may wait in memory to be sent to one peer. For the host: beyond, it gives the connection
     /// up and reports that the peer cannot be reached.
     pub max_unsent_bytes: usize,
@@ -189,6 +194,7 @@ impl Config {
             max_occupants_per_peer: 20_000,
             max_bytes_per_peer: 268_435_456,
             max_questions: 200,
+            budgets: Budgets::default(),
             max_unsent_bytes: 16_777_216,
             max_remote_occupants: 5_000,
             max_peerhosts: 50,
@@ -307,6 +313,7 @@ impl Config {
             1 << 40,
         )?;
         read.count("dmuc_max_questions", &mut config.max_questions, 1, 1_000_000)?;
+        config.budgets.read(&read)?;
         read.count("dmuc_max_unsent", &mut config.max_unsent_bytes, 65_536, 1 << 30)?;
         read.count(
             "dmuc_max_remote_occupants",

@@ -456,6 +456,7 @@ impl Engine {
         self.handle_instance_timeouts(now);
         self.handle_refusal_timeouts(now);
         self.handle_resyncs(now);
+        self.handle_untold_splits(now);
         self.handle_private_timeouts(now);
         self.drop_unconfigured(now);
         self.settle_nicks(now);

@@ -25,6 +25,8 @@ return function (dmuc)
 		"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence", "dmuc_split_notice", "dmuc_occupant_timeout",
 		"dmuc_log_max_age", "dmuc_log_max_messages", "dmuc_log_max_bytes",
 		"dmuc_max_shadows", "dmuc_max_shadows_per_peer", "dmuc_max_occupants_per_peer", "dmuc_max_bytes_per_peer",
+		"dmuc_max_presence_bytes_per_peer", "dmuc_max_listed_per_peer", "dmuc_max_roster_bytes_per_peer", "dmuc_max_voice_requests",
+		"dmuc_max_lives", "dmuc_max_origins", "dmuc_max_split_notices",
 		"dmuc_max_questions", "dmuc_max_unsent", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
 	} do
 		options[name] = "engine";

@@ -15,7 +15,7 @@ use super::roster::item_bytes;
 use super::sync::EVENT_BYTES;
 use super::{Engine, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Request, Response};
+use crate::wire::{Condition, Request, Response, SyncEvent};
 
 /// How much of an answer costs as much as a question, in bytes.
 const ANSWER_UNIT_BYTES: usize = 16_384;
@@ -23,24 +23,8 @@ const ANSWER_UNIT_BYTES: usize = 16_384;
 const DIGEST_UNIT_LINES: usize = 16;
 /// After a rest so many seconds' questions are answered at once.
 const BURST_S: u64 = 10;
-/// How often another instance may have the one here begin a new life.
-const LIVES: Rate = Rate {
-    units: 6,
-    period_ms: 3_600_000,
-    burst: 6,
-};
-/// How many requests for voice of a peer's people moderators here are shown.
-const VOICE: Rate = Rate {
-    units: 20,
-    period_ms: 60_000,
-    burst: 20,
-};
-/// Extensions of the presences of a peer's people, in bytes.
-const MAX_PRESENCES_BYTES: usize = 32 * 1024 * 1024;
-/// Entries of lists of affiliations in a peer's rooms, and hats.
-const MAX_LISTED: usize = 100_000;
-/// Rosters of which the last part has not come, in bytes.
-const MAX_PARTS_BYTES: usize = 64 * 1024 * 1024;
+const HOUR_MS: u64 = 3_600_000;
+const MINUTE_MS: u64 = 60_000;
 /// For how many link timeouts a shadow waits for its configuration.
 const UNCONFIGURED_TIMEOUTS: u64 = 10;
 
@@ -64,6 +48,15 @@ struct Allowance {
     presences: Tally,
     listed: Tally,
     parts: Tally,
+}
+
+/// So many in so long, and as many at once after a rest.
+fn so_many(units: u32, period_ms: u64) -> Rate {
+    Rate {
+        units: units.into(),
+        period_ms,
+        burst: units.into(),
+    }
 }
 
 fn too_much(text: &str) -> Error {
@@ -105,13 +98,35 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a peer has not had more answers than it may have in so short a time.
+    pub(super) fn answers_now(&mut self, now: Now, service: &BareJid) -> bool {
+        let rate = self.question_rate();
+        self.allowance(service).questions.has_some(now.mono_ms, rate)
+    }
+
     /// A long answer costs more than a question.
     pub(super) fn charge_answer(&mut self, now: Now, service: &BareJid, response: &Response) {
-        let Response::Sync(answer) = response else { return };
-        let events = answer.events.iter();
-        let events: usize = events.map(|event| event.payload.len() + EVENT_BYTES).sum();
-        let items = answer.roster.iter().flat_map(|roster| &roster.items);
-        let bytes = events + items.map(item_bytes).sum::<usize>();
+        let bytes = match response {
+            Response::Sync(answer) => {
+                // Clients choose the length of ids and nicks.
+                let names =
+                    |event: &SyncEvent| event.nick.len() + event.message_id.as_ref().map_or(0, String::len);
+                let events = answer.events.iter();
+                let events: usize = events
+                    .map(|event| EVENT_BYTES + event.payload.len() + names(event))
+                    .sum();
+                let items = answer.roster.iter().flat_map(|roster| &roster.items);
+                events + items.map(item_bytes).sum::<usize>()
+            }
+            // Only peers that speak the XEP's text alone have reason to ask for one.
+            Response::History(_) => response.to_xml().map_or(0, |xml| xml.len()),
+            _ => return,
+        };
+        self.charge_bytes(now, service, bytes);
+    }
+
+    /// So much was sent because a peer asked for it.
+    pub(super) fn charge_bytes(&mut self, now: Now, service: &BareJid, bytes: usize) {
         let rate = self.question_rate();
         let units = (bytes / ANSWER_UNIT_BYTES) as u64;
         let allowance = self.allowance(service);
@@ -129,17 +144,24 @@ impl Engine {
     /// Whether an instance may have the one here begin a new life: it proves that it knows more of this one than we do, and
     /// every life is something that all instances remember.
     pub(super) fn may_end_life(&mut self, now: Now, jid: &BareJid, teller: &BareJid) -> bool {
+        let rate = so_many(self.config.budgets.max_lives, HOUR_MS);
         let instance = self.instance_mut(jid, teller);
-        instance.is_some_and(|instance| instance.lives.take(now.mono_ms, LIVES))
+        instance.is_some_and(|instance| instance.lives.take(now.mono_ms, rate))
     }
 
     /// Whether moderators here are shown one more request for voice.
     pub(super) fn expect_voice(&mut self, now: Now, service: &BareJid) -> Result<(), Error> {
+        let rate = so_many(self.config.budgets.max_voice_requests, MINUTE_MS);
         let voice = &mut self.allowance(service).voice;
-        match voice.take(now.mono_ms, VOICE) {
+        match voice.take(now.mono_ms, rate) {
             true => Ok(()),
             false => Err(too_much("More requests for voice than moderators are shown")),
         }
+    }
+
+    /// How often the people in a room are told that the link to a peer is down.
+    pub(super) fn split_notices(&self) -> Rate {
+        so_many(self.config.budgets.max_split_notices, MINUTE_MS)
     }
 
     /// Whether a peer may have one more room here.
@@ -201,19 +223,21 @@ impl Engine {
                 .map(|remote| remote.payload.len())
                 .sum()
         };
+        let limit = self.config.budgets.max_presence_bytes;
         bytes == 0
             || self.tally(
                 service,
                 |allowance| &mut allowance.presences,
                 |engine, tally| {
                     let count = || engine.count(service, held);
-                    tally.add(now.mono_ms, bytes, MAX_PRESENCES_BYTES, count)
+                    tally.add(now.mono_ms, bytes, limit, count)
                 },
             )
     }
 
     /// Whether a room of this source takes so many entries of its list more, hats included.
     pub(super) fn takes_listed(&mut self, now: Now, firsthost: &BareJid, units: usize) -> bool {
+        let limit = self.config.budgets.max_listed;
         units == 0
             || self.tally(
                 firsthost,
@@ -229,7 +253,7 @@ impl Engine {
                         });
                         listed.sum()
                     };
-                    tally.add(now.mono_ms, units, MAX_LISTED, count)
+                    tally.add(now.mono_ms, units, limit, count)
                 },
             )
     }
@@ -237,12 +261,13 @@ impl Engine {
     /// Whether another part of a roster is kept until the last one comes.
     pub(super) fn expect_part(&mut self, now: Now, home: &BareJid, bytes: usize) -> Result<(), Error> {
         let service = service_of(home);
+        let limit = self.config.budgets.max_roster_bytes;
         let is_added = self.tally(
             &service,
             |allowance| &mut allowance.parts,
             |engine, tally| {
                 let count = || engine.count(&service, |instance| part_bytes(&instance.roster_parts));
-                tally.add(now.mono_ms, bytes, MAX_PARTS_BYTES, count)
+                tally.add(now.mono_ms, bytes, limit, count)
             },
         );
         match is_added {

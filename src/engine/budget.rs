@@ -34,6 +34,13 @@ impl Bucket {
             <= filled_by.saturating_add(rate.burst.max(1) * rate.unit_us())
     }
 
+    /// When a unit may be spent at the earliest (monotonic ms).
+    pub(crate) fn ready_at_ms(&self, rate: Rate) -> u64 {
+        let unit = rate.unit_us();
+        let at = self.full_at.saturating_add(unit);
+        at.saturating_sub(rate.burst.max(1) * unit).div_ceil(1_000)
+    }
+
     /// Spends units, whether there are as many or not.
     pub(crate) fn spend(&mut self, now_ms: u64, rate: Rate, units: u64) {
         let cost = units.saturating_mul(rate.unit_us());
@@ -112,6 +119,7 @@ mod tests {
         let taken = |bucket: &mut Bucket, now_ms| (0..100).filter(|_| bucket.take(now_ms, RATE)).count();
         assert_eq!(taken(&mut bucket, 5_000), 20);
         assert_eq!(taken(&mut bucket, 5_099), 0);
+        assert_eq!(bucket.ready_at_ms(RATE), 5_100);
         assert_eq!(taken(&mut bucket, 5_100), 1);
         assert_eq!(taken(&mut bucket, 6_100), 10);
         assert_eq!(

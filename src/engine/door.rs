@@ -83,7 +83,7 @@ impl Engine {
             origin if origin == teller => true,
             origin => relays && room.may_have_instance(origin),
         };
-        if !is_theirs || room.log.is_one_too_many(origin) {
+        if !is_theirs || room.log.is_one_too_many(origin, self.config.budgets.max_origins) {
             return Err(Turned::NotTheirs);
         }
         if entry.nick.is_empty() && !room.is_from_source(origin) {

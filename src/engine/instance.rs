@@ -88,6 +88,9 @@ pub(crate) struct Instance {
     pub(crate) is_cut: bool,
     /// Whether they are not shown at all since then (`dmuc_split_presence = "leave"`).
     pub(crate) is_out: bool,
+    /// How often people here were told that its link is down, and when they are if they were not (monotonic ms).
+    pub(crate) splits: Bucket,
+    pub(crate) tell_split_at: Option<u64>,
     /// How far the question for what is missing here is.
     pub(crate) sync: SyncStage,
     /// The page that is being taken.
@@ -162,6 +165,8 @@ impl Instance {
             has_caught_up: false,
             is_cut: false,
             is_out: false,
+            splits: Bucket::default(),
+            tell_split_at: None,
             sync: SyncStage::Idle,
             page: None,
             resync_at: None,

@@ -401,7 +401,7 @@ impl Engine {
         self.give_up_requests(now, service);
         self.give_up_privates(service);
         for room in self.rooms_with(service) {
-            self.cut_instance(&room, service);
+            self.cut_instance(now, &room, service);
         }
     }
 

@@ -219,9 +219,9 @@ impl Log {
         self.bytes
     }
 
-    /// Whether there are events of as many origins as a room may have instances in its life (G13), and none of this one.
-    pub(crate) fn is_one_too_many(&self, origin: &BareJid) -> bool {
-        self.seen.len() >= MAX_INSTANCES && !self.knows(origin)
+    /// Whether there are events of as many origins as a room may have in its life (G13), and none of this one.
+    pub(crate) fn is_one_too_many(&self, origin: &BareJid, max: usize) -> bool {
+        self.seen.len() >= max && !self.knows(origin)
     }
 
     /// Whether nothing has ever been said here.

@@ -160,7 +160,8 @@ impl Engine {
                     ));
                 }
                 self.stop_waiting(target, asker);
-                self.send_roster(now, target, asker);
+                let bytes = self.send_roster(now, target, asker);
+                self.charge_bytes(now, &service_of(asker), bytes);
             }
             Request::History(history) => {
                 self.prove(target, asker);

@@ -416,7 +416,15 @@ impl Engine {
             if self.stop_waiting(&room, &peer) {
                 self.want_sync(now, &room, &peer);
             }
-            self.send_roster(now, &room, &peer);
+            if !self.answers_now(now, &service_of(&peer)) {
+                if let Some(instance) = self.instance_mut(&room, &peer) {
+                    instance.retry_at = Some(now.mono_ms + ROSTER_RETRY_MS);
+                    self.timed.insert(room);
+                }
+                continue;
+            }
+            let bytes = self.send_roster(now, &room, &peer);
+            self.charge_bytes(now, &service_of(&peer), bytes);
         }
     }
 }

@@ -366,6 +366,7 @@ impl Room {
                 instance.retry_at,
                 instance.resync_at,
                 instance.take_in_at,
+                instance.tell_split_at,
                 next_part,
             ]
         });

@@ -17,6 +17,8 @@ use crate::wire::{Affiliation, Hats, OccupantExtra, Request, Role, Roster, Roste
 pub(super) const PART_BYTES: usize = 65_536;
 /// About what an item costs besides its payload.
 const ITEM_BYTES: usize = 300;
+/// About what a presence costs.
+const PRESENCE_BYTES: usize = 500;
 /// About what a hat costs besides its text.
 const HAT_BYTES: usize = 40;
 /// How much longer a nick or an address may get when it is written: `&quot;`.
@@ -57,12 +59,16 @@ impl Engine {
     }
 
     /// Our occupants, and from the source all affiliations, to one instance.
-    pub(super) fn send_roster(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+    ///
+    /// Returns about how many bytes that are.
+    pub(super) fn send_roster(&mut self, now: Now, jid: &BareJid, peer: &BareJid) -> usize {
         let is_full = self.speaks_ours(peer);
         let part_bytes = self.most_bytes(&service_of(peer), PART_BYTES);
-        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(room) = self.rooms.get(jid) else { return 0 };
         if room.is_source() || is_full {
-            let mut parts = split(self.take_roster(jid, peer), part_bytes);
+            let roster = self.take_roster(jid, peer);
+            let bytes = roster.items.iter().map(item_bytes).sum();
+            let mut parts = split(roster, part_bytes);
             let last = parts.pop();
             for part in parts {
                 let pending = Pending::RosterPart {
@@ -78,17 +84,18 @@ impl Engine {
                 };
                 self.request(now, jid.clone(), peer.clone(), Request::Roster(part), pending);
             }
-            return;
+            return bytes;
         }
         if self.caps(&service_of(peer)) == Caps::Unknown {
             // Who is asked meanwhile what it speaks pulls it, or is told when it has answered.
-            return;
+            return 0;
         }
         // A shadow that speaks only the XEP's text learns of another shadow's occupants by presence.
         let nicks: Vec<String> = room.locals.keys().cloned().collect();
-        for nick in nicks {
-            self.send_presence(jid, peer, &nick);
+        for nick in &nicks {
+            self.send_presence(jid, peer, nick);
         }
+        nicks.len() * PRESENCE_BYTES
     }
 
     /// The roster for `peer`, which is about to get it.

@@ -23,7 +23,7 @@ impl Instance {
 
 impl Engine {
     /// The link to the service of an instance is down.
-    pub(super) fn cut_instance(&mut self, jid: &BareJid, service: &BareJid) {
+    pub(super) fn cut_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
         let how = self.config.split_presence;
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
@@ -67,14 +67,45 @@ impl Engine {
             }
         }
         self.unsaved.insert(jid.clone());
-        self.note(
-            jid,
-            service,
-            Notice::SplitBegan {
-                occupants: seen.len(),
-                cause: self.cause(service),
-            },
-        );
+        self.tell_split(now, jid, &peer);
+    }
+
+    /// People here are told that the link to an instance is down: now, or when they have not been told so often lately, if it
+    /// still is then (G13).
+    fn tell_split(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+        let (rate, service) = (self.split_notices(), service_of(peer));
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
+        if !instance.splits.take(now.mono_ms, rate) {
+            instance.tell_split_at = Some(instance.splits.ready_at_ms(rate));
+            self.timed.insert(jid.clone());
+            return;
+        }
+        instance.tell_split_at = None;
+        let shown = instance.occupants.values().filter(|remote| !remote.hidden);
+        let occupants = shown.count();
+        let cause = self.cause(&service);
+        self.note(jid, &service, Notice::SplitBegan { occupants, cause });
+    }
+
+    /// Links that went down too often to be told at once, and are still down.
+    pub(super) fn handle_untold_splits(&mut self, now: Now) {
+        let mut due = Vec::new();
+        for jid in &self.timed {
+            let room = self.rooms.get_mut(jid);
+            for (peer, instance) in room.into_iter().flat_map(|room| &mut room.instances) {
+                if instance.tell_split_at.is_some_and(|at| at <= now.mono_ms) {
+                    instance.tell_split_at = None;
+                    if instance.is_cut {
+                        due.push((jid.clone(), peer.clone()));
+                    }
+                }
+            }
+        }
+        for (jid, peer) in due {
+            self.tell_split(now, &jid, &peer);
+        }
     }
 
     /// Both sides agree again: the occupants there are shown as they are.
@@ -84,6 +115,8 @@ impl Engine {
             return;
         };
         (instance.is_cut, instance.is_out) = (false, false);
+        // Who was not told of the beginning hears nothing of the end.
+        let is_told = instance.tell_split_at.take().is_none();
         let nicks: Vec<String> = instance.occupants.keys().cloned().collect();
         for nick in nicks {
             if how != SplitPresence::Keep {
@@ -93,7 +126,9 @@ impl Engine {
             self.unhide(jid, &nick);
         }
         self.unsaved.insert(jid.clone());
-        self.note(jid, &service_of(peer), Notice::SplitEnded);
+        if is_told {
+            self.note(jid, &service_of(peer), Notice::SplitEnded);
+        }
     }
 
     /// Services that know only the XEP's text tell their occupants anew.

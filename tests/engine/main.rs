@@ -7,6 +7,8 @@
 mod support;
 
 mod budgets;
+mod budgets_amplified;
+mod budgets_kept;
 mod claims;
 mod different_words;
 mod endings;

@@ -4,6 +4,7 @@ use crate::address::BareJid;
 
 use super::super::clock::Now;
 use super::super::door::MAX_UNKNOWN_LIVES;
+use super::super::link::service_of;
 use super::super::log::Page;
 use super::super::room::Room;
 use super::super::roster::{PART_BYTES, item_bytes};
@@ -52,7 +53,8 @@ impl Engine {
                 self.send_config(now, jid, asker, false);
             }
             if !self.is_roster_underway(jid, asker) {
-                self.send_roster(now, jid, asker);
+                let bytes = self.send_roster(now, jid, asker);
+                self.charge_bytes(now, &service_of(asker), bytes);
             }
             roster = None;
         }
