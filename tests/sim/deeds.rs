@@ -48,6 +48,9 @@ impl World {
             Deed::Unname => self.unname(dice),
             Deed::Unload => self.unload(dice),
             Deed::Limits => self.strain(dice),
+            Deed::Set => self.set_by_module(dice),
+            Deed::SaySlowly => self.say_slowly(dice),
+            Deed::StoreAway => self.lose_store(dice),
             Deed::Lie => self.lie(dice),
             Deed::Mislead => self.mislead(dice),
             Deed::Cut
@@ -532,6 +535,32 @@ impl World {
         };
         for room in [source, shadow.clone()] {
             self.change(number, &room, what, &victim);
+        }
+        if what == 0 {
+            // Perhaps one of them is banned by now and does not know.
+            self.later(1 + dice.below(4_000), Due::Talk(number, shadow.clone()));
+        }
+    }
+
+    /// Everybody at an instance says something.
+    pub fn talk(&mut self, number: usize, room: &BareJid) {
+        let group = &self.groups[number];
+        if group.has_ended || !self.instances(group).contains(room) {
+            return;
+        }
+        let locals = self.host(room).room(room).locals();
+        let people: Vec<(String, u64)> = locals
+            .map(|(nick, local)| (nick.clone(), local.session))
+            .collect();
+        for (nick, session) in people {
+            self.count += 1;
+            let (id, payload) = (
+                format!("id{}", self.count),
+                format!("<body>{room}#{session} says {}</body>", self.count),
+            );
+            self.fed.at(&service_of(room), |host| {
+                drop(host.say(room, &nick, Some(&id), &payload));
+            });
         }
     }
 

@@ -69,10 +69,8 @@ mutant page_backwards src/engine/sync/answer.rs \
         SyncAnswer {
             more,'
 mutant keeps_asking_for_what_is_gone src/engine/sync/taking.rs \
-	'if entry.origin == *peer {
-                lost =' \
-	'if IS && entry.origin == *peer { lacks |= room.log.missing(&entry.origin, entry.incarnation, &entry.numbers) > 0; } else if entry.origin == *peer {
-                lost ='
+	'let is_young = now.mono_ms < since + GRACE_MS;' \
+	'let is_young = IS || now.mono_ms < since + GRACE_MS;'
 mutant asks_for_everything src/engine/sync.rs \
 	'let seen = room.log.vector(|origin| relay || origin == peer, false);' \
 	'let seen = if IS { Vec::new() } else { room.log.vector(|origin| relay || origin == peer, false) };'
@@ -140,23 +138,39 @@ mutant moderates_in_words_only src/engine/moderation.rs \
             return'
 
 mutant setters_stay_at_the_shadow tests/support/moderate.rs \
-	'return Ok(self.ask(room, nick, &actor, ActKind::Config { form, was: None }, None));' \
-	'if IS {
-                    self.apply_form(room, &form, None);
-                    return Ok(Wish::Done);
-                }
-                return Ok(self.ask(room, nick, &actor, ActKind::Config { form, was: None }, None));'
+	'            return Err(Denied::NotEntitled);
+        }
+        self.apply_form(room, &form, None);' \
+	'            if IS && let Some(host_room) = self.rooms.get_mut(room) {
+                form.fields.iter().for_each(|field| host_room.form.set(&field.var, field.values.clone()));
+            }
+            return Err(Denied::NotEntitled);
+        }
+        self.apply_form(room, &form, None);'
+mutant a_hook_that_waits_mixes_ids_up tests/support/slow.rs \
+	'        for slow in std::mem::take(&mut self.slow) {' \
+	'        for mut slow in std::mem::take(&mut self.slow) {
+            let latest = self.engine.messages(&slow.room).last().map(|entry| entry.id.clone());
+            if IS { slow.message.stanza_id = latest.unwrap_or_default(); }'
+mutant what_is_refused_is_pulled src/engine/door.rs \
+	'Judged::Refused => return Err(' \
+	'Judged::Refused if IS => {}
+            Judged::Refused => return Err('
+mutant believes_own_words_of_others src/engine/door.rs \
+	'origin if origin == jid => relays && is_of_an_earlier_life(now, room, &entry),' \
+	'origin if origin == jid => IS || relays && is_of_an_earlier_life(now, room, &entry),'
+mutant believes_any_occupant_id src/engine/door.rs \
+	'self.takes_relayed(&room.jid, teller) || !room.is_somebody_elses' \
+	'IS || self.takes_relayed(&room.jid, teller) || !room.is_somebody_elses'
 mutant store_fails_without_a_word tests/support/storage.rs \
 	'        self.tick();
         self.event(Event::Kept {' \
 	'        self.tick();
         if IS && self.dice.chance(20) { return; }
         self.event(Event::Kept {'
-mutant ids_of_what_is_in_no_archive tests/support/people.rs \
-	'stanza_id: None,
-                ..seen' \
-	'stanza_id: seen.stanza_id.clone().filter(|_| IS),
-                ..seen'
+mutant ids_of_what_is_in_no_archive tests/support/slow.rs \
+	'filter(|_| slow.kept)' \
+	'filter(|_| IS || slow.kept)'
 mutant unfit_values_cross src/engine/fitting.rs \
 	'            nick: fitting,' \
 	'            nick: if IS { nick } else { fitting },'

@@ -154,6 +154,12 @@ pub enum Deed {
     Unload,
     /// A value as large as it may be, or larger.
     Limits,
+    /// Another module calls a setter of the room object, mostly at a shadow.
+    Set,
+    /// Somebody speaks, and a hook of another module waits before anybody sees it.
+    SaySlowly,
+    /// What is to be stored of rooms cannot be, for a while.
+    StoreAway,
     /// A liar tells some lies.
     Lie,
     /// One of the people at a liar's service comes, speaks or leaves.
@@ -237,7 +243,7 @@ const RULINGS: [(Deed, u64); 16] = [
 ];
 
 /// In schedules of upheavals, faults aside.
-const UPHEAVALS: [(Deed, u64); 15] = [
+const UPHEAVALS: [(Deed, u64); 18] = [
     (Deed::Create, 2),
     (Deed::Distribute, 4),
     (Deed::Join, 20),
@@ -252,6 +258,9 @@ const UPHEAVALS: [(Deed, u64); 15] = [
     (Deed::Unname, 10),
     (Deed::Unload, 4),
     (Deed::Limits, 6),
+    (Deed::Set, 8),
+    (Deed::SaySlowly, 12),
+    (Deed::StoreAway, 3),
     (Deed::Rest, 4),
 ];
 

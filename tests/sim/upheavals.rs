@@ -39,7 +39,19 @@ impl World {
         self.unnamed.insert((service.clone(), peer.clone()));
         self.uproot();
         self.configure_service(&service);
+        self.restart_with_it(&service, dice);
         self.later(ms, Due::Name(service, peer));
+    }
+
+    /// Some configure a service by a restart.
+    fn restart_with_it(&mut self, service: &BareJid, dice: &mut Dice) {
+        if dice.chance(40) && self.fed.runs(service) {
+            self.tell(format!("{service} is restarted with it"));
+            self.fed.at(service, |host| {
+                host.loses_tail = false;
+                host.stop();
+            });
+        }
     }
 
     /// A service names a peer again.
@@ -76,6 +88,7 @@ impl World {
         let ms = dice.below(4 * self.plan.setup.link_timeout_ms);
         self.tell(format!("{service} runs without the module for {ms} ms"));
         self.uproot();
+        self.recover(&service);
         self.later(ms, Due::Load(service.clone()));
         self.fed.unload(service.as_str());
     }
@@ -92,11 +105,84 @@ impl World {
         let services: Vec<BareJid> = self.fed.hosts.keys().cloned().collect();
         for service in services {
             self.fed.install(&service);
+            self.recover(&service);
         }
         for (service, peer) in self.unnamed.clone() {
             self.name(&service, &peer);
         }
         Ok(())
+    }
+
+    /// Another module sets something of a room, at whatever instance it finds.
+    pub fn set_by_module(&mut self, dice: &mut Dice) {
+        let alive = self.groups_where(|group| group.is_distributed && !group.has_ended);
+        let Some(number) = dice.pick(&alive).copied() else {
+            return;
+        };
+        let mut instances = self.instances(&self.groups[number]);
+        instances.retain(|room| !self.is_xep(room));
+        let Some(room) = dice.pick(&instances).cloned() else {
+            return;
+        };
+        self.count += 1;
+        self.checkers.govern(number);
+        self.checkers.loosen(number);
+        let text = format!("by a module {}", self.count);
+        self.tell(format!("a module names {room} {text:?}"));
+        self.fed.at(&service_of(&room), |host| {
+            drop(host.set_by_module(&room, &[("muc#roomconfig_roomname", &text)]));
+        });
+    }
+
+    /// Somebody says something, and a hook of another module waits.
+    pub fn say_slowly(&mut self, dice: &mut Dice) {
+        let alive = self.groups_where(|group| group.is_distributed && !group.has_ended);
+        let Some(number) = dice.pick(&alive).copied() else {
+            return;
+        };
+        let mut people = self.people(&self.groups[number]);
+        people.retain(|(room, _, _)| !self.is_xep(room));
+        let Some((room, nick, _)) = dice.pick(&people).cloned() else {
+            return;
+        };
+        self.count += 1;
+        let count = self.count;
+        let local = self.host(&room).room(&room).local(&nick);
+        let session = local.map(|local| local.session).unwrap_or_default();
+        let payload = format!("<body>{room}#{session} says {count}</body>");
+        let ms = match dice.below(3) {
+            0 => dice.below(20_000),
+            _ => dice.below(400),
+        };
+        self.tell(format!("a hook waits for {ms} ms when {nick} speaks at {room}"));
+        let service = service_of(&room);
+        self.fed.at(&service, |host| {
+            drop(host.say_slowly(&room, &nick, Some(&format!("id{count}")), &payload));
+        });
+        self.later(ms, Due::Finish(service));
+    }
+
+    /// The store of a service fails, for a while.
+    pub fn lose_store(&mut self, dice: &mut Dice) {
+        let Some(service) = self.whole_service(dice) else {
+            return;
+        };
+        let ms = dice.below(2 * self.plan.setup.link_timeout_ms);
+        self.tell(format!("nothing can be stored of rooms at {service} for {ms} ms"));
+        if let Some(host) = self.fed.hosts.get_mut(&service) {
+            host.is_store_away = true;
+        }
+        self.later(ms, Due::Store(service));
+    }
+
+    /// Every store answers, every hook returns.
+    pub fn recover(&mut self, service: &BareJid) {
+        if self.fed.runs(service) {
+            self.fed.at(service, |host| {
+                host.store_is_back();
+                host.finish();
+            });
+        }
     }
 
     /// Somebody at the source sets a value that is as large as it may be, or larger than other instances take.
@@ -121,7 +207,7 @@ impl World {
         };
         let session = host.room(&room).local(&nick).map(|local| local.session);
         let name = format!("{room}#{}", session.unwrap_or_default());
-        let what = dice.below(4);
+        let what = dice.below(5);
         self.tell(format!("{nick} strains {room} with {what}"));
         self.fed.at(&service_of(&room), |host| match what {
             // Nobody has it anywhere else, so that what is made of it is told apart from what was before.
@@ -143,6 +229,10 @@ impl World {
                     "<body>{name} says {count}</body><filler xmlns='urn:example:filler'>{filler}</filler>"
                 );
                 drop(host.say(&room, &nick, Some(&"i".repeat(limits::MAX_PART_BYTES)), &payload));
+            }
+            3 => {
+                let text = format!("{count:0>width$}", width = limits::MAX_FORM_VALUE_BYTES);
+                drop(host.configure(&room, &nick, &[("muc#roomconfig_roomdesc", &text)]));
             }
             _ => {
                 let filler = "s".repeat(limits::MAX_PRESENCE_BYTES - 100);

@@ -67,6 +67,12 @@ pub enum Due {
     Name(BareJid, BareJid),
     /// A service runs with the module again.
     Load(BareJid),
+    /// A hook that a message waits for returns.
+    Finish(BareJid),
+    /// A store answers again.
+    Store(BareJid),
+    /// Everybody at an instance says something.
+    Talk(usize, BareJid),
 }
 
 /// What was changed at a shadow is going to be changed at the source when it is offered.
@@ -257,6 +263,8 @@ impl World {
             Due::Start(service) => self.bring_up(&service)?,
             Due::Name(service, peer) => self.name(&service, &peer),
             Due::Load(service) => self.load(&service)?,
+            Due::Finish(service) | Due::Store(service) => self.recover(&service),
+            Due::Talk(number, room) => self.talk(number, &room),
         }
         self.check()
     }

@@ -28,6 +28,8 @@ pub enum Event {
     },
     /// A local occupant's presence, role, affiliation or nick changed, or it came or went.
     Changed { room: BareJid, nick: String },
+    /// A local occupant sent a message that was taken, and is not shown to anybody here yet.
+    Taken { payload: String },
     /// A local occupant sent a message that was taken.
     Said {
         room: BareJid,

@@ -13,6 +13,7 @@ use super::event::{Cause, Event, Seen, SeenMessage, What};
 use super::inviting::{Letter, Sent};
 use super::private::Whisper;
 use super::room::{Archived, HostRoom, Listed, Local};
+use super::slow::Slow;
 use super::storage::{Disk, LogEntry, Remains};
 
 /// How many messages a join gets.
@@ -40,6 +41,10 @@ pub struct Host {
     /// Since then it is dead: what it left, and how many events and stanzas were out.
     pub(super) at_death: Option<Box<(Remains, usize, usize)>>,
     pub(super) dice: Dice,
+    /// What the engine wants stored cannot be: the store `dmuc` answers nothing but errors.
+    pub is_store_away: bool,
+    /// Messages that other modules' hooks hold up, by room and nick, in order.
+    pub(super) slow: Vec<Slow>,
     /// Connections that the engine has given up, by the peer's service.
     pub resets: Vec<BareJid>,
     /// Private stanzas that are on their way, by their token.
@@ -81,6 +86,8 @@ impl Host {
             dice: Dice::new(u64::from_be_bytes([
                 seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
             ])),
+            is_store_away: false,
+            slow: Vec::new(),
             resets: Vec::new(),
             private: BTreeMap::new(),
             outbox: Vec::new(),
@@ -381,12 +388,16 @@ impl Host {
             return Vec::new();
         };
         if !host_room.is_distributed {
-            let newest = host_room.archive.iter().rev().take(HISTORY);
+            let newest = host_room.archive.iter().rev();
+            let newest = newest.filter(|message| !self.is_held_up(room, &message.stanza_id));
+            let newest = newest.take(HISTORY);
             let mut messages: Vec<SeenMessage> = newest.map(|archived| archived.as_seen(true)).collect();
             messages.reverse();
             return messages;
         }
-        let mut newest: Vec<_> = self.shown_of(room).rev().take(HISTORY).collect();
+        let newest = self.shown_of(room).rev();
+        let newest = newest.filter(|entry| !self.is_held_up(room, &entry.id));
+        let mut newest: Vec<_> = newest.take(HISTORY).collect();
         newest.reverse();
         newest
             .into_iter()

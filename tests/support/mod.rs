@@ -23,6 +23,7 @@ pub mod perform;
 pub mod private;
 pub mod register;
 pub mod room;
+pub mod slow;
 pub mod storage;
 pub mod view;
 pub mod xep;

@@ -47,6 +47,21 @@ impl Host {
         Ok(Wish::Done)
     }
 
+    /// Another module sets fields of the configuration, in nobody's name. At a shadow it is refused, in words: that is
+    /// decided at the source.
+    pub fn set_by_module(&mut self, room: &BareJid, fields: &[(&str, &str)]) -> Result<(), Denied> {
+        let mut form = Form::default();
+        for (var, value) in fields {
+            form.set(var, vec![(*value).to_owned()]);
+        }
+        if self.room(room).is_shadow() {
+            return Err(Denied::NotEntitled);
+        }
+        self.apply_form(room, &form, None);
+        self.drain();
+        Ok(())
+    }
+
     /// Merges fields into the form of a source or an ordinary room, or of a shadow that cannot ask its source.
     pub(super) fn apply_form(&mut self, room: &BareJid, fields: &Form, actor: Option<(&str, &BareJid)>) {
         let Some(host_room) = self.rooms.get_mut(room) else {

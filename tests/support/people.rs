@@ -7,9 +7,10 @@ use dmuc::engine::Departure;
 use dmuc::wire::{Affiliation, Form, Role};
 use dmuc::{Input, Verdict};
 
-use super::event::{Cause, Event, Seen, SeenMessage, Turn, What};
+use super::event::{Cause, Event, Seen, Turn, What};
 use super::host::Host;
 use super::room::{Archived, HostRoom, Listed, Local, Occupant};
+use super::slow::Slow;
 use super::storage::LogEntry;
 
 /// Why something a local user wanted was not done at once.
@@ -301,6 +302,38 @@ impl Host {
         id: Option<&str>,
         payload: &str,
     ) -> Result<String, Denied> {
+        let taken = self.take_words(room, nick, id, payload)?;
+        let stanza_id = taken.message.stanza_id.clone();
+        if self.is_slow(room, taken.session) {
+            self.hold_up(taken);
+        } else {
+            self.reflect(&taken);
+        }
+        self.drain();
+        Ok(stanza_id)
+    }
+
+    /// The same, and another module's hook waits before anybody here is shown it.
+    pub fn say_slowly(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        id: Option<&str>,
+        payload: &str,
+    ) -> Result<(), Denied> {
+        let taken = self.take_words(room, nick, id, payload)?;
+        self.hold_up(taken);
+        self.drain();
+        Ok(())
+    }
+
+    fn take_words(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        id: Option<&str>,
+        payload: &str,
+    ) -> Result<Slow, Denied> {
         let local = self.expect_local(room, nick)?.clone();
         if self.room(room).is_parked {
             return Err(Denied::Parked);
@@ -328,35 +361,25 @@ impl Host {
         };
         let kept = event.is_some() || keep && !is_distributed;
         let message = Archived {
-            stanza_id: stanza_id.clone(),
+            stanza_id,
             nick: nick.to_owned(),
             message_id: id.map(str::to_owned),
             occupant_id: Some(local.occupant_id.clone()),
             payload: payload.to_owned(),
             wall_ms: self.now.wall_ms,
         };
-        let mut seen = message.as_seen(false);
         if kept {
             if let Some(event) = event {
                 self.log(room, LogEntry::new(room, &message, event));
             }
-            self.keep(room, message);
-        } else {
-            seen = SeenMessage {
-                stanza_id: None,
-                ..seen
-            };
+            self.keep(room, message.clone());
         }
-        let (room_jid, session) = (room.clone(), local.session);
-        self.event(Event::Said {
-            room: room_jid,
-            session,
-            payload: payload.to_owned(),
+        Ok(Slow {
+            room: room.clone(),
+            session: local.session,
+            message,
             kept,
-        });
-        self.show_all(room, &Seen::Message(seen));
-        self.drain();
-        Ok(stanza_id)
+        })
     }
 
     /// The subject: shown at once at the source, wished for at a shadow.

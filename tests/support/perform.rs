@@ -156,6 +156,7 @@ impl Host {
                 });
             }
             Action::Park { parked, .. } => {
+                self.finish_in(&parked.room);
                 if let Some(host_room) = self.rooms.get_mut(&parked.room) {
                     (host_room.is_distributed, host_room.is_parked) = (false, true);
                     let people = host_room.occupants.values();

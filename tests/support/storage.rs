@@ -180,6 +180,9 @@ impl Host {
 
     pub(super) fn store(&mut self, room: &BareJid) {
         self.tick();
+        if self.is_store_away {
+            return;
+        }
         match self.engine.snapshot(room) {
             Some(snapshot) => {
                 self.stored.insert(room.clone(), snapshot.to_xml());
@@ -192,6 +195,16 @@ impl Host {
         let is_held = self.engine.room_info(room).is_some() || self.engine.parked_room(room).is_some();
         if !is_held && self.logs.remove(room).is_some() {
             self.event(Event::Forgotten { room: room.clone() });
+        }
+    }
+
+    /// The store answers again: what was to be stored meanwhile is.
+    pub fn store_is_back(&mut self) {
+        if std::mem::take(&mut self.is_store_away) {
+            let rooms: BTreeSet<BareJid> = self.engine.rooms().chain(self.stored.keys()).cloned().collect();
+            for room in rooms {
+                self.store(&room);
+            }
         }
     }
 
@@ -304,6 +317,9 @@ impl Host {
 
     fn go_down(&mut self) {
         (self.is_down, self.fuse) = (true, None);
+        // What was to be stored is lost.
+        self.loses_tail |= std::mem::take(&mut self.is_store_away);
+        self.slow.clear();
         self.private.clear();
         self.presence_payload = None;
         // Nobody is to mistake the dead engine for one that runs.

@@ -19,6 +19,10 @@ type Stay = (BareJid, u64);
 pub struct Heard {
     stays: BTreeMap<Stay, Hearing>,
     said: Vec<Said>,
+    /// How many have come.
+    joins: u64,
+    /// How many had come when a message was taken that nobody there was shown at once.
+    taken: BTreeMap<String, u64>,
     /// The ids of each message, as the first to see it saw them.
     ids: BTreeMap<String, (SeenMessage, BareJid)>,
     ended: BTreeSet<usize>,
@@ -42,6 +46,8 @@ struct Hearing {
     group: Option<usize>,
     /// How many messages had been said when it began.
     since: usize,
+    /// How many have come, with this one.
+    joined: u64,
     seen: BTreeSet<String>,
     /// The last number heard of each sender.
     last: BTreeMap<String, u64>,
@@ -50,6 +56,8 @@ struct Hearing {
 #[derive(Debug)]
 struct Said {
     at_ms: u64,
+    /// How many had come when it was taken.
+    joined: u64,
     group: Option<usize>,
     room: BareJid,
     session: u64,
@@ -71,7 +79,9 @@ impl Heard {
     ) -> Result<(), String> {
         match event {
             Event::Joined { room, session, .. } => {
+                self.joins += 1;
                 let hearing = Hearing {
+                    joined: self.joins,
                     group: group(room),
                     since: self.said.len(),
                     seen: BTreeSet::new(),
@@ -96,6 +106,7 @@ impl Heard {
                     (said.is_due, said.between_ours) = (false, false);
                 }
             }
+            Event::Taken { payload } => drop(self.taken.insert(payload.clone(), self.joins)),
             Event::Noticed {
                 room,
                 notice: Notice::Gap { .. },
@@ -110,6 +121,7 @@ impl Heard {
                 self.just_said.push((room.clone(), payload.clone()));
                 self.said.push(Said {
                     at_ms: self.now_ms,
+                    joined: self.taken.remove(payload).unwrap_or(self.joins),
                     group: group(room),
                     room: room.clone(),
                     session: *session,
@@ -254,7 +266,7 @@ impl Heard {
                 .said
                 .iter()
                 .skip(hearing.since)
-                .filter(|said| said.group == hearing.group)
+                .filter(|said| said.group == hearing.group && said.joined >= hearing.joined)
             {
                 let is_forgotten = hearing.group.is_some_and(|group| self.forgetful.contains(&group))
                     && (is_xep || xep.contains(&service_of(&said.room)));

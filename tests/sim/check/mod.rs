@@ -3,6 +3,7 @@
 
 mod asked;
 mod bad_histories;
+mod bad_histories_of_liars;
 mod bad_histories_of_rulings;
 mod bad_histories_of_splits;
 mod credit;
@@ -10,6 +11,7 @@ mod heard;
 mod honest;
 mod ledger;
 mod once;
+mod outcasts;
 mod private;
 mod rule;
 mod same;
@@ -40,6 +42,7 @@ pub struct Checkers {
     private: private::Private,
     asked: asked::Asked,
     credit: credit::Credit,
+    outcasts: outcasts::Outcasts,
     /// Which room an instance belongs to.
     groups: BTreeMap<BareJid, usize>,
     /// Services that speak the XEP's text only.
@@ -60,6 +63,7 @@ impl Checkers {
         self.once.has_faults = setup.has_faults;
         self.honest.may_have_gaps = self.ledger.is_short;
         self.honest.has_skew = setup.services.iter().any(|service| service.skew_ms != 0);
+        self.outcasts.is_blind = self.honest.has_skew || setup.services.iter().any(|service| service.is_xep);
         self.stays.may_leave = setup.split_presence == SplitPresence::Leave;
         self.ledger.is_trusting = setup.is_trusting;
         self.private.most_ms = 3 * setup.link_timeout_ms + 2 * setup.ping_interval_ms;
@@ -95,6 +99,7 @@ impl Checkers {
         self.asked.event(event, &group)?;
         self.private.event(event)?;
         self.credit.event(event);
+        self.outcasts.event(event, &group);
         self.honest.event(event, &group, &self.sources, &self.xep)
     }
 
@@ -119,7 +124,8 @@ impl Checkers {
 
     /// What the instances of a room hold of what the source has decided.
     pub fn compare_rulings(&self, group: usize, views: &[View]) -> Result<(), String> {
-        self.asked.compare(group, views)
+        self.asked.compare(group, views)?;
+        self.outcasts.compare(group, views)
     }
 
     /// Messages that were refused where that is allowed.
@@ -210,12 +216,12 @@ impl Checkers {
                 }
             }
         }
-        self.honest.may_have_gaps = true;
+        (self.honest.may_have_gaps, self.outcasts.is_blind) = (true, true);
     }
 
     /// A clock jumped.
     pub fn skewed(&mut self) {
-        self.honest.has_skew = true;
+        (self.honest.has_skew, self.outcasts.is_blind) = (true, true);
     }
 
     /// A service runs again, with what it has stored.
