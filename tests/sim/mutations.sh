@@ -215,7 +215,7 @@ for name in ${MUTANTS:-${names[@]}}; do
 		awk '{ count = $1; $1 = ""; printf "%s%s %s", sep, substr($0, 2), count; sep = ", " }' || true)
 	first=$(grep -a ' schedules, the first' <<<"$out" | grep -aoE '\[[0-9]+' | tr -d '[' | sort -n | head -1 || true)
 	if [ -z "$seen" ]; then
-		grep -aq 'schedules in' <<<"$out" && seen='**nobody**' || seen='time: it never ends'
+		grep -aq 'schedules from' <<<"$out" && seen='**nobody**' || seen='time: it never ends'
 		[ "$seen" = '**nobody**' ] && survivors=$((survivors + 1))
 	fi
 	echo "| $name | $seen | $first |"
