@@ -2,6 +2,7 @@
 
 mod append;
 mod cpu;
+mod hostile;
 mod links;
 mod lists;
 #[path = "../report/mod.rs"]
@@ -32,7 +33,7 @@ async fn measure() -> Result<()> {
     // `cargo bench --bench federation -- resync`: a part of it, not for the report.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let mut parts = Vec::new();
-    for part in ["links", "resync", "lists", "append", "cpu"] {
+    for part in ["links", "resync", "lists", "append", "hostile", "cpu"] {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
             continue;
         }
@@ -41,6 +42,7 @@ async fn measure() -> Result<()> {
             "resync" => resync::measure(versions, &mut bars).await?,
             "lists" => lists::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
+            "hostile" => hostile::measure(versions, &mut bars).await?,
             _ => cpu::measure(versions, &mut bars).await?,
         };
         // Seen at once, in case the rest takes too long for somebody.
