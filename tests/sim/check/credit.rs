@@ -36,14 +36,9 @@ impl Credit {
         }
     }
 
-    /// Something that a liar has made up. Who is in the room here is known here, and the source knows who is anywhere;
-    /// other shadows may know nothing but the occupant-id, which is public.
-    pub fn lie(
-        &self,
-        event: &Event,
-        group: &impl Fn(&BareJid) -> Option<usize>,
-        sources: &BTreeMap<usize, BareJid>,
-    ) -> Result<(), String> {
+    /// Something that a liar has made up. Who is in the room here is known here; of others there may be nothing but the
+    /// occupant-id, which is public, or not even that yet.
+    pub fn lie(&self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) -> Result<(), String> {
         let Event::Saw {
             room,
             seen: Seen::Message(message),
@@ -52,10 +47,10 @@ impl Credit {
         else {
             return Ok(());
         };
-        let Some(number) = group(room) else { return Ok(()) };
-        let is_source = sources.get(&number) == Some(room);
-        let knows = |at: &BareJid| at == room || is_source && group(at) == Some(number);
-        let mut known = self.here.iter().filter(|((at, _), _)| knows(at));
+        if group(room).is_none() {
+            return Ok(());
+        }
+        let mut known = self.here.iter().filter(|((at, _), _)| at == room);
         match known.find(|(_, id)| Some(*id) == message.occupant_id.as_ref()) {
             Some(((at, session), _)) => Err(format!(
                 "G11: {message:?} is shown at {room}; stay {session} at {at} never said it"

@@ -161,7 +161,7 @@ impl Checkers {
     /// What a liar says is shown or kept.
     pub fn lie(&mut self, event: &Event) -> Result<(), String> {
         let group = |room: &BareJid| self.groups.get(room).copied();
-        self.credit.lie(event, &group, &self.sources)
+        self.credit.lie(event, &group)
     }
 
     /// Somebody sets what is as large as may be, or larger.
