@@ -27,7 +27,7 @@ PLUGIN := target/plugin/mod_dmuc
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet --all-targets
 
-.PHONY: help deps plugin install test test-browser lint demo bench sim fuzz mutants soak clean distclean
+.PHONY: help deps plugin install test test-browser lint demo bench sim same-outputs fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -90,6 +90,9 @@ fuzz: ## Look for inputs that break a promise (FUZZ_SECONDS=60 for each target; 
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --target-dir ../target/fuzz/build $$target \
 			../target/fuzz/$$target ../tests/fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20; \
 	done
+
+same-outputs: ## Whether the engine puts out the same as at BASE=revision, byte for byte (SEEDS=2000)
+	@tests/sim/same-outputs.sh '$(or $(BASE),$(error which revision? BASE=...))' '$(SEEDS)'
 
 mutants: ## Which checker of the simulator sees which deliberate mistake (SEEDS=500)
 	tests/sim/mutations.sh '$(SEEDS)'

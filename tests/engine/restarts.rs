@@ -221,7 +221,7 @@ fn the_same_seed_and_inputs_give_the_same_outputs() {
             fed.run();
             fed.restart(ROOMS);
             fed.run();
-            fed.trace
+            std::mem::take(&mut fed.trace)
         })
         .collect();
     assert_eq!(traces[0], traces[1]);

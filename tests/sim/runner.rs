@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::plan::Plan;
 use crate::regressions;
 use crate::shrink::{kind, shrink};
+use crate::support::outputs;
 use crate::world::World;
 
 /// Seeds of a plain `cargo test`.
@@ -184,6 +185,7 @@ fn play(first: u64, seeds: u64) {
                 return failures;
             }
             let seed = first + count * step;
+            outputs::name(&format!("seed-{seed}"));
             if let Err(failure) = simulate(Plan::of(seed), false) {
                 failures.push((seed, failure.error));
             }

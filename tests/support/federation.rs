@@ -17,6 +17,7 @@ use super::incoming::subject_of;
 use super::moderate::Wish;
 use super::names::{bare, full, seat, service_of};
 use super::net::{Flight, Network, Reset};
+use super::outputs;
 use super::people::Denied;
 use super::xep::XepService;
 
@@ -49,6 +50,12 @@ pub struct Federation {
     pub changed_by_refused: Vec<String>,
     /// When a service last got an answer from another.
     answered_at: BTreeMap<(BareJid, BareJid), u64>,
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        outputs::end();
+    }
 }
 
 impl Federation {
@@ -223,6 +230,7 @@ impl Federation {
         if !self.liars.contains(&peer) {
             self.events.push(Event::Crossed { from, to, id, what });
         }
+        outputs::note(outputs::Kind::Stanza, || xml.clone());
         let jitter = self.dice.below(self.jitter_ms + 1);
         self.net.send(self.now_ms, jitter, service.clone(), peer, xml);
     }

@@ -11,6 +11,7 @@ use dmuc::{Config, Engine, Error, Input, Now, Verdict};
 use super::dice::Dice;
 use super::event::{Cause, Event, Seen, SeenMessage, What};
 use super::inviting::{Letter, Sent};
+use super::outputs;
 use super::private::Whisper;
 use super::room::{Archived, HostRoom, Listed, Local};
 use super::slow::Slow;
@@ -125,6 +126,7 @@ impl Host {
     /// Performs what the engine wants, in order, until it wants nothing more.
     pub fn drain(&mut self) {
         while let Some(action) = self.engine.poll_action() {
+            outputs::note(outputs::Kind::Action, || format!("{} {action:?}", self.service));
             self.tick();
             self.perform(action);
         }

@@ -18,6 +18,7 @@ pub mod inviting;
 pub mod moderate;
 pub mod names;
 pub mod net;
+pub mod outputs;
 pub mod people;
 pub mod perform;
 pub mod private;

@@ -12,6 +12,7 @@ use dmuc::{Config, Engine, Input, Snapshot};
 
 use super::event::{Cause, Event, Turn};
 use super::host::Host;
+use super::outputs;
 use super::room::{Archived, HostRoom, Listed};
 
 /// An entry of the stored log (store `dmuc_log`).
@@ -185,7 +186,9 @@ impl Host {
         }
         match self.engine.snapshot(room) {
             Some(snapshot) => {
-                self.stored.insert(room.clone(), snapshot.to_xml());
+                let stored = snapshot.to_xml();
+                outputs::note(outputs::Kind::Snapshot, || stored.clone());
+                self.stored.insert(room.clone(), stored);
             }
             None => {
                 self.stored.remove(room);
