@@ -63,7 +63,7 @@ test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13 newes
 	cargo build --quiet -p dmuc-testbed --example federation
 	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-reporter=spec rooms.test.js
 
-lint: deps ## Formatting, clippy for each face, luacheck, documentation
+lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 	cargo fmt --all --check
 	$(CLIPPY) -p dmuc -- -D warnings
 	$(CLIPPY) -p dmuc --features lua -- -D warnings

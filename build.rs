@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Face 1: a mark by which `mod_dmuc` tells one build of `dmuc.so` from another, before it opens it.
+/// The Lua binding: a mark by which `mod_dmuc` tells one build of `dmuc.so` from another, before it opens it.
 #[cfg(any(feature = "lua54", feature = "lua53", feature = "lua52", feature = "lua51"))]
 mod identity {
     use std::error::Error;
@@ -128,7 +128,7 @@ mod header {
         Ok(())
     }
 
-    /// The files of the C face, in the order in which a reader wants them.
+    /// The files of the C binding, in the order in which a reader wants them.
     fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         const FIRST: [&str; 11] = [
             "result.rs",

@@ -268,7 +268,7 @@ fn history_of(bencher: Bencher, count: usize) {
     let mut bed = Bed::new(1, COVEN);
     (0..LOG).for_each(|_| bed.say());
     bencher.bench_local(|| {
-        // As the Lua face does.
+        // As the Lua binding does.
         let newest = bed.engine.messages(&bed.room).rev().take(count);
         black_box(newest.cloned().collect::<Vec<_>>())
     });

@@ -14,7 +14,7 @@
 //!   Getters that return a value take NULL too and return NULL or 0.
 //! - Text is UTF-8 and ends with NUL, in both directions; an optional text that is NULL is absent. Stanzas and
 //!   snapshots come in as a pointer and a length, since they come from buffers. Text that is not UTF-8 gives
-//!   DMUC_RESULT_INVALID_UTF8, an address that is none (RFC 7622) DMUC_RESULT_INVALID_JID, and so does a nick that
+//!   DMUC_RESULT_INVALID_UTF8, what is not a valid address (RFC 7622) DMUC_RESULT_INVALID_JID, and so does a nick that
 //!   no room JID could have.
 //! - What goes in is copied; the caller keeps what it passed. Text that comes out belongs to the handle it was asked of
 //!   and lives as long as that, except for a `char *` output, which the caller frees with dmuc_string_free.

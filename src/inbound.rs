@@ -1,4 +1,4 @@
-//! Stanzas that come in as XML, as inputs of the engine: for hosts without a stanza type of their own (the C face,
+//! Stanzas that come in as XML, as inputs of the engine: for hosts without a stanza type of their own (the C binding,
 //! the simulator). Prosody hands over attributes instead ([`Input`] by [`Input`]).
 
 use crate::address::{BareJid, Jid};

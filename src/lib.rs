@@ -3,7 +3,7 @@
 //! A **pure engine** ([`Engine`]) holds every distributed room, link and timer of one MUC service. It takes typed
 //! inputs with the time as an argument, gives an immediate [`Verdict`], and queues [`Action`]s that the host drains.
 //! It never reads a clock, a file, the network or the operating system's random source, never logs, never calls back.
-//! Two thin faces translate to it: the Lua module that `mod_dmuc` loads into Prosody (feature `lua`) and the C ABI of
+//! Two thin bindings translate to it: the Lua module that `mod_dmuc` loads into Prosody (feature `lua`) and the C ABI of
 //! `include/dmuc.h` (feature `capi`).
 //!
 //! ```text
@@ -16,7 +16,7 @@
 //! - [`wire`]: every namespace and stanza; parses at the border, once.
 //! - [`config`]: the options, checked once. [`snapshot`]: what is stored. [`ids`]: identifiers from the seed.
 //!
-//! Panics are bugs. A face catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
+//! Panics are bugs. A binding catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
 //! this crate must not be built with `panic = "abort"`.
 
 pub mod address;

@@ -1,4 +1,4 @@
-//! Face 1: the Lua module `dmuc.so`.
+//! The Lua binding: the module `dmuc.so`.
 //!
 //! Translates and nothing else. Conventions: every call that takes time starts with two numbers, monotonic and wall
 //! seconds; an input returns its verdict's name followed by the verdict's values, or `nil, type, condition, text` when

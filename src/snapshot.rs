@@ -489,7 +489,7 @@ fn read_ending(el: &Element, unfit: &mut Unfit) -> Result<Ending, RestoreError> 
     }
     let request = how
         .filter(|how| matches!(how, Request::Close(_) | Request::Destroy(_) | Request::Leave))
-        .ok_or_else(|| wrong("an end that is none"))?;
+        .ok_or_else(|| wrong("not a valid ending"))?;
     Ok(Ending {
         request,
         untold,

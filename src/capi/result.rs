@@ -1,8 +1,8 @@
-//! What a call came to.
+//! Result codes.
 
 use std::ffi::{CStr, c_char};
 
-/// What a call came to. Anything but DMUC_RESULT_OK: nothing changed and no output was written.
+/// The result of a call. Anything but DMUC_RESULT_OK: nothing changed and no output was written.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum dmuc_result {

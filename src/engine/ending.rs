@@ -1,4 +1,4 @@
-//! Ends that have to be told: a shadow that was away when its room was destroyed or closed, and a source whose shadow
+//! Endings not yet acknowledged: a shadow that was away when its room was destroyed or closed, and a source whose shadow
 //! left while it was away, learn of it when they are back.
 
 use std::collections::BTreeSet;

@@ -142,7 +142,7 @@ impl Engine {
         };
         if let Some(source) = source.filter(|_| needs_source) {
             if !self.is_link_open(&service_of(&source)) {
-                // A member for the time being, at this instance only: it is this one that lets it in.
+                // Provisionally a member, at this instance only: it is this one that lets it in.
                 self.note_invitation(now, &inviting, None);
                 return Ok(Verdict::Continue);
             }

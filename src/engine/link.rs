@@ -252,7 +252,7 @@ impl Engine {
             self.advance(now, &room, service);
         }
         if was_out && caps == Caps::Xep {
-            self.mend_all(now, service);
+            self.heal_all(now, service);
         }
         if was_out && caps == Caps::Full {
             self.start_syncing(now, service);

@@ -2,7 +2,7 @@
 //! occupant's own (G7, G11), and numbers the decision as an event of the room itself, so that it is stored, resynchronised
 //! and told as messages are (G3, G4). What it names loses its payload in every log, whether it is there or comes later.
 //!
-//! A shadow that cannot reach the source hides the message for the time being, and offers that (see [`super::offers`]).
+//! A shadow that cannot reach the source hides the message provisionally, and offers that (see [`super::offers`]).
 
 use std::sync::Arc;
 

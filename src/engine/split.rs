@@ -109,7 +109,7 @@ impl Engine {
     }
 
     /// Both sides agree again: the occupants there are shown as they are.
-    pub(super) fn mend_instance(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+    pub(super) fn heal_instance(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
         let how = self.config.split_presence;
         let Some(instance) = self.instance_mut(jid, peer) else {
             return;
@@ -132,7 +132,7 @@ impl Engine {
     }
 
     /// Services that know only the XEP's text tell their occupants anew.
-    pub(super) fn mend_all(&mut self, now: Now, service: &BareJid) {
+    pub(super) fn heal_all(&mut self, now: Now, service: &BareJid) {
         for jid in self.rooms_with(service) {
             let peers = self
                 .rooms
@@ -144,7 +144,7 @@ impl Engine {
                 .map(|(peer, _)| peer.clone())
                 .collect();
             for peer in cut {
-                self.mend_instance(now, &jid, &peer);
+                self.heal_instance(now, &jid, &peer);
             }
         }
     }

@@ -179,7 +179,7 @@ impl Engine {
         (instance.is_synced, instance.has_caught_up) = (true, true);
         instance.forget_who_left();
         if instance.is_cut {
-            self.mend_instance(now, jid, peer);
+            self.heal_instance(now, jid, peer);
         }
         if from_source {
             self.make_offers(now, jid);

@@ -49,7 +49,7 @@ impl StanzaError {
         }
     }
 
-    /// Parses `<error/>`. Only XML that is none fails; text that is too long is cut.
+    /// Parses `<error/>`. Only what is not XML fails; text that is too long is cut.
     pub fn parse(xml: &str) -> Result<StanzaError, WireError> {
         Ok(StanzaError::read(&parse(xml, MAX_CONTROL_BYTES)?))
     }

@@ -1,6 +1,6 @@
 //! Messages between instances (XEP-0281 section 3.6), and the invitation to a shadow (3.5, XEP-0249).
 //!
-//! On Prosody's hot path the Lua shim takes and builds messages itself; this is for the C face, the simulator and tests.
+//! On Prosody's hot path the Lua shim takes and builds messages itself; this is for the C binding, the simulator and tests.
 
 use crate::address::{BareJid, Jid};
 use minidom::Element;

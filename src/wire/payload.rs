@@ -10,7 +10,7 @@ use super::{WireError, ns};
 /// Checks that a payload is well-formed, bounded, and only elements.
 ///
 /// Prosody has parsed what it hands us; a C program may not have, and one stray `</message>` in a payload would
-/// speak with our voice. For cold paths and for the C face.
+/// speak with our voice. For cold paths and for the C binding.
 pub fn check_payload(payload: &str) -> Result<(), WireError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(over(format!(

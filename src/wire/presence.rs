@@ -1,6 +1,6 @@
 //! Presence between instances (XEP-0281 sections 3.4 and 3.5) and from a room to its occupants (XEP-0045).
 //!
-//! On Prosody's hot paths the Lua shim takes and builds presences itself; this is for the C face, the simulator and tests.
+//! On Prosody's hot paths the Lua shim takes and builds presences itself; this is for the C binding, the simulator and tests.
 
 use crate::address::{BareJid, FullJid, Jid};
 use minidom::Element;

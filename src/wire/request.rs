@@ -61,7 +61,7 @@ impl Request {
 
     /// Parses the child element of an `<iq/>` of type get or set.
     ///
-    /// What is malformed is `bad-request`, an address that is none `jid-malformed`, a bad room id `not-acceptable`, what is
+    /// What is malformed is `bad-request`, what is not a valid address `jid-malformed`, a bad room id `not-acceptable`, what is
     /// over a limit `policy-violation`. An element of ours or of the XEP's that is unknown here is
     /// `feature-not-implemented`, any other `service-unavailable` (RFC 6120 section 8.4).
     pub fn parse(kind: IqKind, xml: &str) -> Result<Request, WireError> {

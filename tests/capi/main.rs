@@ -1,4 +1,4 @@
-//! The C face as a C program sees it: `include/dmuc.h`, and the library built with feature `capi` alone.
+//! The C binding as a C program sees it: `include/dmuc.h`, and the library built with feature `capi` alone.
 //!
 //! Whatever features these tests themselves are built with: they build the library with cargo into a target folder of
 //! their own, since one with feature `lua` leaves `lua_*` undefined.
@@ -46,7 +46,7 @@ fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// The library with the C face only.
+/// The library with the C binding only.
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {

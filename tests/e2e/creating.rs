@@ -47,7 +47,7 @@ async fn choices(version: Version, storage: Storage) -> Result<()> {
         assert_eq!(role(&fed, 0, &fed[0].room(name)).await?, None, "{name}");
     }
 
-    // An answer that is none changes nothing, in either direction.
+    // What is not an answer changes nothing, in either direction.
     let one = fed[0].room("one");
     for nonsense in ["", "perhaps"] {
         submit(&crone, &one, &[(FIELD, nonsense)]).await?;

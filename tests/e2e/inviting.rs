@@ -295,7 +295,7 @@ async fn in_a_split(fed: &Federation, people: &[Person; 3]) -> Result<()> {
     fed[1]
         .wait_for_log(&format!("{}: the link to {source} is down", witch.room))
         .await?;
-    // The other shadow knows nothing of a membership that holds for the time being only: this one invites.
+    // The other shadow knows nothing of a membership that is only provisional: this one invites.
     let angus = guest(fed, 1, "angus", "heath").await?;
     let valdes = guest(fed, 2, "valdes", "heath").await?;
     for guest in [&angus, &valdes] {

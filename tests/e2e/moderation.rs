@@ -257,7 +257,7 @@ async fn who_is_not_entitled_takes_nothing_away(fed: &Federation, people: &[Pers
             assert_eq!(error_condition(&unknown).as_deref(), Some("item-not-found"));
         }
     }
-    // A moderator for the time being: the source has but the word of a service for it.
+    // A moderator by role only: the source has but the word of a service for it.
     crone.set_role(&crone.room, "hag66", "moderator").await?;
     let seen = hag.sees("hag66");
     hag.expect("the role", |s| {

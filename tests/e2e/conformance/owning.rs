@@ -15,7 +15,7 @@ pub const CASES: &[Case] = &[
         configuration
     ),
     case!("10.2", "Who is no owner does not configure", no_owner),
-    case!("10.2.1", "A form that is none is refused", a_form_that_is_none),
+    case!("10.2.1", "What is not a form is refused", what_is_not_a_form),
     case!(
         "10.2.1",
         "A room that becomes members-only loses those who are none, with 322",
@@ -113,7 +113,7 @@ async fn no_owner(scene: &Scene<'_>) -> Result<()> {
     scene.ends(cast).await
 }
 
-async fn a_form_that_is_none(scene: &Scene<'_>) -> Result<()> {
+async fn what_is_not_a_form(scene: &Scene<'_>) -> Result<()> {
     let cast = scene.cast(&[]).await?;
     for form in [
         "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:x-other</value></field></x>",

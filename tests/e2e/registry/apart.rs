@@ -1,4 +1,4 @@
-//! Registration during a split: for the time being, until the source has decided.
+//! Registration during a split: provisional until the source has decided.
 
 use anyhow::{Result, ensure};
 use dmuc_testbed::{Storage, Version, code_list, on_every_version};
