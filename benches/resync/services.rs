@@ -31,13 +31,12 @@ pub struct Services {
 
 impl Services {
     /// The engines of a federation that has come to rest.
-    pub fn of(fed: Federation) -> Services {
+    pub fn of(mut fed: Federation) -> Services {
         let now = Now {
             mono_ms: fed.now_ms,
             wall_ms: EPOCH_MS + fed.now_ms,
         };
-        let engines = fed
-            .hosts
+        let engines = std::mem::take(&mut fed.hosts)
             .into_iter()
             .map(|(service, host)| (service, host.engine));
         Services {
