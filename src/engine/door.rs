@@ -100,7 +100,7 @@ impl Engine {
         let judged = self.judge(room, teller, &entry);
         // The author stays, whatever becomes of the words: its home keeps it as well (G5).
         let id = entry.occupant_id.take();
-        entry.occupant_id = id.filter(|id| self.may_show_id(room, teller, id));
+        entry.occupant_id = id.filter(|id| self.may_show_id(room, teller, &entry.key.origin, id));
         match judged {
             Judged::Heard => {}
             Judged::NotHere => return Err(Turned::NotHere),
@@ -113,12 +113,20 @@ impl Engine {
         Ok(Admitted(entry))
     }
 
-    /// Whether an event that `teller` tells may carry this occupant-id: who tells it has to speak for that person, if anybody
-    /// here knows who it is.
-    pub(super) fn may_show_id(&self, room: &Room, teller: &BareJid, id: &str) -> bool {
-        let service = service_of(teller);
-        let speaks_for = |jid: &Jid| self.config.is_authoritative(&service, jid.domain());
-        self.takes_relayed(&room.jid, teller) || !room.is_somebody_elses(teller, id, speaks_for)
+    /// Whether an event of `origin` that `teller` tells may carry this occupant-id: who tells it has to speak for that person,
+    /// if anybody here knows who it is. Who may relay may not know everybody, so of people here the origin has to speak for
+    /// them itself.
+    pub(super) fn may_show_id(&self, room: &Room, teller: &BareJid, origin: &BareJid, id: &str) -> bool {
+        let speaks_for = |teller: &BareJid| {
+            let service = service_of(teller);
+            move |jid: &Jid| self.config.is_authoritative(&service, jid.domain())
+        };
+        if !self.takes_relayed(&room.jid, teller) {
+            return !room.is_somebody_elses(teller, id, speaks_for(teller));
+        }
+        *origin == room.jid
+            || self.takes_relayed(&room.jid, origin)
+            || room.locals_with(id).all(speaks_for(origin))
     }
 
     /// An event of our own stored log. What was stored before this door was as narrow as it is has not passed it.

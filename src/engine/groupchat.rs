@@ -266,7 +266,7 @@ impl Engine {
             return Ok(Verdict::Done);
         }
         let occupant_id = remote.occupant_id.clone();
-        let occupant_id = occupant_id.filter(|id| self.may_show_id(room, &home, id));
+        let occupant_id = occupant_id.filter(|id| self.may_show_id(room, &home, &home, id));
         if !keep {
             return Ok(Verdict::Deliver {
                 event: None,

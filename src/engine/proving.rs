@@ -53,7 +53,8 @@ impl Engine {
         if instance.resyncs < MEETINGS {
             self.resync_later(now, jid, peer);
         } else {
-            (instance.sync, instance.resync_at, instance.is_cut) = (SyncStage::Idle, None, false);
+            (instance.sync, instance.resync_at) = (SyncStage::Idle, None);
+            (instance.is_cut, instance.is_out) = (false, false);
             self.forget_occupants(jid, &service_of(peer));
         }
         self.settle_link(&service_of(peer));

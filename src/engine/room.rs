@@ -395,6 +395,13 @@ impl Room {
         self.derives_ids && !self.fits(jid, id)
     }
 
+    /// The real JIDs of our own occupants who have this occupant-id.
+    pub(crate) fn locals_with(&self, id: &str) -> impl Iterator<Item = &Jid> {
+        let locals = self.locals.values();
+        let those = locals.filter(move |local| local.occupant_id.as_deref() == Some(id));
+        those.map(|local| &local.jid)
+    }
+
     /// Whether this occupant-id is known to be that of somebody else than `home` may speak for. That it shows an occupant with
     /// this id proves nothing: occupant-ids are public.
     pub(crate) fn is_somebody_elses(
@@ -411,8 +418,7 @@ impl Room {
                 .filter(|remote| is_it(&remote.occupant_id));
             remotes.map(|remote| remote.jid.clone()).collect::<Vec<_>>()
         };
-        let locals = self.locals.values().filter(|local| is_it(&local.occupant_id));
-        let mut jids: Vec<Jid> = locals.map(|local| local.jid.clone()).collect();
+        let mut jids: Vec<Jid> = self.locals_with(id).cloned().collect();
         let others = self.instances.iter().filter(|(other, _)| *other != home);
         jids.extend(others.flat_map(|(_, instance)| holders(instance)).flatten());
         !jids.is_empty() && !jids.iter().any(speaks_for)

@@ -405,3 +405,18 @@ fn what_the_source_has_passed_over_is_not_asked_for_again_and_again() {
         .filter(|line| line.contains(" sends ") && line.contains("<sync "));
     assert_eq!(pulls.count(), 0);
 }
+
+/// The source may not know somebody yet whose home it cannot reach, and relays a third service's words with that person's
+/// occupant-id: at home they know better.
+#[test]
+fn what_is_relayed_does_not_speak_as_somebody_at_the_receiver() {
+    let mut fed = coven();
+    let room = bare(COVEN_AT_ROOMS);
+    let hers = fed.host(ROOMS).room(&room).occupant_id(&full(WITCH).to_bare());
+    let at = now_of(&fed);
+    let attrs = format!("nick='faust' occupant='{hers}'");
+    let page = event(COVEN_AT_CONF, (7_000, 1), &at, &attrs, "<body>I am she</body>");
+    lie_in_page(&mut fed, COVEN, COVEN_AT_ROOMS, &page);
+    let (text, said) = fed.history(COVEN_AT_ROOMS).pop().unwrap();
+    assert_eq!((text.as_str(), said.occupant_id), ("I am she", None));
+}
