@@ -172,6 +172,15 @@ async fn capacity(scene: &Scene<'_>) -> Result<()> {
     scene.is_alone(1).await?;
     let lennox = scene.enters(1, "lennox", "limit", "lennox").await?;
     let wagner = scene.enters(2, "wagner", "limit", "wagner").await?;
+    let (muc, room) = (scene.fed[0].muc(), scene.fed[0].room(&scene.name));
+    let is_here = format!(
+        "local room = prosody.hosts['{muc}'].modules.muc.get_room_from_jid('{room}') \
+         return room:get_occupant_by_nick('{room}/wagner') ~= nil"
+    );
+    eventually("the source has heard of wagner", || async {
+        Ok(scene.fed[0].eval(&is_here).await?.as_bool() == Some(true))
+    })
+    .await?;
     is_full(scene.fed, &scene.name, &[0, 1, 2]).await?;
     scene.heals().await?;
     let five = ["faust", "firstcrone", "firstwitch", "lennox", "wagner"];
