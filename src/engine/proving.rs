@@ -54,8 +54,11 @@ impl Engine {
             self.resync_later(now, jid, peer);
         } else {
             (instance.sync, instance.resync_at) = (SyncStage::Idle, None);
-            (instance.is_cut, instance.is_out) = (false, false);
+            // Who was out of sight is hidden already.
             self.forget_occupants(jid, &service_of(peer));
+            if let Some(instance) = self.instance_mut(jid, peer) {
+                (instance.is_cut, instance.is_out) = (false, false);
+            }
         }
         self.settle_link(&service_of(peer));
     }
