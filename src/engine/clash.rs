@@ -49,12 +49,10 @@ impl Engine {
         match outcome(room, home, nick, new) {
             Outcome::None => {
                 new.rename_by = 0;
-                let others = room.instances.iter().filter(|(other, _)| *other != home);
-                let mut others = others.filter(|(_, instance)| instance.occupants.contains_key(nick));
-                if others.next().is_none()
-                    && !room.locals.contains_key(nick)
-                    && let Some(instance) = room.instances.get_mut(home)
-                {
+                let mut others = room.instances.iter().filter(|(other, _)| *other != home);
+                let is_anybodys = room.locals.contains_key(nick)
+                    || others.any(|(_, instance)| instance.occupants.contains_key(nick));
+                if !is_anybodys && let Some(instance) = room.instances.get_mut(home) {
                     // Nobody else's: it may be lost once more.
                     instance.graces.remove(nick);
                 }

@@ -41,10 +41,10 @@ impl Engine {
             let peer = peer.clone();
             // The source may have been put back to before there was a shadow.
             let proof = (is_anew && room.is_from_source(&peer)).then(|| room.proof(&from));
-            let line = line(room, &peer);
+            let told = line(room, &peer);
             rooms.push(RoomDigest {
                 proof: proof.flatten(),
-                ..line
+                ..told
             });
         });
         let life = Some(self.ids.name());

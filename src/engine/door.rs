@@ -33,7 +33,7 @@ pub(super) enum Turned {
     Lost,
     /// Said by somebody who is not in the room here because it is full: it counts as known.
     NotHere,
-    /// Said by somebody who was banned: see [`super::judging`].
+    /// Said by somebody who was banned, or a visitor: see [`super::judging`].
     Refused(Box<Entry>),
 }
 
@@ -117,8 +117,8 @@ impl Engine {
     /// if anybody here knows who it is. Who may relay may not know everybody, so of people here the origin has to speak for
     /// them itself.
     pub(super) fn may_show_id(&self, room: &Room, teller: &BareJid, origin: &BareJid, id: &str) -> bool {
-        let speaks_for = |teller: &BareJid| {
-            let service = service_of(teller);
+        let speaks_for = |instance: &BareJid| {
+            let service = service_of(instance);
             move |jid: &Jid| self.config.is_authoritative(&service, jid.domain())
         };
         if !self.takes_relayed(&room.jid, teller) {

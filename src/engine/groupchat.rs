@@ -266,8 +266,8 @@ impl Engine {
             return Ok(Verdict::Done);
         }
         let occupant_id = remote.occupant_id.clone();
-        let occupant_id = occupant_id.filter(|id| self.may_show_id(room, &home, &home, id));
         if !keep {
+            let occupant_id = occupant_id.filter(|id| self.may_show_id(room, &home, &home, id));
             return Ok(Verdict::Deliver {
                 event: None,
                 occupant_id,
@@ -294,7 +294,7 @@ impl Engine {
             nick: nick.to_owned(),
             message_id: message_id.map(str::to_owned),
             lang: of_lang(lang),
-            occupant_id: occupant_id.clone(),
+            occupant_id,
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
         };
@@ -311,6 +311,7 @@ impl Engine {
             return Ok(Verdict::Done);
         };
         let key = admitted.entry().key.clone();
+        let occupant_id = admitted.entry().occupant_id.clone();
         if self.room_mut(&jid)?.log.is_ruled(admitted.entry()) {
             // It was taken away before it came.
             self.add_entry(now, &jid, admitted, false);

@@ -410,18 +410,18 @@ impl Room {
         id: &str,
         speaks_for: impl Fn(&Jid) -> bool,
     ) -> bool {
-        let is_it = |known: &Option<String>| known.as_deref() == Some(id);
-        let holders = |instance: &Instance| {
-            let remotes = instance
-                .occupants
-                .values()
-                .filter(|remote| is_it(&remote.occupant_id));
-            remotes.map(|remote| remote.jid.clone()).collect::<Vec<_>>()
-        };
-        let mut jids: Vec<Jid> = self.locals_with(id).cloned().collect();
         let others = self.instances.iter().filter(|(other, _)| *other != home);
-        jids.extend(others.flat_map(|(_, instance)| holders(instance)).flatten());
-        !jids.is_empty() && !jids.iter().any(speaks_for)
+        let remotes = others.flat_map(|(_, instance)| instance.occupants.values());
+        let theirs = remotes.filter(|remote| remote.occupant_id.as_deref() == Some(id));
+        let mut known = self
+            .locals_with(id)
+            .chain(theirs.filter_map(|remote| remote.jid.as_ref()));
+        let mut is_known = false;
+        let is_theirs = known.any(|jid| {
+            is_known = true;
+            speaks_for(jid)
+        });
+        is_known && !is_theirs
     }
 
     /// The visible occupants of other instances with this nick: of one person, if there are several.
