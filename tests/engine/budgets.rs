@@ -225,6 +225,13 @@ fn a_roster_that_is_on_its_way_is_not_sent_again() {
     assert_eq!(refused(&mut fed, CHAT, [ask(5)]), []);
 }
 
+/// The life of the room at the source, as it is stored.
+pub fn stored_life(fed: &Federation) -> String {
+    let stored = fed.host(CHAT).stored.get(&bare(COVEN));
+    let (_, rest) = stored.unwrap().split_once("incarnation='").unwrap();
+    rest.split('\'').next().unwrap().to_owned()
+}
+
 #[test]
 fn an_instance_begins_few_lives_however_often_it_is_proven_wrong() {
     let mut fed = coven(|_| ());
@@ -233,14 +240,7 @@ fn an_instance_begins_few_lives_however_often_it_is_proven_wrong() {
     fed.run();
     let mut lives = std::collections::BTreeSet::new();
     for id in 0..40 {
-        let stored = fed
-            .host(CHAT)
-            .stored
-            .get(&bare(COVEN))
-            .cloned()
-            .unwrap_or_default();
-        let (_, rest) = stored.split_once("incarnation='").unwrap();
-        let life = rest.split('\'').next().unwrap().to_owned();
+        let life = stored_life(&fed);
         let xml = format!(
             "<iq from='{COVEN_AT_ROOMS}' to='{COVEN}' id='q{id}' type='get'><sync xmlns='urn:x-dmuc:0'>\
              <seen origin='{COVEN}' inc='{life}' numbers='1-999999'/></sync></iq>"

@@ -7,6 +7,7 @@ use dmuc::config::Budgets;
 use dmuc::engine::Notice;
 use dmuc::wire::{Affiliation, Condition};
 
+use crate::budgets::stored_life;
 use crate::lies::iq;
 use crate::lies_in_pages::{event, lie_in_page, now_of, texts};
 use crate::support::federation::{Federation, config_of};
@@ -294,14 +295,7 @@ fn how_many_lives_an_instance_can_bring_about_in_an_hour_is_an_option() {
     fed.run();
     let mut lives = BTreeSet::new();
     for _ in 0..10 {
-        let stored = fed
-            .host(CHAT)
-            .stored
-            .get(&bare(COVEN))
-            .cloned()
-            .unwrap_or_default();
-        let (_, rest) = stored.split_once("incarnation='").unwrap();
-        let life = rest.split('\'').next().unwrap().to_owned();
+        let life = stored_life(&fed);
         let seen = format!("<seen origin='{COVEN}' inc='{life}' numbers='1-999999'/>");
         let sync = format!("<sync xmlns='urn:x-dmuc:0'>{seen}</sync>");
         lives.insert(life);

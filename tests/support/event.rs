@@ -247,3 +247,22 @@ pub enum Crossing {
     Heartbeat,
     Error,
 }
+
+impl Event {
+    /// The occupant-id that a client is told to be its own (status 110).
+    pub fn own_occupant_id(&self) -> Option<(&BareJid, u64, &str)> {
+        match self {
+            Event::Saw {
+                room,
+                session,
+                seen:
+                    Seen::Presence {
+                        occupant_id: Some(id),
+                        codes,
+                        ..
+                    },
+            } if codes.contains(&110) => Some((room, *session, id)),
+            _ => None,
+        }
+    }
+}

@@ -14,19 +14,10 @@ pub struct Credit {
 
 impl Credit {
     pub fn event(&mut self, event: &Event) {
+        if let Some((room, session, id)) = event.own_occupant_id() {
+            self.here.insert((room.clone(), session), id.to_owned());
+        }
         match event {
-            Event::Saw {
-                room,
-                session,
-                seen:
-                    Seen::Presence {
-                        occupant_id: Some(id),
-                        codes,
-                        ..
-                    },
-            } if codes.contains(&110) => {
-                self.here.insert((room.clone(), *session), id.clone());
-            }
             Event::Left { room, session, .. } => drop(self.here.remove(&(room.clone(), *session))),
             Event::Turned {
                 room,

@@ -6,7 +6,7 @@ use dmuc::address::BareJid;
 use dmuc::ids::occupant_id;
 
 use super::View;
-use crate::support::event::{Event, Seen, Turn, What};
+use crate::support::event::{Event, Turn, What};
 
 #[derive(Debug, Default)]
 pub struct Outcasts {
@@ -22,6 +22,9 @@ pub struct Outcasts {
 
 impl Outcasts {
     pub fn event(&mut self, event: &Event, group: &impl Fn(&BareJid) -> Option<usize>) {
+        if let Some((room, session, id)) = event.own_occupant_id() {
+            self.here.insert((room.clone(), session), id.to_owned());
+        }
         match event {
             Event::Decided {
                 room,
@@ -36,18 +39,6 @@ impl Outcasts {
                     self.said.retain(|_, by| *by != author);
                     self.banned.remove(&author);
                 }
-            }
-            Event::Saw {
-                room,
-                session,
-                seen:
-                    Seen::Presence {
-                        occupant_id: Some(id),
-                        codes,
-                        ..
-                    },
-            } if codes.contains(&110) => {
-                self.here.insert((room.clone(), *session), id.clone());
             }
             Event::Said {
                 room,
