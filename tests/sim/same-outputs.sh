@@ -13,8 +13,8 @@ git worktree prune
 if [ -e "$tree/.git" ]; then git -C "$tree" checkout -q --detach "$base"; else git worktree add -q --detach "$tree" "$base"; fi
 
 outputs() { # folder, file
-	# One target folder for both: they have their dependencies in common.
-	(cd "$1" && CARGO_TARGET_DIR=$work/.. DMUC_OUTPUTS=$2.unsorted DMUC_SIM_SEEDS=$seeds env -u DMUC_SIM_WINDOW cargo test -q --test sim --test engine >"$2.log" 2>&1) \
+	# A target folder each: in one of both, cargo takes what it has built of the other for fresh.
+	(cd "$1" && env -u CARGO_TARGET_DIR -u DMUC_SIM_WINDOW DMUC_OUTPUTS=$2.unsorted DMUC_SIM_SEEDS=$seeds cargo test -q --test sim --test engine >"$2.log" 2>&1) \
 		|| { tail -40 "$2.log"; echo "the tests fail in $1"; exit 1; }
 	sort "$2.unsorted" >"$2"
 	rm "$2.unsorted"
