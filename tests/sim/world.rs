@@ -277,7 +277,26 @@ impl World {
         self.tell(format!("{service} starts"));
         self.fed.start(service);
         self.check()?;
+        self.miss_unstored(service);
         self.checkers.started(service)
+    }
+
+    /// Rooms that were made distributed while nothing could be stored until the service died are ordinary ones again.
+    fn miss_unstored(&mut self, service: &BareJid) {
+        let host = &self.fed.hosts[service];
+        let is_unstored = |group: &Group| {
+            let room = host.rooms.get(&group.source);
+            group.is_distributed && !group.has_ended && room.is_some_and(|room| !room.is_distributed)
+        };
+        let unstored: Vec<usize> = self.groups_where(is_unstored);
+        for number in unstored {
+            self.tell(format!(
+                "{} is an ordinary room again",
+                self.groups[number].source
+            ));
+            self.checkers.end(number);
+            self.groups[number].has_ended = true;
+        }
     }
 
     /// All at once: links work, services run.

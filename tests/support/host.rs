@@ -44,6 +44,8 @@ pub struct Host {
     pub(super) dice: Dice,
     /// What the engine wants stored cannot be: the store `dmuc` answers nothing but errors.
     pub is_store_away: bool,
+    /// It could not be stored once.
+    pub(super) has_missed_store: bool,
     /// Messages that other modules' hooks hold up, by room and nick, in order.
     pub(super) slow: Vec<Slow>,
     /// Connections that the engine has given up, by the peer's service.
@@ -88,6 +90,7 @@ impl Host {
                 seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
             ])),
             is_store_away: false,
+            has_missed_store: false,
             slow: Vec::new(),
             resets: Vec::new(),
             private: BTreeMap::new(),

@@ -182,6 +182,7 @@ impl Host {
     pub(super) fn store(&mut self, room: &BareJid) {
         self.tick();
         if self.is_store_away {
+            self.has_missed_store = true;
             return;
         }
         match self.engine.snapshot(room) {
@@ -416,7 +417,33 @@ impl Host {
                 self.feed_stored(&room);
             }
         }
+        self.miss_unstored();
         self.drain();
+    }
+
+    /// What a room says of itself counts for nothing if nothing is stored of its being distributed: the store was away from
+    /// then until the process died.
+    fn miss_unstored(&mut self) {
+        let is_known =
+            |room: &BareJid| self.stored.contains_key(room) || self.engine.room_info(room).is_some();
+        let is_unstored = |room: &HostRoom| room.is_distributed && !room.is_shadow() && !is_known(&room.jid);
+        let unstored: Vec<BareJid> = self
+            .rooms
+            .values()
+            .filter(|room| is_unstored(room))
+            .map(|room| room.jid.clone())
+            .collect();
+        for room in unstored {
+            assert!(
+                self.has_missed_store,
+                "{room} was distributed, and nothing is stored of it"
+            );
+            if let Some(host_room) = self.rooms.get_mut(&room) {
+                host_room.is_distributed = false;
+            }
+            let turn = Turn::Undistributed;
+            self.event(Event::Turned { room, turn });
+        }
     }
 
     /// What the engine is told of a room between its snapshot and its start.
