@@ -158,13 +158,18 @@ impl Engine {
 }
 
 /// What is told of ourselves can only be what was lost here: said in a life before this one, at a time that has been, with a
-/// number. The numbers of our present life, and of others since the engine started, are ours to give.
+/// number. The numbers of our present life, and of others since the engine started, are ours to give. Our clock may have been
+/// set back since: the number of our life says that it was there.
 fn is_of_an_earlier_life(now: Now, room: &Room, entry: &Entry) -> bool {
     let life = entry.key.incarnation;
+    let latest = Now {
+        wall_ms: now.wall_ms.max(room.incarnation),
+        ..now
+    };
     life != UNSTAMPED
         && life < room.incarnation
         && !room.lived.contains(&life)
-        && entry.key.at <= now.latest()
+        && entry.key.at <= latest.latest()
 }
 
 /// The words without what names an instance as a witness; `None` for what cannot be read.

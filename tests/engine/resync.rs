@@ -285,6 +285,22 @@ fn after_a_restored_backup_nothing_new_is_taken_for_old() {
     expect_one_history(&fed);
 }
 
+/// Its clock is behind what it has said itself: the number of its life says that it was there.
+#[test]
+fn what_was_lost_before_the_clock_was_set_back_comes_back() {
+    let mut fed = coven();
+    fed.at(&bare(ROOMS), |host| host.flush());
+    fed.say(WITCH_PLACE, "lost");
+    fed.run();
+    fed.crash(&bare(ROOMS), true);
+    fed.skew_ms.insert(bare(ROOMS), -600_000);
+    fed.start(&bare(ROOMS));
+    assert!(fed.history(COVEN_AT_ROOMS).is_empty());
+    fed.run_for(100_000);
+    assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 1);
+    expect_one_history(&fed);
+}
+
 /// Each restart begins a life that is ahead of the clock; a backup from before them begins one that is not.
 #[test]
 fn what_was_said_in_later_lives_than_a_restored_backup_knows_of_comes_back() {
