@@ -114,7 +114,6 @@ return function (dmuc)
 	local drain;
 
 	local function go_on()
-		if not is_paused then return; end
 		is_paused, turn_began = false, cpu_now();
 		drain();
 	end
@@ -127,7 +126,7 @@ return function (dmuc)
 			local action = queue[queue.first];
 			if takes_long[action.kind] and dmuc.turns.is_over(turn_began) then
 				is_paused = true;
-				module:add_timer(0, go_on);
+				dmuc.turns.next(go_on);
 				break;
 			end
 			queue[queue.first] = nil;
@@ -151,12 +150,6 @@ return function (dmuc)
 		call("timeout", monotonic(), now());
 		collect();
 		drain();
-	end
-
-	-- Does now what would have waited for another turn of the server: there will be none.
-	function dmuc.finish()
-		dmuc.turns.finish();
-		go_on();
 	end
 
 	-- One input that somebody waits for. Returns the verdict, which the caller has to look at: its name and values, or nil,

@@ -98,7 +98,7 @@ return function (dmuc)
 	function forms.changed(room)
 		if room._dmuc.is_settings_due then return; end
 		room._dmuc.is_settings_due = true;
-		module:add_timer(0, function ()
+		dmuc.turns.next(function ()
 			-- One after the other: what is told last is what is last.
 			dmuc.turns.run("form of "..room.jid, function ()
 				if not room._dmuc then return; end

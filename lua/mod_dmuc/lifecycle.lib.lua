@@ -108,7 +108,7 @@ return function (dmuc)
 
 	-- After the configuration that asks for it has been taken in as a whole.
 	function lifecycle.schedule(room, is_wanted)
-		module:add_timer(0, function ()
+		dmuc.turns.next(function ()
 			dmuc.turns.run("distribution of "..room.jid, function ()
 				if is_wanted then
 					dmuc.hold(distribute, room);
@@ -131,7 +131,7 @@ return function (dmuc)
 	module:hook("muc-room-created", by_default, -100);
 	module:hook("muc-config-submitted", function (event)
 		-- Whether the owner says no is known when the fields have been gone through.
-		module:add_timer(0, function () by_default(event); end);
+		dmuc.turns.next(function () by_default(event); end);
 	end, -100);
 
 	-- Until its configuration has arrived a shadow cannot be joined, and nobody can make another room of its name.
@@ -224,7 +224,7 @@ return function (dmuc)
 	end, -1000);
 	-- The tombstone, as soon as there is one, keeps the name for the source that has ended its shadow.
 	local function keep_name(room_jid, source)
-		module:add_timer(0, function ()
+		dmuc.turns.next(function ()
 			local tombstone = dmuc.get_room(room_jid);
 			if not tombstone or not tombstone._data.destroyed then return; end
 			tombstone._data.dmuc_ended_by = source;

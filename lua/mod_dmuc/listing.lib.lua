@@ -131,7 +131,7 @@ return function (dmuc)
 	local function save(room, count)
 		if count <= max_saved_at_once then return room:save(true); end
 		local room_jid = room.jid;
-		dmuc.turns.later(function ()
+		dmuc.turns.next(function ()
 			local live = dmuc.get_room(room_jid);
 			if live and live._dmuc then live:save(true); end
 		end);

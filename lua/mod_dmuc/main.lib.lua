@@ -99,10 +99,10 @@ return function (build)
 		dmuc.retrying.restore(saved.retrying or {});
 	end
 
-	module:hook_global("server-stopping", dmuc.finish, 1000);
+	module:hook_global("server-stopping", dmuc.turns.finish, 1000);
 
 	function module.unload()
-		dmuc.finish();
+		dmuc.turns.finish();
 		dmuc.retrying.stop();
 		dmuc.fanout.stop();
 		dmuc.tally.stop();

@@ -385,7 +385,9 @@ return function (dmuc)
 			return true;
 		else
 			-- Answered first: afterwards there is no room to answer from.
-			dmuc.turns.later(function () room:destroy(action.venue, action.reason, action.password); end);
+			dmuc.turns.next(function ()
+				dmuc.turns.run(nil, room.destroy, room, action.venue, action.reason, action.password);
+			end);
 			return true;
 		end
 	end

@@ -94,7 +94,32 @@ return function (dmuc)
 	end
 
 	local is_ending = false;
-	local breathing = {}; -- [done] = true: what waits for the next turn of the server
+	local due = { first = 1; last = 0 }; -- work for the next turn of the server
+
+	local function begin_next()
+		local work = due[due.first];
+		if not work then return; end -- done when the module ended
+		due[due.first] = nil;
+		due.first = due.first + 1;
+		work();
+	end
+
+	-- Calls work() in the next turn of the server. It is done in any case: before the module is unloaded, if need be.
+	function turns.next(work)
+		if is_ending then return work(); end
+		due.last = due.last + 1;
+		due[due.last] = work;
+		module:add_timer(0, begin_next);
+	end
+
+	-- There will be no other turn: what waits for one is done now, to its end.
+	function turns.finish()
+		is_ending = true;
+		while due.first <= due.last do
+			local ok, problem = xpcall(begin_next, debug.traceback);
+			if not ok then module:log("error", "Work that waited for another turn failed: %s", problem); end
+		end
+	end
 
 	-- For long work in a coroutine that may wait: a function that it calls between its steps, and that lets the server do
 	-- something else when this has taken long enough.
@@ -103,23 +128,9 @@ return function (dmuc)
 		return function ()
 			if is_ending or cpu_now() - began < turn_s then return; end
 			local wait, done = async.waiter();
-			breathing[done] = true;
-			module:add_timer(0, function ()
-				if not breathing[done] then return; end
-				breathing[done] = nil;
-				done();
-			end);
+			turns.next(done);
 			wait();
 			began = cpu_now();
-		end
-	end
-
-	-- There will be no other turn: what waits for one goes on now, to its end.
-	function turns.finish()
-		is_ending = true;
-		for done in pairs(breathing) do
-			breathing[done] = nil;
-			done();
 		end
 	end
 
@@ -128,7 +139,8 @@ return function (dmuc)
 		return not is_ending and cpu_now() - began > turn_s;
 	end
 
-	-- Calls work(...) as soon as what is going on now is done or waits.
+	-- Calls work(...) as soon as what is going on now is done or waits; never, if the module is unloaded before: for what is
+	-- begun anew when it is loaded.
 	function turns.later(work, ...)
 		local job = table.pack(...);
 		module:add_timer(0, function () turns.run(nil, work, unpack(job, 1, job.n)); end);
