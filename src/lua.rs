@@ -205,6 +205,10 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
                 .collect::<Vec<_>>()
         })
     });
+    // waits(): what is not settled yet, each in words
+    methods.add_method("waits", |_, this, ()| {
+        this.with(|engine| engine.waits().collect::<Vec<_>>())
+    });
     // parked(): what waits for a service to be named, each as { kind, room, peer, source, reason }
     methods.add_method("parked", |lua, this, ()| {
         let parked = this.with(|engine| engine.parked())?;

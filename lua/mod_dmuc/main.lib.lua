@@ -78,6 +78,12 @@ return function (build)
 		return dmuc.ask("instances", room_jid);
 	end
 
+	-- What is to be done yet but heartbeats, each in words for whoever has to find out why: what peers have not answered,
+	-- links that are not up, instances that may lack something.
+	function waits() -- luacheck: globals waits
+		return dmuc.ask("waits");
+	end
+
 	-- What waits for a configuration to name a service, here or there: each { room, peer, source, reason }, reason being
 	-- "source_not_named", "not_shared" or "instance_not_named".
 	function parked() -- luacheck: globals parked

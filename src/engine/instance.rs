@@ -208,6 +208,11 @@ impl Instance {
         self.sync != SyncStage::Idle || self.resync_at.is_some() || self.retry_at.is_some() || self.is_cut
     }
 
+    /// Whether what its occupants say now is not taken as it comes, since something from before it may be missing here.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.stage == Stage::Active && !self.is_synced
+    }
+
     /// Whether presences and messages are sent to it.
     ///
     /// The source asked for what is being brought up; of another shadow only others have told until it is proven.

@@ -170,10 +170,16 @@ impl Engine {
             .unsettled_links()
             .map(|(service, state)| format!("the link to {service} is {state:?}"));
         let instances = self.rooms.values().filter(|room| room.ready).flat_map(|room| {
-            let waiting = room.instances.iter().filter(|(_, instance)| instance.waits());
+            let waiting = room.instances.iter().filter(|(peer, instance)| {
+                instance.waits() || (instance.is_behind() && self.speaks_ours(peer))
+            });
             waiting.map(|(peer, instance)| {
                 let (stage, sync, cut) = (instance.stage, instance.sync, instance.is_cut);
-                format!("{} waits for {peer}: {stage:?}, {sync:?}, cut {cut}", room.jid)
+                let synced = instance.is_synced;
+                format!(
+                    "{} waits for {peer}: {stage:?}, {sync:?}, cut {cut}, synced {synced}",
+                    room.jid
+                )
             })
         });
         let rooms = self.rooms.values().filter(|room| !room.offers.is_empty());

@@ -192,8 +192,10 @@ pub async fn gathered(fed: &Federation, name: &str, expected: &[&str]) -> Result
     Ok(())
 }
 
-/// Waits until everything that was sent has arrived everywhere, so that what is not there now does not come.
+/// Waits until everything that was sent has arrived everywhere, so that what is not there now does not come, and what is
+/// said next is taken as it comes.
 pub async fn quiet(fed: &Federation, people: &[&Person]) -> Result<()> {
+    fed.at_rest().await?;
     for person in people {
         person.sync().await?;
     }

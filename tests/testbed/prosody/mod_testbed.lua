@@ -172,6 +172,12 @@ function env.is_loaded(host, name)
 	return modulemanager.is_loaded(host, name) and true or false;
 end
 
+-- What mod_dmuc of a host has yet to do, in words; nothing where it is not loaded
+function env.waits(host)
+	local dmuc = modulemanager.get_module(host, "dmuc");
+	return dmuc and table.concat(dmuc.waits(), "; ") or "";
+end
+
 -- An IQ from one of our hosts to a remote one, answered (with whatever) in the order of the streams
 function env.ping_host(from, to, timeout)
 	local iq = st.iq({ type = "get", from = from, to = to, id = new_id() }):tag("ping", { xmlns = "urn:xmpp:ping" });

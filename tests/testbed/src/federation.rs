@@ -6,9 +6,11 @@ use std::ops::Index;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
+use tokio::time::Instant;
 
 use crate::address::{Block, base_dir};
 use crate::config::{MAX_SERVERS, ServerSpec, Storage, Surroundings, render};
@@ -17,6 +19,7 @@ use crate::pki::Authority;
 use crate::proxy::Proxy;
 use crate::server::Server;
 use crate::stats::{Count, Stats};
+use crate::waiting::deadline;
 
 const S2S_PORT: u16 = 5269;
 
@@ -303,6 +306,25 @@ impl Federation {
             try_join_all(pings).await.context("settling")?;
         }
         Ok(())
+    }
+
+    /// Waits until no MUC service has anything to do but heartbeats: all links are up, and every instance takes what others
+    /// say as it comes. Fails, naming what is awaited, if
+    /// that never comes.
+    pub async fn at_rest(&self) -> Result<()> {
+        let end = Instant::now() + deadline();
+        loop {
+            let mut waits = Vec::new();
+            for server in &self.servers {
+                let found = server.eval(&format!("return waits({:?})", server.muc())).await?;
+                waits.extend(found.as_str().filter(|text| !text.is_empty()).map(str::to_owned));
+            }
+            if waits.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "not at rest: {}", waits.join("; "));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Fails if any server logged a Lua error or a line of level `error`.
