@@ -1,6 +1,7 @@
 //! Identifiers made from the engine's seed: deterministic for tests, unpredictable in service.
 
 use crate::address::BareJid;
+use crate::wire::Hlc;
 use sha2::{Digest, Sha256};
 
 /// The engine's only source of randomness: 32 bytes the host draws from its operating system once.
@@ -80,6 +81,20 @@ pub fn derived_stanza_id(room_id: &str, home: &BareJid, nick: &str, message_id: 
         hash.update(part.as_bytes());
     }
     hash.update(salt.to_be_bytes());
+    uuid_of(hash)
+}
+
+/// Stanza-id of a numbered event: it belongs to the number and to nothing else, so that nobody takes another's (G5,
+/// docs/PROTOCOL.md section 7.2). `at` is its time, as on the wire.
+pub fn numbered_stanza_id(origin: &BareJid, incarnation: u64, seq: u64, at: Hlc) -> String {
+    let mut hash = Sha256::new();
+    hash.update(origin.as_str().as_bytes());
+    // No JID has a space.
+    hash.update(format!(" {incarnation} {seq} {at}").as_bytes());
+    uuid_of(hash)
+}
+
+fn uuid_of(hash: Sha256) -> String {
     let digest = hash.finalize();
     let mut bytes = [0u8; 16];
     bytes.copy_from_slice(&digest[..16]);
@@ -197,6 +212,19 @@ mod tests {
             "12f7d034-32f7-4202-a16c-e3e99190ec4b",
         );
         assert_eq!(id, "imCLy4CgSt1mA5cT1aI33OYnPEK4FX7Wsa6la/URSWI=");
+        Ok(())
+    }
+
+    #[test]
+    fn ids_of_numbers_are_those_of_the_protocol() -> Result<(), crate::address::AddressError> {
+        let origin = BareJid::new("theroom@rooms.macbeth.lit")?;
+        let at = Hlc {
+            wall_ms: 1_795_425_171_000,
+            counter: 0,
+        };
+        // SHA-256 of "theroom@rooms.macbeth.lit 1795425160000 42 1795425171000.0".
+        let id = numbered_stanza_id(&origin, 1_795_425_160_000, 42, at);
+        assert_eq!(id, "d86f2894-a773-84bd-a4ca-1c4b6248bf26");
         Ok(())
     }
 

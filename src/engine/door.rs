@@ -89,6 +89,10 @@ impl Engine {
         if entry.nick.is_empty() && !room.is_from_source(origin) {
             return Err(Turned::Passed);
         }
+        // Whatever it claims to have: nobody has the id of somebody else's message, whichever comes first (G5).
+        if entry.key.incarnation != UNSTAMPED && !room.is_from_source(origin) {
+            entry.id = entry.key.stanza_id();
+        }
         // No instance with this limit will ever take it.
         if entry.payload.len() > self.config.max_stanza_size {
             return Err(Turned::Lost);

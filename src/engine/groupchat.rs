@@ -33,20 +33,21 @@ impl Engine {
                 "The message is larger than this room takes",
             ));
         }
-        let id = self.ids.uuid();
         let payload: Arc<str> = Arc::from(payload);
         // Nobody speaks in this instance's name. What cannot be read here is for the host to judge: it has shown it.
         let payload = cleaned(&payload, &[jid]).unwrap_or(payload);
-        let stamp = if keep {
+        let (id, stamp) = if keep {
             let at = self.clock.tick(now);
             let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
+            let key = EventKey {
+                at,
+                origin: jid.clone(),
+                incarnation,
+                seq,
+            };
+            let id = key.stanza_id();
             let entry = Entry {
-                key: EventKey {
-                    at,
-                    origin: jid.clone(),
-                    incarnation,
-                    seq,
-                },
+                key,
                 id: id.clone(),
                 nick: nick.to_owned(),
                 message_id: message_id.map(str::to_owned),
@@ -56,16 +57,17 @@ impl Engine {
                 received_ms: now.mono_ms,
             };
             self.insert_entry(now, jid, Admitted::of_our_own(entry));
-            Some(EventStamp {
+            let stamp = EventStamp {
                 id: id.clone(),
                 origin: None,
                 incarnation,
                 seq,
                 at,
                 roster: None,
-            })
+            };
+            (id, Some(stamp))
         } else {
-            None
+            (self.ids.uuid(), None)
         };
         let pulls = |peer: &BareJid| self.rooms.get(jid).is_some_and(|room| room.is_pulling(peer, now));
         let roster = self.rooms.get(jid).map(|room| room.roster_version);
@@ -100,7 +102,6 @@ impl Engine {
         wall_ms: u64,
         payload: &str,
     ) -> Result<Verdict, Error> {
-        let fresh = self.ids.uuid();
         let stanza_id = stanza_id.and_then(crate::wire::fitting_id);
         let occupant_id = occupant_id.and_then(crate::wire::fitting_id);
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
@@ -112,14 +113,15 @@ impl Engine {
         // The clock may have been set back between two messages; who said them said them in this order (G4).
         let before = room.log.iter().next_back();
         let at = before.map_or(at, |before| at.max(successor(before.key.at)));
+        let key = EventKey {
+            at,
+            origin: jid.clone(),
+            incarnation,
+            seq,
+        };
         let entry = Entry {
-            key: EventKey {
-                at,
-                origin: jid.clone(),
-                incarnation,
-                seq,
-            },
-            id: stanza_id.map_or(fresh, str::to_owned),
+            id: stanza_id.map_or_else(|| key.stanza_id(), str::to_owned),
+            key,
             nick: nick.to_owned(),
             message_id: message_id.map(str::to_owned),
             lang: of_lang(lang),

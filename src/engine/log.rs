@@ -28,6 +28,13 @@ pub struct EventKey {
     pub seq: u64,
 }
 
+impl EventKey {
+    /// The stanza-id of what is numbered so, unless the source has another one from before the room was distributed.
+    pub(crate) fn stanza_id(&self) -> String {
+        crate::ids::numbered_stanza_id(&self.origin, self.incarnation, self.seq, self.at)
+    }
+}
+
 /// One message as every instance holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

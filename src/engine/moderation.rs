@@ -89,17 +89,19 @@ impl Engine {
         moderation: Moderation,
         deliver: bool,
     ) {
-        let (id, at) = (self.ids.uuid(), self.clock.tick(now));
+        let at = self.clock.tick(now);
         let Some(room) = self.rooms.get(jid) else { return };
         let incarnation = room.incarnation;
         let seq = room.log.next_seq(jid, incarnation);
+        let key = EventKey {
+            at,
+            origin: jid.clone(),
+            incarnation,
+            seq,
+        };
+        let id = key.stanza_id();
         let entry = Entry {
-            key: EventKey {
-                at,
-                origin: jid.clone(),
-                incarnation,
-                seq,
-            },
+            key,
             id: id.clone(),
             nick: String::new(),
             message_id: None,

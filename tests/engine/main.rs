@@ -22,6 +22,7 @@ mod histories;
 mod inviting;
 mod joining;
 mod lies;
+mod lies_about_ids;
 mod lies_in_pages;
 mod lies_of_occupants;
 mod limits;

@@ -29,6 +29,8 @@ struct Scene {
     people: Vec<(String, String, String)>,
     /// Stanza-ids of the latest messages, and their numbers.
     ids: Vec<(String, BareJid, u64, u64)>,
+    /// Those of the latest messages anywhere, also of what has not arrived where the lie is told.
+    early_ids: Vec<String>,
     room_id: String,
     now_ms: u64,
 }
@@ -64,7 +66,13 @@ impl World {
             let key = &entry.key;
             (entry.id.clone(), key.origin.clone(), key.incarnation, key.seq)
         });
+        let mut early_ids = Vec::new();
+        for room in instances.iter().filter(|_| self.plan.setup.ids_on_their_way) {
+            let latest = self.host(room).engine.messages(room).rev().take(3);
+            early_ids.extend(latest.map(|entry| entry.id.clone()));
+        }
         Some(Scene {
+            early_ids,
             me: me.cloned().unwrap_or(made_up),
             ids: ids.collect(),
             to,
@@ -268,8 +276,10 @@ impl Scene {
     }
 
     fn message_id(&self, dice: &mut Dice, count: u64) -> String {
-        let id = dice.pick(&self.ids).map(|(id, ..)| id.clone());
-        // An id that is on its way to others still could be taken from a message there: that is a limit (docs/SIMULATOR.md).
+        let id = match self.early_ids.is_empty() || dice.chance(50) {
+            true => dice.pick(&self.ids).map(|(id, ..)| id.clone()),
+            false => dice.pick(&self.early_ids).cloned(),
+        };
         id.filter(|_| dice.chance(30))
             .unwrap_or_else(|| format!("lie-{count}"))
     }

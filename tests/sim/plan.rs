@@ -58,6 +58,9 @@ pub struct Setup {
     pub split_presence: SplitPresence,
     /// A log so short that what was missed may be beyond it.
     pub log_max_messages: Option<usize>,
+    /// Liars claim ids of messages that have not arrived everywhere.
+    #[serde(default)]
+    pub ids_on_their_way: bool,
     /// Latency of each direction, by sender and receiver.
     pub latency_ms: Vec<Vec<u64>>,
 }
@@ -464,6 +467,7 @@ impl Setup {
             ping_interval_ms,
             link_timeout_ms,
             split_presence: *dice.pick(&splits).unwrap(),
+            ids_on_their_way: kind == Kind::Liars,
             log_max_messages: dice.chance(6).then(|| dice.between(6, 14) as usize),
             room_id: *dice
                 .pick(&[RoomIdScheme::Uuid, RoomIdScheme::Sha256, RoomIdScheme::Name])
