@@ -205,9 +205,20 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
                 .collect::<Vec<_>>()
         })
     });
-    // waits(): what is not settled yet, each in words
-    methods.add_method("waits", |_, this, ()| {
-        this.with(|engine| engine.waits().collect::<Vec<_>>())
+    // behind(): instances of which something may be missing here, each as { room, instance }
+    methods.add_method("behind", |lua, this, ()| {
+        let behind = this.with(|engine| {
+            let pairs = engine.behind();
+            let pairs = pairs.map(|(room, instance)| (room.to_string(), instance.to_string()));
+            pairs.collect::<Vec<_>>()
+        })?;
+        let tables = behind.into_iter().map(|(room, instance)| {
+            let table = lua.create_table()?;
+            table.set("room", room)?;
+            table.set("instance", instance)?;
+            Ok(table)
+        });
+        tables.collect::<mlua::Result<Vec<_>>>()
     });
     // parked(): what waits for a service to be named, each as { kind, room, peer, source, reason }
     methods.add_method("parked", |lua, this, ()| {

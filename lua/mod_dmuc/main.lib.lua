@@ -78,10 +78,10 @@ return function (build)
 		return dmuc.ask("instances", room_jid);
 	end
 
-	-- What is to be done yet but heartbeats, each in words for whoever has to find out why: what peers have not answered,
-	-- links that are not up, instances that may lack something.
-	function waits() -- luacheck: globals waits
-		return dmuc.ask("waits");
+	-- The instances of which something is missing here, or may be: each { room, instance }. What is said there now is shown
+	-- when that has been pulled.
+	function behind() -- luacheck: globals behind
+		return dmuc.ask("behind");
 	end
 
 	-- What waits for a configuration to name a service, here or there: each { room, peer, source, reason }, reason being

@@ -210,7 +210,11 @@ impl Instance {
 
     /// Whether what its occupants say now is not taken as it comes, since something from before it may be missing here.
     pub(crate) fn is_behind(&self) -> bool {
-        self.stage == Stage::Active && !self.is_synced
+        match self.stage {
+            Stage::Active => self.is_cut || self.sync != SyncStage::Idle || self.is_proven && !self.is_synced,
+            Stage::Replicating | Stage::Configuring | Stage::Rostering => true,
+            Stage::Refused | Stage::Wanted => false,
+        }
     }
 
     /// Whether presences and messages are sent to it.

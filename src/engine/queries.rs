@@ -170,21 +170,25 @@ impl Engine {
             .unsettled_links()
             .map(|(service, state)| format!("the link to {service} is {state:?}"));
         let instances = self.rooms.values().filter(|room| room.ready).flat_map(|room| {
-            let waiting = room.instances.iter().filter(|(peer, instance)| {
-                instance.waits() || (instance.is_behind() && self.speaks_ours(peer))
-            });
+            let waiting = room.instances.iter().filter(|(_, instance)| instance.waits());
             waiting.map(|(peer, instance)| {
                 let (stage, sync, cut) = (instance.stage, instance.sync, instance.is_cut);
-                let synced = instance.is_synced;
-                format!(
-                    "{} waits for {peer}: {stage:?}, {sync:?}, cut {cut}, synced {synced}",
-                    room.jid
-                )
+                format!("{} waits for {peer}: {stage:?}, {sync:?}, cut {cut}", room.jid)
             })
         });
         let rooms = self.rooms.values().filter(|room| !room.offers.is_empty());
         let offers = rooms.map(|room| format!("{} has changes that wait for the source", room.jid));
         requests.chain(links).chain(instances).chain(offers)
+    }
+
+    /// Our rooms and those other instances of them of which something is missing here, or may be, as `(room, instance)`: what
+    /// their people say now is shown when that has been pulled (G4). Peers that speak only the XEP's text are never behind.
+    pub fn behind(&self) -> impl Iterator<Item = (&BareJid, &BareJid)> {
+        self.rooms.values().flat_map(move |room| {
+            let instances = room.instances.iter();
+            let behind = instances.filter(|(peer, instance)| instance.is_behind() && self.speaks_ours(peer));
+            behind.map(|(peer, _)| (&room.jid, peer))
+        })
     }
 
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.

@@ -172,10 +172,14 @@ function env.is_loaded(host, name)
 	return modulemanager.is_loaded(host, name) and true or false;
 end
 
--- What mod_dmuc of a host has yet to do, in words; nothing where it is not loaded
-function env.waits(host)
+-- Instances of which mod_dmuc of a host may lack something, in words; nothing where it is not loaded
+function env.behind(host)
 	local dmuc = modulemanager.get_module(host, "dmuc");
-	return dmuc and table.concat(dmuc.waits(), "; ") or "";
+	local found = {};
+	for _, pair in ipairs(dmuc and dmuc.behind() or {}) do
+		found[#found + 1] = ("%s lacks something of %s"):format(pair.room, pair.instance);
+	end
+	return table.concat(found, "; ");
 end
 
 -- An IQ from one of our hosts to a remote one, answered (with whatever) in the order of the streams

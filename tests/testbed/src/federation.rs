@@ -308,21 +308,20 @@ impl Federation {
         Ok(())
     }
 
-    /// Waits until no MUC service has anything to do but heartbeats: all links are up, and every instance takes what others
-    /// say as it comes. Fails, naming what is awaited, if
-    /// that never comes.
+    /// Waits until every instance takes what others say as it comes, with nothing missing before it. Fails, naming what is
+    /// awaited, if that never comes.
     pub async fn at_rest(&self) -> Result<()> {
         let end = Instant::now() + deadline();
         loop {
-            let mut waits = Vec::new();
+            let mut behind = Vec::new();
             for server in &self.servers {
-                let found = server.eval(&format!("return waits({:?})", server.muc())).await?;
-                waits.extend(found.as_str().filter(|text| !text.is_empty()).map(str::to_owned));
+                let found = server.eval(&format!("return behind({:?})", server.muc())).await?;
+                behind.extend(found.as_str().filter(|text| !text.is_empty()).map(str::to_owned));
             }
-            if waits.is_empty() {
+            if behind.is_empty() {
                 return Ok(());
             }
-            ensure!(Instant::now() < end, "not at rest: {}", waits.join("; "));
+            ensure!(Instant::now() < end, "not at rest: {}", behind.join("; "));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
