@@ -194,6 +194,9 @@ typedef enum {
   // The parked shadow ROOM goes on: dmuc_engine_logged for each entry of its stored log, its occupants here, and
   // dmuc_engine_started follow, as after dmuc_engine_restore.
   DMUC_ACTION_UNPARK = 27,
+  // The service PEER sends more than one peer may: read nothing of what comes from there for PAUSE_MS, the newest of these
+  // from when it is given. What is sent there goes out as always, and nothing that has come is dropped.
+  DMUC_ACTION_SLOW_DOWN = 28,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -315,6 +318,8 @@ typedef enum {
   DMUC_FIELD_TAKES = 54,
   // A number: the same of this engine (dmuc_max_stanza_size).
   DMUC_FIELD_TAKES_HERE = 55,
+  // A number: for how long nothing is read, in milliseconds.
+  DMUC_FIELD_PAUSE_MS = 56,
 } dmuc_field;
 
 // What somebody wants done at another instance.

@@ -31,6 +31,7 @@ mod merge;
 mod moderation;
 mod naming;
 mod offers;
+mod pace;
 mod parked;
 mod peer;
 mod peer_roster;
@@ -232,12 +233,15 @@ impl Engine {
     /// # Errors
     /// [`Error`] says why the input was refused; nothing changed then.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) -> Result<Verdict, Error> {
-        let peer = input.peer();
+        let (peer, came) = (input.peer(), input.came());
         let verdict = self.dispatch(now, input);
         // What changes nothing is no sign of life either.
         let is_taken = |verdict: &Verdict| *verdict != Verdict::Continue;
         if let Some(peer) = peer.filter(|_| verdict.as_ref().is_ok_and(is_taken)) {
             self.heard(now, &peer);
+        }
+        if let Some(came) = came {
+            self.keep_pace(now, &came, &verdict);
         }
         self.settle_nicks(now);
         self.take_left_out(now);

@@ -259,11 +259,11 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
                 })
                 .component(1, PEER, "secret");
             if is_limited {
-                // As Debian ships it.
+                // As Debian ships it, but for clients: the module limits these to 10 kB/s, too, which would be measured.
                 builder = builder.with_server(0, |s| {
                     s.modules.push("limits".to_owned());
                     s.global_lines
-                        .push("limits = { s2sin = { rate = \"30kb/s\"; burst = \"2s\" } }".to_owned());
+                        .push("limits = { c2s = { rate = \"10mb/s\" }, s2sin = { rate = \"30kb/s\"; burst = \"2s\" } }".to_owned());
                 });
             }
             let fed = builder.start().await?;

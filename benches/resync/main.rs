@@ -80,7 +80,7 @@ fn services(rooms: usize, occupants: usize) -> Services {
         let mut config = config_of(service, &[CHAT, ROOMS]);
         // What is said before a split must not be in the way of what is said during it.
         (config.log_max_messages, config.log_max_bytes) = (1_000_000, 1 << 30);
-        config.max_shadows = rooms;
+        (config.max_shadows, config.max_shadows_per_peer) = (rooms, rooms);
         fed.add(config);
     }
     for room in (0..rooms).map(name_of) {

@@ -59,6 +59,7 @@ return function (dmuc)
 		private_failed = dmuc.private.failed;
 		overridden = on_room(dmuc.links.overridden);
 		reset_link = function (action) dmuc.links.reset(action.service); end;
+		slow_down = function (action) dmuc.pace.slow_down(action.service, action.pause_ms / 1000); end;
 	};
 
 	function actions.apply_settings(action)

@@ -90,6 +90,13 @@ return function (dmuc)
 		last.entries[#last.entries + 1] = entry;
 	end
 
+	local function perform(action)
+		local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
+		if not ok then
+			module:log("error", "Action %s for %s failed: %s", action.kind, action.room or action.service, problem);
+		end
+	end
+
 	-- Each action of an input goes with what has caused it.
 	local function collect(cause)
 		for action in engine.poll_action, engine do
@@ -98,16 +105,11 @@ return function (dmuc)
 				enqueue_entry(action);
 			elseif action.kind == "store" then
 				enqueue_store(action);
+			elseif action.kind == "slow_down" then
+				perform(action); -- now: until then more is read, which this says has to wait
 			else
 				enqueue(action);
 			end
-		end
-	end
-
-	local function perform(action)
-		local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
-		if not ok then
-			module:log("error", "Action %s for %s failed: %s", action.kind, action.room, problem);
 		end
 	end
 

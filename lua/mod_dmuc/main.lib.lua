@@ -54,6 +54,7 @@ return function (build)
 		"direct"; -- direct invitations that users of this server get
 		"links"; -- what people are told of splits, and connections that swallow everything
 		"buffers"; -- what waits for peers that do not read
+		"pace"; -- peers that send more than they may are read more slowly
 		"discovery"; -- disco, redirects
 		"actions"; -- does what the engine says
 	} do

@@ -27,7 +27,7 @@ return function (dmuc)
 		"dmuc_max_shadows", "dmuc_max_shadows_per_peer", "dmuc_max_occupants_per_peer", "dmuc_max_bytes_per_peer",
 		"dmuc_max_presence_bytes_per_peer", "dmuc_max_listed_per_peer", "dmuc_max_roster_bytes_per_peer", "dmuc_max_voice_requests",
 		"dmuc_max_lives", "dmuc_max_origins", "dmuc_max_split_notices",
-		"dmuc_max_questions", "dmuc_max_unsent", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
+		"dmuc_max_questions", "dmuc_max_stanzas", "dmuc_max_unsent", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
 	} do
 		options[name] = "engine";
 	end

@@ -100,6 +100,9 @@ pub enum dmuc_action_type {
     /// The parked shadow ROOM goes on: dmuc_engine_logged for each entry of its stored log, its occupants here, and
     /// dmuc_engine_started follow, as after dmuc_engine_restore.
     DMUC_ACTION_UNPARK = 27,
+    /// The service PEER sends more than one peer may: read nothing of what comes from there for PAUSE_MS, the newest of these
+    /// from when it is given. What is sent there goes out as always, and nothing that has come is dropped.
+    DMUC_ACTION_SLOW_DOWN = 28,
 }
 
 /// An action and its parts. Opaque.
@@ -372,6 +375,12 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
         Action::ResetLink { service } => (
             dmuc_action_type::DMUC_ACTION_RESET_LINK,
             fields.jid(F::DMUC_FIELD_PEER, &service),
+        ),
+        Action::SlowDown { service, pause_ms } => (
+            dmuc_action_type::DMUC_ACTION_SLOW_DOWN,
+            fields
+                .jid(F::DMUC_FIELD_PEER, &service)
+                .number(F::DMUC_FIELD_PAUSE_MS, pause_ms),
         ),
         Action::TrimLog { room, keep } => (
             dmuc_action_type::DMUC_ACTION_TRIM_LOG,

@@ -130,6 +130,8 @@ pub enum dmuc_field {
     DMUC_FIELD_TAKES = 54,
     /// A number: the same of this engine (dmuc_max_stanza_size).
     DMUC_FIELD_TAKES_HERE = 55,
+    /// A number: for how long nothing is read, in milliseconds.
+    DMUC_FIELD_PAUSE_MS = 56,
 }
 
 /// Named parts; what is absent is not in it.

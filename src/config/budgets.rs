@@ -27,6 +27,9 @@ pub struct Budgets {
     /// `dmuc_max_split_notices`: how often a minute the people in one room are told that the link to one peer is down. Beyond:
     /// they are told when a minute has passed, if it still is.
     pub max_split_notices: u32,
+    /// `dmuc_max_stanzas`: stanzas that are handled in a second, and twice as many at once after a rest. Beyond: what comes
+    /// from there is read more slowly.
+    pub max_stanzas: u32,
 }
 
 impl Default for Budgets {
@@ -39,6 +42,7 @@ impl Default for Budgets {
             max_lives: 6,
             max_origins: crate::wire::limits::MAX_INSTANCES,
             max_split_notices: 4,
+            max_stanzas: 1_000,
         }
     }
 }
@@ -73,6 +77,6 @@ impl Budgets {
         ] {
             read.count(option, slot, 1, 1_000_000)?;
         }
-        Ok(())
+        read.count("dmuc_max_stanzas", &mut self.max_stanzas, 10, 1_000_000)
     }
 }

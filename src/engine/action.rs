@@ -331,6 +331,14 @@ pub enum Action {
         /// The peer service.
         service: BareJid,
     },
+    /// This service sends more than one peer may: read nothing of what comes from there for so long, as often as this says
+    /// so from now. What is sent there goes out as always, and nothing that has come is dropped.
+    SlowDown {
+        /// The peer service.
+        service: BareJid,
+        /// For how long, ms.
+        pause_ms: u64,
+    },
     /// Something an owner or administrator should know.
     Notice {
         /// The room.

@@ -9,6 +9,7 @@ use super::budget::{Bucket, Rate, Tally};
 use super::clock::Now;
 use super::instance::Instance;
 use super::link::{is_at, service_of};
+use super::pace::Pace;
 use super::peer_roster::part_bytes;
 use super::request::Pending;
 use super::roster::item_bytes;
@@ -48,6 +49,7 @@ struct Allowance {
     presences: Tally,
     listed: Tally,
     parts: Tally,
+    pace: Pace,
 }
 
 /// So many in so long, and as many at once after a rest.
@@ -66,6 +68,11 @@ fn too_much(text: &str) -> Error {
 impl Engine {
     fn allowance(&mut self, service: &BareJid) -> &mut Allowance {
         self.allowances.0.entry(service.clone()).or_default()
+    }
+
+    /// How fast a peer sends.
+    pub(super) fn pace(&mut self, service: &BareJid) -> &mut Pace {
+        &mut self.allowance(service).pace
     }
 
     fn question_rate(&self) -> Rate {

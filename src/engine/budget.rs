@@ -50,6 +50,13 @@ impl Bucket {
             .saturating_add(cost);
     }
 
+    /// Whoever has spent a great deal waits no longer than this for the next unit.
+    pub(crate) fn owe_at_most(&mut self, now_ms: u64, rate: Rate, most_ms: u64) {
+        let most_us = most_ms.saturating_mul(1_000) + (rate.burst.max(1) - 1) * rate.unit_us();
+        let most = now_ms.saturating_mul(1_000).saturating_add(most_us);
+        self.full_at = self.full_at.min(most);
+    }
+
     /// Spends a unit if there is one. Returns whether there was.
     pub(crate) fn take(&mut self, now_ms: u64, rate: Rate) -> bool {
         let has_some = self.has_some(now_ms, rate);
@@ -138,6 +145,20 @@ mod tests {
         assert!(bucket.has_some(2_100, RATE));
         bucket.spend(0, RATE, u64::MAX);
         assert!(!bucket.take(u64::MAX / 2_000, RATE));
+    }
+
+    #[test]
+    fn debts_have_an_end() {
+        let mut bucket = Bucket::default();
+        bucket.spend(0, RATE, u64::MAX);
+        bucket.owe_at_most(0, RATE, 500);
+        assert_eq!(bucket.ready_at_ms(RATE), 500);
+        assert!(!bucket.has_some(499, RATE) && bucket.has_some(500, RATE));
+        // Who owes less is owed nothing for it.
+        let mut bucket = Bucket::default();
+        bucket.spend(0, RATE, 21);
+        bucket.owe_at_most(0, RATE, 500);
+        assert_eq!(bucket.ready_at_ms(RATE), 200);
     }
 
     #[test]

@@ -369,6 +369,36 @@ impl Input<'_> {
             _ => None,
         }
     }
+
+    /// What has come from a peer service without being asked for, as far as it is known yet.
+    pub(super) fn came(&self) -> Option<Came> {
+        let (from, bytes, is_answer) = match self {
+            Input::PeerIq { from, payload, .. } => (*from, payload.len(), false),
+            Input::PeerAnswer { from, answer, .. } => {
+                (*from, answer.as_ref().map_or(0, |xml| xml.len()), true)
+            }
+            Input::PeerGroupchat { from, payload, .. } => (*from, payload.len(), false),
+            Input::PeerPresence(presence) => (presence.from, presence.payload.len(), false),
+            Input::PeerSubject { from, text, .. } => (*from, text.len(), false),
+            Input::PeerModeration { from, .. } | Input::PeerError { from, .. } => (*from, 0, false),
+            _ => return None,
+        };
+        let service = from.service();
+        Some(Came {
+            service,
+            bytes,
+            is_answer,
+        })
+    }
+}
+
+/// What has come from a peer service.
+pub(super) struct Came {
+    pub(super) service: BareJid,
+    /// How much of it has the engine been told.
+    pub(super) bytes: usize,
+    /// Whether it answers something, be it of ours or not.
+    pub(super) is_answer: bool,
 }
 
 /// A local occupant as it is now.

@@ -258,6 +258,9 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             .some("actor_nick", actor_nick)?
             .some("actor_jid", actor_jid.as_ref().map(|jid| jid.as_str()))?,
         Action::ResetLink { service } => Fields::new(lua, "reset_link")?.jid("service", &service)?,
+        Action::SlowDown { service, pause_ms } => Fields::new(lua, "slow_down")?
+            .jid("service", &service)?
+            .set("pause_ms", pause_ms)?,
     };
     Ok(fields.0)
 }

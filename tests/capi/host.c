@@ -378,6 +378,8 @@ static void carry_out(host *self, const dmuc_action *action)
 		CHECK(same(dmuc_action_text(action, DMUC_FIELD_PEER), self == &chat ? rooms.service : chat.service));
 		self->resets++;
 		break;
+	case DMUC_ACTION_SLOW_DOWN:
+		break; /* the network here is read as it comes */
 	case DMUC_ACTION_TRIM_LOG:
 		trim(self, dmuc_action_number(action, DMUC_FIELD_KEEP));
 		break;

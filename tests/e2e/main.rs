@@ -14,6 +14,7 @@ mod discovering;
 mod downgrading;
 mod entry;
 mod finding;
+mod flooding;
 mod governing;
 mod hats;
 mod hooks_that_wait;

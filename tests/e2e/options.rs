@@ -120,6 +120,7 @@ async fn wrong_options(version: Version) -> Result<()> {
         ("dmuc_max_lives", "{}", "{", number),
         ("dmuc_max_origins", "1001", "1001", number),
         ("dmuc_max_split_notices", "0", "0", number),
+        ("dmuc_max_stanzas", "9", "9", number),
         ("dmuc_max_stanza_size", "3", "3", number),
         ("dmuc_default_distributed", "'yes'", "yes", "true or false"),
         ("dmuc_offer_choice", "1", "1", "true or false"),

@@ -30,6 +30,7 @@ mod links;
 mod moderation;
 mod naming;
 mod nicks;
+mod pace;
 mod parked;
 mod persons;
 mod privacy;

@@ -50,6 +50,8 @@ pub struct Host {
     pub(super) slow: Vec<Slow>,
     /// Connections that the engine has given up, by the peer's service.
     pub resets: Vec<BareJid>,
+    /// Services that are not to be read for so long (ms). The network here goes on as before.
+    pub slowed: Vec<(BareJid, u64)>,
     /// Private stanzas that are on their way, by their token.
     pub(super) private: BTreeMap<u64, Whisper>,
     /// Stanzas to send, in order.
@@ -93,6 +95,7 @@ impl Host {
             has_missed_store: false,
             slow: Vec::new(),
             resets: Vec::new(),
+            slowed: Vec::new(),
             private: BTreeMap::new(),
             outbox: Vec::new(),
             events: Vec::new(),

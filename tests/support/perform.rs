@@ -207,6 +207,7 @@ impl Host {
                 self.event(Event::Overridden { room, actor, what });
             }
             Action::ResetLink { service } => self.resets.push(service),
+            Action::SlowDown { service, pause_ms } => self.slowed.push((service, pause_ms)),
             Action::Store { room } => self.store(&room),
             Action::TrimLog { room, keep } => self.trim_log(&room, keep),
             Action::SendRequest { .. }
