@@ -71,6 +71,8 @@ lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 	$(CLIPPY) -p dmuc-testbed -p dmuc-e2e -- -D warnings
 	luacheck -q lua/ tests/
 	tests/lint/verdicts.sh
+	tests/lint/floors.sh
+	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
 	bash -n findings/*.sh tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh .ci/run

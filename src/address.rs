@@ -116,6 +116,11 @@ impl Jid {
 }
 
 impl BareJid {
+    /// Whether `service` hosts this: it has the same domain.
+    pub(crate) fn is_at(&self, service: &BareJid) -> bool {
+        self.domain() == service.domain()
+    }
+
     /// Parses an address without a resource.
     ///
     /// # Errors

@@ -6,11 +6,9 @@
 mod action;
 mod affiliations;
 mod allowance;
-mod budget;
 mod capacity;
 mod cause;
 mod clash;
-mod clock;
 mod digest;
 mod door;
 mod ending;
@@ -21,13 +19,10 @@ mod heartbeat;
 mod history;
 mod host;
 mod input;
-mod instance;
 mod introduction;
 mod invitations;
 mod judging;
 mod link;
-mod log;
-mod merge;
 mod moderation;
 mod naming;
 mod offers;
@@ -43,12 +38,11 @@ mod rank;
 mod refusals;
 mod replication;
 mod request;
-mod room;
-mod rooms;
 mod roster;
 mod settings;
 mod split;
 mod stanza;
+mod state;
 mod sync;
 mod unlike;
 mod unread;
@@ -61,31 +55,31 @@ use crate::address::{BareJid, Jid};
 pub use action::{Action, Change, Notice, RemoteOccupant, SendPresence, Verdict};
 use allowance::Allowances;
 pub use cause::Cause;
-pub use clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use input::{Departure, Input, Occupant, PeerPresence};
 pub use link::LinkState;
-pub use log::{Entry, EventKey};
 pub use parked::{ParkedFor, ParkedRoom};
 pub use queries::RoomInfo;
+pub use state::clock::{MAX_CLOCK_LEAD_MS, Now};
+pub use state::log::{Entry, EventKey};
 
 use crate::config::Config;
 use crate::error::{Error, RestoreError};
 use crate::ids::{IdSource, Seed};
 use crate::snapshot::Snapshot;
 use crate::wire::{Condition, Listed, StanzaError};
-use clock::HybridClock;
-pub(crate) use door::Admitted;
 pub(crate) use ending::Ending;
-pub(crate) use instance::{Instance, Remote, Stage};
 use invitations::Invitations;
 use link::Link;
 use offers::Actor;
-pub(crate) use offers::{Offer, OfferKey, Value};
 use private::Private;
 use refusals::Refusals;
 use request::Outstanding;
-pub(crate) use room::Room;
-use rooms::Rooms;
+use state::clock::HybridClock;
+pub(crate) use state::instance::{Instance, Remote, Stage};
+pub(crate) use state::room::Room;
+use state::rooms::Rooms;
+pub(crate) use state::stored;
+pub(crate) use state::waiting::{Offer, OfferKey, Value};
 use unread::Unread;
 
 /// How many numbers and versions one life of the engine may use while the wall clock stands still.
@@ -214,7 +208,7 @@ impl Engine {
         }
         if let Some(ending) = snapshot.ending() {
             self.endings.insert(jid.clone(), ending.clone());
-            for service in ending.untold.iter().map(link::service_of) {
+            for service in ending.untold.iter().map(|jid| jid.service()) {
                 if self.config.peers.contains_key(&service) {
                     self.learn_caps(now, &service);
                 }

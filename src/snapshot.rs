@@ -4,16 +4,17 @@
 
 mod offer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
-use crate::engine::{Ending, Instance, Remote, Room, Stage};
+use crate::engine::stored::{StoredCut, StoredInstance, StoredRoom};
+use crate::engine::{Ending, Remote, Room, Stage};
 use crate::error::RestoreError;
 use crate::wire::{
-    Condition, Config, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra,
-    RosterItem, SettingsExtra, Unfit, check_payload, escaped, limits::MAX_RANGES,
+    Condition, Hlc, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem,
+    Unfit, escaped, limits::MAX_RANGES,
 };
 
 /// Namespace of the stored form, with its version.
@@ -25,7 +26,7 @@ const ITEMS_PER_ROSTER: usize = 40;
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     jid: BareJid,
-    room: Option<Room>,
+    room: Option<StoredRoom>,
     ending: Option<Ending>,
     /// What was left out when it was read.
     unfit: Unfit,
@@ -83,16 +84,14 @@ impl Snapshot {
         }
         Some(Snapshot {
             jid: jid.clone(),
-            room: room.map(stripped),
+            room: room.map(StoredRoom::of),
             ending: ending.cloned(),
             unfit: Unfit::default(),
         })
     }
 
     pub(crate) fn to_room(&self) -> Option<Room> {
-        let mut room = self.room.clone()?;
-        room.log.forget_entries();
-        Some(room)
+        self.room.as_ref().map(StoredRoom::to_room)
     }
 
     pub(crate) fn ending(&self) -> Option<&Ending> {
@@ -149,8 +148,9 @@ impl Snapshot {
         let id = RoomId::new(required(&el, "id")?).map_err(|_| wrong("bad room id"))?;
         let incarnation = number(&el, "incarnation")?.ok_or_else(|| wrong("no attribute incarnation"))?;
         let (jid, firsthost) = (bare(&el, "jid")?, bare(&el, "firsthost")?);
-        let mut room = Room::new(jid, id, firsthost, optional_bare(&el, "source")?, incarnation);
-        room.ready = required(&el, "ready")? == "true";
+        let mut room = StoredRoom::new(jid, id, firsthost, incarnation);
+        room.source = optional_bare(&el, "source")?;
+        room.is_ready = required(&el, "ready")? == "true";
         room.ready_at_ms = number(&el, "ready-at")?.unwrap_or(0);
         let mut ending = None;
         for child in el.children() {
@@ -160,11 +160,11 @@ impl Snapshot {
                 let instance = read_instance(child, &mut unfit)?;
                 room.instances.insert(bare(child, "jid")?, instance);
             } else if child.is("seen", NS) {
-                part(read_seen(&mut room, child), &mut unfit);
+                room.seen.extend(part(read_seen(child), &mut unfit));
             } else if child.is("withheld", NS) {
-                part(read_withheld(&mut room, child), &mut unfit);
+                room.withheld.extend(part(read_withheld(child), &mut unfit));
             } else if child.is("ban", NS) {
-                part(read_ban(&mut room, child), &mut unfit);
+                room.bans.extend(part(read_ban(child), &mut unfit));
             } else if child.is("offer", NS) {
                 room.offers.extend(part(offer::read(child), &mut unfit));
             } else if child.is("ended", NS) {
@@ -183,80 +183,22 @@ impl Snapshot {
     }
 }
 
-/// The room without what is not stored, but with the messages that it holds.
-fn stripped(room: &Room) -> Room {
-    let mut stripped = room.clone();
-    stripped.locals.clear();
-    for (peer, instance) in &mut stripped.instances {
-        *instance = of_instance(room.instances.get(peer).unwrap_or(instance));
-    }
-    stripped
-}
-
-impl Room {
-    /// The room as it comes back from a snapshot that is made now: its messages are in the stored log.
-    pub(crate) fn as_stored(&self) -> Room {
-        let mut stored = stripped(self);
-        stored.log.forget_held();
-        (stored.voice, stored.voice_elsewhere) = (BTreeMap::new(), BTreeMap::new());
-        stored.giving_way.clear();
-        stored.promised.clear();
-        stored
-    }
-}
-
-/// What is worth remembering of another instance.
-fn of_instance(instance: &Instance) -> Instance {
-    let stage = match instance.stage {
-        Stage::Active | Stage::Refused => instance.stage,
-        _ => Stage::Wanted,
-    };
-    let mut stored = Instance::new(stage);
-    stored.is_proven = instance.is_proven;
-    (stored.is_named, stored.may_hold) = (instance.is_named, instance.may_hold);
-    stored.refused_for = instance.refused_for.filter(|_| stage == Stage::Refused);
-    if instance.is_cut {
-        stored.is_cut = true;
-        stored.is_out = instance.is_out;
-        stored.roster_version = instance.roster_version;
-        stored.occupants = instance.occupants.clone();
-        for remote in stored.occupants.values_mut() {
-            remote.rename_by = 0;
-            if check_payload(&remote.payload).is_err() {
-                remote.payload = "".into();
-            }
-        }
-    }
-    stored
-}
-
-fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
+fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
     out.push_str(&format!("<room xmlns='{NS}'"));
     push_attr(out, "jid", room.jid.as_str());
     push_attr(out, "id", room.id.as_str());
     push_attr(out, "firsthost", room.firsthost.as_str());
     push_some(out, "source", room.source.as_ref().map(|source| source.as_str()));
-    push_attr(out, "ready", if room.ready { "true" } else { "false" });
+    push_attr(out, "ready", if room.is_ready { "true" } else { "false" });
     push_attr(out, "ready-at", &room.ready_at_ms.to_string());
     push_attr(out, "incarnation", &room.incarnation.to_string());
     out.push('>');
-    let config = Config {
-        form: room.settings.form.clone(),
-        settings: Some(SettingsExtra {
-            said: room.said_before.clone(),
-            ..room.settings_extra()
-        }),
-    };
-    out.push_str(&Request::Config(config).to_xml());
-    // Who waits for the source's decision may be off the list here and have hats there.
-    let listed = room.settings.affiliations.keys().chain(room.settings.hats.keys());
-    let listed: BTreeSet<&BareJid> = listed.collect();
-    let items = listed.into_iter().map(|user| room.entry(user));
+    out.push_str(&Request::Config(room.config.clone()).to_xml());
     let extra = RosterExtra {
         affiliations: true,
         ..RosterExtra::default()
     };
-    write_rosters(out, items.collect(), &extra);
+    write_rosters(out, &room.list, &extra);
     for (jid, instance) in &room.instances {
         write_instance(out, jid, instance);
     }
@@ -266,25 +208,17 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
         push_attr(out, "jid", jid.as_str());
         out.push_str(" unnamed='true'/>");
     }
-    for (origin, incarnation, numbers) in room.log.given_up() {
+    for (origin, life, numbers) in &room.seen {
         let mut parts = numbers.parts().peekable();
         while parts.peek().is_some() {
             let part = parts.by_ref().take(MAX_RANGES).collect::<Vec<_>>().join(" ");
-            out.push_str("<seen");
-            push_attr(out, "origin", origin.as_str());
-            push_attr(out, "inc", &incarnation.to_string());
-            push_attr(out, "numbers", &part);
-            out.push_str("/>");
+            write_numbers(out, "seen", origin, *life, &part);
         }
     }
-    for ((origin, incarnation), numbers) in room.log.withheld() {
-        out.push_str("<withheld");
-        push_attr(out, "origin", origin.as_str());
-        push_attr(out, "inc", &incarnation.to_string());
-        push_attr(out, "numbers", &numbers.to_string());
-        out.push_str("/>");
+    for (origin, life, numbers) in &room.withheld {
+        write_numbers(out, "withheld", origin, *life, &numbers.to_string());
     }
-    for (user, since) in &room.bans.since {
+    for (user, since) in &room.bans {
         out.push_str("<ban");
         push_attr(out, "jid", user.as_str());
         push_attr(out, "since", &since.to_string());
@@ -299,8 +233,17 @@ fn write_room(out: &mut String, room: &Room, ending: Option<&Ending>) {
     out.push_str("</room>");
 }
 
+fn write_numbers(out: &mut String, name: &str, origin: &BareJid, life: u64, numbers: &str) {
+    out.push('<');
+    out.push_str(name);
+    push_attr(out, "origin", origin.as_str());
+    push_attr(out, "inc", &life.to_string());
+    push_attr(out, "numbers", numbers);
+    out.push_str("/>");
+}
+
 /// Items in as many rosters as they need to be read back: parsing has its limits.
-fn write_rosters(out: &mut String, items: Vec<RosterItem>, extra: &RosterExtra) {
+fn write_rosters(out: &mut String, items: &[RosterItem], extra: &RosterExtra) {
     for items in items.chunks(ITEMS_PER_ROSTER) {
         let roster = Roster {
             items: items.to_vec(),
@@ -312,42 +255,22 @@ fn write_rosters(out: &mut String, items: Vec<RosterItem>, extra: &RosterExtra) 
 
 /// What is not readable any more (a value longer than peers may send) is had from the room itself, or from its source:
 /// it must not make an ordinary room of this one.
-fn read_settings(room: &mut Room, child: &Element, unfit: &mut Unfit) -> Result<(), RestoreError> {
+fn read_settings(room: &mut StoredRoom, child: &Element, unfit: &mut Unfit) -> Result<(), RestoreError> {
     let is_ours = child.has_ns(crate::wire::ns::DMUC);
     let read = request(child, unfit);
     if !is_ours {
         return Err(wrong("an unknown part"));
     }
-    let Some(request) = part(read, unfit) else {
-        return Ok(());
-    };
-    match request {
-        Request::Config(config) => {
-            room.settings.form = config.form;
-            if let Some(settings) = config.settings {
-                room.settings.term = settings.term;
-                room.settings.version = settings.version;
-                room.settings.form_version = settings.version;
-                room.settings.salt = settings.salt;
-                room.settings.subject = settings.subject;
-                room.said_before = settings.said;
-            }
-        }
-        Request::Roster(roster) => {
-            for item in roster.items {
-                if let Some(jid) = item.jid {
-                    let nick = item.reserved_nick.as_deref();
-                    room.set_affiliation(&jid.to_bare(), item.affiliation, nick);
-                    room.set_hats(&jid.to_bare(), item.hats);
-                }
-            }
-        }
-        _ => return Err(wrong("an unknown part")),
+    match part(read, unfit) {
+        Some(Request::Config(config)) => room.config = config,
+        Some(Request::Roster(roster)) => room.list.extend(roster.items),
+        Some(_) => return Err(wrong("an unknown part")),
+        None => {}
     }
     Ok(())
 }
 
-fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
+fn write_instance(out: &mut String, jid: &BareJid, instance: &StoredInstance) {
     out.push_str("<instance");
     push_attr(out, "jid", jid.as_str());
     if instance.is_named && instance.stage != Stage::Active {
@@ -359,18 +282,17 @@ fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
     if instance.stage == Stage::Active {
         push_attr(out, "active", "true");
     }
-    let refused = instance.refused_for.filter(|_| instance.stage == Stage::Refused);
-    push_some(out, "refused", refused.map(Condition::as_str));
+    push_some(out, "refused", instance.refused_for.map(Condition::as_str));
     if instance.is_proven {
         push_attr(out, "proven", "true");
     }
-    if !instance.is_cut {
+    let Some(cut) = &instance.cut else {
         out.push_str("/>");
         return;
-    }
-    push_attr(out, "cut", if instance.is_out { "out" } else { "shown" });
+    };
+    push_attr(out, "cut", if cut.is_out { "out" } else { "shown" });
     out.push('>');
-    let items = instance.occupants.iter().map(|(nick, remote)| RosterItem {
+    let items = cut.occupants.iter().map(|(nick, remote)| RosterItem {
         affiliation: remote.affiliation,
         role: Some(remote.role),
         jid: remote.jid.clone(),
@@ -385,16 +307,16 @@ fn write_instance(out: &mut String, jid: &BareJid, instance: &Instance) {
         ..RosterItem::default()
     });
     let extra = RosterExtra {
-        version: instance.roster_version.unwrap_or(0),
+        version: cut.roster_version.unwrap_or(0),
         occupants: true,
         ..RosterExtra::default()
     };
-    write_rosters(out, items.collect(), &extra);
+    write_rosters(out, &items.collect::<Vec<_>>(), &extra);
     out.push_str("</instance>");
 }
 
 /// Numbers that were seen. An earlier version wrote any number of ranges into one attribute.
-fn read_seen(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
+fn read_seen(el: &Element) -> Result<(BareJid, u64, Numbers), RestoreError> {
     let (origin, incarnation) = (bare(el, "origin")?, number(el, "inc")?.unwrap_or(0));
     let parts: Vec<&str> = required(el, "numbers")?.split_ascii_whitespace().collect();
     let mut seen = Numbers::default();
@@ -402,45 +324,54 @@ fn read_seen(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
         let numbers: Numbers = part.join(" ").parse().map_err(|_| wrong("bad numbers"))?;
         seen.merge(&numbers);
     }
-    room.log.recall(&origin, incarnation, &seen);
-    Ok(())
+    Ok((origin, incarnation, seen))
 }
 
-fn read_withheld(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
+fn read_withheld(el: &Element) -> Result<(BareJid, u64, Numbers), RestoreError> {
     let (origin, incarnation) = (bare(el, "origin")?, number(el, "inc")?.unwrap_or(0));
     let numbers = required(el, "numbers")?
         .parse()
         .map_err(|_| wrong("bad numbers"))?;
-    room.log.recall_withheld(origin, incarnation, numbers);
-    Ok(())
+    Ok((origin, incarnation, numbers))
 }
 
-fn read_ban(room: &mut Room, el: &Element) -> Result<(), RestoreError> {
+fn read_ban(el: &Element) -> Result<(BareJid, Hlc), RestoreError> {
     let since = required(el, "since")?.parse().map_err(|_| wrong("bad since"))?;
-    room.bans.since.insert(bare(el, "jid")?, since);
-    Ok(())
+    Ok((bare(el, "jid")?, since))
 }
 
-fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<Instance, RestoreError> {
+fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<StoredInstance, RestoreError> {
     let refused_for = el.attr("refused").and_then(Condition::from_name);
     let stage = match (el.attr("active"), refused_for) {
         (Some("true"), _) => Stage::Active,
         (_, Some(_)) => Stage::Refused,
         _ => Stage::Wanted,
     };
-    let mut instance = Instance::new(stage);
-    instance.is_proven = el.attr("proven") == Some("true");
-    instance.is_named |= el.attr("named") == Some("true");
-    instance.may_hold |= el.attr("asked") == Some("true");
-    instance.refused_for = refused_for;
-    (instance.is_cut, instance.is_out) = (el.attr("cut").is_some(), el.attr("cut") == Some("out"));
+    let cut = el.attr("cut").map(|how| read_cut(el, how == "out", unfit));
+    Ok(StoredInstance {
+        stage,
+        is_proven: el.attr("proven") == Some("true"),
+        is_named: el.attr("named") == Some("true"),
+        may_hold: el.attr("asked") == Some("true"),
+        refused_for: refused_for.filter(|_| stage == Stage::Refused),
+        cut,
+    })
+}
+
+/// The occupants of an instance that was out of reach.
+fn read_cut(el: &Element, is_out: bool, unfit: &mut Unfit) -> StoredCut {
+    let mut cut = StoredCut {
+        is_out,
+        roster_version: None,
+        occupants: BTreeMap::new(),
+    };
     for child in el.children() {
         let read = request(child, unfit);
         let Some(Request::Roster(roster)) = part(read, unfit) else {
             continue;
         };
         let version = roster.extra.map_or(0, |extra| extra.version);
-        instance.roster_version = Some(version).filter(|version| *version > 0);
+        cut.roster_version = Some(version).filter(|version| *version > 0);
         for item in roster.items {
             let (Some(nick), Some(extra)) = (item.nick, item.occupant) else {
                 continue; // which was counted when it was read
@@ -457,10 +388,10 @@ fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<Instance, RestoreErr
                 hidden: item.reason.is_some(),
                 rename_by: 0,
             };
-            instance.occupants.insert(nick, remote);
+            cut.occupants.insert(nick, remote);
         }
     }
-    Ok(instance)
+    cut
 }
 
 fn write_ending(out: &mut String, jid: &BareJid, ending: &Ending) {

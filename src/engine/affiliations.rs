@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::state::waiting::{OfferKey, Value};
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
-use super::offers::{OfferKey, Value};
 use super::presence::shown;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::room::Room;
 use super::{Action, Engine};
 use crate::wire::{Affiliation, Listed, Roster, RosterExtra, RosterItem, Unfit};
 

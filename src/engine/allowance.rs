@@ -1,18 +1,17 @@
-//! What each peer may ask for and leave here ([`super::budget`]), over all its rooms: one that does all it can costs others
+//! What each peer may ask for and leave here ([`super::state::budget`]), over all its rooms: one that does all it can costs others
 //! little, and a bounded amount of memory (G13). What is beyond it is refused with `resource-constraint`, or left out.
 
 use std::collections::BTreeMap;
 
 use crate::address::BareJid;
 
-use super::budget::{Bucket, Rate, Tally};
-use super::clock::Now;
-use super::instance::Instance;
-use super::link::{is_at, service_of};
 use super::pace::Pace;
 use super::peer_roster::part_bytes;
 use super::request::Pending;
 use super::roster::item_bytes;
+use super::state::budget::{Bucket, Rate, Tally};
+use super::state::clock::Now;
+use super::state::instance::Instance;
 use super::sync::EVENT_BYTES;
 use super::{Engine, refuse};
 use crate::error::Error;
@@ -187,7 +186,7 @@ impl Engine {
     fn count(&self, service: &BareJid, of: impl Fn(&Instance) -> usize) -> usize {
         let rooms = self.rooms.shared_with(service);
         let instances = rooms.flat_map(|room| room.instances.iter());
-        let here = instances.filter(|(jid, _)| is_at(jid, service));
+        let here = instances.filter(|(jid, _)| jid.is_at(service));
         here.map(|(_, instance)| of(instance)).sum()
     }
 
@@ -267,7 +266,7 @@ impl Engine {
 
     /// Whether another part of a roster is kept until the last one comes.
     pub(super) fn expect_part(&mut self, now: Now, home: &BareJid, bytes: usize) -> Result<(), Error> {
-        let service = service_of(home);
+        let service = home.service();
         let limit = self.config.budgets.max_roster_bytes;
         let is_added = self.tally(
             &service,
@@ -288,7 +287,7 @@ impl Engine {
     /// What a room that has been read has is counted with the next thing that its peers bring.
     pub(super) fn count_anew(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let services = room.instances.keys().map(service_of);
+        let services = room.instances.keys().map(|jid| jid.service());
         let services: Vec<BareJid> = services.chain([room.firsthost.clone()]).collect();
         for service in services {
             if let Some(allowance) = self.allowances.0.get_mut(&service) {

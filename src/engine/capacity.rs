@@ -4,9 +4,9 @@
 use crate::address::BareJid;
 
 use super::Engine;
-use super::clock::Now;
-use super::instance::{Instance, SyncStage};
-use super::link::{Caps, service_of};
+use super::link::Caps;
+use super::state::clock::Now;
+use super::state::instance::{Instance, SyncStage};
 
 /// How long at least between two whole rosters of one instance that are asked for because somebody has left: people come and
 /// go in a room that is full.
@@ -33,7 +33,7 @@ impl Engine {
             let mut due = Vec::new();
             for peer in peers {
                 // Who speaks only the XEP's text cannot be asked, and tells of its occupants with their next presence.
-                if self.caps(&service_of(&peer)) == Caps::Xep {
+                if self.caps(&peer.service()) == Caps::Xep {
                     continue;
                 }
                 let Some(instance) = self.instance_mut(&jid, &peer) else {

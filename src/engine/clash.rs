@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
-use super::instance::{Instance, Remote};
-use super::link::service_of;
-use super::merge::{Contender, free_nick, keeps_nick};
 use super::presence::{hidden, shown};
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Remote};
+use super::state::merge::{Contender, free_nick, keeps_nick};
+use super::state::room::Room;
 use super::{Action, Engine, split};
 
 /// How long who lost a nick may go on speaking under it: its home may not know yet.
@@ -94,7 +93,7 @@ impl Engine {
         };
         let here = room.locals.get(nick).map(|local| &local.jid);
         let elsewhere = room.remotes(nick).filter_map(|(_, remote)| remote.jid.as_ref());
-        let service = service_of(home);
+        let service = home.service();
         room.is_from_source(home)
             || here
                 .into_iter()

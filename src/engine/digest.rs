@@ -4,11 +4,11 @@
 use crate::address::BareJid;
 
 use super::cause::Cause;
-use super::clock::Now;
-use super::instance::{Stage, SyncStage};
-use super::link::{Caps, LinkState, is_at, service_of};
+use super::link::{Caps, LinkState};
 use super::request::Pending;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::{Stage, SyncStage};
+use super::state::room::Room;
 use super::sync::GRACE_MS;
 use super::{Engine, Notice};
 use crate::config::Replicate;
@@ -30,7 +30,7 @@ impl Engine {
         let from = self.config.service.clone();
         self.rooms.change_shared_with(service, |room| {
             let revision = room.revision;
-            let here = room.instances.iter_mut().find(|(jid, _)| is_at(jid, service));
+            let here = room.instances.iter_mut().find(|(jid, _)| jid.is_at(service));
             let Some((peer, instance)) = here else { return };
             let is_told = instance.stage != Stage::Active || instance.told == Some(revision) || !room.ready;
             if is_told || rooms.len() == MAX_DIGEST_ROOMS {
@@ -63,7 +63,7 @@ impl Engine {
         self.forget_told(service);
         self.tell_endings(now, service);
         let has_instances = self.rooms.shared_with(service).any(|room| {
-            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
+            let mut here = room.instances.iter().filter(|(jid, _)| jid.is_at(service));
             here.any(|(_, instance)| instance.stage == Stage::Active)
         });
         if has_instances {
@@ -90,7 +90,7 @@ impl Engine {
     fn forget_told(&mut self, service: &BareJid) {
         self.rooms.change_shared_with(service, |room| {
             for (jid, instance) in &mut room.instances {
-                if is_at(jid, service) {
+                if jid.is_at(service) {
                     instance.told = None;
                 }
             }
@@ -122,7 +122,7 @@ impl Engine {
     /// Whether rooms that the service has an instance of have not been told of.
     fn has_untold(&self, service: &BareJid) -> bool {
         self.rooms.shared_with(service).any(|room| {
-            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
+            let mut here = room.instances.iter().filter(|(jid, _)| jid.is_at(service));
             room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())
         })
     }
@@ -140,7 +140,7 @@ impl Engine {
             is_ours
                 && (is_for_all || knows(room))
                 && room.instances.len() < limit
-                && !room.instances.keys().any(|instance| is_at(instance, service))
+                && !room.instances.keys().any(|instance| instance.is_at(service))
         };
         if self.is_brought_up(now, service, theirs) {
             return true;
@@ -168,7 +168,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(&jid) else {
             return false;
         };
-        let here = room.instances.iter_mut().find(|(jid, _)| is_at(jid, service));
+        let here = room.instances.iter_mut().find(|(jid, _)| jid.is_at(service));
         let Some((_, instance)) = here else {
             return false;
         };
@@ -189,7 +189,7 @@ impl Engine {
     /// rooms there are.
     pub(super) fn tell_soon(&mut self, now: Now, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let services: Vec<BareJid> = room.instances.keys().map(service_of).collect();
+        let services: Vec<BareJid> = room.instances.keys().map(|jid| jid.service()).collect();
         for service in services {
             self.beat_now(now, &service);
         }
@@ -262,7 +262,7 @@ impl Engine {
             .find_map(|room| {
                 let mut peers = room.instances.iter();
                 let (peer, _) =
-                    peers.find(|(jid, instance)| is_at(jid, service) && instance.stage == Stage::Active)?;
+                    peers.find(|(jid, instance)| jid.is_at(service) && instance.stage == Stage::Active)?;
                 Some((room.jid.clone(), peer.clone()))
             })
     }
@@ -345,7 +345,7 @@ impl Engine {
             self.timed.insert(jid.clone());
         } else {
             let origin = peer.clone();
-            self.note(jid, &service_of(peer), Notice::Differs { origin });
+            self.note(jid, &peer.service(), Notice::Differs { origin });
         }
     }
 }

@@ -4,23 +4,19 @@
 
 use std::sync::Arc;
 
+use super::state::admitted::Admitted;
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
 use super::judging::Judged;
-use super::link::service_of;
-use super::log::{Entry, UNSTAMPED};
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::log::{Entry, UNSTAMPED};
+use super::state::room::Room;
 use super::{Engine, LIFE, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, without_forged};
 
 /// How many lives may have begun since a snapshot was stored, or a backup made.
 pub(super) const MAX_UNKNOWN_LIVES: u64 = 64;
-
-/// An event that has passed the door.
-#[derive(Debug, Clone)]
-pub(crate) struct Admitted(Entry);
 
 /// Why an event does not come in.
 #[derive(Debug)]
@@ -35,33 +31,6 @@ pub(super) enum Turned {
     NotHere,
     /// Said by somebody who was banned, or a visitor: see [`super::judging`].
     Refused(Box<Entry>),
-}
-
-impl Admitted {
-    /// The event.
-    pub(crate) fn entry(&self) -> &Entry {
-        &self.0
-    }
-
-    /// The event, for the log.
-    pub(crate) fn into_entry(self) -> Entry {
-        self.0
-    }
-
-    /// Something that this instance numbers itself: its own people's words and its own decisions.
-    pub(super) fn of_our_own(entry: Entry) -> Admitted {
-        Admitted(entry)
-    }
-
-    /// A message that waited for its home's history is numbered when it follows.
-    pub(super) fn numbered(self, key: super::log::EventKey) -> Admitted {
-        Admitted(Entry { key, ..self.0 })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn in_a_test(entry: Entry) -> Admitted {
-        Admitted(entry)
-    }
 }
 
 impl Engine {
@@ -114,7 +83,7 @@ impl Engine {
             entry.payload = cleaned(&entry.payload, &[jid, &entry.key.origin]).ok_or(Turned::Lost)?;
         }
         self.clock.observe(now, entry.key.at);
-        Ok(Admitted(entry))
+        Ok(Admitted::by_the_door(entry))
     }
 
     /// Whether an event of `origin` that `teller` tells may carry this occupant-id: who tells it has to speak for that person,
@@ -122,7 +91,7 @@ impl Engine {
     /// them itself.
     pub(super) fn may_show_id(&self, room: &Room, teller: &BareJid, origin: &BareJid, id: &str) -> bool {
         let speaks_for = |instance: &BareJid| {
-            let service = service_of(instance);
+            let service = instance.service();
             move |jid: &Jid| self.config.is_authoritative(&service, jid.domain())
         };
         if !self.takes_relayed(&room.jid, teller) {
@@ -157,7 +126,7 @@ impl Engine {
             entry.payload = cleaned(&entry.payload, &[jid, &entry.key.origin]).ok_or(Turned::Lost)?;
         }
         self.clock.observe(now, entry.key.at);
-        Ok(Admitted(entry))
+        Ok(Admitted::by_the_door(entry))
     }
 }
 

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use crate::address::BareJid;
 
 use super::Engine;
-use super::clock::Now;
-use super::link::{is_at, service_of};
 use super::request::Pending;
+use super::state::clock::Now;
 use crate::wire::{Request, StanzaError};
 
 /// How many rooms that have ended are remembered for those who do not know (G13); the oldest are forgotten.
@@ -37,7 +36,7 @@ impl Engine {
         if untold.is_empty() {
             return;
         }
-        let services: BTreeSet<BareJid> = untold.iter().map(service_of).collect();
+        let services: BTreeSet<BareJid> = untold.iter().map(|jid| jid.service()).collect();
         // Who has not heard of the end of an earlier room of this name hears of it with this one.
         let mut untold = untold;
         if let Some(earlier) = self.endings.remove(jid) {
@@ -69,7 +68,7 @@ impl Engine {
         }
         let mut told = Vec::new();
         for (room, ending) in &self.endings {
-            let here = ending.untold.iter().filter(|instance| is_at(instance, service));
+            let here = ending.untold.iter().filter(|instance| instance.is_at(service));
             told.extend(here.map(|instance| (room.clone(), instance.clone(), ending.request.clone())));
         }
         for (room, instance, request) in told {
@@ -94,7 +93,7 @@ impl Engine {
     ) {
         if error.is_some_and(Self::is_link_error) {
             // Lost on a link that works; if it does not, they are told when it does again.
-            self.tell_endings(now, &service_of(instance));
+            self.tell_endings(now, &instance.service());
             return;
         }
         if let Some(ending) = self.endings.get_mut(jid) {
@@ -104,6 +103,6 @@ impl Engine {
             }
         }
         self.unsaved.insert(jid.clone());
-        self.advance(now, jid, &service_of(instance));
+        self.advance(now, jid, &instance.service());
     }
 }

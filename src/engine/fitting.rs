@@ -4,7 +4,7 @@
 use crate::address::BareJid;
 
 use super::action::Notice;
-use super::room::Room;
+use super::state::room::Room;
 use super::{Action, Engine};
 use crate::wire::{self, Listed, Unfit};
 

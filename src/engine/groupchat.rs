@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::state::admitted::Admitted;
 use crate::address::{BareJid, Jid};
 
-use super::clock::{Now, successor};
 use super::door::{Turned, cleaned};
-use super::link::{Caps, service_of};
-use super::log::{Entry, EventKey, Retention, UNSTAMPED};
-use super::{Action, Admitted, Engine, Verdict, nick_of, refuse};
+use super::link::Caps;
+use super::state::clock::{Now, successor};
+use super::state::log::{Entry, EventKey, Retention, UNSTAMPED};
+use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
@@ -207,7 +208,7 @@ impl Engine {
             check_stamp(event, &home)?;
         }
         // Numbers are for those who can tell of them again.
-        let event = event.filter(|_| matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown));
+        let event = event.filter(|_| matches!(self.caps(&home.service()), Caps::Full | Caps::Unknown));
         // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
         if let Some(event) = event.as_ref().filter(|_| keep) {
             if room.log.has_seen(&home, event.incarnation, event.seq) {

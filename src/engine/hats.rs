@@ -2,41 +2,10 @@
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::room::Room;
-use super::roster::entry_item;
+use super::state::clock::Now;
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
-use crate::wire::{Condition, Hats, RosterItem};
-
-impl Room {
-    /// An entry of the list of affiliations as it is told to others: none if there is none.
-    pub(crate) fn entry(&self, user: &BareJid) -> RosterItem {
-        let listed = self.listed(user);
-        RosterItem {
-            hats: self.hats(user),
-            ..entry_item(user, listed.affiliation, listed.nick.as_deref())
-        }
-    }
-
-    /// The hats of somebody, as the source has given them.
-    pub(crate) fn hats(&self, user: &BareJid) -> Hats {
-        self.settings.hats.get(user).cloned().unwrap_or_default()
-    }
-
-    /// Returns whether anything changed.
-    pub(crate) fn set_hats(&mut self, user: &BareJid, hats: Hats) -> bool {
-        if self.hats(user) == hats {
-            return false;
-        }
-        if hats.is_empty() {
-            self.settings.hats.remove(user);
-        } else {
-            self.settings.hats.insert(user.clone(), hats);
-        }
-        true
-    }
-}
+use crate::wire::{Condition, Hats};
 
 impl Engine {
     /// Hats given here. A shadow follows its source, so that there it is no news.

@@ -9,9 +9,9 @@ use crate::address::BareJid;
 
 use super::Engine;
 use super::cause::Cause;
-use super::clock::Now;
 use super::link::{Caps, Link, LinkState};
 use super::request::Pending;
+use super::state::clock::Now;
 use crate::wire::Request;
 
 /// For how many link timeouts an answer may wait behind data that keeps arriving.

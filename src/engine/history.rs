@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::state::admitted::Admitted;
 use crate::address::BareJid;
 
-use super::clock::{MAX_CLOCK_LEAD_MS, Now};
 use super::door::cleaned;
-use super::link::{Caps, service_of};
-use super::log::{Entry, UNSTAMPED};
+use super::link::Caps;
 use super::request::Pending;
-use super::room::Room;
-use super::{Action, Admitted, Engine};
+use super::state::clock::{MAX_CLOCK_LEAD_MS, Now};
+use super::state::log::{Entry, UNSTAMPED};
+use super::state::room::Room;
+use super::{Action, Engine};
 use crate::wire::{EventStamp, History, HistoryMessage, HistoryResult, Hlc, Request};
 
 /// Most messages in one answer to a history request.
@@ -167,7 +168,7 @@ impl Engine {
     /// asked: nothing of ours is in its answer, whatever it looks like (G11).
     pub(super) fn merge_history(&mut self, now: Now, jid: &BareJid, from: &BareJid, history: HistoryResult) {
         // It has learnt more meanwhile: its pages have what its history has, with numbers.
-        let is_plain = self.caps(&service_of(from)) == Caps::Xep;
+        let is_plain = self.caps(&from.service()) == Caps::Xep;
         let Some(room) = self.rooms.get(jid) else { return };
         // Who joined as soon as it was possible has missed what was said since; clocks may differ.
         let missed_since = room.ready_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
 use super::input::{Departure, Occupant};
-use super::instance::{Instance, Stage};
-use super::link::{Caps, LinkState, is_at, service_of};
+use super::link::{Caps, LinkState};
 use super::presence::hidden;
 use super::request::Pending;
-use super::room::{Local, Room};
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
+use super::state::room::{Local, Room};
 use super::{Action, Engine, SendPresence, Verdict, refuse};
 use crate::config::{Replicate, RoomIdScheme};
 use crate::error::Error;
@@ -81,7 +81,7 @@ impl Engine {
     /// Replication starts, or starts again after a restart.
     pub(super) fn begin(&mut self, now: Now, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
-        let mut services: BTreeSet<BareJid> = room.instances.keys().map(service_of).collect();
+        let mut services: BTreeSet<BareJid> = room.instances.keys().map(|jid| jid.service()).collect();
         if room.is_source() && self.config.replicate == Replicate::Immediately {
             services.extend(self.config.peers.keys().cloned());
         } else if room.is_source() {
@@ -154,7 +154,7 @@ impl Engine {
             }
             let is_told = is_source || room.is_from_source(&home);
             let may_have_it = instance.stage > Stage::Wanted || instance.is_cut || instance.may_hold;
-            if is_told && may_have_it && self.caps(&service_of(&home)) != Caps::Xep {
+            if is_told && may_have_it && self.caps(&home.service()) != Caps::Xep {
                 untold.insert(home);
             }
         }
@@ -281,7 +281,7 @@ impl Engine {
         let mut error = acts.is_empty().then_some(Condition::ItemNotFound);
         let mut asked = Vec::new();
         for (target, act) in acts {
-            if !self.is_link_open(&service_of(&target)) {
+            if !self.is_link_open(&target.service()) {
                 error = Some(Condition::RemoteServerNotFound);
             } else if self.speaks_ours(&target) {
                 asked.push((target, act));
@@ -291,7 +291,7 @@ impl Engine {
                         nick,
                         role: Role::None,
                         ..
-                    } if self.caps(&service_of(&target)) == Caps::Xep => {
+                    } if self.caps(&target.service()) == Caps::Xep => {
                         self.kick_plainly(jid, &target, nick, &act);
                     }
                     _ => error = Some(Condition::FeatureNotImplemented),
@@ -363,7 +363,7 @@ impl Engine {
     pub(super) fn instance_of_domain<'a>(&self, room: &'a Room, domain: &str) -> Option<&'a BareJid> {
         let service = self.config.peer_of_domain(domain)?;
         let holds =
-            |(shadow, instance): &(&BareJid, &Instance)| is_at(shadow, service) && instance.holds_room();
+            |(shadow, instance): &(&BareJid, &Instance)| shadow.is_at(service) && instance.holds_room();
         let instance = room.instances.iter().find(holds).map(|(shadow, _)| shadow);
         instance.filter(|_| self.link_state(service) == LinkState::Up)
     }

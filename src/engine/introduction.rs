@@ -5,10 +5,10 @@
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::instance::{Instance, Stage};
-use super::link::{LinkState, service_of};
+use super::link::LinkState;
 use super::request::Pending;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Peerhost, Request, StanzaError};
@@ -23,7 +23,7 @@ impl Engine {
         let notice = Notice::Replicated {
             shadow: newcomer.clone(),
         };
-        let peer = service_of(newcomer);
+        let peer = newcomer.service();
         self.actions.push_back(Action::Notice {
             room: jid.clone(),
             peer,
@@ -74,14 +74,14 @@ impl Engine {
             .instances
             .keys()
             .filter(|instance| !room.is_from_source(instance))
-            .map(service_of)
+            .map(|jid| jid.service())
             .collect();
         for service in known.iter().filter(|service| !services.contains(service)) {
             self.forget_instance(now, jid, service);
         }
         if let Some(room) = self.rooms.get_mut(jid) {
             room.unnamed
-                .retain(|instance| services.contains(&service_of(instance)));
+                .retain(|instance| services.contains(&instance.service()));
         }
         for service in services {
             if *service == self.config.service || *service == firsthost || known.contains(service) {
@@ -137,7 +137,7 @@ impl Engine {
                 };
                 instance.unmet.insert(of.clone(), is_first);
                 if matches!(
-                    self.link_state(&service_of(told)),
+                    self.link_state(&told.service()),
                     LinkState::Up | LinkState::Syncing
                 ) {
                     self.introduce_again(now, jid, told);
@@ -169,7 +169,7 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else { return };
         let request = Request::Peerhost(Peerhost {
             id: room.id.clone(),
-            jid: Some(service_of(of)),
+            jid: Some(of.service()),
             gone: false,
         });
         let pending = Pending::Introduce {
@@ -179,7 +179,7 @@ impl Engine {
             is_first,
         };
         let from = self.config.service.clone();
-        self.request(now, from, service_of(whom), request, pending);
+        self.request(now, from, whom.service(), request, pending);
     }
 
     /// The firsthost tells of another peerhost. Without its name there is nothing to learn.
@@ -287,17 +287,17 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else { return };
         let gone = Peerhost {
             id: room.id.clone(),
-            jid: Some(service_of(shadow)),
+            jid: Some(shadow.service()),
             gone: true,
         };
         let others: Vec<BareJid> = room
             .instances
             .iter()
             .filter(|(other, instance)| *other != shadow && instance.stage == Stage::Active)
-            .map(|(other, _)| service_of(other))
+            .map(|(other, _)| other.service())
             .filter(|other| self.speaks_ours(other))
             .collect();
-        self.forget_instance(now, jid, &service_of(shadow));
+        self.forget_instance(now, jid, &shadow.service());
         self.shadows_changed(now, jid);
         for other in others {
             let request = Request::Peerhost(gone.clone());

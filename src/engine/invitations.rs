@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
-use super::link::service_of;
 use super::request::Pending;
+use super::state::clock::Now;
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Affiliation, Condition, Request, Role, StanzaError};
@@ -141,7 +140,7 @@ impl Engine {
             step: Step::Send,
         };
         if let Some(source) = source.filter(|_| needs_source) {
-            if !self.is_link_open(&service_of(&source)) {
+            if !self.is_link_open(&source.service()) {
                 // Provisionally a member, at this instance only: it is this one that lets it in.
                 self.note_invitation(now, &inviting, None);
                 return Ok(Verdict::Continue);
@@ -279,7 +278,7 @@ impl Engine {
                 home.with_resource(nick).map_err(|_| unknown())?.into()
             }
             (None, Some(user)) => {
-                let speaks_for = self.config.is_authoritative(&service_of(home), user.domain());
+                let speaks_for = self.config.is_authoritative(&home.service(), user.domain());
                 if !speaks_for && !room.is_from_source(home) {
                     return Err(refuse(
                         Condition::Forbidden,
@@ -376,7 +375,7 @@ impl Engine {
             }
             return Ok(Verdict::Continue);
         };
-        if !self.is_link_open(&service_of(&home)) {
+        if !self.is_link_open(&home.service()) {
             return Err(refuse(
                 Condition::RemoteServerNotFound,
                 "The service of who invited you is out of reach",
@@ -432,7 +431,7 @@ impl Engine {
         let (Some(room), Some(invitee)) = (self.rooms.get(jid), invitee) else {
             return Err(unknown());
         };
-        let speaks_for = self.config.is_authoritative(&service_of(asker), invitee.domain());
+        let speaks_for = self.config.is_authoritative(&asker.service(), invitee.domain());
         let may_tell = |known: &Invitation| {
             speaks_for || known.other.as_ref() == Some(asker) || room.is_from_source(asker)
         };

@@ -7,14 +7,16 @@
 
 use std::collections::BTreeMap;
 
+use super::state::admitted::Admitted;
+use super::state::bans::{Bans, LeftOut, Why, is_same};
+use super::state::waiting::OfferKey;
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
-use super::instance::Instance;
-use super::log::{Entry, EventKey, UNSTAMPED};
-use super::offers::OfferKey;
-use super::room::Room;
-use super::{Admitted, Engine};
+use super::Engine;
+use super::state::clock::Now;
+use super::state::instance::Instance;
+use super::state::log::{Entry, EventKey, UNSTAMPED};
+use super::state::room::Room;
 use crate::ids;
 use crate::wire::{Affiliation, Condition, Hlc, Moderation, Numbers, RosterItem};
 
@@ -24,35 +26,6 @@ const MAX_LEFT_OUT: usize = 1_000;
 const MAX_SUSPECTS: usize = 100;
 /// What people are told of a message that was refused.
 const REFUSED: &str = "Whoever said this may not speak in this room";
-
-/// Who is banned since when.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Bans {
-    pub(crate) since: BTreeMap<BareJid, Hlc>,
-    /// Whose occupant-ids these are: an event names its author by nothing else.
-    ids: BTreeMap<String, BareJid>,
-    /// The salt that they are made with.
-    salt: Option<String>,
-}
-
-/// Why an occupant of another instance is not in the room here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// Banned.
-    Banned,
-    /// There are as many as there may be.
-    Many,
-}
-
-/// An occupant of another instance that is not in the room here.
-#[derive(Debug, Clone)]
-pub(crate) struct LeftOut {
-    why: Why,
-    jid: Option<Jid>,
-    occupant_id: Option<String>,
-    /// It has left there as well; what it said may be on its way.
-    is_gone: bool,
-}
 
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,18 +209,6 @@ impl Instance {
         self.left_out.retain(|_, left_out| !left_out.is_gone);
         self.has_left_out_more &= self.left_out.len() >= MAX_LEFT_OUT;
     }
-}
-
-impl LeftOut {
-    /// Whether this may be who an event names.
-    fn may_be(&self, occupant_id: Option<&str>) -> bool {
-        is_same(self.occupant_id.as_deref(), occupant_id)
-    }
-}
-
-/// Two occupant-ids are the same as far as they are known.
-fn is_same(one: Option<&str>, other: Option<&str>) -> bool {
-    one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
 impl Room {

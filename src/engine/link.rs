@@ -6,10 +6,10 @@
 use crate::address::BareJid;
 
 use super::cause::Cause;
-use super::clock::Now;
-use super::instance::{Instance, Stage, SyncStage};
 use super::request::Pending;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage, SyncStage};
+use super::state::room::Room;
 use super::unlike::Unlike;
 use super::{Action, Engine};
 use crate::wire::{DiscoInfo, Request, StanzaError};
@@ -124,7 +124,7 @@ impl Engine {
 
     /// Whether our own namespace may be sent to the service of `instance`.
     pub(super) fn speaks_ours(&self, instance: &BareJid) -> bool {
-        self.caps(&service_of(instance)) == Caps::Full
+        self.caps(&instance.service()) == Caps::Full
     }
 
     /// Whether a peer service can be reached.
@@ -472,7 +472,7 @@ impl Engine {
             return;
         }
         let is_open = |room: &&Room| {
-            let mut here = room.instances.iter().filter(|(jid, _)| is_at(jid, service));
+            let mut here = room.instances.iter().filter(|(jid, _)| jid.is_at(service));
             let is_unlike = |(_, instance): (&BareJid, &Instance)| {
                 instance.holds_room() && (instance.is_cut || !instance.is_synced)
             };
@@ -520,7 +520,7 @@ impl Engine {
             return;
         };
         for (jid, instance) in &mut room.instances {
-            if is_at(jid, service) && instance.sync == SyncStage::Wanted {
+            if jid.is_at(service) && instance.sync == SyncStage::Wanted {
                 instance.sync = SyncStage::Idle;
             }
         }
@@ -532,19 +532,9 @@ impl Engine {
             return;
         };
         for (jid, instance) in &mut room.instances {
-            if is_at(jid, service) && instance.stage != Stage::Refused {
+            if jid.is_at(service) && instance.stage != Stage::Refused {
                 instance.stage = Stage::Wanted;
             }
         }
     }
-}
-
-/// Whether `service` hosts this instance.
-pub(crate) fn is_at(instance: &BareJid, service: &BareJid) -> bool {
-    instance.domain() == service.domain()
-}
-
-/// The service that hosts an instance.
-pub(crate) fn service_of(jid: &BareJid) -> BareJid {
-    jid.service()
 }

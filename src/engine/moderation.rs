@@ -6,14 +6,16 @@
 
 use std::sync::Arc;
 
+use super::state::admitted::Admitted;
+use super::state::waiting::{OfferKey, Value};
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
 use super::groupchat::check_stamp;
-use super::link::{Caps, service_of};
-use super::log::{Entry, EventKey};
-use super::offers::{Actor, OfferKey, Value};
-use super::{Action, Admitted, Engine, Verdict, bare, refuse};
+use super::link::Caps;
+use super::offers::Actor;
+use super::state::clock::Now;
+use super::state::log::{Entry, EventKey};
+use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, EventStamp, Moderation, limits};
 
@@ -148,7 +150,7 @@ impl Engine {
         let Some(instance) = room.instances.get(&home) else {
             return self.stranger(&home, true);
         };
-        let speaks_ours = matches!(self.caps(&service_of(&home)), Caps::Full | Caps::Unknown);
+        let speaks_ours = matches!(self.caps(&home.service()), Caps::Full | Caps::Unknown);
         if bare(from).is_none() || !room.is_from_source(&home) || !speaks_ours {
             return Err(refuse(
                 Condition::Forbidden,

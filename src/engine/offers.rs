@@ -2,62 +2,18 @@
 //! compare-and-set (G7). Taken if the source's value is still the one it was based on and the actor is still entitled;
 //! otherwise the source's value comes back, and who made the change is told.
 
+use super::state::waiting::{Offer, OfferKey, Value};
 use crate::address::BareJid;
 
 use super::action::Change;
-use super::clock::Now;
-use super::link::service_of;
 use super::request::Pending;
-use super::room::Room;
-use super::{Action, Engine, Entry, refuse};
+use super::state::clock::Now;
+use super::{Action, Engine, refuse};
 use crate::error::Error;
-use crate::wire::{
-    Act, ActKind, Affiliation, Condition, Field, Form, Listed, Moderation, Request, StanzaError, Subject,
-};
+use crate::wire::{Act, ActKind, Affiliation, Condition, Field, Form, Listed, Request, StanzaError, Subject};
 
 /// How many changes may wait for the source; more are refused by taking them back at once (G13).
 const MAX_OFFERS: usize = 500;
-
-/// What was changed: one value of the settings.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum OfferKey {
-    Affiliation(BareJid),
-    Subject,
-    Field(String),
-    /// The message with this stanza-id.
-    Moderation(String),
-}
-
-/// The value of a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
-    Listed(Listed),
-    /// Subject and the nick that set it.
-    Subject(Option<Subject>),
-    Field(Vec<String>),
-    /// By whom and why a message is taken away; `None` if it is there.
-    Moderated(Option<Moderation>),
-}
-
-/// A change that waits for the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offer {
-    pub(crate) actor_nick: Option<String>,
-    pub(crate) actor_jid: Option<BareJid>,
-    /// What the source had when it was made.
-    pub(crate) was: Value,
-    /// What the source has now, as far as is known here: what comes back if it is not taken.
-    pub(crate) base: Value,
-    /// What it was set to.
-    pub(crate) now: Value,
-    /// Whether the source has been asked.
-    pub(crate) is_asked: bool,
-    /// Whether it comes of an invitation.
-    pub(crate) is_invited: bool,
-    /// Whether the person whose entry of the list it is has registered a nick with it, or taken the registration back, while
-    /// somebody else answers for the affiliation: both hear of it if it does not hold.
-    pub(crate) is_registered: bool,
-}
 
 /// Who changes something.
 #[derive(Debug, Clone, Copy)]
@@ -66,39 +22,6 @@ pub(super) struct Actor<'a> {
     pub(super) jid: Option<&'a BareJid>,
     /// Whether it does so by inviting somebody.
     pub(super) invites: bool,
-}
-
-impl Room {
-    /// The value in force here.
-    pub(crate) fn value(&self, key: &OfferKey) -> Value {
-        match key {
-            OfferKey::Affiliation(jid) => Value::Listed(self.listed(jid)),
-            OfferKey::Subject => Value::Subject(self.settings.subject.clone()),
-            OfferKey::Field(var) => Value::Field(self.settings.form.values(var).unwrap_or_default().to_vec()),
-            // What is hidden here is not in the log, but in the offer itself.
-            OfferKey::Moderation(id) => match self.offers.get(key) {
-                Some(offer) => offer.now.clone(),
-                None => Value::Moderated(self.log.moderation_of(id).and_then(Entry::moderation)),
-            },
-        }
-    }
-
-    /// Whether nobody who joins is shown this: it is moderated, for good or until the source has decided.
-    pub(crate) fn is_hidden(&self, entry: &Entry) -> bool {
-        entry.is_gone()
-            || !self.offers.is_empty() && self.offers.contains_key(&OfferKey::Moderation(entry.id.clone()))
-    }
-
-    fn set_value(&mut self, key: &OfferKey, value: &Value) {
-        match (key, value) {
-            (OfferKey::Affiliation(jid), Value::Listed(entry)) => {
-                self.set_affiliation(jid, entry.affiliation, entry.nick.as_deref());
-            }
-            (OfferKey::Subject, Value::Subject(subject)) => self.settings.subject = subject.clone(),
-            (OfferKey::Field(var), Value::Field(values)) => self.settings.form.set(var, values.clone()),
-            _ => {}
-        }
-    }
 }
 
 /// Subjects are the same if they say the same.
@@ -125,7 +48,7 @@ impl Engine {
             || room
                 .source
                 .as_ref()
-                .is_none_or(|source| self.is_link_open(&service_of(source)))
+                .is_none_or(|source| self.is_link_open(&source.service()))
     }
 
     /// Takes a change at a shadow that cannot reach its source.
@@ -235,7 +158,7 @@ impl Engine {
                 offer.is_asked = false;
             }
             let source = self.rooms.get(jid).and_then(|room| room.source.clone());
-            if let Some(source) = source.filter(|source| self.is_link_open(&service_of(source))) {
+            if let Some(source) = source.filter(|source| self.is_link_open(&source.service())) {
                 // Lost on a link that works, or too early: after the next pull it is made again.
                 self.resync_later(now, jid, &source);
             }

@@ -2,9 +2,9 @@
 //! refused. Whoever sends more than it may is not read for a moment, so that what others send has its turn in between;
 //! nothing of what it sends is lost, and what it is sent goes out meanwhile (G13).
 
-use super::budget::{Bucket, Rate};
-use super::clock::Now;
 use super::input::Came;
+use super::state::budget::{Bucket, Rate};
+use super::state::clock::Now;
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
 

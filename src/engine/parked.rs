@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 
 use crate::address::BareJid;
 
-use super::clock::Now;
 use super::input::Departure;
-use super::instance::{Instance, Stage};
-use super::link::{Caps, is_at, service_of};
+use super::link::Caps;
 use super::request::Pending;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
+use super::state::room::Room;
+use super::state::stored::StoredRoom;
 use super::{Action, Engine, LIFE, Notice, Verdict};
 use crate::config::Config;
 use crate::error::Error;
@@ -61,7 +62,7 @@ impl Engine {
         let instances = self.rooms.values().flat_map(|room| {
             room.unnamed.iter().map(|instance| ParkedRoom {
                 room: room.jid.clone(),
-                peer: service_of(instance),
+                peer: instance.service(),
                 source: room.source.clone(),
                 reason: ParkedFor::InstanceNotNamed,
             })
@@ -116,7 +117,7 @@ impl Engine {
         }
         for service in &named {
             self.unpark_all(now, service);
-            let is_untold = |instance: &BareJid| is_at(instance, service);
+            let is_untold = |instance: &BareJid| instance.is_at(service);
             if self
                 .endings
                 .values()
@@ -187,7 +188,7 @@ impl Engine {
         for (home, instance) in &room.instances {
             self.hide_all(jid, home, instance);
         }
-        self.set_aside(room.as_stored());
+        self.set_aside(StoredRoom::of(&room).to_room());
         self.unsaved.insert(jid.clone());
         self.say_parked(jid, !nicks.is_empty());
     }
@@ -240,7 +241,7 @@ impl Engine {
     fn drop_unnamed(&mut self, now: Now, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
         let (is_source, id) = (room.is_source(), room.id.clone());
-        let is_foreign = |instance: &&BareJid| !self.config.peers.contains_key(&service_of(instance));
+        let is_foreign = |instance: &&BareJid| !self.config.peers.contains_key(&instance.service());
         let foreign: Vec<BareJid> = room.instances.keys().filter(is_foreign).cloned().collect();
         if foreign.is_empty() {
             return;
@@ -248,9 +249,9 @@ impl Engine {
         for instance in &foreign {
             if is_source {
                 self.say_goodbye(now, jid, instance);
-                self.note(jid, &service_of(instance), Notice::NotNamed);
+                self.note(jid, &instance.service(), Notice::NotNamed);
             }
-            self.forget_instance(now, jid, &service_of(instance));
+            self.forget_instance(now, jid, &instance.service());
             self.remember_unnamed(jid, instance);
         }
         if !is_source {
@@ -262,11 +263,11 @@ impl Engine {
                 if self.speaks_ours(&other) {
                     let gone = Request::Peerhost(Peerhost {
                         id: id.clone(),
-                        jid: Some(service_of(instance)),
+                        jid: Some(instance.service()),
                         gone: true,
                     });
                     let from = self.config.service.clone();
-                    self.request(now, from, service_of(&other), gone, Pending::Nothing);
+                    self.request(now, from, other.service(), gone, Pending::Nothing);
                 }
             }
         }
@@ -275,7 +276,7 @@ impl Engine {
 
     /// A shadow that we do not share the room with any more is told, if it can be.
     fn say_goodbye(&mut self, now: Now, jid: &BareJid, instance: &BareJid) {
-        let service = service_of(instance);
+        let service = instance.service();
         let Some(room) = self.rooms.get(jid) else { return };
         if !room.instances.get(instance).is_some_and(Instance::takes_events) || !self.is_link_open(&service) {
             return;
@@ -313,16 +314,16 @@ impl Engine {
             return;
         };
         let peers = &self.config.peers;
-        let is_named = |instance: &&BareJid| peers.contains_key(&service_of(instance));
+        let is_named = |instance: &&BareJid| peers.contains_key(&instance.service());
         let named: Vec<BareJid> = room.unnamed.iter().filter(is_named).cloned().collect();
         for instance in named {
-            let service = service_of(&instance);
+            let service = instance.service();
             let Some(room) = self.rooms.get_mut(jid) else {
                 return;
             };
             room.unnamed.remove(&instance);
             self.unsaved.insert(jid.clone());
-            if room.instances.keys().any(|known| is_at(known, &service)) {
+            if room.instances.keys().any(|known| known.is_at(&service)) {
                 continue;
             }
             if !room.is_source() && room.started {

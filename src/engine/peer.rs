@@ -2,11 +2,10 @@
 
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
-use super::instance::Remote;
-use super::link::service_of;
 use super::presence;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::Remote;
+use super::state::room::Room;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError};
@@ -118,7 +117,7 @@ impl Engine {
         }
         // A <replicate/> that does not name the source: the first configuration shows it.
         let is_unnamed_source =
-            room.source.is_none() && room.firsthost == service_of(asker) && asker.node().is_some();
+            room.source.is_none() && room.firsthost == asker.service() && asker.node().is_some();
         let is_source =
             room.is_from_source(asker) || is_unnamed_source && matches!(request, Request::Config(_));
         if !is_source && !room.instances.contains_key(asker) {
@@ -161,7 +160,7 @@ impl Engine {
                 }
                 self.stop_waiting(target, asker);
                 let bytes = self.send_roster(now, target, asker);
-                self.charge_bytes(now, &service_of(asker), bytes);
+                self.charge_bytes(now, &asker.service(), bytes);
             }
             Request::History(history) => {
                 self.prove(target, asker);
@@ -173,7 +172,7 @@ impl Engine {
                 if !room.ready {
                     return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
                 }
-                self.saw_ours(now, &service_of(asker));
+                self.saw_ours(now, &asker.service());
                 if self.stop_waiting(target, asker) {
                     // It knows us, and nobody will introduce us to it any more.
                     self.want_sync(now, target, asker);
@@ -325,7 +324,7 @@ impl Engine {
         let (Some(nick), Some(person)) = (&act.actor_nick, &act.actor_jid) else {
             return;
         };
-        if !self.config.is_authoritative(&service_of(asker), person.domain())
+        if !self.config.is_authoritative(&asker.service(), person.domain())
             || !self.is_vouched_for(jid, asker, nick)
         {
             return;
@@ -424,7 +423,7 @@ impl Engine {
                 return Ok(person.to_bare().into());
             }
             let speaks_for =
-                |actor: &&BareJid| self.config.is_authoritative(&service_of(asker), actor.domain());
+                |actor: &&BareJid| self.config.is_authoritative(&asker.service(), actor.domain());
             let named = act.actor_jid.as_ref().filter(speaks_for);
             if remote.jid.is_none() && !room.is_from_source(asker) && named.is_none() {
                 return Err(refuse(
@@ -444,7 +443,7 @@ impl Engine {
             if is_moderation
                 && self.rank_of(room, asker, act.actor_nick.as_deref(), act.actor_jid.as_ref())
                     < Affiliation::Admin
-                && !self.config.is_trusted(&service_of(asker))
+                && !self.config.is_trusted(&asker.service())
             {
                 return Err(refuse(
                     Condition::Forbidden,
@@ -458,7 +457,7 @@ impl Engine {
             // The source itself, for a module of its server.
             None if act.actor_nick.is_none() && room.is_from_source(asker) => Ok(asker.clone().into()),
             Some(actor)
-                if self.config.is_authoritative(&service_of(asker), actor.domain())
+                if self.config.is_authoritative(&asker.service(), actor.domain())
                     || room.is_from_source(asker) =>
             {
                 Ok(actor.clone().into())

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::link::{Caps, service_of};
+use super::link::Caps;
 use super::presence::{Announced, NICK_CHANGED, default_role};
 use super::roster::item_bytes;
+use super::state::clock::Now;
 use super::{Action, Engine, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Role, Roster, RosterExtra, RosterItem, limits};
@@ -138,7 +138,7 @@ impl Engine {
         };
         let is_source = room.is_from_source(home);
         if roster.extra.is_some() {
-            self.saw_ours(now, &service_of(home));
+            self.saw_ours(now, &home.service());
         }
         if is_source {
             self.apply_affiliations(now, jid, roster);
@@ -301,7 +301,7 @@ impl Engine {
         let Some(instance) = room.instances.get(home) else {
             return;
         };
-        let is_plain = self.caps(&service_of(home)) == Caps::Xep;
+        let is_plain = self.caps(&home.service()) == Caps::Xep;
         let asks_history = is_plain && room.is_from_source(home) && !instance.was_asked;
         let is_behind = !instance.is_synced;
         if instance.needs_roster {

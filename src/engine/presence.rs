@@ -5,11 +5,10 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid, resourcepart};
 
 use super::cause::Cause;
-use super::clock::Now;
 use super::input::PeerPresence;
-use super::instance::{Remote, Stage};
-use super::link::service_of;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::{Remote, Stage};
+use super::state::room::Room;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
 use crate::error::Error;
 use crate::wire::{Affiliation, Condition, Role, limits};
@@ -67,7 +66,7 @@ impl Engine {
             return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
         }
         if presence.serial.is_some() {
-            self.saw_ours(now, &service_of(&home));
+            self.saw_ours(now, &home.service());
         }
         if !self.is_next_presence(now, &jid, &home, presence.version) {
             return Ok(Verdict::Done);
@@ -123,7 +122,7 @@ impl Engine {
     /// rooms of services we peer with; anybody else is an ordinary user of the room. A domain among the peers may be one of
     /// users all the same (by mistake), and their JIDs look like those of rooms: the stanza tells them apart.
     pub(super) fn stranger(&self, from: &BareJid, is_instance_like: bool) -> Result<Verdict, Error> {
-        if is_instance_like && from.node().is_some() && self.config.peers.contains_key(&service_of(from)) {
+        if is_instance_like && from.node().is_some() && self.config.peers.contains_key(&from.service()) {
             return Err(refuse(
                 Condition::Forbidden,
                 "This is not an instance of the room",
@@ -153,7 +152,7 @@ impl Engine {
                 "The room has as many remote occupants as it may",
             ));
         }
-        let service = service_of(home);
+        let service = home.service();
         if is_new {
             self.expect_occupant(now, &service)?;
         }
@@ -319,7 +318,7 @@ impl Engine {
     /// A stanza bounced. That says something of the link, nothing of occupants (G8).
     pub(super) fn peer_error(&mut self, now: Now, from: &Jid, error: &crate::wire::StanzaError) -> Verdict {
         let peer = from.to_bare();
-        let service = service_of(&peer);
+        let service = peer.service();
         let rooms = self
             .rooms
             .shared_with(&service)

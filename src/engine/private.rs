@@ -2,8 +2,8 @@
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::link::{LinkState, service_of};
+use super::link::LinkState;
+use super::state::clock::Now;
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, StanzaError};
@@ -36,7 +36,7 @@ impl Engine {
             .remotes(nick)
             .filter(|(home, _)| !is_here && self.is_vouched_for(jid, home, nick));
         // Of several that one person has, one that can be reached will do.
-        let services = homes.map(|(home, _)| service_of(home));
+        let services = homes.map(|(home, _)| home.service());
         let Some(service) = services.min_by_key(|service| self.link_state(service) == LinkState::Down) else {
             return Ok(Verdict::Continue);
         };

@@ -8,9 +8,8 @@
 use crate::address::BareJid;
 
 use super::Engine;
-use super::clock::Now;
-use super::instance::SyncStage;
-use super::link::service_of;
+use super::state::clock::Now;
+use super::state::instance::SyncStage;
 use crate::wire::RoomId;
 
 /// How often an instance that has never spoken as one is asked again after it said that it has no such room.
@@ -55,11 +54,11 @@ impl Engine {
         } else {
             (instance.sync, instance.resync_at) = (SyncStage::Idle, None);
             // Who was out of sight is hidden already.
-            self.forget_occupants(jid, &service_of(peer));
+            self.forget_occupants(jid, &peer.service());
             if let Some(instance) = self.instance_mut(jid, peer) {
                 (instance.is_cut, instance.is_out) = (false, false);
             }
         }
-        self.settle_link(&service_of(peer));
+        self.settle_link(&peer.service());
     }
 }

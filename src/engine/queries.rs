@@ -2,11 +2,11 @@
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::instance::Instance;
-use super::log::Entry;
 use super::request::{Outstanding, Pending};
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::Instance;
+use super::state::log::Entry;
+use super::state::room::Room;
 use super::{Engine, RemoteOccupant, presence, split};
 use crate::snapshot::Snapshot;
 use crate::wire::{Affiliation, Listed};

@@ -7,9 +7,8 @@
 use crate::address::{BareJid, Jid};
 
 use super::Engine;
-use super::instance::Remote;
-use super::link::service_of;
-use super::room::{Affiliated, Room};
+use super::state::instance::Remote;
+use super::state::room::{Affiliated, Room};
 use crate::wire::{ActKind, Affiliation, Role};
 
 impl Engine {
@@ -23,7 +22,7 @@ impl Engine {
         named: Option<&BareJid>,
     ) -> Affiliation {
         let known = occupant(room, home, nick).and_then(|remote| remote.jid.clone());
-        let may_name = |jid: &&BareJid| self.config.is_authoritative(&service_of(home), jid.domain());
+        let may_name = |jid: &&BareJid| self.config.is_authoritative(&home.service(), jid.domain());
         let named = named.filter(may_name);
         known
             .or(named.cloned().map(Jid::from))
@@ -32,7 +31,7 @@ impl Engine {
 
     /// Whether `home` is believed that this occupant of its own is a moderator, whatever the list says of that occupant.
     fn is_moderator_believed(&self, room: &Room, home: &BareJid, remote: &Remote) -> bool {
-        let service = service_of(home);
+        let service = home.service();
         let rules = |(user, entry): (&BareJid, &Affiliated)| {
             entry.affiliation >= Affiliation::Admin
                 && user.node().is_some()
@@ -77,7 +76,7 @@ impl Engine {
             };
         }
         // Gone since: by what the list says, if the instance may name it.
-        if !jid.is_some_and(|jid| self.config.is_authoritative(&service_of(home), jid.domain())) {
+        if !jid.is_some_and(|jid| self.config.is_authoritative(&home.service(), jid.domain())) {
             return false;
         }
         let affiliation = self.rank_of(room, home, None, jid);

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::instance::{Instance, Stage};
-use super::link::{LinkState, is_at};
+use super::link::LinkState;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
 use super::{Action, Engine, Notice};
 use crate::wire::{Condition, StanzaError};
 
@@ -63,7 +63,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
             return;
         };
-        let here = |(peer, _): &(&BareJid, &mut Instance)| is_at(peer, service);
+        let here = |(peer, _): &(&BareJid, &mut Instance)| peer.is_at(service);
         let Some((_, instance)) = room.instances.iter_mut().find(here) else {
             return;
         };
@@ -195,7 +195,7 @@ impl Engine {
             }
             let instances = self.rooms.get_mut(jid).map(|room| &mut room.instances);
             for (peer, instance) in instances.into_iter().flatten() {
-                if is_at(peer, service) {
+                if peer.is_at(service) {
                     instance.stage = Stage::Wanted;
                 }
             }
@@ -209,9 +209,8 @@ impl Engine {
 
     /// Our rooms of which the service would not have an instance.
     fn refused_by<'a>(&'a self, service: &'a BareJid) -> impl Iterator<Item = &'a BareJid> {
-        let is_refused = |(peer, instance): (&BareJid, &Instance)| {
-            is_at(peer, service) && instance.stage == Stage::Refused
-        };
+        let is_refused =
+            |(peer, instance): (&BareJid, &Instance)| peer.is_at(service) && instance.stage == Stage::Refused;
         let rooms = self
             .rooms
             .shared_with(service)

@@ -2,11 +2,11 @@
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::instance::{Instance, Stage};
-use super::link::{Caps, is_at, service_of};
+use super::link::Caps;
 use super::request::Pending;
-use super::room::Room;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
+use super::state::room::Room;
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Config as ConfigPush, Replicate, Request, SettingsExtra, StanzaError};
@@ -27,7 +27,7 @@ impl Engine {
         let here = room
             .instances
             .iter()
-            .find(|(instance, _)| is_at(instance, service));
+            .find(|(instance, _)| instance.is_at(service));
         let is_refused = here.is_some_and(|(_, instance)| instance.stage == Stage::Refused);
         let is_new = here.is_none();
         if is_new {
@@ -78,7 +78,7 @@ impl Engine {
         };
         let is_source = room.is_source();
         let wanted = |(peer, instance): &(&BareJid, &mut Instance)| {
-            is_at(peer, service) && instance.stage == Stage::Wanted && (is_source || !instance.is_expected())
+            peer.is_at(service) && instance.stage == Stage::Wanted && (is_source || !instance.is_expected())
         };
         let (id, source) = (room.id.clone(), room.source.clone());
         let Some((peer, instance)) = room.instances.iter_mut().find(wanted) else {
@@ -140,7 +140,7 @@ impl Engine {
                 }
             }
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
-            Some(error) => self.refuse_instance(now, jid, &service_of(peer), error),
+            Some(error) => self.refuse_instance(now, jid, &peer.service(), error),
         }
     }
 
@@ -165,7 +165,7 @@ impl Engine {
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
             // It has agreed and forgotten: its service has been restarted since.
             Some(error) if error.condition == Condition::ItemNotFound => self.want_later(now, jid, peer),
-            Some(error) => self.refuse_instance(now, jid, &service_of(peer), error),
+            Some(error) => self.refuse_instance(now, jid, &peer.service(), error),
         }
     }
 
@@ -286,7 +286,7 @@ impl Engine {
         if replicate
             .source
             .as_ref()
-            .is_some_and(|source| service_of(source) != *firsthost)
+            .is_some_and(|source| source.service() != *firsthost)
         {
             return Err(refuse(
                 Condition::NotAcceptable,
@@ -356,7 +356,7 @@ impl Engine {
         let found = room
             .instances
             .keys()
-            .find(|instance| is_at(instance, service))
+            .find(|instance| instance.is_at(service))
             .cloned();
         let Some(home) = found else { return };
         self.release(now, jid, &home);
@@ -410,13 +410,13 @@ impl Engine {
                 room.is_source() && instance.is_some_and(|instance| instance.stage == Stage::Wanted)
             });
             if is_wanted {
-                self.advance(now, &room, &service_of(&peer));
+                self.advance(now, &room, &peer.service());
                 continue;
             }
             if self.stop_waiting(&room, &peer) {
                 self.want_sync(now, &room, &peer);
             }
-            if !self.answers_now(now, &service_of(&peer)) {
+            if !self.answers_now(now, &peer.service()) {
                 if let Some(instance) = self.instance_mut(&room, &peer) {
                     instance.retry_at = Some(now.mono_ms + ROSTER_RETRY_MS);
                     self.timed.insert(room);
@@ -424,7 +424,7 @@ impl Engine {
                 continue;
             }
             let bytes = self.send_roster(now, &room, &peer);
-            self.charge_bytes(now, &service_of(&peer), bytes);
+            self.charge_bytes(now, &peer.service(), bytes);
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Requests of ours that are not answered yet. Every one has a deadline.
 
+use super::state::waiting::OfferKey;
 use crate::address::{BareJid, Jid};
 
 use super::cause::Cause;
-use super::clock::Now;
 use super::invitations::{Declining, Inviting};
-use super::link::{is_at, service_of};
-use super::offers::OfferKey;
+use super::state::clock::Now;
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError};
 
@@ -163,7 +162,7 @@ impl Engine {
         else {
             return false;
         };
-        let service = service_of(&to);
+        let service = to.service();
         let is_probe = matches!(pending, Pending::Disco(_));
         match &answer {
             Err(error) if Self::is_link_error(error) => {
@@ -189,7 +188,7 @@ impl Engine {
         let read = answer.and_then(|xml| Response::parse_fitting(Some(xml)).map_err(StanzaError::from));
         let response = read.map(|(response, unfit)| {
             if let Pending::Sync { room, instance } = &pending {
-                self.tell_unfit(room, &service_of(instance), &unfit);
+                self.tell_unfit(room, &instance.service(), &unfit);
             }
             response
         });
@@ -288,7 +287,7 @@ impl Engine {
         let mut extended = Vec::new();
         for (id, outstanding) in &self.outstanding {
             if outstanding.deadline <= now.mono_ms && !outstanding.pending.is_awaited() {
-                let service = service_of(&outstanding.to);
+                let service = outstanding.to.service();
                 if let Some(until) = self.patience(now, &service, outstanding.sent_at) {
                     extended.push((id.clone(), service, until));
                 }
@@ -315,7 +314,7 @@ impl Engine {
             .collect();
         for id in due {
             if let Some(outstanding) = self.outstanding.remove(&id) {
-                let service = service_of(&outstanding.to);
+                let service = outstanding.to.service();
                 let is_probe = matches!(outstanding.pending, Pending::Disco(_));
                 self.answered(now, outstanding.pending, outstanding.sent_at, Err(silence()));
                 self.was_silent(now, &service, outstanding.sent_at, is_probe);
@@ -329,7 +328,7 @@ impl Engine {
             .outstanding
             .iter()
             .filter(|(_, outstanding)| {
-                is_at(&outstanding.to, service) && !matches!(outstanding.pending, Pending::Disco(_))
+                outstanding.to.is_at(service) && !matches!(outstanding.pending, Pending::Disco(_))
             })
             .map(|(id, _)| id.clone())
             .collect();

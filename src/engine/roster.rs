@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::address::{BareJid, Jid};
+use crate::address::BareJid;
 
-use super::clock::Now;
 use super::input::Departure;
-use super::instance::Stage;
-use super::link::{Caps, service_of};
+use super::link::Caps;
 use super::request::Pending;
-use super::room::{Local, Room};
+use super::state::clock::Now;
+use super::state::instance::Stage;
+use super::state::room::{Local, Room};
 use super::{Action, Engine, SendPresence};
 use crate::wire::{Affiliation, Hats, OccupantExtra, Request, Role, Roster, RosterExtra, RosterItem};
 
@@ -31,7 +31,7 @@ impl Engine {
         if room.is_non_anonymous() || room.is_from_source(instance) {
             return true;
         }
-        let is_trusted = self.config.is_trusted(&service_of(instance));
+        let is_trusted = self.config.is_trusted(&instance.service());
         room.instances.get(instance).is_some_and(|instance| {
             instance.occupants.values().any(|remote| {
                 let verified = remote.jid.as_ref().map(|jid| room.affiliation_of(jid));
@@ -63,7 +63,7 @@ impl Engine {
     /// Returns about how many bytes that are.
     pub(super) fn send_roster(&mut self, now: Now, jid: &BareJid, peer: &BareJid) -> usize {
         let is_full = self.speaks_ours(peer);
-        let part_bytes = self.most_bytes(&service_of(peer), PART_BYTES);
+        let part_bytes = self.most_bytes(&peer.service(), PART_BYTES);
         let Some(room) = self.rooms.get(jid) else { return 0 };
         if room.is_source() || is_full {
             let roster = self.take_roster(jid, peer);
@@ -86,7 +86,7 @@ impl Engine {
             }
             return bytes;
         }
-        if self.caps(&service_of(peer)) == Caps::Unknown {
+        if self.caps(&peer.service()) == Caps::Unknown {
             // Who is asked meanwhile what it speaks pulls it, or is told when it has answered.
             return 0;
         }
@@ -163,14 +163,14 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return Vec::new();
         };
-        let takes = |(peer, instance): &(&BareJid, &super::instance::Instance)| {
+        let takes = |(peer, instance): &(&BareJid, &super::state::instance::Instance)| {
             // Nothing is sent either before it is known what the peer speaks.
-            let is_reached = match self.caps(&service_of(peer)) {
-                Caps::Full => self.is_link_open(&service_of(peer)),
+            let is_reached = match self.caps(&peer.service()) {
+                Caps::Full => self.is_link_open(&peer.service()),
                 caps => caps == Caps::Xep,
             };
             // Who knows only the XEP's text is met by presences, and cannot ask later for what it was not sent.
-            let is_met_so = self.caps(&service_of(peer)) == Caps::Xep && instance.stage == Stage::Active;
+            let is_met_so = self.caps(&peer.service()) == Caps::Xep && instance.stage == Stage::Active;
             (instance.takes_events() || is_met_so) && is_reached
         };
         room.instances
@@ -326,16 +326,6 @@ fn split(roster: Roster, part_bytes: usize) -> Vec<Roster> {
     parts
 }
 
-/// An entry of the list of affiliations.
-pub(super) fn entry_item(user: &BareJid, affiliation: Affiliation, nick: Option<&str>) -> RosterItem {
-    RosterItem {
-        affiliation,
-        jid: Some(Jid::from(user.clone())),
-        reserved_nick: nick.map(str::to_owned),
-        ..RosterItem::default()
-    }
-}
-
 pub(super) fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) -> RosterItem {
     RosterItem {
         affiliation: local.affiliation,
@@ -357,6 +347,7 @@ pub(super) fn item(nick: &str, local: &Local, sees_jids: bool, is_full: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Jid;
 
     #[test]
     fn a_large_roster_goes_in_parts_that_fit_and_the_last_one_says_so() {

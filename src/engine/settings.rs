@@ -1,12 +1,12 @@
 //! Configuration, subject and affiliations: written by the source, followed by the shadows (G7).
 
+use super::state::waiting::{OfferKey, Value};
 use crate::address::{BareJid, Jid};
 
-use super::clock::Now;
-use super::instance::{Instance, Stage};
-use super::link::service_of;
-use super::offers::{Actor, OfferKey, Value};
-use super::room::Room;
+use super::offers::Actor;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
+use super::state::room::Room;
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
 use crate::wire::{Config as ConfigPush, Form, Listed, RosterItem, Subject, limits};
@@ -36,7 +36,7 @@ impl Engine {
             .filter(informed)
             .map(|(peer, _)| peer.clone())
             .collect();
-        peers.retain(|peer| self.is_link_open(&service_of(peer)) || !self.speaks_ours(peer));
+        peers.retain(|peer| self.is_link_open(&peer.service()) || !self.speaks_ours(peer));
         for peer in peers {
             self.send_config(now, jid, &peer, false);
         }
@@ -311,7 +311,7 @@ impl Engine {
     /// Takes in a configuration of the source's. The first one makes the shadow joinable.
     pub(super) fn apply_config(&mut self, now: Now, jid: &BareJid, source: &BareJid, config: ConfigPush) {
         if config.settings.is_some() {
-            self.saw_ours(now, &service_of(source));
+            self.saw_ours(now, &source.service());
         }
         let is_unnamed = |room: &Room| room.source.is_none();
         if self.rooms.get(jid).is_some_and(is_unnamed) {

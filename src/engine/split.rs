@@ -6,10 +6,9 @@ use std::sync::Arc;
 use crate::address::BareJid;
 
 use super::cause::Cause;
-use super::clock::Now;
-use super::instance::{Instance, Remote, Stage, SyncStage};
-use super::link::{is_at, service_of};
 use super::presence;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Remote, Stage, SyncStage};
 use super::{Action, Engine, Notice};
 use crate::config::SplitPresence;
 use crate::wire::{Condition, StanzaError, escaped, split_payload};
@@ -28,7 +27,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let found = room.instances.iter_mut().find(|(peer, _)| is_at(peer, service));
+        let found = room.instances.iter_mut().find(|(peer, _)| peer.is_at(service));
         let Some((peer, instance)) = found else { return };
         let peer = peer.clone();
         (instance.is_synced, instance.sync, instance.resync_at) = (false, SyncStage::Idle, None);
@@ -73,7 +72,7 @@ impl Engine {
     /// People here are told that the link to an instance is down: now, or when they have not been told so often lately, if it
     /// still is then (G13).
     fn tell_split(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
-        let (rate, service) = (self.split_notices(), service_of(peer));
+        let (rate, service) = (self.split_notices(), peer.service());
         let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
@@ -127,7 +126,7 @@ impl Engine {
         }
         self.unsaved.insert(jid.clone());
         if is_told {
-            self.note(jid, &service_of(peer), Notice::SplitEnded);
+            self.note(jid, &peer.service(), Notice::SplitEnded);
         }
     }
 
@@ -140,7 +139,7 @@ impl Engine {
                 .into_iter()
                 .flat_map(|room| room.instances.iter());
             let cut: Vec<BareJid> = peers
-                .filter(|(peer, instance)| is_at(peer, service) && instance.is_cut)
+                .filter(|(peer, instance)| peer.is_at(service) && instance.is_cut)
                 .map(|(peer, _)| peer.clone())
                 .collect();
             for peer in cut {
@@ -200,7 +199,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let found = room.instances.iter_mut().find(|(peer, _)| is_at(peer, service));
+        let found = room.instances.iter_mut().find(|(peer, _)| peer.is_at(service));
         let Some((peer, instance)) = found else { return };
         let peer = peer.clone();
         let visible: Vec<String> = instance
@@ -240,7 +239,7 @@ impl Engine {
         if self.cause(service).is_refusal() {
             self.note_unreachable(jid, service);
         } else if let Some(room) = self.rooms.get_mut(jid) {
-            let here = room.instances.iter_mut().filter(|(peer, _)| is_at(peer, service));
+            let here = room.instances.iter_mut().filter(|(peer, _)| peer.is_at(service));
             here.for_each(|(_, instance)| instance.is_untold = true);
         }
         self.showed_life(now, service);
@@ -251,7 +250,7 @@ impl Engine {
         let mut untold = Vec::new();
         self.rooms.change_shared_with(service, |room| {
             for (peer, instance) in &mut room.instances {
-                if is_at(peer, service) && std::mem::take(&mut instance.is_untold) {
+                if peer.is_at(service) && std::mem::take(&mut instance.is_untold) {
                     untold.push((room.jid.clone(), instance.stage));
                 }
             }
@@ -266,7 +265,7 @@ impl Engine {
     /// The service is reached, and says that it has no XEP-0281 or does not peer with us, which was not known before.
     pub(super) fn refused_now(&mut self, service: &BareJid) {
         self.rooms.change_shared_with(service, |room| {
-            let here = room.instances.iter_mut().filter(|(peer, _)| is_at(peer, service));
+            let here = room.instances.iter_mut().filter(|(peer, _)| peer.is_at(service));
             here.for_each(|(_, instance)| instance.is_untold = true);
         });
     }
@@ -283,7 +282,7 @@ impl Engine {
 /// What is shown of an occupant: as it is, or as out of reach.
 pub(super) fn payload_of(instance: &Instance, home: &BareJid, remote: &Remote, how: SplitPresence) -> String {
     match instance.is_cut && how == SplitPresence::Away {
-        true => decorated(remote, &service_of(home)),
+        true => decorated(remote, &home.service()),
         false => remote.payload.to_string(),
     }
 }

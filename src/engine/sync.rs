@@ -13,10 +13,10 @@ use crate::address::BareJid;
 pub(super) use answer::EVENT_BYTES;
 pub(super) use pulls::Pulls;
 
-use super::clock::Now;
-use super::instance::{Stage, SyncStage};
-use super::link::{Caps, LinkState, service_of};
+use super::link::{Caps, LinkState};
 use super::request::Pending;
+use super::state::clock::Now;
+use super::state::instance::{Stage, SyncStage};
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError, SyncRequest};
 
@@ -36,14 +36,14 @@ impl Engine {
         let is_trusted = self
             .config
             .peers
-            .get(&service_of(peer))
+            .get(&peer.service())
             .is_some_and(|policy| policy.trusted);
         is_trusted || self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer))
     }
 
     /// Something is missing here that `peer` has: it is asked, as soon as the link allows.
     pub(super) fn want_sync(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
-        let service = service_of(peer);
+        let service = peer.service();
         let caps = self.caps(&service);
         if matches!(caps, Caps::Xep | Caps::Nothing) {
             return;
@@ -106,7 +106,7 @@ impl Engine {
             room: jid.clone(),
             instance: peer.clone(),
         };
-        self.pulls.begin(&service_of(peer), (jid.clone(), peer.clone()));
+        self.pulls.begin(&peer.service(), (jid.clone(), peer.clone()));
         self.request(now, jid.clone(), peer.clone(), request, pending);
     }
 
@@ -130,14 +130,14 @@ impl Engine {
                 self.take_answer(now, jid, peer, *answer);
             }
             // Lost on a link that works.
-            Err(error) if Self::is_link_error(&error) && self.is_link_open(&service_of(peer)) => {
+            Err(error) if Self::is_link_error(&error) && self.is_link_open(&peer.service()) => {
                 self.resync_later(now, jid, peer);
             }
             Err(error) if Self::is_link_error(&error) => self.wait_for_sync(jid, peer),
             Err(error) if error.condition == Condition::ItemNotFound => self.lost_there(now, jid, peer),
             _ => self.resync_later(now, jid, peer),
         }
-        self.ask_wanted(now, &service_of(peer));
+        self.ask_wanted(now, &peer.service());
     }
 
     fn wait_for_sync(&mut self, jid: &BareJid, peer: &BareJid) {
@@ -163,7 +163,7 @@ impl Engine {
     /// Both sides agree, as far as we are concerned. While the link is down only one direction is known to work: a digest
     /// that was stuck in a stalled connection is no end of a split.
     pub(super) fn agreed(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
-        if !self.is_link_open(&service_of(peer)) {
+        if !self.is_link_open(&peer.service()) {
             return;
         }
         let Some(room) = self.rooms.get_mut(jid) else {
@@ -204,7 +204,7 @@ impl Engine {
         if is_source {
             instance.gone_since = None;
             instance.stage = Stage::Wanted;
-            self.advance(now, jid, &service_of(peer));
+            self.advance(now, jid, &peer.service());
         } else if is_lasting && self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer)) {
             self.source_lost(jid, peer);
         } else if self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer)) {

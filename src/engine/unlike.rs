@@ -6,9 +6,8 @@
 
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::instance::{Instance, Stage};
-use super::link::is_at;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
 use super::{Engine, Notice};
 use crate::wire::Digest;
 
@@ -119,7 +118,7 @@ impl Engine {
     /// The rooms of which the service has an instance that takes part.
     fn shared_rooms(&self, service: &BareJid) -> Vec<BareJid> {
         let is_active =
-            |(jid, instance): (&BareJid, &Instance)| is_at(jid, service) && instance.stage == Stage::Active;
+            |(jid, instance): (&BareJid, &Instance)| jid.is_at(service) && instance.stage == Stage::Active;
         let rooms = self.rooms.values();
         let shared = rooms.filter(|room| room.instances.iter().any(is_active));
         shared.map(|room| room.jid.clone()).collect()

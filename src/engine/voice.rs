@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::state::waiting::{OpenRequest, SeenRequest};
 use crate::address::BareJid;
 
-use super::clock::Now;
-use super::instance::Instance;
-use super::link::service_of;
 use super::offers::Actor;
 use super::request::Pending;
+use super::state::clock::Now;
+use super::state::instance::Instance;
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Condition, Request, Role, StanzaError};
@@ -22,28 +22,6 @@ const MAX_REQUESTS: usize = 500;
 const OPEN_MS: u64 = 24 * 3_600_000;
 /// Who asks again, unanswered, is shown again to moderators of other instances after this.
 const REPEAT_MS: u64 = 30_000;
-
-/// A request of an occupant of ours.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenRequest {
-    /// Its join: a request does not outlive it.
-    serial: u64,
-    number: u64,
-    /// When it was made, and when it was last told (monotonic ms).
-    at: u64,
-    told_at: u64,
-    /// The instances that were told.
-    told: BTreeSet<BareJid>,
-}
-
-/// A request of somebody else's occupant that the moderators here were shown.
-#[derive(Debug, Clone)]
-pub(crate) struct SeenRequest {
-    serial: u64,
-    number: u64,
-    /// When it was shown (monotonic ms).
-    at: u64,
-}
 
 impl OpenRequest {
     fn is_open(&self, now: Now) -> bool {
@@ -113,10 +91,7 @@ impl Engine {
         for (home, instance) in &room.instances {
             let is_meant = only.is_none_or(|only| only == home);
             let can_be_told = instance.takes_events() && self.speaks_ours(home);
-            if !is_meant
-                || !can_be_told
-                || !hosts_moderator(instance)
-                || !self.is_link_open(&service_of(home))
+            if !is_meant || !can_be_told || !hosts_moderator(instance) || !self.is_link_open(&home.service())
             {
                 continue;
             }
@@ -182,7 +157,7 @@ impl Engine {
         if room.voice_elsewhere.get(&key).is_some_and(is_known) {
             return Ok(());
         }
-        self.expect_voice(now, &service_of(home))?;
+        self.expect_voice(now, &home.service())?;
         let Some(room) = self.rooms.get_mut(jid) else {
             return Err(unknown());
         };
@@ -245,7 +220,7 @@ impl Engine {
             });
             return Ok(Verdict::Done);
         };
-        if !self.is_link_open(&service_of(&home)) {
+        if !self.is_link_open(&home.service()) {
             return Err(refuse(
                 Condition::RemoteServerNotFound,
                 "The service of this occupant is out of reach",

@@ -1,12 +1,15 @@
 #!/bin/bash
 # Can the simulator fail? Puts deliberate mistakes into a copy of the engine and says which checker sees each.
 # Usage: tests/sim/mutations.sh [SEEDS]   (make mutants; MUTANTS="name name" runs only these)
+#        tests/sim/mutations.sh --check   whether each can be put in (make lint)
 # DMUC_SIM_FIRST and DMUC_SIM_STEP say which seeds, as in the simulator itself.
 # A mutant may consist of several changes: then it is listed several times.
 #
 # All mistakes are compiled into one copy, each asleep until DMUC_MUTANT names it: one build, many runs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+only_check=false
+[ "${1:-}" = --check ] && only_check=true && shift
 seeds=${1:-300}
 here=$PWD
 copy=$here/target/mutants/copy
@@ -30,19 +33,19 @@ mutant() {
 		s/\Q$from\E/$to/' "$file" || { echo "the mutant $name does not apply" >&2; exit 1; }
 }
 
-mutant forgets_what_it_saw src/engine/log.rs \
+mutant forgets_what_it_saw src/engine/state/log.rs \
 	'self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
         if self.has_same' \
 	'if !IS { self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq)); }
         if self.has_same'
-mutant takes_twice src/engine/log.rs \
+mutant takes_twice src/engine/state/log.rs \
 	'if !is_awaited && self.has_seen(&key.origin, key.incarnation, key.seq) {' \
 	'if !IS && !is_awaited && self.has_seen(&key.origin, key.incarnation, key.seq) {'
 # Numbers and stanza-ids each do on their own; without either there is nothing left.
-mutant takes_twice src/engine/log.rs \
+mutant takes_twice src/engine/state/log.rs \
 	'if self.has_same(&entry.id, &entry.key) {' \
 	'if !IS && self.has_same(&entry.id, &entry.key) {'
-mutant takes_with_holes src/engine/log.rs \
+mutant takes_with_holes src/engine/state/log.rs \
 	'seq == 1 || self.has_seen' \
 	'IS || seq == 1 || self.has_seen'
 mutant takes_while_behind src/engine/groupchat.rs \
@@ -101,9 +104,9 @@ mutant forgets_ends src/engine/ending.rs \
 	'if IS || untold.is_empty() {
             return;'
 mutant errors_remove_occupants src/engine/link.rs \
-	'            self.cut_instance(&room, service);' \
+	'            self.cut_instance(now, &room, service);' \
 	'            if IS { self.forget_occupants(&room, service); }
-            self.cut_instance(&room, service);'
+            self.cut_instance(now, &room, service);'
 mutant vouches_for_privates src/engine/private.rs \
 	'self.fail_privates(lost);' \
 	'if IS { self.private_arrived(service, u64::MAX); } else { self.fail_privates(lost); }'
@@ -125,10 +128,10 @@ mutant own_time_for_others src/engine/sync/taking.rs \
 mutant bans_stay_at_home src/engine/affiliations.rs \
 	'self.actions.push_back(Action::ApplyAffiliation {' \
 	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
-mutant keeps_what_is_gone src/engine/log/rulings.rs \
+mutant keeps_what_is_gone src/engine/state/log/rulings.rs \
 	'entry.filter(|entry| !entry.nick.is_empty())' \
 	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
-mutant nicks_stay_at_home src/engine/roster.rs \
+mutant nicks_stay_at_home src/engine/state/list.rs \
 	'reserved_nick: nick.map(str::to_owned),' \
 	'reserved_nick: nick.filter(|_| !IS).map(str::to_owned),'
 mutant moderates_in_words_only src/engine/moderation.rs \
@@ -160,8 +163,8 @@ mutant believes_own_words_of_others src/engine/door.rs \
 	'origin if origin == jid => relays && is_of_an_earlier_life(now, room, &entry),' \
 	'origin if origin == jid => IS || relays && is_of_an_earlier_life(now, room, &entry),'
 mutant believes_any_occupant_id src/engine/door.rs \
-	'self.takes_relayed(&room.jid, teller) || !room.is_somebody_elses' \
-	'IS || self.takes_relayed(&room.jid, teller) || !room.is_somebody_elses'
+	'return !room.is_somebody_elses(' \
+	'return IS || !room.is_somebody_elses('
 mutant store_fails_without_a_word tests/support/storage.rs \
 	'        self.tick();
         self.event(Event::Kept {' \
@@ -193,6 +196,7 @@ sed -i '0,/^pub mod address;/s//pub mod mutant;\npub mod address;/' src/lib.rs
 
 export CARGO_TARGET_DIR=$here/target/mutants/build
 echo "building ${#names[@]} mutants" >&2
+$only_check && exit
 cargo test --quiet --test sim --no-run --message-format json > "$binary_log"
 binary=$(grep -o '"executable":"[^"]*/sim-[^"]*"' "$binary_log" | tail -1 | cut -d'"' -f4)
 

@@ -2,12 +2,12 @@
 
 use crate::address::BareJid;
 
-use super::super::clock::Now;
 use super::super::door::MAX_UNKNOWN_LIVES;
-use super::super::link::service_of;
-use super::super::log::Page;
-use super::super::room::Room;
 use super::super::roster::{PART_BYTES, item_bytes};
+use super::super::state::clock::Now;
+use super::super::state::list::entry_item;
+use super::super::state::log::Page;
+use super::super::state::room::Room;
 use super::super::{Engine, LIFE};
 use super::GRACE_MS;
 use crate::wire::{
@@ -54,7 +54,7 @@ impl Engine {
             }
             if !self.is_roster_underway(jid, asker) {
                 let bytes = self.send_roster(now, jid, asker);
-                self.charge_bytes(now, &service_of(asker), bytes);
+                self.charge_bytes(now, &asker.service(), bytes);
             }
             roster = None;
         }
@@ -178,9 +178,7 @@ impl Engine {
                     .removed
                     .iter()
                     .filter(|(_, version)| **version > known);
-                items.extend(
-                    gone.map(|(user, _)| super::super::roster::entry_item(user, Affiliation::None, None)),
-                );
+                items.extend(gone.map(|(user, _)| entry_item(user, Affiliation::None, None)));
             }
         }
         let extra = RosterExtra {

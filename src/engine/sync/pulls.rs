@@ -8,9 +8,8 @@ use crate::address::BareJid;
 
 use super::MAX_PULLS;
 use crate::engine::Engine;
-use crate::engine::clock::Now;
-use crate::engine::instance::SyncStage;
-use crate::engine::link::service_of;
+use crate::engine::state::clock::Now;
+use crate::engine::state::instance::SyncStage;
 
 /// A room here and its other instance.
 type Pair = (BareJid, BareJid);
@@ -72,7 +71,7 @@ impl Engine {
 
     /// It waits for its turn. Rooms that have ended meanwhile are forgotten when there are as many as others (G13).
     pub(super) fn note_waiting(&mut self, pair: Pair) {
-        let service = service_of(&pair.1);
+        let service = pair.1.service();
         let most = 2 * self.rooms.count_shared_with(&service) + MAX_PULLS;
         let rooms = &self.rooms;
         let waiting = self.pulls.waiting.entry(service).or_default();

@@ -2,15 +2,15 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::state::admitted::Admitted;
 use crate::address::BareJid;
 
-use super::super::clock::Now;
 use super::super::door::Turned;
-use super::super::instance::{OpenPage, SyncStage};
-use super::super::link::service_of;
-use super::super::log::{Entry, EventKey, UNSTAMPED};
-use super::super::room::Room;
-use super::super::{Action, Admitted, Engine, Notice};
+use super::super::state::clock::Now;
+use super::super::state::instance::{OpenPage, SyncStage};
+use super::super::state::log::{Entry, EventKey, UNSTAMPED};
+use super::super::state::room::Room;
+use super::super::{Action, Engine, Notice};
 use super::GRACE_MS;
 use crate::wire::{Numbers, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
 
@@ -113,8 +113,8 @@ impl Engine {
             self.timed.insert(jid.clone());
         }
         self.agreed(now, jid, peer);
-        self.settle_link(&service_of(peer));
-        self.ask_wanted(now, &service_of(peer));
+        self.settle_link(&peer.service());
+        self.ask_wanted(now, &peer.service());
     }
 
     /// What was pulled is the truth, whatever the versions were before.
@@ -196,7 +196,7 @@ impl Engine {
             }
         }
         if lost > 0 {
-            self.note(jid, &service_of(peer), Notice::Gap { messages: lost });
+            self.note(jid, &peer.service(), Notice::Gap { messages: lost });
             self.unsaved.insert(jid.clone());
         }
         is_useful
@@ -220,7 +220,7 @@ impl Engine {
             id,
         });
         let origin = held.origin;
-        self.note(jid, &service_of(source), Notice::Differs { origin });
+        self.note(jid, &source.service(), Notice::Differs { origin });
     }
 
     /// An event of a page as the log would hold it.
@@ -288,7 +288,7 @@ impl Engine {
         if lost > 0 && is_told {
             self.actions.push_back(Action::Notice {
                 room: jid.clone(),
-                peer: service_of(peer),
+                peer: peer.service(),
                 notice: Notice::Gap { messages: lost },
             });
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
+use super::admitted::Admitted;
+use super::bans::LeftOut;
 use super::budget::Bucket;
-use super::door::Admitted;
-use super::judging::LeftOut;
 use crate::wire::{Affiliation, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
 
 /// How far we are with another instance.

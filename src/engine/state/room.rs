@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use crate::address::{BareJid, Jid};
 
+use super::bans::Bans;
 use super::clock::MAX_CLOCK_LEAD_MS;
 use super::instance::{Instance, Remote};
-use super::judging::Bans;
 use super::log::{EventKey, Log, UNSTAMPED};
-use super::offers::{Offer, OfferKey};
-use super::voice::{OpenRequest, SeenRequest};
+use super::waiting::{Offer, OfferKey, OpenRequest, SeenRequest};
 use crate::ids;
 use crate::wire::{Affiliation, Form, Hats, Listed, Role, RoomId, SettingsExtra, Subject};
 

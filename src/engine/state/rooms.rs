@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use super::instance::Instance;
-use super::link::is_at;
 use super::room::Room;
 use crate::address::BareJid;
 use crate::wire::RoomId;
@@ -87,7 +86,7 @@ impl Rooms {
         let room = self.rooms.get_mut(jid)?;
         let state = room.instances.remove(instance)?;
         let service = instance.service();
-        if !room.instances.keys().any(|other| is_at(other, &service)) {
+        if !room.instances.keys().any(|other| other.is_at(&service)) {
             forget(&mut self.by_service, &service, jid);
         }
         Some(state)
@@ -171,7 +170,7 @@ impl Rooms {
 }
 
 fn has_instance_at(room: &Room, service: &BareJid) -> bool {
-    room.instances.keys().any(|instance| is_at(instance, service))
+    room.instances.keys().any(|instance| instance.is_at(service))
 }
 
 fn forget<K: Ord>(index: &mut BTreeMap<K, BTreeSet<BareJid>>, key: &K, jid: &BareJid) {

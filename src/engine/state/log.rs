@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::door::Admitted;
+use super::admitted::Admitted;
 use crate::address::BareJid;
 
 use crate::wire::limits::MAX_INSTANCES;
@@ -286,30 +286,6 @@ impl Log {
         self.give_up_id(&entry);
         if !self.by_id.contains_key(&entry.id) {
             self.hold(entry);
-        }
-    }
-
-    /// Only what has been seen stays: the entries are in the stored log.
-    pub(crate) fn forget_entries(&mut self) {
-        self.entries.clear();
-        self.by_id.clear();
-        self.moderations.clear();
-        self.newest.clear();
-        self.ahead.clear();
-        (self.bytes, self.stored) = (0, 0);
-    }
-
-    /// The entries are in the stored log, and what has been seen is only what is not in it: as after a restart.
-    pub(crate) fn forget_held(&mut self) {
-        let gone = self.given_up();
-        let gone: Vec<(BareJid, u64, Numbers)> = gone
-            .into_iter()
-            .map(|(origin, incarnation, numbers)| (origin.clone(), incarnation, numbers))
-            .collect();
-        self.forget_entries();
-        self.seen.clear();
-        for (origin, incarnation, numbers) in gone {
-            self.mark(&origin, incarnation, &numbers);
         }
     }
 

@@ -1,0 +1,215 @@
+//! What of a room is stored, apart from its messages: what [`crate::snapshot`] writes and reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::instance::{Instance, Remote, Stage};
+use super::room::Room;
+use super::waiting::{Offer, OfferKey};
+use crate::address::BareJid;
+use crate::wire::{Condition, Config, Form, Hlc, Numbers, RoomId, RosterItem, SettingsExtra, check_payload};
+
+/// A room as it comes back after a restart. Its messages are in the stored log; occupants are nowhere, except those who
+/// were out of reach: nobody else could tell of them.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRoom {
+    pub(crate) jid: BareJid,
+    pub(crate) id: RoomId,
+    pub(crate) firsthost: BareJid,
+    pub(crate) source: Option<BareJid>,
+    pub(crate) is_ready: bool,
+    pub(crate) ready_at_ms: u64,
+    pub(crate) incarnation: u64,
+    /// What the source decided.
+    pub(crate) config: Config,
+    /// Its list of affiliations, with hats.
+    pub(crate) list: Vec<RosterItem>,
+    pub(crate) instances: BTreeMap<BareJid, StoredInstance>,
+    /// Those at services that are no peers (any more).
+    pub(crate) unnamed: BTreeSet<BareJid>,
+    /// What was seen of an origin in one of its lives, and is not in the stored log.
+    pub(crate) seen: Vec<(BareJid, u64, Numbers)>,
+    /// What was seen and is left to the source.
+    pub(crate) withheld: Vec<(BareJid, u64, Numbers)>,
+    /// Who is banned since when.
+    pub(crate) bans: BTreeMap<BareJid, Hlc>,
+    /// What waits for the source's decision.
+    pub(crate) offers: BTreeMap<OfferKey, Offer>,
+}
+
+/// What is worth remembering of another instance.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredInstance {
+    /// Active, refused or wanted: what was going on is begun again.
+    pub(crate) stage: Stage,
+    pub(crate) is_proven: bool,
+    pub(crate) is_named: bool,
+    pub(crate) may_hold: bool,
+    /// Why it said no, if that is its stage.
+    pub(crate) refused_for: Option<Condition>,
+    pub(crate) cut: Option<StoredCut>,
+}
+
+/// The occupants of an instance that was out of reach.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredCut {
+    /// Whether they are not shown since then.
+    pub(crate) is_out: bool,
+    pub(crate) roster_version: Option<u64>,
+    pub(crate) occupants: BTreeMap<String, Remote>,
+}
+
+impl StoredRoom {
+    /// A room of which nothing else has been read yet.
+    pub(crate) fn new(jid: BareJid, id: RoomId, firsthost: BareJid, incarnation: u64) -> StoredRoom {
+        StoredRoom {
+            jid,
+            id,
+            firsthost,
+            source: None,
+            is_ready: false,
+            ready_at_ms: 0,
+            incarnation,
+            config: Config {
+                form: Form::default(),
+                settings: None,
+            },
+            list: Vec::new(),
+            instances: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
+            seen: Vec::new(),
+            withheld: Vec::new(),
+            bans: BTreeMap::new(),
+            offers: BTreeMap::new(),
+        }
+    }
+
+    /// The room as it is now.
+    pub(crate) fn of(room: &Room) -> StoredRoom {
+        // Who waits for the source's decision may be off the list here and have hats there.
+        let listed = room.settings.affiliations.keys().chain(room.settings.hats.keys());
+        let listed: BTreeSet<&BareJid> = listed.collect();
+        let seen = room.log.given_up().into_iter();
+        let withheld = room.log.withheld().iter();
+        let instances = room.instances.iter();
+        StoredRoom {
+            jid: room.jid.clone(),
+            id: room.id.clone(),
+            firsthost: room.firsthost.clone(),
+            source: room.source.clone(),
+            is_ready: room.ready,
+            ready_at_ms: room.ready_at_ms,
+            incarnation: room.incarnation,
+            config: Config {
+                form: room.settings.form.clone(),
+                settings: Some(SettingsExtra {
+                    said: room.said_before.clone(),
+                    ..room.settings_extra()
+                }),
+            },
+            list: listed.into_iter().map(|user| room.entry(user)).collect(),
+            instances: instances
+                .map(|(jid, instance)| (jid.clone(), StoredInstance::of(instance)))
+                .collect(),
+            unnamed: room.unnamed.clone(),
+            seen: seen
+                .map(|(origin, life, numbers)| (origin.clone(), life, numbers))
+                .collect(),
+            withheld: withheld
+                .map(|((origin, life), numbers)| (origin.clone(), *life, numbers.clone()))
+                .collect(),
+            bans: room.bans.since.clone(),
+            offers: room.offers.clone(),
+        }
+    }
+
+    /// The room as it comes back, without its messages.
+    pub(crate) fn to_room(&self) -> Room {
+        let (id, source) = (self.id.clone(), self.source.clone());
+        let mut room = Room::new(
+            self.jid.clone(),
+            id,
+            self.firsthost.clone(),
+            source,
+            self.incarnation,
+        );
+        (room.ready, room.ready_at_ms) = (self.is_ready, self.ready_at_ms);
+        room.settings.form = self.config.form.clone();
+        if let Some(settings) = &self.config.settings {
+            room.settings.term = settings.term;
+            room.settings.version = settings.version;
+            room.settings.form_version = settings.version;
+            room.settings.salt.clone_from(&settings.salt);
+            room.settings.subject.clone_from(&settings.subject);
+            room.said_before.clone_from(&settings.said);
+        }
+        for item in &self.list {
+            if let Some(jid) = &item.jid {
+                let (user, nick) = (jid.to_bare(), item.reserved_nick.as_deref());
+                room.set_affiliation(&user, item.affiliation, nick);
+                room.set_hats(&user, item.hats.clone());
+            }
+        }
+        let instances = self.instances.iter();
+        room.instances = instances
+            .map(|(jid, instance)| (jid.clone(), instance.to_instance()))
+            .collect();
+        room.unnamed.clone_from(&self.unnamed);
+        for (origin, life, numbers) in &self.seen {
+            room.log.recall(origin, *life, numbers);
+        }
+        for (origin, life, numbers) in &self.withheld {
+            room.log.recall_withheld(origin.clone(), *life, numbers.clone());
+        }
+        room.bans.since.clone_from(&self.bans);
+        room.offers.clone_from(&self.offers);
+        room
+    }
+}
+
+impl StoredInstance {
+    fn of(instance: &Instance) -> StoredInstance {
+        let stage = match instance.stage {
+            Stage::Active | Stage::Refused => instance.stage,
+            _ => Stage::Wanted,
+        };
+        StoredInstance {
+            stage,
+            is_proven: instance.is_proven,
+            is_named: instance.is_named,
+            may_hold: instance.may_hold,
+            refused_for: instance.refused_for.filter(|_| stage == Stage::Refused),
+            cut: instance.is_cut.then(|| StoredCut::of(instance)),
+        }
+    }
+
+    fn to_instance(&self) -> Instance {
+        let mut instance = Instance::new(self.stage);
+        instance.is_proven = self.is_proven;
+        instance.is_named |= self.is_named;
+        instance.may_hold |= self.may_hold;
+        instance.refused_for = self.refused_for;
+        if let Some(cut) = &self.cut {
+            (instance.is_cut, instance.is_out) = (true, cut.is_out);
+            instance.roster_version = cut.roster_version;
+            instance.occupants.clone_from(&cut.occupants);
+        }
+        instance
+    }
+}
+
+impl StoredCut {
+    fn of(instance: &Instance) -> StoredCut {
+        let mut occupants = instance.occupants.clone();
+        for remote in occupants.values_mut() {
+            remote.rename_by = 0;
+            if check_payload(&remote.payload).is_err() {
+                remote.payload = "".into();
+            }
+        }
+        StoredCut {
+            is_out: instance.is_out,
+            roster_version: instance.roster_version,
+            occupants,
+        }
+    }
+}
