@@ -8,6 +8,7 @@ use super::link::Caps;
 use super::presence::{Announced, NICK_CHANGED, default_role};
 use super::roster::item_bytes;
 use super::state::clock::Now;
+use super::state::edition::{News, news};
 use super::{Action, Engine, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Role, Roster, RosterExtra, RosterItem, limits};
@@ -86,12 +87,10 @@ impl Engine {
                 .settings
                 .filter(|_| from_source && !extra.occupants && !extra.affiliations)
             {
-                if version <= held {
-                    return;
-                }
-                if version > held + 1 {
-                    self.want_sync(now, jid, home);
-                    return;
+                match news(Some(held), version) {
+                    News::Old => return,
+                    News::Next => {}
+                    News::Gap => return self.want_sync(now, jid, home),
                 }
             }
         }

@@ -7,6 +7,7 @@ use crate::address::{BareJid, Jid, resourcepart};
 use super::cause::Cause;
 use super::input::PeerPresence;
 use super::state::clock::Now;
+use super::state::edition::{News, news};
 use super::state::instance::{Remote, Stage};
 use super::state::room::Room;
 use super::{Action, Engine, RemoteOccupant, Verdict, nick_of, refuse, split};
@@ -107,10 +108,10 @@ impl Engine {
         let (Some(instance), Some(version)) = (instance, version) else {
             return true;
         };
-        match instance.roster_version {
-            Some(held) if version <= held => false,
-            Some(held) if version == held + 1 => true,
-            _ => {
+        match news(instance.roster_version, version) {
+            News::Old => false,
+            News::Next => true,
+            News::Gap => {
                 instance.is_synced = false;
                 self.want_sync(now, jid, home);
                 false

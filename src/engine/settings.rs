@@ -1,5 +1,6 @@
 //! Configuration, subject and affiliations: written by the source, followed by the shadows (G7).
 
+use super::state::edition::{News, news};
 use super::state::waiting::{OfferKey, Value};
 use crate::address::{BareJid, Jid};
 
@@ -258,13 +259,13 @@ impl Engine {
             // The configuration is on its way again, and brings it.
             return;
         }
-        let held = room.settings.version;
-        match version {
-            Some(version) if version <= held => return,
-            Some(version) if version == held + 1 => room.settings.version = version,
-            // It comes with what is missing before it: a source that has lost it again would not say so.
-            Some(_) => return self.want_sync(now, jid, source),
-            None => {}
+        if let Some(version) = version {
+            match news(Some(room.settings.version), version) {
+                News::Old => return,
+                News::Next => room.settings.version = version,
+                // It comes with what is missing before it: a source that has lost it again would not say so.
+                News::Gap => return self.want_sync(now, jid, source),
+            }
         }
         let value = Value::Subject(Some(subject.clone()));
         if self.source_says(jid, &OfferKey::Subject, &value) {
@@ -288,20 +289,19 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        match version {
-            Some(version) if !is_first && version <= held => {
-                if version == held {
-                    room.settings.form_version = version;
+        // Until the list has come, too, none of the source's versions is here as a whole.
+        if let Some(version) = version.filter(|_| !is_first) {
+            match news(Some(held), version) {
+                News::Old => {
+                    if version == held {
+                        room.settings.form_version = version;
+                    }
+                    return;
                 }
-                return;
-            }
-            Some(version) if !is_first && version > held + 1 => {
+                News::Next => room.settings.version = version,
                 // What is missing may be what makes somebody a member of a room that takes only members now.
-                return self.want_sync(now, jid, source);
+                News::Gap => return self.want_sync(now, jid, source),
             }
-            // Until the list has come, too, none of the source's versions is here as a whole.
-            Some(version) if !is_first => room.settings.version = version,
-            _ => {}
         }
         self.apply_config(now, jid, source, config);
         // The first configuration may have shown who the source is.

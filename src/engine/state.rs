@@ -5,6 +5,7 @@ pub(crate) mod admitted;
 pub(crate) mod bans;
 pub(crate) mod budget;
 pub(crate) mod clock;
+pub(crate) mod edition;
 pub(crate) mod instance;
 pub(crate) mod list;
 pub(crate) mod log;

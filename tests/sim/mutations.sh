@@ -84,12 +84,12 @@ mutant never_mends src/engine/split.rs \
 	'(instance.is_cut, instance.is_out) = (false, false);' \
 	'if !IS { (instance.is_cut, instance.is_out) = (false, false); }'
 mutant any_presence_is_next src/engine/presence.rs \
-	'Some(held) if version <= held => false,' \
+	'News::Old => false,' \
 	'_ if IS => true,
-            Some(held) if version <= held => false,'
+            News::Old => false,'
 mutant takes_old_settings src/engine/settings.rs \
-	'Some(version) if !is_first && version <= held => {' \
-	'Some(version) if !IS && !is_first && version <= held => {'
+	'match news(Some(held), version) {' \
+	'match if IS { News::Next } else { news(Some(held), version) } {'
 mutant every_offer_wins src/engine/offers.rs \
 	'if !is_same(&current, &was) {' \
 	'if !IS && !is_same(&current, &was) {'
