@@ -94,6 +94,7 @@ impl Engine {
                 }
             }
         }
+        self.take_ahead(now, jid, home, roster);
         let is_old =
             |extra: &RosterExtra| extra.affiliations && extra.settings.is_some_and(|version| version < held);
         if from_source && roster.extra.as_ref().is_some_and(is_old) {
@@ -124,6 +125,29 @@ impl Engine {
             }
         }
         self.after_roster(now, jid, home);
+    }
+
+    /// The configuration that belongs to a whole list of the source's, if it came before that and could not be taken alone.
+    fn take_ahead(&mut self, now: Now, jid: &BareJid, home: &BareJid, roster: &Roster) {
+        let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_from_source(home)) else {
+            return;
+        };
+        let whole = roster.extra.as_ref().filter(|extra| extra.affiliations);
+        let newer = |version: &u64| *version > room.settings.version;
+        let Some(version) = whole.and_then(|extra| extra.settings).filter(newer) else {
+            return;
+        };
+        let is_due = |config: &&mut Box<crate::wire::Config>| {
+            let settings = config.settings.as_ref();
+            settings.is_some_and(|settings| settings.version == version)
+        };
+        if room.settings.ahead.as_mut().filter(is_due).is_some()
+            && let Some(config) = room.settings.ahead.take()
+        {
+            // As in an answer: who has become a member is one before the room takes only members.
+            self.raise_affiliations(now, jid, roster);
+            self.apply_config(now, jid, home, *config);
+        }
     }
 
     /// Takes in a roster, or what is different in it: changes only what differs (G6).

@@ -6,7 +6,7 @@ use crate::address::{BareJid, Jid};
 
 use super::offers::Actor;
 use super::state::clock::Now;
-use super::state::instance::{Instance, Stage};
+use super::state::instance::{Instance, Stage, SyncStage};
 use super::state::room::Room;
 use super::{Action, Engine, Verdict};
 use crate::error::Error;
@@ -299,8 +299,14 @@ impl Engine {
                     return;
                 }
                 News::Next => room.settings.version = version,
-                // What is missing may be what makes somebody a member of a room that takes only members now.
-                News::Gap => return self.want_sync(now, jid, source),
+                News::Gap => {
+                    // What is missing may be what makes somebody a member of a room that takes only members now. The answer to
+                    // a pull may come so, because it is large.
+                    let instance = room.instances.get(source);
+                    let is_asked = instance.is_some_and(|instance| instance.sync == SyncStage::Asked);
+                    room.settings.ahead = is_asked.then(|| Box::new(config));
+                    return self.want_sync(now, jid, source);
+                }
             }
         }
         self.apply_config(now, jid, source, config);

@@ -124,6 +124,9 @@ impl Engine {
             return;
         }
         instance.sync = SyncStage::Idle;
+        if let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_from_source(peer)) {
+            room.settings.ahead = None;
+        }
         match answer {
             Ok(Response::Sync(answer)) => {
                 self.prove(jid, peer);

@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) version: u64,
     /// The version of the form and the subject, while entries of the list are on their way (at a shadow).
     pub(crate) form_version: u64,
+    /// A configuration that has come in parts with a list that has not come yet.
+    pub(crate) ahead: Option<Box<crate::wire::Config>>,
     /// The version when this life of the engine began: what came between is not known any more.
     pub(crate) restored_version: u64,
     /// Counts hand-overs of the source role.
