@@ -253,7 +253,9 @@ return function (dmuc)
 			local is_over = (room._data.locked or 0) < os.time();
 			return not is_over and not is_of(room._data.dmuc_ended_by, service, source);
 		end
-		return not lifecycle.was_shadow_of(room, service, source);
+		-- What was a shadow and is none any more, without having been closed, has lost what was stored of it.
+		local is_lost = room._data.dmuc_distributed and is_of(room._data.dmuc_source, service, source);
+		return not is_lost and not lifecycle.was_shadow_of(room, service, source);
 	end
 
 	function lifecycle.destroy(room, venue, reason, password)

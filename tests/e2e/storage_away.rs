@@ -283,3 +283,29 @@ on_every_version! {
         has_a_limit(version).await
     }
 }
+
+/// A shadow of which nothing could be stored before its server went down is its source's again.
+async fn was_never_stored(version: Version) -> Result<()> {
+    let fed = start("unstored", version, Storage::Internal).await?;
+    take_away(&fed[1], "error", &["dmuc"]).await?;
+    let mut people = company(&fed, "coven", &[]).await?;
+    fed[1].crash().await?;
+    // The source hears that it is not there, and asks for it again.
+    let room = fed[1].room("coven");
+    eventually("the shadow is there again", || async {
+        Ok(instances(&fed, 1, &room).await?.len() == 2)
+    })
+    .await?;
+    people[1] = Person::joins(&fed, 1, "somewitch", "coven", "firstwitch").await?;
+    people[1].say(&people[1].room, "Again").await?;
+    for person in &people {
+        person.expect_body("Again").await?;
+    }
+    fed.finish_with_errors().await
+}
+
+on_every_version! {
+    fn a_shadow_that_was_never_stored_is_made_again(version) {
+        was_never_stored(version).await
+    }
+}
