@@ -85,14 +85,23 @@ const HOST: [&str; 2] = ["tests/capi/host.c", "tests/capi/network.c"];
 
 /// Compiles `tests/capi/<program>.c` and the host against the committed header.
 fn compile(program: &str, variant: &str, flags: &[&str], library: &[&str]) -> PathBuf {
-    let binary = folder().join(format!("{program}-{variant}"));
+    let source = format!("tests/capi/{program}.c");
+    build(
+        &format!("{program}-{variant}"),
+        &[&source, HOST[0], HOST[1]],
+        flags,
+        library,
+    )
+}
+
+fn build(name: &str, sources: &[&str], flags: &[&str], library: &[&str]) -> PathBuf {
+    let binary = folder().join(name);
     run(Command::new("cc")
         .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-g"])
         .args(flags)
         .arg("-I")
         .arg(root().join("include"))
-        .arg(root().join("tests/capi").join(program).with_extension("c"))
-        .args(HOST.map(|source| root().join(source)))
+        .args(sources.iter().map(|source| root().join(source)))
         .args(library)
         .args(SYSTEM_LIBRARIES)
         .arg("-o")
@@ -244,6 +253,19 @@ fn a_split_heals_and_a_restart_goes_on_with_what_was_stored() {
 #[test]
 fn splits_and_restarts_are_clean_under_address_and_undefined_behaviour_sanitizers() {
     check_done(&transcript(&compile_static("split", "sanitized", &SANITIZERS)));
+}
+
+#[test]
+fn the_example_tells_its_story_clean_under_the_sanitizers() {
+    let archive = library().archive.to_str().unwrap();
+    let binary = build("example", &["examples/two_services.c"], &SANITIZERS, &[archive]);
+    let told = transcript(&binary);
+    for line in [
+        "rooms.macbeth.lit: <firstcrone> <body>When shall we three meet again?</body>",
+        "chat.shakespeare.lit: <thirdwitch> <body>When the hurlyburly&apos;s done.</body>",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{told}");
+    }
 }
 
 #[test]
