@@ -231,3 +231,20 @@ fn what_is_refused_has_the_same_author_everywhere() {
     assert_eq!(known(CHAT, COVEN), home);
     assert_eq!(known(ROOMS, COVEN_AT_ROOMS), home);
 }
+
+/// A shadow that has refused something waits for the source's word. What it says is stored, and is not due again (G10).
+#[test]
+fn what_the_source_has_refused_is_not_asked_for_again_after_a_restart() {
+    let mut fed = with_carol();
+    fed.say(CAROL_PLACE, "words of carol");
+    fed.run_for(60_000);
+    let room = bare(COVEN_AT_ROOMS);
+    let entries = fed.host(ROOMS).engine.messages(&room);
+    assert_eq!(entries.filter(|entry| entry.nick == "carol").count(), 1);
+    (fed.is_traced, fed.trace) = (true, Vec::new());
+    fed.restart(ROOMS);
+    fed.run_for(60_000);
+    assert!(fed.trace.iter().any(|line| line.contains("<sync ")));
+    let again = fed.trace.iter().find(|line| line.contains("nick='carol'"));
+    assert_eq!(again, None);
+}

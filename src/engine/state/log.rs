@@ -279,6 +279,8 @@ impl Log {
         let entry = admitted.into_entry();
         let key = &entry.key;
         self.stored += 1;
+        // The source may have told it since the snapshot was taken.
+        self.release_withheld(key);
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
         if self.entries.contains_key(key) {
             return;
