@@ -189,6 +189,30 @@ fn a_second_copy_of_its_message_is_dropped() {
     assert_eq!(fed.history(COVEN), fed.history(COVEN_AT_CONF));
 }
 
+/// What comes over a dead connection after what was sent over the next has nothing to be told by: it is shown, and kept, as it
+/// comes.
+#[test]
+fn words_that_come_out_of_turn_are_shown_as_they_come() {
+    let mut fed = coven();
+    join_xep(&mut fed);
+    for text in ["later", "late"] {
+        let message = format!(
+            "<message from='{COVEN_AT_ROOMS}/witch' to='{COVEN}/witch' type='groupchat' id='{text}'><body>{text}</body></message>"
+        );
+        fed.hand_in(&bare(CHAT), &message);
+    }
+    let heard = fed.heard(FOO);
+    assert!(
+        heard.ends_with(&["later".to_owned(), "late".to_owned()]),
+        "{heard:?}"
+    );
+    let history: Vec<String> = fed.history(COVEN).into_iter().map(|(text, _)| text).collect();
+    assert!(
+        history.ends_with(&["later".to_owned(), "late".to_owned()]),
+        "{history:?}"
+    );
+}
+
 #[test]
 fn a_newcomer_gets_its_messages_from_the_source() {
     let mut fed = coven();

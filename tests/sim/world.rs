@@ -343,6 +343,11 @@ impl World {
         self.xep_missed |= events.iter().any(misses);
         self.note_arrivals(&events);
         self.checkers.time(self.fed.now_ms);
+        for service in self.fed.xep.keys() {
+            if self.fed.net.was_touched(service) {
+                self.checkers.touched(service);
+            }
+        }
         for event in &events {
             self.checkers.event(event)?;
         }

@@ -140,6 +140,39 @@ fn messages_of_one_sender_out_of_order_are_seen() {
     expect_violation(verdict(&history), "G4");
 }
 
+/// Numbers are what a late message is told by, and the XEP's text has none.
+#[test]
+fn only_what_a_touched_service_of_the_text_says_may_come_out_of_order() {
+    let says = |home: &str, number: u64| {
+        let mut message = message(number, &format!("{home}{number}"));
+        message.payload = format!("<body>{home}#9 says {number}</body>");
+        let seen = Seen::Message(message);
+        Event::Saw {
+            room: bare(COVEN),
+            session: 1,
+            seen,
+        }
+    };
+    for (home, is_touched, is_fine) in [
+        (COVEN_AT_ROOMS, false, false),
+        (COVEN_AT_ROOMS, true, true),
+        (COVEN_AT_CONF, true, false),
+    ] {
+        let mut checkers = checkers();
+        checkers.speaks_xep_only(&bare(ROOMS));
+        if is_touched {
+            checkers.touched(&bare(ROOMS));
+        }
+        for event in [joined(COVEN), says(home, 2)] {
+            checkers.event(&event).unwrap();
+        }
+        let late = checkers.event(&says(home, 1));
+        assert_eq!(late.is_ok(), is_fine, "{home}, touched: {is_touched}, {late:?}");
+        // Once it is, whatever it is.
+        expect_violation(checkers.event(&says(home, 1)), "G4");
+    }
+}
+
 #[test]
 fn a_lost_message_is_seen() {
     expect_violation(verdict(&[joined(COVEN_AT_ROOMS), said(1)]), "G4");

@@ -7,7 +7,7 @@ use dmuc::engine::Notice;
 use dmuc::wire::Condition;
 
 use crate::support::event::{Event, Seen, SeenMessage, Turn};
-use crate::support::names::service_of;
+use crate::support::names::{bare, service_of};
 
 /// So long a stanza is on its way at most, over links with which nothing is wrong.
 const IN_FLIGHT_MS: u64 = 1_000;
@@ -37,6 +37,8 @@ pub struct Heard {
     /// The time, in virtual milliseconds.
     pub now_ms: u64,
     pub has_faults: bool,
+    /// Services of the XEP's text that a fault has touched: what they say may come out of turn, and has no number to tell.
+    pub touched: BTreeSet<BareJid>,
     /// Logs are so short that there may be gaps.
     pub is_short: bool,
 }
@@ -188,8 +190,9 @@ impl Heard {
         else {
             return Ok(());
         };
+        let is_numbered = !may_repeat && !self.touched.contains(&home_of(&sender));
         let last = hearing.last.insert(sender, number);
-        if !may_repeat && last.is_some_and(|last| last >= number) {
+        if is_numbered && last.is_some_and(|last| last >= number) {
             return Err(format!(
                 "G4: {who} sees {:?} after number {last:?}",
                 message.payload
@@ -290,4 +293,10 @@ fn signature(payload: &str) -> Option<(String, u64)> {
     let sender = start.rsplit_once('>')?.1;
     let number = rest.split_once('<')?.0.parse().ok()?;
     Some((sender.to_owned(), number))
+}
+
+/// The service of a sender: an instance and the number of a stay there.
+fn home_of(sender: &str) -> BareJid {
+    let instance = sender.split_once('#').map_or(sender, |(instance, _)| instance);
+    service_of(&bare(instance))
 }

@@ -85,6 +85,11 @@ impl Checkers {
         self.ledger.xep.insert(service.clone());
     }
 
+    /// A fault has touched a service that speaks the XEP's text only.
+    pub fn touched(&mut self, service: &BareJid) {
+        self.heard.touched.insert(service.clone());
+    }
+
     pub fn time(&mut self, now_ms: u64) {
         (self.private.now_ms, self.asked.now_ms, self.heard.now_ms) = (now_ms, now_ms, now_ms);
     }
