@@ -8,6 +8,7 @@ use crate::address::BareJid;
 use super::action::Change;
 use super::request::Pending;
 use super::state::clock::Now;
+use super::state::room::Room;
 use super::{Action, Engine, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Affiliation, Condition, Field, Form, Listed, Request, StanzaError, Subject};
@@ -328,6 +329,12 @@ impl Engine {
                     "The source has changed this meanwhile",
                 ));
             }
+            if takes_nick(room, &key, &was, &now) {
+                return Err(refuse(
+                    Condition::Conflict,
+                    "Somebody else has registered this nick meanwhile",
+                ));
+            }
         }
         Ok(!is_so)
     }
@@ -345,6 +352,16 @@ fn registered(was: &Listed, nick: Option<&str>) -> Listed {
         affiliation,
         nick: nick.map(str::to_owned),
     }
+}
+
+/// Whether a change registers a nick that is registered for somebody else already: for one person, whoever else changed the
+/// entry.
+fn takes_nick(room: &Room, key: &OfferKey, was: &Value, now: &Value) -> bool {
+    let (OfferKey::Affiliation(user), Value::Listed(entry)) = (key, now) else {
+        return false;
+    };
+    let owner = entry.nick.as_deref().and_then(|nick| room.nick_owner(nick));
+    !has_same_nick(was, now) && owner.is_some_and(|owner| owner != user)
 }
 
 /// Whether two values of an entry differ in the registered nick alone.

@@ -334,3 +334,23 @@ fn who_gave_the_membership_and_who_registered_a_nick_with_it_both_hear_that_it_d
         assert_eq!(affiliation(&fed, BANQUO), [Affiliation::Outcast; 3]);
     }
 }
+
+#[test]
+fn a_nick_that_is_somebody_elses_is_not_registered_with_a_change_of_the_affiliation_either() {
+    let mut fed = coven();
+    fed.affiliate(FOO, SOMEWITCH, Affiliation::Owner);
+    fed.run();
+    fed.join("coven@rooms.macbeth.lit/witch", WITCH);
+    fed.run();
+    cut(&mut fed);
+    fed.affiliate("coven@rooms.macbeth.lit/witch", SOMEWITCH, Affiliation::Admin);
+    assert_eq!(
+        register(&mut fed, COVEN_AT_ROOMS, SOMEWITCH, Some("wyrd")),
+        Ok(Wish::Done)
+    );
+    assert_eq!(registered(&mut fed, COVEN_AT_CONF, DRFAUST, Some("wyrd")), None);
+    heal(&mut fed);
+    expect_registry(&fed, &[(DRFAUST, "wyrd")]);
+    assert_eq!(affiliation(&fed, SOMEWITCH), [Affiliation::Owner; 3]);
+    assert_eq!(told(&fed), [bare(SOMEWITCH)]);
+}
