@@ -99,12 +99,7 @@ impl Engine {
             |extra: &RosterExtra| extra.affiliations && extra.settings.is_some_and(|version| version < held);
         if from_source && roster.extra.as_ref().is_some_and(is_old) {
             // Its list is no news, its occupants may be.
-            let mut occupants = roster.clone();
-            occupants.items.retain(|item| item.nick.is_some());
-            if let Some(extra) = &mut occupants.extra {
-                extra.affiliations = false;
-            }
-            self.apply_roster(now, jid, home, &occupants);
+            self.apply_roster(now, jid, home, &roster.clone().without_settings());
         } else {
             self.apply_roster(now, jid, home, roster);
         }

@@ -43,8 +43,12 @@ pub(crate) enum Pending {
     Invite(Box<Inviting>),
     /// Who invited is told, at another instance, that the invitee has said no.
     Decline(Box<Declining>),
-    /// What is missing here.
-    Sync { room: BareJid, instance: BareJid },
+    /// What is missing here, of settings of this version if it is the source's.
+    Sync {
+        room: BareJid,
+        instance: BareJid,
+        settings: Option<u64>,
+    },
     /// A heartbeat.
     Digest(BareJid),
     /// A change made here while the source was out of reach.
@@ -187,7 +191,7 @@ impl Engine {
     fn answered(&mut self, now: Now, pending: Pending, sent_at: u64, answer: Result<&str, StanzaError>) {
         let read = answer.and_then(|xml| Response::parse_fitting(Some(xml)).map_err(StanzaError::from));
         let response = read.map(|(response, unfit)| {
-            if let Pending::Sync { room, instance } = &pending {
+            if let Pending::Sync { room, instance, .. } = &pending {
                 self.tell_unfit(room, &instance.service(), &unfit);
             }
             response
@@ -223,9 +227,14 @@ impl Engine {
                 self.merge_history(now, &room, &instance, history);
             }
             (Pending::History { room, instance }, _) => self.release(now, &room, &instance),
-            (Pending::Sync { room, instance }, response) => {
-                self.sync_answered(now, &room, &instance, response);
-            }
+            (
+                Pending::Sync {
+                    room,
+                    instance,
+                    settings,
+                },
+                response,
+            ) => self.sync_answered(now, &room, &instance, settings, response),
             (Pending::Digest(service), Ok(Response::Digest(digest))) => {
                 self.digest_taken(now, &service);
                 self.digest_answered(now, &service, &digest, sent_at);

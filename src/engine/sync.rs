@@ -89,7 +89,7 @@ impl Engine {
             false => seen,
         };
         let is_new = room.log.is_empty();
-        let version = room.settings.version;
+        let settings = from_source.then_some(room.settings.version);
         let Some(instance) = room.instances.get_mut(peer) else {
             return;
         };
@@ -98,13 +98,14 @@ impl Engine {
         let request = Request::Sync(SyncRequest {
             seen,
             roster: instance.roster_version,
-            settings: from_source.then_some(version),
+            settings,
             relay,
             is_new,
         });
         let pending = Pending::Sync {
             room: jid.clone(),
             instance: peer.clone(),
+            settings,
         };
         self.pulls.begin(&peer.service(), (jid.clone(), peer.clone()));
         self.request(now, jid.clone(), peer.clone(), request, pending);
@@ -115,6 +116,7 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         peer: &BareJid,
+        asked: Option<u64>,
         answer: Result<Response, StanzaError>,
     ) {
         let Some(instance) = self.instance_mut(jid, peer) else {
@@ -130,7 +132,7 @@ impl Engine {
         match answer {
             Ok(Response::Sync(answer)) => {
                 self.prove(jid, peer);
-                self.take_answer(now, jid, peer, *answer);
+                self.take_answer(now, jid, peer, asked, *answer);
             }
             // Lost on a link that works.
             Err(error) if Self::is_link_error(&error) && self.is_link_open(&peer.service()) => {

@@ -73,6 +73,15 @@ pub struct RosterExtra {
 }
 
 impl Roster {
+    /// Its occupants alone, without the list of affiliations and the version of that.
+    pub(crate) fn without_settings(mut self) -> Roster {
+        self.items.retain(|item| item.nick.is_some());
+        if let Some(extra) = &mut self.extra {
+            (extra.affiliations, extra.settings) = (false, None);
+        }
+        self
+    }
+
     /// Whether an occupant of the sender that is missing here has left.
     pub fn occupants_complete(&self) -> bool {
         self.extra.as_ref().is_none_or(|extra| extra.occupants)

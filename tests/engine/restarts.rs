@@ -288,6 +288,62 @@ fn what_a_source_has_told_and_lost_is_not_taken_when_it_comes_late() {
     assert_eq!(name(COVEN_AT_ROOMS), name(COVEN));
 }
 
+/// The answer to a question says what is different from what was here when it was asked.
+#[test]
+fn what_a_source_has_told_and_lost_is_not_taken_for_what_it_answers() {
+    let name = "muc#roomconfig_roomname";
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.join(FOO, CRONE1);
+    fed.run();
+    let (chat, rooms) = (bare(CHAT), bare(ROOMS));
+    fed.at(&chat, |host| host.backup());
+    fed.is_traced = true;
+    // Two changes, of which nothing arrives: they are on their way for long.
+    fed.net.set_mode(&chat, &rooms, Mode::Swallows);
+    fed.configure(FOO, &[(name, "A Pit of Acheron")]);
+    fed.affiliate(FOO, "hecate@shakespeare.lit", Affiliation::Member);
+    let sent = |fed: &Federation, what: &str| {
+        let mut lines = fed.trace.iter().rev();
+        let line = lines.find_map(|line| line.split_once("sends ").filter(|(_, xml)| xml.contains(what)));
+        line.expect("it is sent").1.to_owned()
+    };
+    let late = ["A Pit of Acheron", "hecate"].map(|what| sent(&fed, what));
+    fed.net.heal();
+    fed.at(&chat, |host| {
+        host.stop();
+        assert!(host.restore_backup());
+    });
+    fed.start(&chat);
+    fed.run();
+    // Somebody's presence is lost, and what is said next shows it: the shadow asks.
+    fed.join(FOO, CRONE1);
+    fed.run();
+    fed.net.set_mode(&chat, &rooms, Mode::Swallows);
+    fed.join("coven@chat.shakespeare.lit/bar", "bar@shakespeare.lit/x");
+    fed.net.heal();
+    fed.say(FOO, "When shall we three meet again");
+    let before = fed.trace.len();
+    let is_question = |line: &String| line.contains("rooms.macbeth.lit sends ") && line.contains("<sync ");
+    while !fed.trace[before..].iter().any(is_question) {
+        assert!(fed.step(fed.now_ms + 100_000), "the shadow does not ask");
+    }
+    for xml in &late {
+        fed.hand_in(&rooms, xml);
+    }
+    assert_eq!(
+        fed.field(COVEN_AT_ROOMS, name).as_deref(),
+        Some("A Pit of Acheron")
+    );
+    fed.run_for(100_000);
+    fed.run();
+    assert_eq!(fed.field(COVEN_AT_ROOMS, name), fed.field(COVEN, name));
+    assert_eq!(
+        fed.affiliation(COVEN_AT_ROOMS, "hecate@shakespeare.lit"),
+        Affiliation::None
+    );
+}
+
 /// The configuration comes first and the list after it: a version is here when both are.
 #[test]
 fn a_shadow_that_falls_back_to_before_its_list_came_gets_the_list() {

@@ -12,14 +12,27 @@ use super::super::state::log::{Entry, EventKey, UNSTAMPED};
 use super::super::state::room::Room;
 use super::super::{Action, Engine, Notice};
 use super::GRACE_MS;
-use crate::wire::{Numbers, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
+use crate::wire::{Numbers, Roster, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
 
 /// How many events of a page are taken at once.
 const PART_EVENTS: usize = 4;
 
 impl Engine {
-    pub(super) fn take_answer(&mut self, now: Now, jid: &BareJid, peer: &BareJid, answer: SyncAnswer) {
+    /// Takes a page of what was missing when `asked` was the version of the settings here.
+    pub(super) fn take_answer(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        peer: &BareJid,
+        asked: Option<u64>,
+        mut answer: SyncAnswer,
+    ) {
         let from_source = self.rooms.get(jid).is_some_and(|room| room.is_from_source(peer));
+        let is_overtaken = from_source && self.is_overtaken(jid, asked, &answer);
+        if is_overtaken {
+            answer.config = None;
+            answer.roster = answer.roster.map(Roster::without_settings);
+        }
         let is_useful = answer.config.is_some() || answer.roster.is_some();
         if let Some(config) = answer.config.filter(|_| from_source) {
             // Who has become a member is one before the room takes only members, and who is none any more stays one
@@ -37,10 +50,11 @@ impl Engine {
             return;
         };
         instance.gone_since = None;
-        let again = std::mem::take(&mut instance.wants_whole);
-        if again {
+        let wants_whole = std::mem::take(&mut instance.wants_whole);
+        if wants_whole {
             instance.roster_version = None;
         }
+        let again = wants_whole || is_overtaken;
         instance.sync = SyncStage::Taking { again };
         instance.page = Some(Box::new(OpenPage {
             events: answer.events.into(),
@@ -50,6 +64,19 @@ impl Engine {
             next_at: now.mono_ms,
         }));
         self.take_part(now, jid, peer);
+    }
+
+    /// Whether the settings here have gone on since the question, past those of the answer: that says what is different from
+    /// what was here then. A push may have overtaken it; or the source has lost since what it had pushed.
+    fn is_overtaken(&self, jid: &BareJid, asked: Option<u64>, answer: &SyncAnswer) -> bool {
+        let held = self.rooms.get(jid).map(|room| room.settings.version);
+        let config = answer.config.as_ref();
+        let of_config = config.and_then(|config| config.settings.as_ref());
+        let extra = answer.roster.as_ref().and_then(|roster| roster.extra.as_ref());
+        let told = extra
+            .and_then(|extra| extra.settings)
+            .or(of_config.map(|settings| settings.version));
+        held != asked && told < held && told.is_some()
     }
 
     /// Takes the next events of a page: few at a time, since the host stores each before it shows it, and others wait.
