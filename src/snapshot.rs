@@ -351,8 +351,9 @@ fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<StoredInstance, Rest
     Ok(StoredInstance {
         stage,
         is_proven: el.attr("proven") == Some("true"),
-        is_named: el.attr("named") == Some("true"),
-        may_hold: el.attr("asked") == Some("true"),
+        // What holds the room has been named and asked.
+        is_named: stage == Stage::Active || el.attr("named") == Some("true"),
+        may_hold: stage == Stage::Active || el.attr("asked") == Some("true"),
         refused_for: refused_for.filter(|_| stage == Stage::Refused),
         cut,
     })

@@ -185,8 +185,7 @@ impl StoredInstance {
     fn to_instance(&self) -> Instance {
         let mut instance = Instance::new(self.stage);
         instance.is_proven = self.is_proven;
-        instance.is_named |= self.is_named;
-        instance.may_hold |= self.may_hold;
+        (instance.is_named, instance.may_hold) = (self.is_named, self.may_hold);
         instance.refused_for = self.refused_for;
         if let Some(cut) = &self.cut {
             (instance.is_cut, instance.is_out) = (true, cut.is_out);
