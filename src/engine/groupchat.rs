@@ -39,14 +39,8 @@ impl Engine {
         let payload = cleaned(&payload, &[jid]).unwrap_or(payload);
         let (id, stamp) = if keep {
             let at = self.clock.tick(now);
-            let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
-            let key = EventKey {
-                at,
-                origin: jid.clone(),
-                incarnation,
-                seq,
-            };
-            let id = key.stanza_id();
+            let key = room.next_key(at);
+            let (id, incarnation, seq) = (key.stanza_id(), key.incarnation, key.seq);
             let entry = Entry {
                 key,
                 id: id.clone(),
@@ -106,7 +100,6 @@ impl Engine {
         let stanza_id = stanza_id.and_then(crate::wire::fitting_id);
         let occupant_id = occupant_id.and_then(crate::wire::fitting_id);
         let room = self.rooms.get_mut(jid).ok_or(Error::UnknownRoom)?;
-        let (incarnation, seq) = (room.incarnation, room.log.next_seq(jid, room.incarnation));
         let at = Hlc {
             wall_ms: wall_ms.min(now.wall_ms),
             counter: 0,
@@ -114,12 +107,7 @@ impl Engine {
         // The clock may have been set back between two messages; who said them said them in this order (G4).
         let before = room.log.iter().next_back();
         let at = before.map_or(at, |before| at.max(successor(before.key.at)));
-        let key = EventKey {
-            at,
-            origin: jid.clone(),
-            incarnation,
-            seq,
-        };
+        let key = room.next_key(at);
         let entry = Entry {
             id: stanza_id.map_or_else(|| key.stanza_id(), str::to_owned),
             key,

@@ -93,15 +93,8 @@ impl Engine {
     ) {
         let at = self.clock.tick(now);
         let Some(room) = self.rooms.get(jid) else { return };
-        let incarnation = room.incarnation;
-        let seq = room.log.next_seq(jid, incarnation);
-        let key = EventKey {
-            at,
-            origin: jid.clone(),
-            incarnation,
-            seq,
-        };
-        let id = key.stanza_id();
+        let key = room.next_key(at);
+        let (id, incarnation, seq) = (key.stanza_id(), key.incarnation, key.seq);
         let entry = Entry {
             key,
             id: id.clone(),

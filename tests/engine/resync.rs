@@ -487,3 +487,20 @@ fn private_messages_fail_in_bounded_time() {
     let condition = error.stanza_error().map(|error| error.condition);
     assert_eq!(condition, Some(Condition::RemoteServerNotFound));
 }
+
+/// Who says something now is heard at once, or is behind.
+#[test]
+fn an_instance_is_behind_from_a_split_until_what_was_missed_is_here() {
+    let mut fed = coven();
+    let behind = |fed: &Federation| {
+        let pairs = fed.host(ROOMS).engine.behind();
+        let pairs = pairs.map(|(room, instance)| (room.to_string(), instance.to_string()));
+        pairs.collect::<Vec<_>>()
+    };
+    assert_eq!(behind(&fed), []);
+    cut(&mut fed, CHAT, ROOMS);
+    fed.say(FOO, "Thrice to thine");
+    assert_eq!(behind(&fed), [(COVEN_AT_ROOMS.to_owned(), COVEN.to_owned())]);
+    heal(&mut fed);
+    assert_eq!(behind(&fed), []);
+}

@@ -195,8 +195,8 @@ RUST
 sed -i '0,/^pub mod address;/s//pub mod mutant;\npub mod address;/' src/lib.rs
 
 export CARGO_TARGET_DIR=$here/target/mutants/build
+if $only_check; then exit; fi
 echo "building ${#names[@]} mutants" >&2
-$only_check && exit
 cargo test --quiet --test sim --no-run --message-format json > "$binary_log"
 binary=$(grep -o '"executable":"[^"]*/sim-[^"]*"' "$binary_log" | tail -1 | cut -d'"' -f4)
 

@@ -11,7 +11,7 @@ use super::instance::{Instance, Remote};
 use super::log::{EventKey, Log, UNSTAMPED};
 use super::waiting::{Offer, OfferKey, OpenRequest, SeenRequest};
 use crate::ids;
-use crate::wire::{Affiliation, Form, Hats, Listed, Role, RoomId, SettingsExtra, Subject};
+use crate::wire::{Affiliation, Form, Hats, Hlc, Listed, Role, RoomId, SettingsExtra, Subject};
 
 /// A room that is distributed and has its source or a shadow here.
 #[derive(Debug, Clone)]
@@ -177,6 +177,16 @@ impl Room {
         (self.roster_version, self.departed_since) = (incarnation, incarnation);
         self.settings.restored_version = self.settings.version;
         self.departed.clear();
+    }
+
+    /// The number of the next event of our own, which happens at this time.
+    pub(crate) fn next_key(&self, at: Hlc) -> EventKey {
+        EventKey {
+            at,
+            origin: self.jid.clone(),
+            incarnation: self.incarnation,
+            seq: self.log.next_seq(&self.jid, self.incarnation),
+        }
     }
 
     /// The present life is about to end while the engine runs.
