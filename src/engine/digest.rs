@@ -111,10 +111,14 @@ impl Engine {
         if is_another && is_too_soon {
             return false;
         }
+        let is_first = link.life.is_none();
         link.life = Some(life.clone());
         if is_another {
             link.life_noticed_at = Some(now.mono_ms);
             self.forget_told(service);
+        }
+        if is_another || is_first {
+            self.has_started(now, service);
         }
         is_another
     }

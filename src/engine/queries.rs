@@ -2,6 +2,7 @@
 
 use crate::address::BareJid;
 
+use super::link::Caps;
 use super::request::{Outstanding, Pending};
 use super::state::clock::Now;
 use super::state::instance::Instance;
@@ -182,11 +183,17 @@ impl Engine {
     }
 
     /// Our rooms and those other instances of them of which something is missing here, or may be, as `(room, instance)`: what
-    /// their people say now is shown when that has been pulled (G4). Peers that speak only the XEP's text are never behind.
+    /// their people say now is shown when that has been pulled (G4). Peers that speak only the XEP's text are never behind;
+    /// one that has the room, and has not been asked yet what it speaks, may be.
     pub fn behind(&self) -> impl Iterator<Item = (&BareJid, &BareJid)> {
+        let may_miss = |peer: &BareJid, instance: &Instance| match self.caps(&peer.service()) {
+            Caps::Full => instance.is_behind(),
+            Caps::Unknown => instance.holds_room(),
+            Caps::Xep | Caps::Nothing => false,
+        };
         self.rooms.values().flat_map(move |room| {
             let instances = room.instances.iter();
-            let behind = instances.filter(|(peer, instance)| instance.is_behind() && self.speaks_ours(peer));
+            let behind = instances.filter(move |(peer, instance)| may_miss(peer, instance));
             behind.map(|(peer, _)| (&room.jid, peer))
         })
     }

@@ -416,6 +416,22 @@ fn a_peer_that_starts_later_gets_its_shadow_then() {
 }
 
 #[test]
+fn a_shadow_that_started_a_moment_before_its_source_misses_nothing_live() {
+    let mut fed = Federation::empty(1);
+    fed.add(config_of(ROOMS, &ALL));
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.run_for(100);
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Up);
+    fed.add(config_of(CHAT, &ALL));
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run_for(200);
+    fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
+    let id = fed.say("coven@chat.shakespeare.lit/foo", "hail");
+    fed.run_for(200);
+    assert_eq!(fed.history(COVEN_AT_ROOMS)[0].1.stanza_id, Some(id));
+}
+
+#[test]
 fn a_peer_added_to_the_configuration_gets_its_shadow_then() {
     let mut fed = Federation::empty(1);
     fed.add(config_of(CHAT, &[CHAT]));
