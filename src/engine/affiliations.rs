@@ -62,13 +62,14 @@ impl Engine {
             changed.extend(gone.map(|user| (user.clone(), Listed::default(), None)));
         }
         let mut in_force = BTreeSet::new();
-        let mut left_out = 0;
+        let (mut left_out, mut is_news) = (0, false);
         let firsthost = self.rooms.get(jid).map(|room| room.firsthost.clone());
         let Some(firsthost) = firsthost else { return };
         for (user, entry, item) in changed {
             let key = OfferKey::Affiliation(user.clone());
             let was = self.rooms.get(jid).map(|room| room.listed(&user));
             let is_new = was.as_ref() != Some(&entry);
+            is_news |= is_new;
             let hats = item.map(|item| item.hats.clone()).unwrap_or_default();
             let has_hats = !hats.is_empty();
             let units = self.rooms.get(jid).map_or(0, |room| {
@@ -104,6 +105,9 @@ impl Engine {
             }
         }
         self.follow_affiliations(jid, &in_force);
+        if is_news && !is_ours {
+            self.lose_count(now, jid);
+        }
         if left_out > 0 {
             let mut unfit = Unfit::default();
             unfit.note(

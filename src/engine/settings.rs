@@ -135,7 +135,6 @@ impl Engine {
         }
         // No subject and one that was removed are the same.
         let is_said = |subject: &&Subject| !subject.text.is_empty();
-        let said = |subject: &Subject| (subject.nick.clone(), subject.text.clone());
         let held = room.settings.subject.as_ref().filter(is_said).map(said);
         if room.is_source() && held == Some(&subject).filter(is_said).map(said) {
             return Ok(Verdict::Done);
@@ -267,11 +266,31 @@ impl Engine {
                 News::Gap => return self.want_sync(now, jid, source),
             }
         }
+        let is_news = room.settings.subject.as_ref().map(said) != Some(said(&subject));
         let value = Value::Subject(Some(subject.clone()));
         if self.source_says(jid, &OfferKey::Subject, &value) {
             self.show_subject(jid, Some(subject));
         }
         self.unsaved.insert(jid.clone());
+        if version.is_none() && is_news {
+            self.lose_count(now, jid);
+        }
+    }
+
+    /// The source, which takes us for one that knows only the XEP's text (it may have just started), has said something
+    /// without its number: it may be older or newer than what came with one. So what is here has no number any more, and
+    /// the source is asked.
+    pub(super) fn lose_count(&mut self, now: Now, jid: &BareJid) {
+        let is_counted = |room: &&mut Room| room.settings.version > 0;
+        let Some(room) = self.rooms.get_mut(jid).filter(is_counted) else {
+            return;
+        };
+        (room.settings.version, room.settings.form_version) = (0, 0);
+        let source = room.source.clone();
+        self.unsaved.insert(jid.clone());
+        if let Some(source) = source {
+            self.want_sync(now, jid, &source);
+        }
     }
 
     /// A configuration that the source sent by itself. An old one is no news; if something before it is missing, both are
@@ -309,9 +328,13 @@ impl Engine {
                 }
             }
         }
+        let is_news = room.settings.form != config.form;
         self.apply_config(now, jid, source, config);
         // The first configuration may have shown who the source is.
         self.prove(jid, source);
+        if version.is_none() && is_news {
+            self.lose_count(now, jid);
+        }
     }
 
     /// Takes in a configuration of the source's. The first one makes the shadow joinable.
@@ -360,9 +383,8 @@ impl Engine {
                 room.derives_ids = false;
                 self.relisted.insert(jid.clone());
             }
-            let said = |subject: &Option<Subject>| subject.clone().map(|said| (said.nick, said.text));
             // What was shown as a message when it changed is not shown again.
-            let is_new = said(&room.settings.subject) != said(&settings.subject);
+            let is_new = room.settings.subject.as_ref().map(said) != settings.subject.as_ref().map(said);
             let value = Value::Subject(settings.subject.clone());
             if self.source_says(jid, &OfferKey::Subject, &value) && is_new {
                 // A source that was put back to an older state may have none any more.
@@ -382,6 +404,11 @@ impl Engine {
         }
         self.unsaved.insert(jid.clone());
     }
+}
+
+/// What people see of a subject.
+fn said(subject: &Subject) -> (Option<&str>, &str) {
+    (subject.nick.as_deref(), &subject.text)
 }
 
 /// A subject that other instances would not take is taken by none.

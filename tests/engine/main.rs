@@ -50,4 +50,5 @@ mod unproven;
 mod unread;
 mod users_of_peers;
 mod voice;
+mod without_numbers;
 mod xep_only;

@@ -343,10 +343,11 @@ impl Room {
         }
     }
 
-    /// Whether what changed after this version of the settings can be told.
+    /// Whether what changed after this version of the settings can be told. Who has none may have anything.
     pub(crate) fn knows_settings_since(&self, version: u64) -> bool {
         let is_ours = version >= self.incarnation && version <= self.settings.version;
-        (is_ours || version == self.settings.restored_version) && version >= self.settings.removed_since
+        let is_known = is_ours || version == self.settings.restored_version;
+        is_known && version > 0 && version >= self.settings.removed_since
     }
 
     /// A change of our occupants: the next version of the roster.

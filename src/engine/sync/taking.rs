@@ -67,7 +67,8 @@ impl Engine {
     }
 
     /// Whether the settings here have gone on since the question, past those of the answer: that says what is different from
-    /// what was here then. A push may have overtaken it; or the source has lost since what it had pushed.
+    /// what was here then. A push may have overtaken it, with a number or without one; or the source has lost since what it
+    /// had pushed.
     fn is_overtaken(&self, jid: &BareJid, asked: Option<u64>, answer: &SyncAnswer) -> bool {
         let held = self.rooms.get(jid).map(|room| room.settings.version);
         let config = answer.config.as_ref();
@@ -76,7 +77,7 @@ impl Engine {
         let told = extra
             .and_then(|extra| extra.settings)
             .or(of_config.map(|settings| settings.version));
-        held != asked && told < held && told.is_some()
+        held != asked && (held == Some(0) || told < held && told.is_some())
     }
 
     /// Takes the next events of a page: few at a time, since the host stores each before it shows it, and others wait.
