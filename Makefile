@@ -72,6 +72,7 @@ lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 	luacheck -q lua/ tests/
 	tests/lint/verdicts.sh
 	tests/lint/floors.sh
+	tests/lint/inside.sh
 	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi

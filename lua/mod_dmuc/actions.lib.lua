@@ -6,7 +6,7 @@ local unpack = table.unpack or unpack; -- luacheck: ignore 113
 
 return function (dmuc)
 	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
-	local turns = dmuc.turns;
+	local prosody, turns = dmuc.prosody, dmuc.turns;
 
 	-- The room of an action, which is in memory and distributed.
 	local function room_of(action)
@@ -71,8 +71,8 @@ return function (dmuc)
 			return;
 		end
 		if is_new then module:log("info", "%s is an instance of %s now", action.room, action.source); end
-		if action.salt then room._data.occupant_id_salt = action.salt; end
-		room._dmuc.source, room._data.dmuc_source = action.source, action.source;
+		if action.salt then prosody.set_salt(room, action.salt); end
+		room._dmuc.source, prosody.kept(room).dmuc_source = action.source, action.source;
 		local was_open = room:get_whois() == "anyone";
 		forms.apply(room, action.form);
 		lifecycle.reopen(room);
@@ -84,7 +84,7 @@ return function (dmuc)
 		local from = action.nick and room.jid.."/"..action.nick or room.jid;
 		local had_from, had = room:get_subject();
 		if (had or "") == action.text and (action.text == "" or had_from == from) then return; end
-		getmetatable(room).__index.set_subject(room, from, action.text);
+		prosody.own.set_subject(room, from, action.text);
 		room:save();
 	end);
 

@@ -21,8 +21,8 @@ return function (dmuc)
 		if not provisional then dmuc.hats.given(room, jid); end
 	end
 
-	-- What is listed with an affiliation: what there is already (hats), the nick that is reserved, and why, which Prosody 13
-	-- tells with the list.
+	-- What is listed with an affiliation: what there is already (hats), the nick that is reserved, and why, which mod_muc
+	-- may tell with the list.
 	function dmuc.listed_with(room, jid, nick, reason)
 		local data = {};
 		for key, value in pairs(room:get_affiliation_data(jid) or {}) do data[key] = value; end

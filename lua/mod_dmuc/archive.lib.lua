@@ -9,31 +9,20 @@ local datetime = require "util.datetime";
 local jid_node = require "util.jid".node;
 local new_cache = require "util.cache".new;
 local time_now = require "util.time".now;
-local storagemanager = require "core.storagemanager";
-local datamanager = storagemanager.olddm;
 
 return function (dmuc)
 	local archiving = {};
 	dmuc.archiving = archiving;
 
+	local prosody = dmuc.prosody;
 	local store_name, with = "muc_log", "message<groupchat";
 	local store = module:open_store(store_name, "archive");
 	local cleanup = module:open_store(store_name.."_cleanup", "map");
 	local log_all_rooms = module:get_option_boolean("muc_log_all_rooms", false);
 	local log_by_default = module:get_option_boolean("muc_log_by_default", true);
-	local _, driver_name = storagemanager.get_driver(module.host, store_name);
-	local is_internal = driver_name == "internal";
+	local is_internal = prosody.driver_of(store_name) == "internal";
 	-- After how many seconds mod_muc_mam drops messages.
-	local function expiry()
-		local default = "1w";
-		if module.get_option_period then return module:get_option_period("muc_log_expires_after", default); end
-		local given = module:get_option_string("muc_log_expires_after", default):lower();
-		local day = 86400;
-		local units = { d = day, w = 7 * day, m = 31 * day, y = 365.2425 * day };
-		local number, unit = given:match("(%d+)%s*([dwmy]?)");
-		return number and tonumber(number) * (units[unit] or 1) or math.huge;
-	end
-	local expires_after = expiry() or math.huge;
+	local expires_after = prosody.period("muc_log_expires_after", "1w") or math.huge;
 	local item_limit = module:get_option_number("storage_archive_item_limit", 10000);
 	local item_counts = new_cache(1000);
 	local cleaned_dates = new_cache(1000);
@@ -42,7 +31,7 @@ return function (dmuc)
 	local max_known = 1000;
 
 	local function has_archive()
-		return store.append and store.find and prosody.hosts[module.host].modules.muc_mam ~= nil;
+		return store.append and store.find and prosody.has_module("muc_mam");
 	end
 
 	local function known_of(node)
@@ -57,7 +46,7 @@ return function (dmuc)
 	local function is_enabled(room)
 		if not has_archive() then return false; end
 		if log_all_rooms then return true; end
-		local enabled = room._data.archiving;
+		local enabled = prosody.is_archiving(room);
 		if enabled == nil then return log_by_default; end
 		return enabled;
 	end
@@ -73,7 +62,7 @@ return function (dmuc)
 	local function append_internal(node, id, stanza, when)
 		local count = item_counts:get(node);
 		if not count then
-			local items, err = datamanager.list_load(node, module.host, store_name);
+			local items, err = prosody.load_list(node, store_name);
 			if not items and err then return nil, err; end
 			count = items and #items or 0;
 		end
@@ -84,7 +73,7 @@ return function (dmuc)
 		local item = st.preserialize(st.clone(stanza));
 		item.key, item.when, item.with = id, when, with;
 		item.attr.stamp = datetime.datetime(when);
-		local ok, err = datamanager.list_append(node, module.host, store_name, item);
+		local ok, err = prosody.append_to_list(node, store_name, item);
 		if ok then item_counts:set(node, count + 1); end
 		return ok, err;
 	end
@@ -223,7 +212,7 @@ return function (dmuc)
 		local stored = stanza;
 		if room:get_whois() == "anyone" then
 			-- As mod_muc_mam does: who it was, where everybody may know.
-			local occupant = room._occupants[stanza.attr.from];
+			local occupant = prosody.occupants(room)[stanza.attr.from];
 			local jid = occupant and dmuc.rooms.real_jid(room, occupant);
 			if jid then
 				stored = st.clone(stanza);

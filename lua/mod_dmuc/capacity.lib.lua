@@ -7,6 +7,7 @@
 local st = require "util.stanza";
 
 return function (dmuc)
+	local kept = dmuc.prosody.kept;
 	local field_name = "muc#roomconfig_maxusers";
 	local choices = { 10, 20, 30, 50, 100, 200, 500, 1000 };
 
@@ -35,7 +36,7 @@ return function (dmuc)
 			type = "list-single";
 			label = "Maximum number of occupants";
 			desc = "Counted over all services that have an instance of this room. Owners and admins get in always";
-			options = options_of(event.room._data.dmuc_max_users);
+			options = options_of(kept(event.room).dmuc_max_users);
 		});
 	end, -90);
 
@@ -46,20 +47,20 @@ return function (dmuc)
 		-- As mod_muc does with values it does not know, anything else changes nothing.
 		if value ~= "none" and not (number and number >= 1 and number % 1 == 0 and number < 2^31) then return; end
 		number = number and math.floor(number);
-		if room._data.dmuc_max_users == number then return; end
-		room._data.dmuc_max_users = number;
+		if kept(room).dmuc_max_users == number then return; end
+		kept(room).dmuc_max_users = number;
 		event.status_codes["104"] = true;
 	end);
 
 	-- After the checks of who may come in at all.
 	module:hook("muc-occupant-pre-join", function (event)
 		local room, stanza = event.room, event.stanza;
-		local limit = room._dmuc and room._data.dmuc_max_users;
+		local limit = room._dmuc and kept(room).dmuc_max_users;
 		if not limit or room:get_occupant_by_nick(event.occupant.nick) then return; end
 		local affiliation = room:get_affiliation(stanza.attr.from);
 		if affiliation == "owner" or affiliation == "admin" then return; end
 		local count = 0;
-		for _ in pairs(room._occupants) do count = count + 1; end
+		for _ in pairs(dmuc.prosody.occupants(room)) do count = count + 1; end
 		if count < limit then return; end
 		event.origin.send(st.error_reply(stanza, "wait", "service-unavailable", "The room has as many occupants as it takes", room.jid));
 		return true;

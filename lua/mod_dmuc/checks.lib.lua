@@ -4,8 +4,6 @@
 local st = require "util.stanza";
 local set = require "util.set";
 local jid_prep = require "util.jid".prep;
-local config = require "core.configmanager";
-local storagemanager = require "core.storagemanager";
 
 -- How often a peer that cannot be reached is asked again what it is, in seconds.
 local ask_again = { 10, 30, 60, 300 };
@@ -19,6 +17,8 @@ local unreachable = set.new { "remote-server-not-found"; "remote-server-timeout"
 return function (dmuc)
 	local checks = {};
 	dmuc.checks = checks;
+
+	local prosody = dmuc.prosody;
 
 	local function warn(...)
 		module:log("warn", ...);
@@ -54,9 +54,9 @@ return function (dmuc)
 
 	-- Names as `dmuc_peer`, and some as `dmcu_peers`, where only this module can be meant.
 	local function misspelt()
-		local seen = set.new();
+		local seen, sections = set.new(), prosody.sections();
 		for _, section in ipairs { module.host; "*" } do
-			for name in pairs(rawget(config.getconfig(), section) or {}) do
+			for name in pairs(sections[section] or {}) do
 				if type(name) == "string" and not dmuc.option_names[name] and not seen:contains(name) then
 					local option, by = nearest(name);
 					local is_ours = name:lower():match("^dmuc[_%-]") ~= nil;
@@ -110,9 +110,8 @@ return function (dmuc)
 	-- Nobody is named here; maybe the option stands under another host.
 	local function no_peers()
 		local elsewhere = {};
-		for host, section in pairs(config.getconfig()) do
-			if host ~= module.host and host ~= "*" and rawget(section, "dmuc_peers") ~= nil
-				and not (prosody.hosts[host] and prosody.hosts[host].modules.dmuc) then
+		for host, section in pairs(prosody.sections()) do
+			if host ~= module.host and host ~= "*" and section.dmuc_peers ~= nil and not prosody.has_module("dmuc", host) then
 				table.insert(elsewhere, host);
 			end
 		end
@@ -131,7 +130,7 @@ return function (dmuc)
 	local function storage()
 		local lost = {};
 		for _, name in ipairs { "persistent"; "config"; "dmuc"; "dmuc_log" } do
-			local _, driver = storagemanager.get_driver(module.host, name);
+			local driver = prosody.driver_of(name);
 			if forgetful:contains(driver) then
 				lost[driver] = lost[driver] or {};
 				table.insert(lost[driver], name);

@@ -22,7 +22,7 @@ return function (dmuc)
 		if x and x:get_child("invite") then return; end
 		local here = dmuc.ask("instance_here", jid_bare(jid));
 		local room = here and dmuc.get_room(here);
-		if not room or room._data.destroyed then return; end
+		if not room or dmuc.prosody.is_destroyed(room) then return; end
 		-- A new child: whoever kept the old one (the sender's archive) has the invitation as it was sent.
 		stanza:maptags(function (tag)
 			if tag ~= direct then return tag; end
@@ -37,10 +37,10 @@ return function (dmuc)
 	-- devices, which have what the user gets.
 	local users = module:get_option_string("parent_host", (module.host:gsub("^[^.]+%.", "")));
 	local function listen()
-		local host = prosody.hosts[users];
-		if not host or host.type ~= "local" then return; end
-		module:hook_object_event(host.events, "message/bare", rewrite, 100);
-		module:hook_object_event(host.events, "message/full", rewrite, 100);
+		local events = dmuc.prosody.users_of(users);
+		if not events then return; end
+		module:hook_object_event(events, "message/bare", rewrite, 100);
+		module:hook_object_event(events, "message/full", rewrite, 100);
 	end
 	listen();
 	module:hook_global("host-activated", function (host)

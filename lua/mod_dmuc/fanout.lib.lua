@@ -7,11 +7,11 @@
 local filters = require "util.filters";
 local xml_escape = require "util.stanza".xml_escape;
 
-local full_sessions = prosody.full_sessions;
-
 return function (dmuc)
 	local fanout = {};
 	dmuc.fanout = fanout;
+
+	local full_sessions = dmuc.prosody.clients;
 
 	-- What is being broadcast: [stanza] = { attr = attributes but 'to', children = their number, head, tail }.
 	local broadcasts = setmetatable({}, { __mode = "k" });

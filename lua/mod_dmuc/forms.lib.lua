@@ -8,16 +8,14 @@ return function (dmuc)
 	local forms = {};
 	dmuc.forms = forms;
 
+	local prosody = dmuc.prosody;
+
 	local form_type = "http://jabber.org/protocol/muc#roomconfig";
 	local field_name = "muc#roomconfig_distributed";
 	local persistent_name = "muc#roomconfig_persistentroom";
 
-	-- Who asks when nobody does. On Prosody 13 an actor needs a localpart.
-	local itself = "dmuc@"..module.host;
-
-	local function discard() end
-	-- Whose submission needs no answer.
-	local nobody = { send = discard; type = "component"; host = module.host };
+	-- Who asks when nobody does.
+	local itself = prosody.itself;
 
 	local function set_boolean(form, var, value)
 		for field in form:childtags("field") do
@@ -124,7 +122,7 @@ return function (dmuc)
 		local form = dmuc.stanzas.parse(xml);
 		form.attr.type = "submit";
 		local answer;
-		local origin = setmetatable({ send = function (reply) answer = reply; end }, { __index = nobody });
+		local origin = prosody.origin(function (reply) answer = reply; end);
 		local stanza = st.iq({ type = "set"; from = actor; to = room.jid; id = "dmuc" })
 			:query("http://jabber.org/protocol/muc#owner"):add_child(form);
 		room:process_form(origin, stanza);
@@ -186,7 +184,7 @@ return function (dmuc)
 		local role = dmuc.role(room.jid);
 		if not dmuc.offer_choice or role == "shadow" then return; end
 		local is_distributed = role == "source";
-		if not role and dmuc.default_distributed and room._data.locked then is_distributed = true; end
+		if not role and dmuc.default_distributed and prosody.locked_until(room) then is_distributed = true; end
 		table.insert(event.form, {
 			name = field_name;
 			type = "boolean";
@@ -202,8 +200,9 @@ return function (dmuc)
 		if not dmuc.offer_choice or type(event.value) ~= "boolean" then return; end
 		local room = event.room;
 		local is_source = dmuc.role(room.jid) == "source";
-		room._data.dmuc_chosen = true;
-		if room._data.dmuc_distributed == nil then room._data.dmuc_distributed = is_source; end
+		local kept = prosody.kept(room);
+		kept.dmuc_chosen = true;
+		if kept.dmuc_distributed == nil then kept.dmuc_distributed = is_source; end
 		if event.value ~= is_source then
 			event.status_codes["104"] = true;
 			dmuc.lifecycle.schedule(room, event.value);

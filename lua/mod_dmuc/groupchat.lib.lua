@@ -16,7 +16,7 @@ return function (dmuc)
 	local stanzas = dmuc.stanzas;
 	local xmlns_stanza_id, xmlns_occupant_id = stanzas.xmlns_stanza_id, stanzas.xmlns_occupant_id;
 
-	local turns = dmuc.turns;
+	local prosody, turns = dmuc.prosody, dmuc.turns;
 
 	-- Messages of the log made into stanzas for one peer, which the next one gets, too: [id] = stanza.
 	local made = {};
@@ -74,8 +74,8 @@ return function (dmuc)
 	end
 
 	-- What is decided while people here are shown a message goes out after it (G2).
-	function dmuc.rooms.methods:broadcast_message(stanza)
-		local ok, result = pcall(dmuc.hold, getmetatable(self).__index.broadcast_message, self, stanza);
+	function prosody.replaced:broadcast_message(stanza)
+		local ok, result = pcall(dmuc.hold, prosody.own.broadcast_message, self, stanza);
 		local message = under_way[stanza];
 		under_way[stanza] = nil;
 		if message and message.id then is_unseen[message.id] = nil; end
@@ -276,7 +276,7 @@ return function (dmuc)
 			if not is_instance then return; end
 			-- A client's answer to a private message is between the two; what mod_s2s could not deliver, and the copy of
 			-- a message to the room (the same nick on both sides), tell of the instance.
-			if origin.dummy or jid_resource(from) == jid_resource(stanza.attr.to) then
+			if prosody.is_bounce(origin) or jid_resource(from) == jid_resource(stanza.attr.to) then
 				dmuc.requests.peer_error(origin, stanza);
 			end
 			groupchat.bounced(origin, stanza, room_jid);
@@ -308,7 +308,7 @@ return function (dmuc)
 		if not dmuc.private.bounced(stanza, room_jid, sender and dmuc.persons.has_several(room, sender)) then return; end
 		local occupant = room:get_occupant_by_nick(stanza.attr.to);
 		if not occupant then return; end
-		if sender and not sender.sessions[stanza.attr.from] then return; end -- somebody else's nick
+		if sender and not sender:get_presence(stanza.attr.from) then return; end -- somebody else's nick
 		-- The error and nothing else: whoever bounces has nothing of its own to say.
 		local bounce = st.clone(stanza):maptags(function (tag)
 			if tag.name ~= "error" then return nil; end
@@ -459,6 +459,6 @@ return function (dmuc)
 			message.attr.to = "";
 			table.insert(history, 1, { stanza = message; timestamp = time_of(entry) });
 		end
-		room._history = history[1] and history or nil;
+		prosody.set_history(room, history);
 	end
 end

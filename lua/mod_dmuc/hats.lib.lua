@@ -7,10 +7,10 @@ return function (dmuc)
 	local hats = {};
 	dmuc.hats = hats;
 
-	local rooms = dmuc.rooms;
+	local prosody = dmuc.prosody;
+	local own, methods = prosody.own, prosody.replaced;
 	local xmlns_hats = "urn:xmpp:hats:0";
-	-- As a room says it, of Prosody 13 and before.
-	local namespaces = { [xmlns_hats] = true; ["xmpp:prosody.im/protocol/hats:1"] = true };
+	local namespaces = prosody.hats_namespaces;
 
 	local max_hats, max_bytes = dmuc.native.limits.hats, dmuc.native.limits.hat; -- bytes
 
@@ -50,13 +50,13 @@ return function (dmuc)
 	end
 
 	local function worn_by(room, jid)
-		local data = room._affiliation_data[jid];
+		local _, data = prosody.listed(room, jid);
 		return data and data.hats;
 	end
 
 	-- The source tells the engine what it has given; a shadow has it from there.
 	function hats.given(room, jid)
-		if not room._dmuc.is_source or not room._affiliations[jid] then return; end
+		if not room._dmuc.is_source or not prosody.listed(room, jid) then return; end
 		local text, problem = written(worn_by(room, jid));
 		if text then
 			dmuc.tell("hats", room.jid, jid, text);
@@ -130,17 +130,14 @@ return function (dmuc)
 	function hats.set(room, action)
 		local jid, worn = action.jid, action.hats ~= "" and read(dmuc.stanzas.parse(action.hats)) or nil;
 		if hats.is_same(worn_by(room, jid), worn) then return false; end
-		local data = room._affiliation_data[jid];
-		if not data then
-			data = {};
-			room._affiliation_data[jid] = data;
-		end
+		local affiliation, data = prosody.listed(room, jid);
+		data = data or {};
 		data.hats = worn;
-		if not next(data) then room._affiliation_data[jid] = nil; end
+		prosody.list(room, jid, affiliation, data);
 		return true;
 	end
 
-	-- On Prosody 0.12 a client could wear what XEP-0317 calls a hat: it is the room's to say.
+	-- Not every Prosody takes from a client what XEP-0317 calls a hat: it is the room's to say.
 	for _, event_name in ipairs { "muc-occupant-pre-join"; "muc-occupant-pre-change"; "muc-occupant-pre-leave" } do
 		module:hook(event_name, function (event)
 			if event.room._dmuc then hats.taken_out(event.stanza); end
@@ -148,29 +145,29 @@ return function (dmuc)
 	end
 
 	-- Of an occupant of another instance whose real JID is not known here, what its home says.
-	function rooms.methods:get_affiliation_data(jid, key)
+	function methods:get_affiliation_data(jid, key)
 		local remote = self._dmuc.remotes[jid];
 		if remote then
 			local data = remote.hats and { hats = remote.hats } or nil;
 			if key then return data and data[key]; end
 			return data;
 		end
-		return getmetatable(self).__index.get_affiliation_data(self, jid, key);
+		return own.get_affiliation_data(self, jid, key);
 	end
 
 	-- What a module gives without touching the affiliation.
-	function rooms.methods:set_affiliation_data(jid, key, value)
-		local method = getmetatable(self).__index.set_affiliation_data;
-		if key ~= "hats" then return method(self, jid, key, value); end
+	function methods:set_affiliation_data(jid, key, value)
+		if key ~= "hats" then return own.set_affiliation_data(self, jid, key, value); end
 		local wanted, problem = hats.settle(self, jid, { hats = value or {} });
-		if wanted.hats and not self._affiliations[jid] then
+		local affiliation, data = prosody.listed(self, jid);
+		if wanted.hats and not affiliation then
 			problem = "Hats in a distributed room are for people with an affiliation";
 		end
 		if problem then
-			if self._affiliation_data[jid] then self._affiliation_data[jid].hats = wanted.hats; end
+			if data then data.hats = wanted.hats; end
 			return nil, problem;
 		end
-		local ok, err = method(self, jid, key, value);
+		local ok, err = own.set_affiliation_data(self, jid, key, value);
 		hats.given(self, jid);
 		return ok, err;
 	end

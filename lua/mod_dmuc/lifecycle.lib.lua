@@ -11,6 +11,9 @@ return function (dmuc)
 	local lifecycle = {};
 	dmuc.lifecycle = lifecycle;
 
+	local prosody = dmuc.prosody;
+	local kept, is_destroyed = prosody.kept, prosody.is_destroyed;
+
 	local store = module:open_store("dmuc");
 
 	-- The messages a room has from before it was distributed, as it would send them to somebody who joins.
@@ -84,7 +87,7 @@ return function (dmuc)
 		local listed, breathe = {}, dmuc.turns.breather();
 		for jid in room:each_affiliation() do listed[#listed + 1] = jid; end
 		for _, jid in ipairs(listed) do
-			local affiliation = room._affiliations[jid];
+			local affiliation = prosody.listed(room, jid);
 			if affiliation then
 				dmuc.tell("affiliation", room.jid, jid, { affiliation = affiliation; nick = room:get_registered_nick(jid) });
 				dmuc.hats.given(room, jid);
@@ -122,10 +125,10 @@ return function (dmuc)
 	-- New rooms, where the administrator wants them distributed without asking.
 	local function by_default(event)
 		local room = event.room;
-		if not dmuc.default_distributed or dmuc.role(room.jid) or room._data.dmuc_chosen then
+		if not dmuc.default_distributed or dmuc.role(room.jid) or kept(room).dmuc_chosen then
 			return;
 		end
-		if room._data.locked or room._data.destroyed then return; end
+		if prosody.locked_until(room) or is_destroyed(room) then return; end
 		lifecycle.schedule(room, true);
 	end
 	module:hook("muc-room-created", by_default, -100);
@@ -145,7 +148,7 @@ return function (dmuc)
 	-- The shadow's room, which exists once the source has configured it.
 	function lifecycle.make_shadow(room_jid)
 		local room = dmuc.get_room(room_jid);
-		if room and room._data.destroyed then
+		if room and is_destroyed(room) then
 			module:fire_event("muc-room-destroyed", { room = room }); -- the tombstone of an earlier room
 			room = nil;
 		end
@@ -157,7 +160,7 @@ return function (dmuc)
 			room = made;
 		end
 		dmuc.rooms.attach(room);
-		room._data.dmuc_distributed = true;
+		kept(room).dmuc_distributed = true;
 		return room;
 	end
 
@@ -167,13 +170,13 @@ return function (dmuc)
 
 	-- Whether the closed room is what is left of a shadow of this source, which may take it up again.
 	function lifecycle.was_shadow_of(room, service, source)
-		return is_of(room._data.dmuc_closed, service, source);
+		return is_of(kept(room).dmuc_closed, service, source);
 	end
 
 	-- A closed shadow has its source back: the people in it may speak again.
 	function lifecycle.reopen(room)
-		if not room._data.dmuc_closed then return; end
-		room._data.dmuc_closed = nil;
+		if not kept(room).dmuc_closed then return; end
+		kept(room).dmuc_closed = nil;
 		for nick, occupant in pairs(room._dmuc.locals) do
 			local role = room:get_default_role(room:get_affiliation(occupant.bare_jid));
 			if occupant.role == "visitor" and role ~= "visitor" then room:set_role(true, nick, role); end
@@ -191,7 +194,7 @@ return function (dmuc)
 	-- The sessions of those who are here. A parked room has no others.
 	local function sessions_here(room)
 		local people, state = {}, room._dmuc;
-		for _, occupant in pairs(state and state.locals or room._occupants) do
+		for _, occupant in pairs(state and state.locals or prosody.occupants(room)) do
 			for jid in occupant:each_session() do
 				if not state or not state.remotes[jid] then people[#people + 1] = jid; end
 			end
@@ -226,8 +229,8 @@ return function (dmuc)
 	local function keep_name(room_jid, source)
 		dmuc.turns.next(function ()
 			local tombstone = dmuc.get_room(room_jid);
-			if not tombstone or not tombstone._data.destroyed then return; end
-			tombstone._data.dmuc_ended_by = source;
+			if not tombstone or not is_destroyed(tombstone) then return; end
+			kept(tombstone).dmuc_ended_by = source;
 			tombstone:save(true);
 		end);
 	end
@@ -236,9 +239,9 @@ return function (dmuc)
 		local room = event.room;
 		local left = leaving[room];
 		leaving[room] = nil;
-		if dmuc.turns.current(room, "is_ending") then keep_name(room.jid, room._data.dmuc_source); end
+		if dmuc.turns.current(room, "is_ending") then keep_name(room.jid, kept(room).dmuc_source); end
 		if not room._dmuc and not left and not dmuc.parked.of(room.jid) then return; end
-		if not room.destroying then dmuc.tell("destroyed", room.jid); end
+		if not prosody.is_being_destroyed(room) then dmuc.tell("destroyed", room.jid); end
 		dmuc.rooms.detach(room);
 		if left then
 			module:log("info", "%s leaves its source %s", room.jid, left.source);
@@ -249,12 +252,12 @@ return function (dmuc)
 	-- Whether there is a room of this name that is not distributed and stays: an ordinary one, or the tombstone of any, as
 	-- long as it lasts. Only the source that has ended its shadow may take the name again.
 	function lifecycle.is_taken(room, service, source)
-		if room._data.destroyed then
-			local is_over = (room._data.locked or 0) < os.time();
-			return not is_over and not is_of(room._data.dmuc_ended_by, service, source);
+		if is_destroyed(room) then
+			local is_over = (prosody.locked_until(room) or 0) < os.time();
+			return not is_over and not is_of(kept(room).dmuc_ended_by, service, source);
 		end
 		-- What was a shadow and is none any more, without having been closed, has lost what was stored of it.
-		local is_lost = room._data.dmuc_distributed and is_of(room._data.dmuc_source, service, source);
+		local is_lost = kept(room).dmuc_distributed and is_of(kept(room).dmuc_source, service, source);
 		return not is_lost and not lifecycle.was_shadow_of(room, service, source);
 	end
 
@@ -273,9 +276,9 @@ return function (dmuc)
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join %s")
 			:format(source, reason and (" ("..reason..")") or "", dmuc.stanzas.join_uri(source)));
 		dmuc.rooms.detach(room);
-		room._data.dmuc_closed, room._data.dmuc_distributed = source, false;
+		kept(room).dmuc_closed, kept(room).dmuc_distributed = source, false;
 		room:set_moderated(true);
-		for nick, occupant in pairs(room._occupants) do
+		for nick, occupant in pairs(prosody.occupants(room)) do
 			if occupant.role == "participant" then room:set_role(true, nick, "visitor"); end
 		end
 		room:save(true);

@@ -3,7 +3,6 @@
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
-local s2smanager = require "core.s2smanager";
 
 return function (dmuc)
 	local links = {};
@@ -87,13 +86,9 @@ return function (dmuc)
 
 	-- A new connection is tried with the next stanza.
 	function links.give_up(service, why)
-		local host = prosody.hosts[module.host];
-		local session = host and host.s2sout and host.s2sout[service];
-		if not session then return; end
+		if not dmuc.prosody.outgoing()[service] then return; end
 		module:log("info", "%s %s; the connection to it is given up", service, why);
-		local conn = session.conn;
-		s2smanager.destroy_session(session, why);
-		if conn then (conn.destroy or conn.close)(conn); end
+		dmuc.prosody.give_up(service, why);
 	end
 
 	-- Nothing sent to this service is answered, and TCP would take a quarter of an hour to give up.

@@ -11,6 +11,8 @@ return function (dmuc)
 	local listing = {};
 	dmuc.listing = listing;
 
+	local prosody = dmuc.prosody;
+
 	local xmlns_muc_user = dmuc.stanzas.xmlns_muc_user;
 
 	-- After so long the occupants who are still to be shown wait for another turn of the server.
@@ -24,10 +26,11 @@ return function (dmuc)
 
 	-- What modules keep with an affiliation: they may add to it, as in mod_muc, but the source has decided.
 	local function asked(room, action, affiliation, data)
+		local held, held_data = prosody.listed(room, action.jid);
 		local event = {
 			room = room; jid = action.jid; affiliation = action.affiliation; reason = action.reason; data = data;
 			actor = dmuc.rooms.session_of(room, action.actor);
-			previous_affiliation = room._affiliations[action.jid] or "none"; previous_data = room._affiliation_data[action.jid];
+			previous_affiliation = held or "none"; previous_data = held_data;
 		};
 		module:fire_event("muc-pre-set-affiliation", event);
 		return affiliation and (data or event.data);
@@ -37,14 +40,13 @@ return function (dmuc)
 	local function set_affiliation(room, action)
 		local jid = action.jid;
 		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
-		if room._affiliations[jid] == affiliation and room:get_registered_nick(jid) == action.nick then return false; end
+		if prosody.listed(room, jid) == affiliation and room:get_registered_nick(jid) == action.nick then return false; end
 		local data = asked(room, action, affiliation, affiliation and dmuc.listed_with(room, jid, action.nick, action.reason) or nil);
 		if affiliation then
 			data = data or {};
 			data.reserved_nickname = action.nick;
 		end
-		room._affiliations[jid] = affiliation;
-		room._affiliation_data[jid] = data and next(data) and data or nil;
+		prosody.list(room, jid, affiliation, data);
 		return true;
 	end
 
@@ -57,10 +59,10 @@ return function (dmuc)
 
 	-- An occupant has what the list says by now, and everybody here sees it.
 	local function show(room, due)
-		local occupant, change = room._occupants[due.nick], due.change;
+		local occupant, change = prosody.occupants(room)[due.nick], due.change;
 		-- Who left meanwhile, or was changed once more, has been shown as that.
 		if not occupant or not occupant.role or occupant.bare_jid ~= due.jid then return; end
-		if room._affiliations[change.jid] ~= change.affiliation then return; end
+		if prosody.listed(room, change.jid) ~= change.affiliation then return; end
 		local role, old_role = room:get_default_role(change.affiliation), occupant.role;
 		local is_raised = role_ranks[old_role] < role_ranks[role or "none"];
 		if change.is_affiliation and old_role ~= role and (change.is_lowered or is_raised) then
@@ -115,7 +117,7 @@ return function (dmuc)
 			if change.affiliation == "outcast" and not jid_split(jid) then domains[jid] = change; end
 		end
 		local lowered, others = {}, {};
-		for nick, occupant in pairs(room._occupants) do
+		for nick, occupant in pairs(prosody.occupants(room)) do
 			local change = changes[occupant.bare_jid] or domains[jid_host(occupant.bare_jid)];
 			if change then
 				change.is_present = true;
@@ -142,7 +144,7 @@ return function (dmuc)
 		local changes, count = {}, 0;
 		for _, action in ipairs(entries) do
 			local jid = action.jid;
-			local had = room._affiliations[jid];
+			local had = prosody.listed(room, jid);
 			local is_affiliation = action.kind == "apply_affiliation";
 			local is_new;
 			if is_affiliation then
@@ -157,14 +159,14 @@ return function (dmuc)
 					change = { jid = jid; had = had };
 					changes[jid], count = change, count + 1;
 				end
-				change.affiliation = room._affiliations[jid];
+				change.affiliation = prosody.listed(room, jid);
 				change.is_affiliation = change.is_affiliation or is_affiliation;
 				change.is_lowered = affiliation_ranks[change.had or "none"] > affiliation_ranks[change.affiliation or "none"];
 				change.reason, change.actor = action.reason or change.reason, action.actor or change.actor;
 			end
 		end
 		if count == 0 then return; end
-		room._reserved_nicks = nil; -- mod_muc's index of them
+		prosody.relisted(room);
 		for _, remote in pairs(room._dmuc.remotes) do
 			local change = remote.jid and changes[jid_bare(remote.jid)];
 			if change and change.is_affiliation then remote.affiliation = change.affiliation or "none"; end
@@ -173,10 +175,11 @@ return function (dmuc)
 		show_all(room, present(room, changes), 1);
 		for jid, change in pairs(changes) do
 			if change.is_affiliation then
+				local _, data = prosody.listed(room, jid);
 				if count <= max_announced and not change.is_present then announce(room, change); end
 				module:fire_event("muc-set-affiliation", {
 					room = room; jid = jid; affiliation = change.affiliation or "none"; previous_affiliation = change.had or "none";
-					reason = change.reason; data = room._affiliation_data[jid]; in_room = change.is_present or false;
+					reason = change.reason; data = data; in_room = change.is_present or false;
 					is_of_list = true; -- all that this module does about it is done
 				});
 			end

@@ -6,7 +6,6 @@ local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
-local storagemanager = require "core.storagemanager";
 
 return function (dmuc)
 	local log = {};
@@ -18,8 +17,8 @@ return function (dmuc)
 		error("mod_dmuc needs a storage with archives for the store dmuc_log, as \"internal\" or \"sql\" (see its README)", 0);
 	end
 	-- How many messages of one room the storage takes, whatever dmuc_log_max_messages says; nil for any number.
-	local _, driver_name = storagemanager.get_driver(module.host, "dmuc_log");
-	local item_limit = module:get_option_number("storage_archive_item_limit", driver_name == "internal" and 10000 or nil);
+	local is_internal = dmuc.prosody.driver_of("dmuc_log") == "internal";
+	local item_limit = module:get_option_number("storage_archive_item_limit", is_internal and 10000 or nil);
 	-- How many it has: [node] = number.
 	local counts = {};
 

@@ -13,11 +13,13 @@ return function (build)
 		get_room = mod_muc.get_room_from_jid;
 		create_room = mod_muc.create_room;
 		live_rooms = mod_muc.live_rooms;
+		room_mt = mod_muc.room_mt;
 		xmlns = "urn:xmpp:dmuc:0"; -- what XEP-0281 defines
 		xmlns_ours = "urn:x-dmuc:0"; -- what this implementation adds
 	};
 
 	for _, name in ipairs {
+		"prosody"; -- what is known of Prosody's inside
 		"options"; -- what is configured
 		"checks"; -- what is configured and will not do what was meant
 		"tally"; -- lines of the log that come many at a time

@@ -6,7 +6,6 @@
 -- object; elsewhere they learn of the decision. It is fired while the archive still has the message.
 
 local st = require "util.stanza";
-local datetime = require "util.datetime";
 local id = require "util.id";
 local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
@@ -23,10 +22,6 @@ return function (dmuc)
 	dmuc.moderation = moderation;
 
 	local stanzas, rooms, groupchat, turns = dmuc.stanzas, dmuc.rooms, dmuc.groupchat, dmuc.turns;
-
-	local function is_offered()
-		return prosody.hosts[module.host].modules.muc_moderation ~= nil;
-	end
 
 	-- The moderator as this instance names it.
 	local function by(room, given)
@@ -54,7 +49,7 @@ return function (dmuc)
 
 	-- What stays in the archive in the place of a message.
 	local function tombstone(room, entry, given, when)
-		local stamp = datetime.datetime(stanzas.time(when));
+		local stamp = dmuc.prosody.stamp(when);
 		local message = st.message({ from = room.jid.."/"..entry.nick; type = "groupchat"; id = entry.id });
 		message:tag("moderated", { xmlns = xmlns_moderate_0; by = by(room, given) })
 			:tag("retracted", { xmlns = xmlns_retract_0; stamp = stamp }):up();
@@ -87,8 +82,7 @@ return function (dmuc)
 	local event_name = "muc-moderate-message";
 
 	local function has_listeners()
-		local handlers = prosody.hosts[module.host].events.get_handlers(event_name);
-		return handlers ~= nil and next(handlers) ~= nil;
+		return dmuc.prosody.has_listeners(event_name);
 	end
 
 	-- What other modules were told of a message that is about to go, with the stanzas that they may have changed: [room and
@@ -139,7 +133,7 @@ return function (dmuc)
 
 	-- The decision is known by now: a tombstone says when it was made, and by which stanza.
 	local function dated(stone, given, when)
-		local stamp = datetime.datetime(stanzas.time(when));
+		local stamp = dmuc.prosody.stamp(when);
 		local moderated = stone:get_child("moderated", xmlns_moderate_0);
 		local old, new = moderated and moderated:get_child("retracted", xmlns_retract_0), stone:get_child("retracted", xmlns_retract_1);
 		if old then old.attr.stamp = stamp; end
@@ -292,7 +286,7 @@ return function (dmuc)
 			origin.send(st.error_reply(stanza, err_type, condition, text));
 			return true;
 		end
-		if not is_offered() then return; end
+		if not dmuc.prosody.has_module("muc_moderation") then return; end
 		local room = dmuc.get_room(room_jid);
 		if not room or not room._dmuc then return; end
 		local role, occupant = role_of(room, from);

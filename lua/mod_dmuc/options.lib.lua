@@ -1,21 +1,17 @@
 -- The options: which there are, and what they are now. A wrong value keeps the module from loading; when it is reloaded,
 -- what was in force before stays, so that a slip of the pen never cuts a room off.
 
-local config = require "core.configmanager";
-
--- The domains of the users of this server, as configured: hosts are loaded in any order.
-local function user_hosts()
-	local hosts = {};
-	for host, section in pairs(config.getconfig()) do
-		if host ~= "*" and rawget(section, "component_module") == nil and rawget(section, "enabled") ~= false then
-			table.insert(hosts, host);
-		end
-	end
-	table.sort(hosts);
-	return hosts;
-end
-
 return function (dmuc)
+	-- The domains of the users of this server, as configured: hosts are loaded in any order.
+	local function user_hosts()
+		local hosts = {};
+		for host, section in pairs(dmuc.prosody.sections()) do
+			if host ~= "*" and section.component_module == nil and section.enabled ~= false then table.insert(hosts, host); end
+		end
+		table.sort(hosts);
+		return hosts;
+	end
+
 	local options = {};
 	dmuc.option_names = options;
 

@@ -12,6 +12,8 @@ return function (dmuc)
 	local parked = {};
 	dmuc.parked = parked;
 
+	local prosody = dmuc.prosody;
+
 	local why = {
 		source_not_named = "The settings of this service do not name %s, where it comes from.";
 		not_shared = "%s does not share it with this service at present.";
@@ -129,7 +131,7 @@ return function (dmuc)
 		if not dmuc.role(action.room) then return; end -- it has ended meanwhile
 		local room = dmuc.get_room(action.room) or nil;
 		module:log("info", "%s goes on", action.room);
-		if room then room._history = nil; end -- the engine has it
+		if room then prosody.set_history(room, nil); end -- the engine has it
 		room = dmuc.restoring.bring_back(action.room, room, entries);
 		if room and room._dmuc and next(room._dmuc.locals) then
 			dmuc.rooms.tell(room, "This room goes on. What was said elsewhere meanwhile follows.");
@@ -158,13 +160,13 @@ return function (dmuc)
 				table.insert(history, 1, { stanza = message; timestamp = time });
 			end
 		end
-		room._history = history[1] and history or nil;
+		prosody.set_history(room, history);
 	end
 
 	-- Before that of mod_muc_mam (1), which has its own.
 	module:hook("muc-get-history", function (event)
 		local room = event.room;
-		if not room._history and not room._dmuc and parked.of(room.jid) then parked.keep_history(room); end
+		if not prosody.has_history(room) and not room._dmuc and parked.of(room.jid) then parked.keep_history(room); end
 	end, 2);
 
 	local function refuse(event, entry)

@@ -23,7 +23,7 @@ return function (dmuc)
 
 	local function turn_of(origin, stanza)
 		has_turn[stanza] = true;
-		prosody.core_post_stanza(origin, stanza);
+		dmuc.prosody.process(origin, stanza);
 	end
 
 	local function in_turn(event)

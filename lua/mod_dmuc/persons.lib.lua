@@ -11,7 +11,7 @@ return function (dmuc)
 	dmuc.persons = persons;
 
 	local rooms = dmuc.rooms;
-	local methods = rooms.methods;
+	local own, methods = dmuc.prosody.own, dmuc.prosody.replaced;
 
 	-- Whether an occupant who is elsewhere only, and whose real JID is not for this instance to know, is this person: all
 	-- instances compute the same occupant-id (XEP-0421) of the same bare JID, and nobody learns a JID by the comparison.
@@ -59,7 +59,7 @@ return function (dmuc)
 		local home = dmuc.ask("first_home", room.jid, jid_resource(occupant.nick));
 		if not home then return; end
 		local session = home == room.jid and rooms.local_session(room, occupant) or home.."/"..jid_resource(occupant.nick);
-		local presence = occupant.sessions[session];
+		local presence = occupant:get_presence(session);
 		if presence and presence.attr.type == nil then occupant.jid = session; end
 	end
 
@@ -145,9 +145,8 @@ return function (dmuc)
 				answering(origin, from), stanza);
 		end
 		local occupant = self:get_occupant_by_nick(stanza.attr.to);
-		local base = getmetatable(self).__index;
 		if not occupant or not has_several(self, occupant) then
-			return base.handle_message_to_occupant(self, origin, stanza);
+			return own.handle_message_to_occupant(self, origin, stanza);
 		end
 		local type, reached = stanza.attr.type, persons.reached(self, occupant);
 		if not reached and type ~= "error" and type ~= "groupchat" and self:get_occupant_jid(stanza.attr.from) then
@@ -159,11 +158,11 @@ return function (dmuc)
 			if not is_vouched_for(room, occupant, copy.attr.to) then return false; end
 			return not remote or copy.attr.to == reached or not is_out_of_reach(remote);
 		end
-		return dmuc.turns.within(self, { passes = passes }, base.handle_message_to_occupant, self, origin, stanza);
+		return dmuc.turns.within(self, { passes = passes }, own.handle_message_to_occupant, self, origin, stanza);
 	end
 
 	function methods:get_occupant_by_nick(nick)
-		local occupant = getmetatable(self).__index.get_occupant_by_nick(self, nick);
+		local occupant = own.get_occupant_by_nick(self, nick);
 		if not occupant or not dmuc.turns.current(self, "asks_one") or not has_several(self, occupant) then return occupant; end
 		occupant.jid = persons.reached(self, occupant);
 		-- For mod_muc somebody who is not here, if there is no home that may have it.
@@ -172,10 +171,9 @@ return function (dmuc)
 
 	-- A request goes to one client, here if there is one.
 	function methods:handle_iq_to_occupant(origin, stanza)
-		local base = getmetatable(self).__index;
 		local type = stanza.attr.type;
-		if type ~= "get" and type ~= "set" then return base.handle_iq_to_occupant(self, origin, stanza); end
+		if type ~= "get" and type ~= "set" then return own.handle_iq_to_occupant(self, origin, stanza); end
 		if is_for_nobody(self, origin, stanza) then return true; end
-		return dmuc.turns.within(self, { asks_one = true }, base.handle_iq_to_occupant, self, origin, stanza);
+		return dmuc.turns.within(self, { asks_one = true }, own.handle_iq_to_occupant, self, origin, stanza);
 	end
 end

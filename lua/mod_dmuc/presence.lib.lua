@@ -9,7 +9,7 @@ return function (dmuc)
 	local presence = {};
 	dmuc.presence = presence;
 
-	local stanzas, rooms = dmuc.stanzas, dmuc.rooms;
+	local prosody, stanzas, rooms = dmuc.prosody, dmuc.stanzas, dmuc.rooms;
 	local xmlns_muc_user = stanzas.xmlns_muc_user;
 
 	-- The key of what has to stay in order about an occupant, wherever its home is.
@@ -27,8 +27,6 @@ return function (dmuc)
 		local x = stanza:get_child("x", xmlns_muc_user);
 		return x and x:get_child("item");
 	end
-
-	local nobody = { type = "component"; host = module.host; send = function () end };
 
 	-- Tells the engine of a local occupant as it is now, and who has made it so: { actor, reason } or nil.
 	function presence.announce(room, occupant, why)
@@ -147,10 +145,10 @@ return function (dmuc)
 		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil,
 			actor and rooms.session_of(room, actor.attr.nick), item and item:get_child_text("reason"), prev_role);
 		if is_new then
-			-- As mod_muc has it: modules answer whoever this is from (Prosody 13 with the room's avatar).
+			-- As mod_muc has it: modules answer whoever this is from (with the room's avatar, say).
 			pr.attr.from, pr.attr.to = session, nick_jid;
 			module:fire_event("muc-occupant-joined", {
-				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = nobody;
+				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = prosody.origin();
 			});
 		end
 	end
@@ -234,14 +232,9 @@ return function (dmuc)
 		module:hook(event_name, stanzas.only_theirs, 1000);
 	end
 
-	-- Somebody here lost a nick clash: a forced change of nick (303, then 210), never a kick (G8).
-	-- [stanza] = the occupant JID it asks for in truth.
-	local renaming = setmetatable({}, { __mode = "k" });
-	module:hook("muc-occupant-pre-change", function (event)
-		local to = renaming[event.stanza];
-		if to and event.dest_occupant then event.dest_occupant.nick = to; end
-	end, 1000);
+	module:hook("muc-occupant-pre-change", prosody.renamed, 1000);
 
+	-- Somebody here lost a nick clash: a forced change of nick (303, then 210), never a kick (G8).
 	function presence.rename(room, nick, new_nick)
 		local occupant = room:get_occupant_by_nick(room.jid.."/"..nick);
 		if not occupant then return; end
@@ -251,13 +244,7 @@ return function (dmuc)
 			if not room._dmuc.remotes[jid] and pr.attr.type == nil then
 				local stanza = st.clone(pr);
 				stanza.attr.from = jid;
-				stanza.attr.to = to;
-				if is_first then
-					-- mod_muc announces a forced nick (210) when a hook has changed it on its way.
-					stanza.attr.to = to.." ";
-					renaming[stanza] = to;
-				end
-				room:handle_normal_presence(nobody, stanza);
+				prosody.rename(room, stanza, to, is_first);
 				is_first = false;
 			end
 		end
@@ -270,7 +257,7 @@ return function (dmuc)
 		local pr;
 		if action.available then
 			local room = dmuc.get_room(action.room);
-			local occupant = room and room._occupants[from];
+			local occupant = room and prosody.occupants(room)[from];
 			local session = occupant and rooms.local_session(room, occupant);
 			if not session then return; end -- gone meanwhile; that is announced next
 			pr = stanzas.strip(st.clone(occupant:get_presence(session)), stanzas.made_here);

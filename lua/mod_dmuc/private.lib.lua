@@ -4,7 +4,6 @@ local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
-local base64 = require "util.encodings".base64;
 local new_cache = require "util.cache".new;
 
 return function (dmuc)
@@ -87,7 +86,7 @@ return function (dmuc)
 		local type, to_nick = stanza.attr.type, jid_resource(stanza.attr.to);
 		if type ~= "result" and type ~= "error" or not to_nick or not dmuc.role(jid_bare(stanza.attr.to)) then return; end
 		if type == "error" then private.reword(event.origin, stanza); end
-		local id = (base64.decode(stanza.attr.id or "") or ""):match("^%Z+%z(%Z*)%z.+$");
+		local id = dmuc.prosody.question_id(stanza.attr.id);
 		if not id then return; end
 		local key = key_of(jid_bare(stanza.attr.to), to_nick, jid_resource(stanza.attr.from) or "", id);
 		if given_up:get(key) then return true; end

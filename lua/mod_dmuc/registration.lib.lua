@@ -34,7 +34,7 @@ return function (dmuc)
 	-- At the source: what somebody at a shadow asks for, as if asked here. mod_muc decides, and says no in its own words.
 	function registration.submit(room, user, nick)
 		local answer;
-		local origin = { type = "component"; host = module.host; send = function (reply) answer = reply; end };
+		local origin = dmuc.prosody.origin(function (reply) answer = reply; end);
 		local stanza = st.iq({ type = "set"; from = user; to = room.jid; id = "dmuc" }):query(xmlns_register);
 		if nick then
 			stanza:add_child(form:form({ [field_name] = nick }, "submit"));

@@ -6,15 +6,12 @@ local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 local jid_prep = require "util.jid".prep;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
-local base64 = require "util.encodings".base64;
-local hmac_sha256 = require "util.hashes".hmac_sha256;
-local um_is_admin = require "core.usermanager".is_admin;
 
 return function (dmuc)
 	local requests = {};
 	dmuc.requests = requests;
 
-	local rooms, xmlns, xmlns_ours = dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
+	local prosody, rooms, xmlns, xmlns_ours = dmuc.prosody, dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
 
 	-- What other instances are asked for and have not answered yet: [token] = { origin, stanza } of the user's stanza, with
 	-- is_race where somebody else may be first, or { nick } of whom a role is for. The engine answers each within the link
@@ -52,8 +49,7 @@ return function (dmuc)
 	local function error_of(origin, stanza)
 		local err_type, condition, text = stanza:get_error();
 		err_type, condition = err_type or "cancel", condition or "undefined-condition";
-		local is_from_there = (origin.type == "s2sin" or origin.type == "s2sout") and not origin.dummy;
-		if not is_from_there and not prosody.hosts[jid_host(stanza.attr.from)] and not of_a_link[condition] then
+		if not prosody.is_from_there(origin) and not prosody.is_here(jid_host(stanza.attr.from)) and not of_a_link[condition] then
 			return "cancel", "remote-server-not-found", text;
 		end
 		return err_type, condition, text;
@@ -166,8 +162,7 @@ return function (dmuc)
 		local session = occupant and not rooms.local_session(room, occupant) and dmuc.persons.reached(room, occupant);
 		local current_nick = session and not room._dmuc.remotes[from] and room:get_occupant_jid(from);
 		if not current_nick then return; end
-		-- The id by which mod_muc finds the way back.
-		stanza.attr.id = base64.encode(session.."\0"..id.."\0"..hmac_sha256(room:get_salt(), from):sub(1, 8));
+		stanza.attr.id = prosody.private_id(room, session, id, from);
 		stanza.attr.from, stanza.attr.to = current_nick, session;
 		room:route_stanza(stanza);
 		stanza.attr.from, stanza.attr.to, stanza.attr.id = from, to, id;
@@ -304,11 +299,6 @@ return function (dmuc)
 		return true;
 	end, 10);
 
-	local function is_service_admin(jid)
-		if module.could then return module:could("muc:automatic-ownership", jid); end
-		return um_is_admin(jid, module.host); -- 0.12
-	end
-
 	-- Configuration is decided, and the room destroyed, at the source.
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#owner:query", function (event)
 		local room, stanza = shadow_of(event), event.stanza;
@@ -316,7 +306,7 @@ return function (dmuc)
 		local child = stanza.tags[1].tags[1];
 		if room:get_affiliation(stanza.attr.from) ~= "owner" then
 			-- Who administers this service, but not the room, may end what this service has of it.
-			if not child or child.name ~= "destroy" or not is_service_admin(stanza.attr.from) then return; end
+			if not child or child.name ~= "destroy" or not prosody.is_service_admin(stanza.attr.from) then return; end
 			local ok, err = room:destroy(child.attr.jid, child:get_child_text("reason"), child:get_child_text("password"));
 			event.origin.send(ok and st.reply(stanza) or st.error_reply(stanza, err or "cancel", "not-allowed"));
 			return true;

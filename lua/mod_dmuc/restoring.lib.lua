@@ -7,17 +7,16 @@ local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local st = require "util.stanza";
 local lfs = require "lfs";
-local storagemanager = require "core.storagemanager";
 
 return function (dmuc)
 	local restoring = {};
 	dmuc.restoring = restoring;
 
-	local storage = dmuc.storage;
+	local prosody, storage = dmuc.prosody, dmuc.storage;
+	local is_broken = prosody.is_broken;
 	local store_name = "dmuc";
 	local store = module:open_store(store_name);
 	local configs = module:open_store("config"); -- mod_muc's, of the rooms that it has
-	local _, driver_name = storagemanager.get_driver(module.host, store_name);
 
 	local words = "The room's storage cannot be reached yet; try again";
 	local first_delay_s, most_delay_s = 1, 30;
@@ -73,7 +72,7 @@ return function (dmuc)
 	function restoring.take_up(room)
 		dmuc.rooms.attach(room);
 		if not room._dmuc then return; end
-		if not room._data.dmuc_distributed then restoring.mark(room, true); end
+		if not prosody.kept(room).dmuc_distributed then restoring.mark(room, true); end
 		if room._dmuc.is_source then
 			tell_settings(room);
 		elseif dmuc.role(room.jid) == "shadow" then
@@ -83,13 +82,8 @@ return function (dmuc)
 
 	-- Whether a room is distributed is kept with the room as well: it is all that is known while our store is away.
 	function restoring.mark(room, is_distributed)
-		room._data.dmuc_distributed = is_distributed;
+		prosody.kept(room).dmuc_distributed = is_distributed;
 		room:save(true);
-	end
-
-	-- What mod_muc gives for a room that it cannot read itself.
-	local function is_broken(room)
-		return rawget(room, "handle_first_presence") ~= nil;
 	end
 
 	-- Whether a room may be a distributed one that cannot be read yet.
@@ -98,8 +92,8 @@ return function (dmuc)
 		if not is_list_unread or dmuc.role(room_jid) then return false; end
 		local room = dmuc.get_room(room_jid);
 		if not room or is_broken(room) then return true; end
-		local is_distributed = room._data.dmuc_distributed;
-		if is_distributed == nil then is_distributed = room._data.dmuc_chosen; end -- stored by an earlier version
+		local is_distributed = prosody.kept(room).dmuc_distributed;
+		if is_distributed == nil then is_distributed = prosody.kept(room).dmuc_chosen; end -- stored by an earlier version
 		return is_distributed or false;
 	end
 
@@ -142,8 +136,8 @@ return function (dmuc)
 
 	-- The internal driver takes a folder that it may not look into for one that is not there.
 	local function folder_problem()
-		if driver_name ~= "internal" then return; end
-		local folder = storagemanager.olddm.getpath("x", module.host, store_name):match("^(.*)/");
+		local folder = prosody.folder_of(store_name);
+		if not folder then return; end
 		local _, err, code = lfs.attributes(folder, "mode");
 		if err and code ~= 2 then return err; end -- ENOENT
 	end

@@ -1,4 +1,5 @@
--- What is different about a distributed room: methods of the room object are replaced while it is distributed.
+-- What is different about a distributed room: methods of the room object are replaced while it is distributed (the list of
+-- them is in prosody.lib.lua).
 --
 -- Occupants of other instances are ordinary occupants whose session is their in-room JID at home, so that private
 -- messages, IQs, nick lookup and lists work by themselves. Broadcasts are for local sessions only (the engine sends the
@@ -29,7 +30,8 @@ return function (dmuc)
 	local rooms = {};
 	dmuc.rooms = rooms;
 
-	local turns = dmuc.turns;
+	local prosody, turns = dmuc.prosody, dmuc.turns;
+	local own, occupants_of, listed = prosody.own, prosody.occupants, prosody.listed;
 	local current = turns.current;
 
 	-- The engine outlives a reload of this module, and so do its tokens.
@@ -37,7 +39,7 @@ return function (dmuc)
 
 	-- Runs a method of mod_muc that broadcasts, on the local sessions only. Costs O(local occupants).
 	local function locally(room, method, ...)
-		return turns.within(room, { only_locals = true; skips_remotes = true }, getmetatable(room).__index[method], room, ...);
+		return turns.within(room, { only_locals = true; skips_remotes = true }, own[method], room, ...);
 	end
 	rooms.locally = locally;
 
@@ -53,7 +55,7 @@ return function (dmuc)
 	function rooms.local_session(room, occupant)
 		local remotes = room._dmuc.remotes;
 		local primary = occupant.jid;
-		if primary and not remotes[primary] and occupant.sessions[primary] then return primary; end
+		if primary and not remotes[primary] and occupant:get_presence(primary) then return primary; end
 		-- Whatever the order of the table: the peers are told of one session only, always the same one.
 		local live, any;
 		for jid, presence in occupant:each_session() do
@@ -67,7 +69,7 @@ return function (dmuc)
 
 	-- A session that leads mod_muc to this nick, wherever its home is.
 	function rooms.session_of(room, nick)
-		local occupant = nick and room._occupants[room.jid.."/"..nick];
+		local occupant = nick and occupants_of(room)[room.jid.."/"..nick];
 		return occupant and (rooms.local_session(room, occupant) or rooms.remote_session(room, occupant)) or nil;
 	end
 
@@ -92,8 +94,8 @@ return function (dmuc)
 	local function affiliation_of(room, remote)
 		if remote.parting then return remote.parting; end
 		if remote.home == room._dmuc.source then return remote.affiliation; end
-		local listed = remote.jid and room._affiliations[jid_bare(remote.jid)];
-		if listed or not remote.jid then return listed or remote.affiliation; end
+		local affiliation = remote.jid and listed(room, jid_bare(remote.jid));
+		if affiliation or not remote.jid then return affiliation or remote.affiliation; end
 		return "none";
 	end
 
@@ -105,13 +107,13 @@ return function (dmuc)
 	-- The occupant-id is the one its home gave (G5). mod_muc computes it unless it is set.
 	local function identify(room, occupant)
 		local _, remote = rooms.remote_session(room, occupant);
-		occupant.stable_id = remote and not room._dmuc.locals[occupant.nick] and remote.occupant_id or nil;
+		prosody.set_occupant_id(occupant, remote and not room._dmuc.locals[occupant.nick] and remote.occupant_id or nil);
 	end
 
 	-- Who acts may be known by the real JID only (the list of affiliations knows people), or not be here at all.
 	function rooms.acting_session(room, actor)
 		if room:get_occupant_jid(actor) then return actor; end
-		for nick, occupant in pairs(room._occupants) do
+		for nick, occupant in pairs(occupants_of(room)) do
 			if rooms.real_jid(room, occupant) == actor then return rooms.session_of(room, jid_resource(nick)); end
 		end
 		return actor;
@@ -122,12 +124,11 @@ return function (dmuc)
 		return room._dmuc.is_source or current(room, "provisional") ~= nil;
 	end
 
-	local methods = {};
-	rooms.methods = methods;
+	local methods = prosody.replaced;
 
 	function methods:each_occupant(...)
 		if current(self, "only_locals") then return next, self._dmuc.locals, nil; end
-		return getmetatable(self).__index.each_occupant(self, ...);
+		return own.each_occupant(self, ...);
 	end
 
 	function methods:route_stanza(stanza)
@@ -137,13 +138,13 @@ return function (dmuc)
 		end
 		local passes = current(self, "passes"); -- persons.lib.lua
 		if passes and not passes(self, stanza) then return; end
-		return getmetatable(self).__index.route_stanza(self, stanza);
+		return own.route_stanza(self, stanza);
 	end
 
 	function methods:save_occupant(occupant)
 		local state = self._dmuc;
 		dmuc.persons.choose_primary(self, occupant);
-		local saved = getmetatable(self).__index.save_occupant(self, occupant);
+		local saved = own.save_occupant(self, occupant);
 		local was_local = state.locals[occupant.nick];
 		state.locals[occupant.nick] = saved and rooms.has_live_local_session(self, saved) and saved or nil;
 		if state.locals[occupant.nick] then
@@ -163,7 +164,7 @@ return function (dmuc)
 		dmuc.fanout.begin(stanza);
 		for nick, occupant in next, self._dmuc.locals do
 			if condition == nil or condition(nick, occupant) then
-				for jid in next, occupant.sessions do
+				for jid in occupant:each_session() do
 					if not remotes[jid] then
 						fit(jid);
 						stanza.attr.to = jid;
@@ -179,7 +180,7 @@ return function (dmuc)
 	-- The home of an occupant learns of everybody in its own way, once.
 	function methods:send_occupant_list(to, filter)
 		if self._dmuc.remotes[to] then return; end
-		return getmetatable(self).__index.send_occupant_list(self, to, filter);
+		return own.send_occupant_list(self, to, filter);
 	end
 
 	local function publicise(room, occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient)
@@ -214,7 +215,7 @@ return function (dmuc)
 		if acting then actor_jid = acting.jid; end -- not the session through which it takes part
 		local _, remote = rooms.remote_session(self, occupant);
 		if not remote then
-			return getmetatable(self).__index.build_item_list(self, occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason);
+			return own.build_item_list(self, occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason);
 		end
 		local function add_item(jid)
 			x:tag("item", { affiliation = affiliation_of(self, remote); role = occupant.role or "none"; jid = jid; nick = nick });
@@ -224,7 +225,7 @@ return function (dmuc)
 			if reason then x:text_tag("reason", reason); end
 			x:up();
 		end
-		local listed = false;
+		local is_listed = false;
 		if not is_anonymous then
 			for jid in occupant:each_session() do
 				local other = self._dmuc.remotes[jid];
@@ -232,11 +233,11 @@ return function (dmuc)
 				if other then real_jid = other.jid; end
 				if real_jid then
 					add_item(real_jid);
-					listed = true;
+					is_listed = true;
 				end
 			end
 		end
-		if not listed then add_item(nil); end
+		if not is_listed then add_item(nil); end
 		return x;
 	end
 
@@ -259,10 +260,10 @@ return function (dmuc)
 			return rights ~= "none" and rights or nil;
 		end
 		if self._dmuc.is_source then
-			return getmetatable(self).__index.get_affiliation(self, jid);
+			return own.get_affiliation(self, jid);
 		end
 		-- A shadow follows the source's list: being an administrator of this server gives no rights in it.
-		return self._affiliations[jid_bare(jid)] or self._affiliations[jid_host(jid)] == "outcast" and "outcast" or nil;
+		return listed(self, jid_bare(jid)) or listed(self, jid_host(jid)) == "outcast" and "outcast" or nil;
 	end
 
 	-- Nothing of what it tells about occupants is for their sessions elsewhere.
@@ -277,7 +278,7 @@ return function (dmuc)
 			if not provisional then return true; end
 		end
 		return turns.within(self, { skips_remotes = true; provisional = provisional },
-			getmetatable(self).__index.set_affiliation, self, actor, jid, affiliation, reason, data);
+			own.set_affiliation, self, actor, jid, affiliation, reason, data);
 	end
 
 	local roles = { none = true; visitor = true; participant = true; moderator = true };
@@ -300,30 +301,28 @@ return function (dmuc)
 	-- A role of an occupant is its home's to set, and that of somebody with clients at several instances every home's.
 	-- Modules that call this do not learn what the homes decide; users do (requests.lib.lua).
 	function methods:set_role(actor, occupant_jid, role, reason)
-		local set_role = getmetatable(self).__index.set_role;
 		local occupant = self:get_occupant_by_nick(occupant_jid);
 		local is_here = not occupant or rooms.local_session(self, occupant);
 		local is_elsewhere = occupant and rooms.remote_session(self, occupant);
 		-- Who asks from elsewhere asks every home, and of what only the source does by itself every instance sees to its own.
 		if is_here and (not is_elsewhere or current(self, "is_performing") or actor == true and not self._dmuc.is_source) then
-			return set_role(self, actor, occupant_jid, role, reason);
+			return own.set_role(self, actor, occupant_jid, role, reason);
 		end
 		local act, err, condition = rooms.role_act(self, actor, occupant, role, reason);
 		if not act then return nil, err, condition; end
 		local problem, problem_condition = dmuc.requests.problem();
 		if problem then return nil, problem, problem_condition; end
 		if is_here then
-			local ok, here_err, here_condition = set_role(self, actor, occupant_jid, role, reason);
+			local ok, here_err, here_condition = own.set_role(self, actor, occupant_jid, role, reason);
 			if not ok then return ok, here_err, here_condition; end
 		end
 		dmuc.requests.act(self, act);
 		return true;
 	end
 
-	function methods:save(forced, savestate)
-		local ok, err = self._dmuc.save(self, forced, savestate);
-		if forced and self._dmuc.is_source then dmuc.forms.changed(self); end
-		return ok, err;
+	-- The configuration of a room was stored.
+	function rooms.saved(room)
+		if room._dmuc and room._dmuc.is_source then dmuc.forms.changed(room); end
 	end
 
 	-- Makes a live room distributed, and brings its occupants in line with the engine's.
@@ -335,22 +334,18 @@ return function (dmuc)
 			remotes = {};
 			left = {};
 			unseen = {}; -- occupants here of whom other instances are not told, by in-room JID
-			save = room.save;
 			is_source = role == "source";
 			source = source;
 		};
 		room._dmuc = state;
-		room._data.dmuc_source = not state.is_source and source or nil; -- outlives what is distributed about it
-		for name, method in pairs(methods) do
-			room[name] = method;
-		end
-		state.setters = rooms.close_setters(room);
+		prosody.kept(room).dmuc_source = not state.is_source and source or nil; -- outlives what is distributed about it
+		prosody.take(room, rooms.closed_setter);
 		-- Sessions of other instances that Prosody froze with the room, and those that came since.
 		local there = {};
 		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
 			there[remote.home.."/"..remote.nick] = remote;
 		end
-		for _, occupant in pairs(room._occupants) do
+		for _, occupant in pairs(occupants_of(room)) do
 			for jid, presence in occupant:each_session() do
 				if dmuc.ask("is_instance", room.jid, jid_bare(jid)) then
 					state.remotes[jid] = dmuc.presence.remote_of(room, there[jid] or { home = jid_bare(jid); affiliation = "none" });
@@ -360,7 +355,7 @@ return function (dmuc)
 			end
 		end
 		local gone = {};
-		for nick, occupant in pairs(room._occupants) do
+		for nick, occupant in pairs(occupants_of(room)) do
 			room:save_occupant(occupant);
 			for jid in occupant:each_session() do
 				if state.remotes[jid] and not there[jid] then
@@ -394,16 +389,10 @@ return function (dmuc)
 			if occupant then
 				occupant:remove_session(jid);
 				if not occupant.jid then occupant.role = nil; end
-				getmetatable(room).__index.save_occupant(room, occupant);
+				own.save_occupant(room, occupant);
 			end
 		end
-		for name in pairs(methods) do
-			room[name] = nil;
-		end
-		for _, name in ipairs(state.setters) do
-			room[name] = nil;
-		end
-		room.save = state.save;
+		prosody.give_back(room);
 		room._dmuc = nil;
 	end
 

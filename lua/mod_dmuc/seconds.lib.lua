@@ -1,16 +1,15 @@
--- Archives with fractions of seconds, as mod_muc_mam of Prosody 13 writes them in ordinary rooms: 0.12 answers no query that
--- finds one. On 0.12 they are made whole before a distributed room goes on; order and ids stay.
+-- Archives with fractions of seconds, as mod_muc_mam of a newer Prosody writes them in ordinary rooms: one that knows none
+-- answers no query that finds one. There they are made whole before a distributed room goes on; order and ids stay.
 
 local datetime = require "util.datetime";
-local datamanager = require "core.storagemanager".olddm;
-local storagemanager = require "core.storagemanager";
 
 return function (dmuc)
 	local seconds = {};
 	dmuc.seconds = seconds;
 
+	local prosody = dmuc.prosody;
+
 	local store_names = { "muc_log", "dmuc_log" };
-	local takes_fractions = pcall(datetime.datetime, 0.5);
 	local is_done = false; -- what is done for all rooms at once
 
 	local function is_whole(when)
@@ -19,7 +18,7 @@ return function (dmuc)
 
 	-- The file of the internal driver, written anew in one piece.
 	local function in_file(node, store_name)
-		local items = datamanager.list_load(node, module.host, store_name);
+		local items = prosody.load_list(node, store_name);
 		local changed = 0;
 		for _, item in ipairs(items or {}) do
 			if not is_whole(item.when) then
@@ -28,30 +27,21 @@ return function (dmuc)
 				changed = changed + 1;
 			end
 		end
-		if changed > 0 and not datamanager.list_store(node, module.host, store_name, items) then return 0; end
+		if changed > 0 and not prosody.store_list(node, store_name, items) then return 0; end
 		return changed;
 	end
 
 	-- SQLite keeps what it is given; other databases have whole seconds anyway.
 	local function in_sqlite(store_name)
-		local changed = 0;
-		for _, engine in pairs(module:shared("/*/sql/connections")) do
-			if engine.params.driver == "SQLite3" then
-				local ok, result = engine:transaction(function ()
-					return engine:update([[UPDATE "prosodyarchive" SET "when"=CAST("when" AS INTEGER)
-						WHERE "host"=? AND "store"=? AND "when"<>CAST("when" AS INTEGER)]], module.host, store_name);
-				end);
-				if ok then changed = changed + result:affected(); end
-			end
-		end
-		return changed;
+		return prosody.on_sqlite([[UPDATE "prosodyarchive" SET "when"=CAST("when" AS INTEGER)
+			WHERE "host"=? AND "store"=? AND "when"<>CAST("when" AS INTEGER)]], module.host, store_name);
 	end
 
 	-- Before a room goes on.
 	function seconds.make_whole(node)
-		if takes_fractions then return; end
+		if prosody.has_fractions then return; end
 		for _, store_name in ipairs(store_names) do
-			local _, driver_name = storagemanager.get_driver(module.host, store_name);
+			local driver_name = prosody.driver_of(store_name);
 			local ok, changed = true, 0;
 			if driver_name == "internal" then
 				ok, changed = pcall(in_file, node, store_name);

@@ -9,7 +9,7 @@ local jid_resource = require "util.jid".resource;
 
 return function (dmuc)
 	local rooms, turns = dmuc.rooms, dmuc.turns;
-	local methods = rooms.methods;
+	local own, methods = dmuc.prosody.own, dmuc.prosody.replaced;
 
 	local function refused(room, name)
 		local text = ("This is decided at the source of the room, %s"):format(room._dmuc.source);
@@ -54,7 +54,7 @@ return function (dmuc)
 
 	-- In the name of an occupant here it is wished for, as if the client had sent it.
 	function methods:set_subject(from, text)
-		if rooms.decides(self) then return getmetatable(self).__index.set_subject(self, from, text); end
+		if rooms.decides(self) then return own.set_subject(self, from, text); end
 		local occupant = from and self._dmuc.locals[from];
 		if not occupant then return refused(self, "set_subject"); end
 		local verdict, err_type, condition, problem = dmuc.feed("subject", self.jid, jid_resource(from), occupant.bare_jid, text or "");
@@ -63,17 +63,10 @@ return function (dmuc)
 	end
 
 	-- Everything else of this kind that mod_muc or another module has given to rooms, but roles, which are the homes' to set.
-	function rooms.close_setters(room)
-		local closed = {};
-		for name, method in pairs(getmetatable(room).__index) do
-			if type(name) == "string" and name:find("^set_") and type(method) == "function" and not methods[name] then
-				closed[#closed + 1] = name;
-				room[name] = function (self, ...)
-					if not self._dmuc or rooms.decides(self) or turns.current(self, "takes_form") then return method(self, ...); end
-					return refused(self, name);
-				end
-			end
+	function rooms.closed_setter(name, method)
+		return function (room, ...)
+			if not room._dmuc or rooms.decides(room) or turns.current(room, "takes_form") then return method(room, ...); end
+			return refused(room, name);
 		end
-		return closed;
 	end
 end

@@ -1,7 +1,6 @@
 -- Pieces of stanzas: children as text, text as children, and what must not cross an instance's border.
 
 local st = require "util.stanza";
-local datetime = require "util.datetime";
 local jid_bare = require "util.jid".bare;
 local jid_prep = require "util.jid".prep;
 local parse_xml = require "util.xml".parse;
@@ -164,14 +163,8 @@ return function (dmuc)
 		return xml and xml ~= "" and parse_xml(xml) or nil;
 	end
 
-	-- Times as this version of Prosody writes them: in whole seconds before 13.
-	local has_fractions = pcall(datetime.datetime, 0.5);
-	function stanzas.time(seconds)
-		return has_fractions and seconds or math.floor(seconds);
-	end
-
 	function stanzas.delay(from, seconds)
-		return st.stanza("delay", { xmlns = "urn:xmpp:delay"; from = from; stamp = datetime.datetime(stanzas.time(seconds)) });
+		return st.stanza("delay", { xmlns = "urn:xmpp:delay"; from = from; stamp = dmuc.prosody.stamp(seconds) });
 	end
 
 	function stanzas.stanza_id(by, stanza_id)

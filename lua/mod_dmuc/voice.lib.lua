@@ -59,7 +59,7 @@ return function (dmuc)
 		if jid_bare(jid) == room.jid then return room:get_occupant_by_nick(jid); end
 		local found = room:get_occupant_by_real_jid(jid);
 		if found then return found; end
-		for _, occupant in pairs(room._occupants) do
+		for _, occupant in pairs(dmuc.prosody.occupants(room)) do
 			local _, remote = rooms.remote_session(room, occupant);
 			if remote and remote.jid == jid then return occupant; end
 			-- Its home may name another session by now.

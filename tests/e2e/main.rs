@@ -32,6 +32,7 @@ mod moderation;
 mod moderation_events;
 mod options;
 mod ordinary;
+mod other_methods;
 mod parked;
 mod payloads;
 mod persons;

@@ -1,0 +1,438 @@
+-- All that this module knows of Prosody's inside, and nothing else does (tests/lint/inside.sh): fields of rooms, sessions and
+-- connections that are nobody's interface, the methods of rooms that are replaced while a room is distributed, and what
+-- differs between releases (COMPAT).
+--
+-- Read in 0.12.3, 13.0.1 and 13.0.7. A Prosody whose rooms have other methods is told at load, in one line, before anything
+-- is hooked.
+
+local datetime = require "util.datetime";
+local base64 = require "util.encodings".base64;
+local hmac_sha256 = require "util.hashes".hmac_sha256;
+local timer = require "util.timer";
+local monotonic = require "util.time".monotonic;
+local config = require "core.configmanager";
+local s2smanager = require "core.s2smanager";
+local storagemanager = require "core.storagemanager";
+local um_is_admin = require "core.usermanager".is_admin;
+
+local global = prosody;
+local files = storagemanager.olddm; -- what the internal driver is made of
+local host = module.host;
+
+-- Methods of rooms that are replaced (`replaced` below) or called with arguments that only mod_muc itself gives them, with the
+-- parameters after the room.
+local methods = {
+	broadcast = "stanza, cond_func";
+	broadcast_message = "stanza";
+	build_item_list = "occupant, x, is_anonymous, nick, actor_nick, actor_jid, reason";
+	destroy = "newjid, reason, password";
+	each_occupant = "read_only";
+	get_affiliation = "jid";
+	get_affiliation_data = "jid, key";
+	get_occupant_by_nick = "nick";
+	handle_admin_query_set_command = "origin, stanza";
+	handle_iq_to_occupant = "origin, stanza";
+	handle_mediated_invite = "origin, stanza";
+	handle_message_to_occupant = "origin, stanza";
+	handle_normal_presence = "origin, stanza";
+	handle_owner_query_set_to_room = "origin, stanza";
+	handle_register_iq = "origin, stanza";
+	may_set_role = "actor, occupant, role";
+	process_form = "origin, stanza";
+	publicise_occupant_status = "occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient";
+	route_stanza = "stanza";
+	save_occupant = "occupant";
+	send_occupant_list = "to, filter";
+	set_affiliation = "actor, jid, affiliation, reason, data";
+	set_affiliation_data = "jid, key, value";
+	set_role = "actor, occupant_jid, role, reason";
+	set_subject = "from, subject";
+};
+
+-- The parameters of a method after the room, and whether it takes any number of them: what passes everything on does so with
+-- what mod_muc is given, too.
+local function parameters_of(method)
+	local info, names = debug.getinfo(method, "u"), {};
+	for i = 2, info.nparams do names[i - 1] = debug.getlocal(method, i) or "?"; end
+	return table.concat(names, ", "), info.isvararg;
+end
+
+-- What is wrong with the methods of rooms, or nil.
+local function incompatibility(own)
+	if type(own) ~= "table" then return "mod_muc has no room_mt"; end
+	local names = {};
+	for name in pairs(methods) do names[#names + 1] = name; end
+	table.sort(names);
+	for _, name in ipairs(names) do
+		local method, expected = own[name], methods[name];
+		if type(method) ~= "function" then return ("room:%s(%s) is not there"):format(name, expected); end
+		local found, takes_any = parameters_of(method);
+		local fits = found == expected or takes_any and (found == "" or (expected..","):find(found..",", 1, true) == 1);
+		if takes_any then found = found == "" and "..." or found..", ..."; end
+		if not fits then return ("room:%s(%s) is room:%s(%s) here"):format(name, expected, name, found); end
+	end
+end
+
+return function (dmuc)
+	local inside = {};
+	dmuc.prosody = inside;
+
+	-- Methods of rooms --
+
+	-- mod_muc's own, whatever stands in their place: own.set_role(room, ...).
+	local own = dmuc.room_mt;
+	inside.own = own;
+
+	local problem = incompatibility(own);
+	if problem then
+		problem = ("This Prosody (%s) does not fit mod_dmuc, or another module has changed it: %s. See README.md for the versions that do")
+			:format(global.version, problem);
+		-- At a reload they have been in use already.
+		if not dmuc.in_force[host] then error(problem, 0); end
+		module:log("error", "%s. It goes on as before", problem);
+	end
+
+	-- What a distributed room has in their place: function replaced:set_role(...). Libraries that are loaded later may put
+	-- theirs around an earlier one.
+	local replaced = setmetatable({}, {
+		__newindex = function (self, name, method)
+			assert(methods[name], name.." is not among the methods that are checked");
+			rawset(self, name, method);
+		end;
+	});
+	inside.replaced = replaced;
+
+	-- Puts ours in the place of a room's methods, and other(name, method) in that of all further ones that set something.
+	function inside.take(room, other)
+		local state = room._dmuc;
+		-- Each room has its own, from mod_muc.
+		state.save = room.save;
+		function room.save(self, forced, savestate)
+			local ok, err = state.save(self, forced, savestate);
+			if forced then dmuc.rooms.saved(self); end
+			return ok, err;
+		end
+		for name, method in pairs(replaced) do room[name] = method; end
+		state.setters = {};
+		for name, method in pairs(own) do
+			if type(name) == "string" and name:find("^set_") and type(method) == "function" and not replaced[name] then
+				table.insert(state.setters, name);
+				room[name] = other(name, method);
+			end
+		end
+	end
+
+	-- Gives them back.
+	function inside.give_back(room)
+		local state = room._dmuc;
+		for name in pairs(replaced) do room[name] = nil; end
+		for _, name in ipairs(state.setters) do room[name] = nil; end
+		room.save = state.save;
+	end
+
+	-- Fields of rooms --
+
+	-- What mod_muc stores with a room, and so survives it: ours are called dmuc_….
+	function inside.kept(room)
+		return room._data;
+	end
+
+	function inside.is_destroyed(room)
+		return room._data.destroyed;
+	end
+
+	-- Until when nobody gets in, as in a room that is being configured, or a tombstone; nil where anybody may.
+	function inside.locked_until(room)
+		return room._data.locked;
+	end
+
+	function inside.is_being_destroyed(room)
+		return room.destroying;
+	end
+
+	-- mod_muc_mam's; nil if nobody has chosen.
+	function inside.is_archiving(room)
+		return room._data.archiving;
+	end
+
+	-- What occupant-ids are made with.
+	function inside.set_salt(room, salt)
+		room._data.occupant_id_salt = salt;
+	end
+
+	-- In the place of the one that mod_muc would compute; nil for that.
+	function inside.set_occupant_id(occupant, occupant_id)
+		occupant.stable_id = occupant_id;
+	end
+
+	-- The occupants by in-room JID, not copied: to look at, and never to be changed.
+	function inside.occupants(room)
+		return room._occupants;
+	end
+
+	-- What the list of affiliations says of a JID, and not what follows from it: affiliation and data, or nil.
+	function inside.listed(room, jid)
+		return room._affiliations[jid], room._affiliation_data[jid];
+	end
+
+	-- Sets an entry without any of what mod_muc does about it.
+	function inside.list(room, jid, affiliation, data)
+		room._affiliations[jid] = affiliation;
+		room._affiliation_data[jid] = data and next(data) and data or nil;
+	end
+
+	-- After entries were set: mod_muc has an index of their nicks.
+	function inside.relisted(room)
+		room._reserved_nicks = nil;
+	end
+
+	function inside.has_history(room)
+		return room._history ~= nil;
+	end
+
+	-- The history that mod_muc shows from memory: stanzas with times, oldest first; none for what is elsewhere.
+	function inside.set_history(room, history)
+		room._history = history and history[1] and history or nil;
+	end
+
+	-- Whether mod_muc could not read this room, and answers with errors in its name.
+	function inside.is_broken(room)
+		return rawget(room, "handle_first_presence") ~= nil;
+	end
+
+	-- What mod_muc takes for a stanza's origin --
+
+	local function discard() end
+	function inside.origin(send)
+		return { type = "component"; host = host; send = send or discard };
+	end
+
+	-- Who does something in no user's name. COMPAT 13: an actor needs a localpart.
+	inside.itself = "dmuc@"..host;
+
+	-- Moves a client here to another nick, told as one that it did not ask for (303, and 210): mod_muc says so when a hook has
+	-- changed the nick on its way. Of further clients of the same occupant nothing is said.
+	local renaming = setmetatable({}, { __mode = "k" }); -- [stanza] = the in-room JID it asks for in truth
+	function inside.rename(room, presence, to, is_first)
+		presence.attr.to = to;
+		if is_first then
+			presence.attr.to = to.." ";
+			renaming[presence] = to;
+		end
+		room:handle_normal_presence(inside.origin(), presence);
+	end
+	-- In the event muc-occupant-pre-change.
+	function inside.renamed(event)
+		local to = renaming[event.stanza];
+		if to and event.dest_occupant then event.dest_occupant.nick = to; end
+	end
+
+	-- The id by which mod_muc finds the way back of a question that it passes on to a session.
+	function inside.private_id(room, session, id, from)
+		return base64.encode(session.."\0"..id.."\0"..hmac_sha256(room:get_salt(), from):sub(1, 8));
+	end
+
+	-- The opposite: the id of the question, or nil.
+	function inside.question_id(id)
+		return (base64.decode(id or "") or ""):match("^%Z+%z(%Z*)%z.+$");
+	end
+
+	-- Has a stanza handled as if it had just come.
+	function inside.process(origin, stanza)
+		global.core_post_stanza(origin, stanza);
+	end
+
+	-- Hosts, modules, options --
+
+	function inside.has_module(name, on)
+		local entry = global.hosts[on or host];
+		return entry ~= nil and entry.modules[name] ~= nil;
+	end
+
+	function inside.is_here(name)
+		return global.hosts[name] ~= nil;
+	end
+
+	-- The events of a host whose users are this server's, or nil.
+	function inside.users_of(name)
+		local entry = global.hosts[name];
+		return entry and entry.type == "local" and entry.events or nil;
+	end
+
+	function inside.has_listeners(event_name)
+		local handlers = global.hosts[host].events.get_handlers(event_name);
+		return handlers ~= nil and next(handlers) ~= nil;
+	end
+
+	-- All sections of the configuration, each [option] = value without what it inherits, by host or "*".
+	function inside.sections()
+		local sections = {};
+		for name, section in pairs(config.getconfig()) do
+			sections[name] = {};
+			for option, value in next, section do sections[name][option] = value; end
+		end
+		return sections;
+	end
+
+	-- In seconds. COMPAT 0.12: it has no get_option_period, and mod_muc_mam reads this by itself.
+	function inside.period(name, default)
+		if module.get_option_period then return module:get_option_period(name, default); end
+		local day = 86400;
+		local units = { d = day, w = 7 * day, m = 31 * day, y = 365.2425 * day };
+		local number, unit = module:get_option_string(name, default):lower():match("(%d+)%s*([dwmy]?)");
+		return number and tonumber(number) * (units[unit] or 1) or math.huge;
+	end
+
+	-- COMPAT 0.12: it has no roles.
+	function inside.is_service_admin(jid)
+		if module.could then return module:could("muc:automatic-ownership", jid); end
+		return um_is_admin(jid, host);
+	end
+
+	-- Times --
+
+	-- COMPAT 0.12: whole seconds only.
+	local has_fractions = pcall(datetime.datetime, 0.5);
+	inside.has_fractions = has_fractions;
+	function inside.stamp(seconds)
+		return datetime.datetime(has_fractions and seconds or math.floor(seconds));
+	end
+
+	-- Presences --
+
+	-- In which a room says of somebody's hats. COMPAT 0.12: it has a namespace of its own, and takes the other from clients.
+	inside.hats_namespaces = { ["urn:xmpp:hats:0"] = true; ["xmpp:prosody.im/protocol/hats:1"] = true };
+
+	-- Storage --
+
+	function inside.driver_of(store_name)
+		local _, driver_name = storagemanager.get_driver(host, store_name);
+		return driver_name;
+	end
+
+	-- The internal driver takes a folder that it may not look into for one that is not there: the folder, of any other driver
+	-- nil.
+	function inside.folder_of(store_name)
+		if inside.driver_of(store_name) ~= "internal" then return nil; end
+		return files.getpath("x", host, store_name):match("^(.*)/");
+	end
+
+	-- Lists of the internal driver: items, or nil and maybe an error.
+	function inside.load_list(node, store_name)
+		return files.list_load(node, host, store_name);
+	end
+	function inside.append_to_list(node, store_name, item)
+		return files.list_append(node, host, store_name, item);
+	end
+	function inside.store_list(node, store_name, items)
+		return files.list_store(node, host, store_name, items);
+	end
+
+	-- Runs a statement on every SQLite database that mod_storage_sql has open; returns how many rows it has changed.
+	function inside.on_sqlite(statement, ...)
+		local changed, values = 0, table.pack(...);
+		for _, engine in pairs(module:shared("/*/sql/connections")) do
+			if engine.params.driver == "SQLite3" then
+				local ok, result = engine:transaction(function ()
+					return engine:update(statement, table.unpack(values, 1, values.n));
+				end);
+				if ok then changed = changed + result:affected(); end
+			end
+		end
+		return changed;
+	end
+
+	-- Sessions and connections --
+
+	-- The sessions of clients of this server: [full JID] = session.
+	inside.clients = global.full_sessions;
+
+	-- Connections to other servers: [service] = session.
+	local function outgoing()
+		local entry = global.hosts[host];
+		return entry and entry.s2sout or {};
+	end
+	inside.outgoing = outgoing;
+
+	-- Bytes in the write buffer of a connection, and bytes and stanzas that wait until it is up; net.server's other backends
+	-- have limits of their own. COMPAT 0.12: lists; in 13 a util.dbuffer and a util.queue of stanzas.
+	local function unsent_of(conn)
+		local buffer = conn and conn.writebuffer;
+		if type(buffer) == "string" or getmetatable(buffer) then return #buffer; end
+		local bytes = 0;
+		if type(buffer) == "table" then
+			for _, text in ipairs(buffer) do bytes = bytes + #text; end
+		end
+		return bytes;
+	end
+	local function queued_of(session)
+		local queue = session.sendq;
+		if not queue then return 0, 0; end
+		if queue.count then return 0, queue.count(); end
+		local bytes = 0;
+		for _, item in ipairs(queue) do
+			if type(item[1]) == "string" then bytes = bytes + #item[1]; end
+		end
+		return bytes, #queue;
+	end
+
+	-- Bytes and stanzas that wait to be sent over a session.
+	function inside.unsent(session)
+		local bytes, stanzas = queued_of(session);
+		return bytes + unsent_of(session.conn), stanzas;
+	end
+
+	-- Gives up the connection to a service: a new one is tried with the next stanza. Returns whether there was one.
+	function inside.give_up(service, why)
+		local session = outgoing()[service];
+		if not session then return false; end
+		local conn = session.conn;
+		s2smanager.destroy_session(session, why);
+		if conn then (conn.destroy or conn.close)(conn); end
+		return true;
+	end
+
+	-- Every session over which stanzas of a service come; those of others of its server may come over the same.
+	function inside.sessions_from(service)
+		local found = {};
+		for session in pairs(global.incoming_s2s) do
+			local known = session.hosts and session.hosts[service];
+			if session.from_host == service or known and known.authed then table.insert(found, session); end
+		end
+		local both = outgoing()[service];
+		if both and both.incoming then table.insert(found, both); end -- used in both directions (XEP-0288)
+		return found;
+	end
+
+	-- Whether a stanza came over the session of another server, and is none that our own has made in its name.
+	function inside.is_from_there(origin)
+		return (origin.type == "s2sin" or origin.type == "s2sout") and not origin.dummy;
+	end
+
+	-- Whether a stanza says what did not arrive there.
+	function inside.is_bounce(origin)
+		return origin.dummy;
+	end
+
+	-- Network backends other than the default one do not pause for a time: [session] = when it is read again.
+	local paused = setmetatable({}, { __mode = "k" });
+
+	-- Reads nothing from a session for a time. One that has ended meanwhile has no connection. These are no timers of this
+	-- module: they outlive a reload of it.
+	function inside.pause(session, pause_s)
+		local conn = session.conn;
+		if not conn then return; end
+		if conn.pausefor then return conn:pausefor(pause_s); end
+		if not conn.pause then return; end
+		local is_paused = paused[session];
+		paused[session] = monotonic() + pause_s;
+		if is_paused then return; end
+		conn:pause();
+		timer.add_task(pause_s, function ()
+			local left = paused[session] - monotonic();
+			if left > 0 then return left; end
+			paused[session] = nil;
+			if session.conn == conn then conn:resume(); end
+		end);
+	end
+end
