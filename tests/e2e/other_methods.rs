@@ -25,7 +25,10 @@ async fn hooks(server: &Server) -> Result<u64> {
 async fn refused(server: &Server, name: &str, line: &str) -> Result<()> {
     let mark = server.log().mark();
     let before = hooks(server).await?;
-    ensure!(server.load_module(MUC, "dmuc").await.is_err(), "{name}: it was loaded");
+    ensure!(
+        server.load_module(MUC, "dmuc").await.is_err(),
+        "{name}: it was loaded"
+    );
     ensure!(!server.is_loaded(MUC, "dmuc").await?);
     let log = server.log();
     log.wait_since(mark, COMPLAINT, dmuc_testbed::deadline()).await?;
@@ -34,7 +37,10 @@ async fn refused(server: &Server, name: &str, line: &str) -> Result<()> {
         .into_iter()
         .filter(|line| line.contains("error\t"))
         .collect();
-    ensure!(errors.len() == 1 && errors[0].contains(line), "{name}: {errors:#?}");
+    ensure!(
+        errors.len() == 1 && errors[0].contains(line),
+        "{name}: {errors:#?}"
+    );
     ensure!(hooks(server).await? == before, "{name}: it has left hooks behind");
     Ok(())
 }
@@ -79,7 +85,11 @@ async fn other_methods(version: Version) -> Result<()> {
             "'stanza'",
             "room:handle_register_iq(origin, stanza) is room:handle_register_iq(stanza) here",
         ),
-        ("send_occupant_list", "nil", "room:send_occupant_list(to, filter) is not there"),
+        (
+            "send_occupant_list",
+            "nil",
+            "room:send_occupant_list(to, filter) is not there",
+        ),
     ] {
         call(server, &format!("replace('{name}', {parameters})")).await?;
         refused(server, name, line).await?;
@@ -94,7 +104,8 @@ async fn other_methods(version: Version) -> Result<()> {
     call(server, "replace('build_item_list', 'occupant')").await?;
     server.reload_module(MUC, "dmuc").await?;
     let log = server.log();
-    log.wait_since(mark, "It goes on as before", dmuc_testbed::deadline()).await?;
+    log.wait_since(mark, "It goes on as before", dmuc_testbed::deadline())
+        .await?;
     log.wait_since(mark, "Loaded: ", dmuc_testbed::deadline()).await?;
     call(server, "restore()").await?;
     fed.finish_with_errors().await
