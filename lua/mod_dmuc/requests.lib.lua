@@ -73,12 +73,23 @@ return function (dmuc)
 		local origin, stanza = event.origin, event.stanza;
 		local payload = stanza.tags[1];
 		local from, to = stanza.attr.from, stanza.attr.to;
-		local taken = false;
+		local taken, new_jid, left = false, nil, nil;
 		if payload.name == "replicate" then
 			local room_id = payload:get_child("room");
 			local room_jid = room_id and room_id.attr.id and dmuc.ask("shadow_room", room_id.attr.id);
-			local room = room_jid and not dmuc.role(room_jid) and dmuc.get_room(room_jid);
+			new_jid = room_jid and not dmuc.role(room_jid) and room_jid or nil;
+			local room = new_jid and dmuc.get_room(new_jid) or nil;
 			taken = room and dmuc.lifecycle.is_taken(room, from, payload.attr.source) or false;
+			if new_jid and not taken and requests.is_peer(from) and not dmuc.parked.of(new_jid) then
+				local err;
+				left, err = dmuc.restoring.left_of(room);
+				if not left then
+					module:log("warn", "%s is not made a shadow again now, its stored messages cannot be read: %s", new_jid, err);
+					origin.send(st.error_reply(stanza, "wait", "resource-constraint",
+						"The storage of this room cannot be reached yet; try again", to));
+					return true;
+				end
+			end
 		else
 			dmuc.get_room(jid_bare(to)); -- an evicted room comes back first
 		end
@@ -90,6 +101,8 @@ return function (dmuc)
 				("Refused <%s/> from %s: %s (%s)"):format(payload.name, jid_host(from), condition, text),
 				("Refused <%s/> from %s: %s (%s)"):format(payload.name, from, condition, text));
 			origin.send(st.error_reply(stanza, err_type, condition, text, to));
+		elseif left and dmuc.role(new_jid) then
+			dmuc.restoring.make_up(new_jid, left);
 		end
 		return true;
 	end

@@ -172,9 +172,7 @@ return function (dmuc)
 		return { stored = stored; entries = entries; room = room };
 	end
 
-	-- A room that the engine has been given, or has taken out of the parked ones, and its stored log.
-	function restoring.bring_back(room_jid, room, entries)
-		local role = dmuc.role(room_jid);
+	local function feed_log(room_jid, entries)
 		local untaken, problem = 0, nil;
 		for _, entry in ipairs(entries) do
 			local verdict, _, _, text = dmuc.feed("logged", room_jid, entry);
@@ -183,6 +181,12 @@ return function (dmuc)
 		if untaken > 0 then
 			module:log("warn", "%d stored messages of %s are not taken back: %s", untaken, room_jid, problem);
 		end
+	end
+
+	-- A room that the engine has been given, or has taken out of the parked ones, and its stored log.
+	function restoring.bring_back(room_jid, room, entries)
+		local role = dmuc.role(room_jid);
+		feed_log(room_jid, entries);
 		dmuc.tell("started", room_jid); -- from now on its peers may be contacted
 		if not room and role == "shadow" then room = dmuc.lifecycle.make_shadow(room_jid); end -- a crash came before it was stored
 		if room then
@@ -194,6 +198,22 @@ return function (dmuc)
 			dmuc.tell("destroyed", room_jid);
 		end
 		return room;
+	end
+
+	-- What a peer that asks for a shadow finds stored of an earlier one, whose state was lost: what was said in it. Empty if
+	-- there was none; nil and the error if it cannot be read.
+	function restoring.left_of(room)
+		if not room or room._data.destroyed then return {}; end
+		return dmuc.log.read(room.jid);
+	end
+
+	-- The shadow has been made anew, and goes on with that (G3). What else is left under its name is none of its business.
+	function restoring.make_up(room_jid, entries)
+		if entries[1] then
+			feed_log(room_jid, entries);
+		else
+			dmuc.log.forget(room_jid);
+		end
 	end
 
 	-- Returns whether the room has been read; or nil and the error.

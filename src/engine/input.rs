@@ -30,7 +30,8 @@ pub enum Input<'a> {
         room: &'a BareJid,
     },
     /// An entry of the host's stored log, read back after [`Engine::restore`](super::Engine::restore) and before
-    /// [`Input::Started`]. In any order; one that is known is passed over.
+    /// [`Input::Started`]; or as soon as a peer has made a shadow here that was one before and of which only the log was
+    /// stored. In any order; one that is known is passed over.
     Logged {
         /// The room.
         room: &'a BareJid,

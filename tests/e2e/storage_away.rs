@@ -284,22 +284,41 @@ on_every_version! {
     }
 }
 
-/// A shadow of which nothing could be stored before its server went down is its source's again.
+/// A shadow of which nothing could be stored before its server went down is its source's again, and goes on with what was said
+/// in it while nobody else could hear (G3).
 async fn was_never_stored(version: Version) -> Result<()> {
     let fed = start("unstored", version, Storage::Internal).await?;
     take_away(&fed[1], "error", &["dmuc"]).await?;
     let mut people = company(&fed, "coven", &[]).await?;
+    for other in [0, 2] {
+        fed[other].stop().await?;
+    }
+    people[1].say_and_see(&people[1].room, "Alone").await?;
     fed[1].crash().await?;
+    for other in [0, 2] {
+        fed[other].start().await?;
+    }
     // The source hears that it is not there, and asks for it again.
     let room = fed[1].room("coven");
     eventually("the shadow is there again", || async {
         Ok(instances(&fed, 1, &room).await?.len() == 2)
     })
     .await?;
-    people[1] = Person::joins(&fed, 1, "somewitch", "coven", "firstwitch").await?;
+    for (index, (user, nick)) in USERS.into_iter().enumerate() {
+        people[index] = Person::joins(&fed, index, user, "coven", nick).await?;
+    }
     people[1].say(&people[1].room, "Again").await?;
     for person in &people {
         person.expect_body("Again").await?;
+    }
+    for server in 0..3 {
+        eventually(&format!("what was said alone is at server {server}"), || async {
+            let (history, archived) = kept(&fed, server, &format!("late{server}")).await?;
+            let count = |text: &str| history.iter().filter(|(said, _)| said == text).count();
+            let is_archived = archived.iter().filter(|(said, _)| said == "Alone").count() == 1;
+            Ok(count("Alone") == 1 && count("Again") == 1 && is_archived)
+        })
+        .await?;
     }
     fed.finish_with_errors().await
 }

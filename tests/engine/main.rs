@@ -29,6 +29,7 @@ mod limits;
 mod links;
 mod moderation;
 mod naming;
+mod never_stored;
 mod nicks;
 mod pace;
 mod parked;

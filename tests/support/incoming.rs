@@ -94,13 +94,19 @@ impl Host {
             );
             return;
         }
-        let taken = match &request {
-            Ok(Request::Replicate(replicate)) => {
-                let room = self.rooms.get(&replicate.id.at(&self.service));
-                room.is_some_and(|room| !room.is_distributed && !room.is_closed)
-            }
-            _ => false,
+        let replicated = match &request {
+            Ok(Request::Replicate(replicate)) => Some(replicate.id.at(&self.service)),
+            _ => None,
         };
+        let is_taken = |room: &BareJid| {
+            let room = self.rooms.get(room);
+            room.is_some_and(|room| !room.is_distributed && !room.is_closed)
+        };
+        let taken = replicated.as_ref().is_some_and(is_taken);
+        let is_known = |host: &Host, room: &BareJid| {
+            host.engine.room_info(room).is_some() || host.engine.parked_room(room).is_some()
+        };
+        let replicated = replicated.filter(|room| !is_known(self, room));
         match self.input(Input::PeerIq {
             from: &from,
             to: &to,
@@ -109,7 +115,11 @@ impl Host {
             payload: &payload,
             taken,
         }) {
-            Ok(Verdict::Done) => {}
+            Ok(Verdict::Done) => {
+                if let Some(room) = replicated.filter(|room| is_known(self, room)) {
+                    self.make_up(&room);
+                }
+            }
             Ok(other) => panic!("an IQ got {other:?}"),
             Err(error) => {
                 let error = self.refusal(&from, &error, xml);

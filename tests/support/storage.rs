@@ -446,8 +446,17 @@ impl Host {
         }
     }
 
-    /// What the engine is told of a room between its snapshot and its start.
-    pub(super) fn feed_stored(&mut self, room: &BareJid) {
+    /// A shadow has just been made here. If it was one before, and nothing of its state could be stored, what was said here
+    /// could; otherwise what is left of an earlier room of this name is none of its business.
+    pub(super) fn make_up(&mut self, room: &BareJid) {
+        if self.rooms.get(room).is_some_and(HostRoom::is_shadow) {
+            self.feed_log(room);
+        } else {
+            self.logs.remove(room);
+        }
+    }
+
+    fn feed_log(&mut self, room: &BareJid) {
         let log = self.logs.get(room).cloned().unwrap_or_default();
         for entry in log {
             self.event(Event::Kept {
@@ -467,6 +476,11 @@ impl Host {
             // The archive lacks what was logged in the last moment.
             self.keep(room, entry.archived());
         }
+    }
+
+    /// What the engine is told of a room between its snapshot and its start.
+    pub(super) fn feed_stored(&mut self, room: &BareJid) {
+        self.feed_log(room);
         // Who was out of reach when the process ended is still listed.
         for occupant in self.engine.remote_occupants(room) {
             self.show_occupant(occupant);
