@@ -8,6 +8,7 @@
 mod action;
 mod convert;
 mod inputs;
+mod overview;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +18,7 @@ use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine::{Engine, Entry, Input, LinkState, Now, Verdict};
+use crate::engine::{Engine, Entry, Input, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 use crate::wire::{EventStamp, limits};
@@ -158,6 +159,7 @@ impl UserData for Handle {
             this.with(|engine| engine.snapshot(&room).map(|snapshot| snapshot.to_xml()))
         });
         add_queries(methods);
+        overview::add_methods(methods);
     }
 }
 
@@ -256,13 +258,7 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     // "unknown", "up", "suspect", "down" or "syncing"
     methods.add_method("link", |_, this, service: String| {
         let service = bare(&service)?;
-        this.with(|engine| match engine.link_state(&service) {
-            LinkState::Unknown => "unknown",
-            LinkState::Up => "up",
-            LinkState::Suspect => "suspect",
-            LinkState::Down => "down",
-            LinkState::Syncing => "syncing",
-        })
+        this.with(|engine| engine.link_state(&service).as_str())
     });
     // Whether people are told of splits (dmuc_split_notice).
     methods.add_method("split_notice", |_, this, ()| {

@@ -21,6 +21,11 @@ return function (dmuc)
 		["not-peered"] = "it does not share rooms with this service (dmuc_peers there)";
 	};
 
+	-- In words, nil if nothing more is known.
+	function links.cause_text(cause)
+		return causes[cause];
+	end
+
 	-- For a log line or an owner: with the cause in brackets, if it is known.
 	function links.with_cause(text, cause)
 		if not causes[cause] then return text; end

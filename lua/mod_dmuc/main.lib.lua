@@ -59,6 +59,10 @@ return function (build)
 		"pace"; -- peers that send more than they may are read more slowly
 		"discovery"; -- disco, redirects
 		"actions"; -- does what the engine says
+		"overview"; -- what an administrator may see
+		"steering"; -- what an administrator may do
+		"commands"; -- the commands of the shell
+		"shell"; -- where they stand
 	} do
 		build.run(name, module.environment)(dmuc);
 	end
@@ -68,8 +72,9 @@ return function (build)
 
 	dmuc.lifecycle.start();
 	dmuc.checks.run();
+	dmuc.shell.start();
 
-	-- For other modules and the shell, as mod_muc does it: role ("source", "shadow", "pending", "parked" or nil), source and id
+	-- For other modules, as mod_muc does it: role ("source", "shadow", "pending", "parked" or nil), source and id
 	-- (unless it is parked) of a room, and the JIDs of its other instances that hold it now.
 	function role(room_jid) -- luacheck: globals role
 		local name, source, room_id = dmuc.role(room_jid);
@@ -111,6 +116,7 @@ return function (build)
 	module:hook_global("server-stopping", dmuc.turns.finish, 1000);
 
 	function module.unload()
+		dmuc.shell.stop();
 		dmuc.turns.finish();
 		dmuc.retrying.stop();
 		dmuc.fanout.stop();

@@ -5,6 +5,7 @@
 -- Read in 0.12.3, 13.0.1 and 13.0.7. A Prosody whose rooms have other methods is told at load, in one line, before anything
 -- is hooked.
 
+local array = require "util.array";
 local datetime = require "util.datetime";
 local base64 = require "util.encodings".base64;
 local hmac_sha256 = require "util.hashes".hmac_sha256;
@@ -434,5 +435,26 @@ return function (dmuc)
 			paused[session] = nil;
 			if session.conn == conn then conn:resume(); end
 		end);
+	end
+
+	-- The admin shell --
+
+	-- Puts a section into the environment of Prosody's shell, which all modules share: its commands, and each one's { name, args,
+	-- desc } for help and for the arguments of prosodyctl. Sessions of the shell that are open keep the table.
+	--
+	-- COMPAT: the items of 13 ("shell-command") are no alternative for components. 13.0.1 sees them only where the shell is enabled
+	-- for that component, and never forgets them; 13.0.6 forgets those of all components when one of them goes; 0.12 knows none,
+	-- and no help but its own.
+	function inside.put_into_shell(name, section, desc, commands)
+		local described = {};
+		for _, command in ipairs(commands) do
+			local args = array();
+			for _, arg in ipairs(command.args) do args:push({ name = arg.name; type = "string" }); end
+			described[command.name] = { desc = command.desc; args = args; module = module.name };
+		end
+		module:shared("/*/admin_shell/env")[name] = setmetatable(section, { help = { desc = desc; commands = described } });
+	end
+	function inside.take_out_of_shell(name)
+		module:shared("/*/admin_shell/env")[name] = nil;
 	end
 end

@@ -87,6 +87,14 @@ return function (dmuc)
 		module:add_timer(first_pause, function () summarise(kind); end);
 	end
 
+	-- What was refused lately: each { what, more }, more being how many there were since that was last in the log.
+	function tally.refusals()
+		local list = {};
+		for key, kind in pairs(kinds) do list[#list + 1] = { what = key; more = kind.count }; end
+		table.sort(list, function (a, b) return a.what < b.what; end);
+		return list;
+	end
+
 	-- This module goes: what has been counted is told now.
 	function tally.stop()
 		for key in pairs(groups) do flush(key); end

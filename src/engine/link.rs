@@ -53,6 +53,19 @@ pub enum LinkState {
     Syncing,
 }
 
+impl LinkState {
+    /// As the bindings name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LinkState::Unknown => "unknown",
+            LinkState::Up => "up",
+            LinkState::Suspect => "suspect",
+            LinkState::Down => "down",
+            LinkState::Syncing => "syncing",
+        }
+    }
+}
+
 /// The path to one peer service.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -78,8 +91,8 @@ pub(crate) struct Link {
     pub(super) due_at: Option<u64>,
     /// When the heartbeat that has been sent counts as unanswered.
     pub(super) pinged_until: Option<u64>,
-    /// Since when it is down (monotonic ms).
-    down_since: u64,
+    /// When it came up, or went down (monotonic ms).
+    since: u64,
     /// Whether its occupants have been given up since.
     has_expired: bool,
     /// The life of the peer's engine, as its last digest named it.
@@ -107,13 +120,26 @@ impl Default for Link {
             attempts: 0,
             due_at: None,
             pinged_until: None,
-            down_since: 0,
+            since: 0,
             has_expired: false,
             life: None,
             life_noticed_at: None,
             unlike: Unlike::default(),
             unsettled: None,
         }
+    }
+}
+
+impl Link {
+    /// For how long it has been up, or down; one in doubt, as long as it was up.
+    pub(super) fn for_ms(&self, now: Now) -> Option<u64> {
+        let is_known = self.state != LinkState::Unknown;
+        is_known.then(|| now.mono_ms.saturating_sub(self.since))
+    }
+
+    /// How long ago something of ours was last answered.
+    pub(super) fn answered_ago_ms(&self, now: Now) -> Option<u64> {
+        (self.acked_at > 0).then(|| now.mono_ms.saturating_sub(self.acked_at))
     }
 }
 
@@ -230,12 +256,14 @@ impl Engine {
         }
         let link = self.links.entry(service.clone()).or_default();
         let was_out = !matches!(link.state, LinkState::Up | LinkState::Syncing);
+        let was_away = matches!(link.state, LinkState::Down | LinkState::Unknown);
         *link = Link {
             caps,
             state: if was_out { LinkState::Up } else { link.state },
             acked_at: now.mono_ms,
             heard_at: link.heard_at,
             answered_for: link.answered_for,
+            since: if was_away { now.mono_ms } else { link.since },
             life: link.life.take(),
             life_noticed_at: link.life_noticed_at,
             unlike: std::mem::take(&mut link.unlike),
@@ -400,7 +428,7 @@ impl Engine {
         };
         (link.state, link.attempts, link.pinged_until) = (LinkState::Down, 0, None);
         link.cause = cause;
-        (link.down_since, link.has_expired) = (now.mono_ms, false);
+        (link.since, link.has_expired) = (now.mono_ms, false);
         self.retry_later(now, service);
         if cause == Cause::Silent {
             self.actions.push_back(Action::ResetLink {
@@ -428,7 +456,7 @@ impl Engine {
         let expiry = self.config.occupant_timeout_ms;
         let times = self.links.values().flat_map(|link| {
             let waits = link.state == LinkState::Down && !link.has_expired;
-            [link.due_at, waits.then_some(link.down_since + expiry)]
+            [link.due_at, waits.then_some(link.since + expiry)]
         });
         times.flatten().min()
     }
@@ -454,7 +482,7 @@ impl Engine {
     fn expire_occupants(&mut self, now: Now) {
         let limit = self.config.occupant_timeout_ms;
         let gone = |link: &Link| {
-            link.state == LinkState::Down && !link.has_expired && now.mono_ms >= link.down_since + limit
+            link.state == LinkState::Down && !link.has_expired && now.mono_ms >= link.since + limit
         };
         let services: Vec<BareJid> = self
             .links

@@ -109,6 +109,15 @@ impl Engine {
         refusals.standing.clone().filter(|_| is_fresh)
     }
 
+    /// What the service says of every room, as it said last, and in how long it is asked again.
+    pub(super) fn standing_of(&self, now: Now, service: &BareJid) -> (Option<&StanzaError>, Option<u64>) {
+        let Some(refusals) = self.refusals.get(service) else {
+            return (None, None);
+        };
+        let next_in_ms = refusals.due_at.map(|at| at.saturating_sub(now.mono_ms));
+        (refusals.standing.as_ref(), next_in_ms)
+    }
+
     /// The service is asked for a room, for whatever reason.
     pub(super) fn note_asked(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
         if let Some(refusals) = self.refusals.get_mut(service) {
@@ -208,7 +217,7 @@ impl Engine {
     }
 
     /// Our rooms of which the service would not have an instance.
-    fn refused_by<'a>(&'a self, service: &'a BareJid) -> impl Iterator<Item = &'a BareJid> {
+    pub(super) fn refused_by<'a>(&'a self, service: &'a BareJid) -> impl Iterator<Item = &'a BareJid> {
         let is_refused =
             |(peer, instance): (&BareJid, &Instance)| peer.is_at(service) && instance.stage == Stage::Refused;
         let rooms = self

@@ -182,6 +182,7 @@ impl Engine {
             return;
         }
         (instance.is_synced, instance.has_caught_up) = (true, true);
+        instance.agreed_at = Some(now.mono_ms);
         instance.forget_who_left();
         if instance.is_cut {
             self.heal_instance(now, jid, peer);

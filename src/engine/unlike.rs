@@ -32,6 +32,18 @@ pub(super) struct Unlike {
     limit: Told,
 }
 
+impl Unlike {
+    /// By how much its clock is ahead of ours (ms), as it said last.
+    pub(super) fn ahead_ms(&self) -> Option<i64> {
+        self.ahead_ms
+    }
+
+    /// The most bytes that it takes, as it said last.
+    pub(super) fn takes(&self) -> Option<u64> {
+        self.takes
+    }
+}
+
 /// Whether a difference stands, and when it was last told (monotonic ms).
 #[derive(Debug, Clone, Default)]
 struct Told {

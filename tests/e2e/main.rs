@@ -51,6 +51,7 @@ mod replicating;
 mod restarting;
 mod ruling;
 mod setters;
+mod shell;
 mod splits;
 mod stage;
 mod storage_away;

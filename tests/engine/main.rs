@@ -31,6 +31,7 @@ mod moderation;
 mod naming;
 mod never_stored;
 mod nicks;
+mod overview;
 mod pace;
 mod parked;
 mod persons;

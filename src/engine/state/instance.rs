@@ -84,6 +84,8 @@ pub(crate) struct Instance {
     pub(crate) is_synced: bool,
     /// Whether it once had nothing that we lacked, since we know it or started: what we pull afterwards was said since.
     pub(crate) has_caught_up: bool,
+    /// When both sides were last found to agree (monotonic ms).
+    pub(crate) agreed_at: Option<u64>,
     /// Whether its link went down since both sides agreed: its occupants are shown as out of reach.
     pub(crate) is_cut: bool,
     /// Whether they are not shown at all since then (`dmuc_split_presence = "leave"`).
@@ -163,6 +165,7 @@ impl Instance {
             lives: Bucket::default(),
             is_synced: false,
             has_caught_up: false,
+            agreed_at: None,
             is_cut: false,
             is_out: false,
             splits: Bucket::default(),

@@ -426,6 +426,11 @@ impl Log {
         Some(held)
     }
 
+    /// How many messages are held.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Every message held, oldest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.values()

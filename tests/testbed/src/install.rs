@@ -132,11 +132,16 @@ impl Version {
     }
 
     /// Writes a start script into a folder, and returns its path.
-    ///
-    /// The `prosody` script has its folders written into it, so the copy gets the right ones.
     pub(crate) fn write_launcher(self, dir: &Path) -> Result<PathBuf> {
+        self.write_script("prosody", dir)
+    }
+
+    /// Writes a copy of one of Prosody's scripts (`prosody`, `prosodyctl`) into a folder, and returns its path.
+    ///
+    /// They have their folders written into them, so the copy gets the right ones.
+    pub(crate) fn write_script(self, name: &str, dir: &Path) -> Result<PathBuf> {
         ensure!(!self.number().is_empty(), "no Prosody is here: run `make deps`");
-        let original = self.prefix().join("usr/bin/prosody");
+        let original = self.prefix().join("usr/bin").join(name);
         let script =
             fs::read_to_string(&original).with_context(|| format!("reading {}", original.display()))?;
         let source = self.prefix().join("usr/lib/prosody");
@@ -150,10 +155,9 @@ impl Version {
                 _ => line.to_owned(),
             })
             .collect();
-        let launcher = dir.join("prosody");
-        fs::write(&launcher, patched.join("\n"))
-            .with_context(|| format!("writing {}", launcher.display()))?;
-        Ok(launcher)
+        let script = dir.join(name);
+        fs::write(&script, patched.join("\n")).with_context(|| format!("writing {}", script.display()))?;
+        Ok(script)
     }
 }
 

@@ -230,7 +230,7 @@ impl Server {
         self.start().await
     }
 
-    fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,0 +1,235 @@
+-- The commands of the shell: what each gets from the services (the MUC components of this server, by host), and how it shows that.
+
+local array = require "util.array";
+local jid_split = require "util.jid".prepped_split;
+local sorted_pairs = require "util.iterators".sorted_pairs;
+
+-- How many rooms one answer lists.
+local max_rooms = 1000;
+
+return function (dmuc)
+	-- Numbers of seconds as people say them.
+	local function period(seconds)
+		if not seconds then return "-"; end
+		if seconds < 120 then return ("%.0f s"):format(seconds); end
+		if seconds < 7200 then return ("%.0f min"):format(seconds / 60); end
+		if seconds < 172800 then return ("%.0f h"):format(seconds / 3600); end
+		return ("%.0f days"):format(seconds / 86400);
+	end
+
+	local function ago(seconds)
+		return seconds and period(seconds).." ago" or "-";
+	end
+
+	local function plural(count, one, many)
+		return ("%d %s"):format(count, count == 1 and one or many or one.."s");
+	end
+
+	-- Rows of cells, as wide as they need be: addresses are there to be copied.
+	local function show_table(print, head, rows)
+		local widths = {};
+		for _, row in ipairs({ head, table.unpack(rows) }) do
+			for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell); end
+		end
+		local function line(row)
+			local cells = {};
+			for i, cell in ipairs(row) do cells[i] = cell..(" "):rep(i < #row and widths[i] - #cell or 0); end
+			print((table.concat(cells, "  "):gsub("%s+$", "")));
+		end
+		line(head);
+		for _, row in ipairs(rows) do line(row); end
+	end
+
+	-- What every service has to say, one after the other.
+	local function of_all(services, what)
+		local all = array();
+		for _, service in sorted_pairs(services) do
+			all:append(service.overview[what]());
+		end
+		return all;
+	end
+
+	-- The service of a room's address, and the address as it is known here; or nil and what is wrong.
+	local function service_of(services, address)
+		local node, host = jid_split(address);
+		if not node then return nil, ("%s is not the address of a room"):format(address); end
+		local service = services[host];
+		if not service then
+			local hosts = array();
+			for name in sorted_pairs(services) do hosts:push(name); end
+			return nil, ("%s is not a MUC service with mod_dmuc here: %s"):format(host, hosts:concat(", "));
+		end
+		return service, node.."@"..host;
+	end
+
+	local instance_states = {
+		refused = "refused"; wanted = "wanted"; ["setting-up"] = "being set up"; ["out-of-reach"] = "out of reach";
+		behind = "catching up"; agreed = "in step";
+	};
+	local speech = { unknown = "unknown yet"; nothing = "no DMUC"; xep = "XEP-0281 only"; ours = "mod_dmuc" };
+	local reasons = {
+		source_not_named = "dmuc_peers here does not name %s";
+		not_shared = "%s does not share it: its dmuc_peers does not name this service";
+		instance_not_named = "the instance there is left out: dmuc_peers here does not name %s";
+		unread = "the storage of %s cannot be read";
+	};
+
+	local function reason_of(entry)
+		return reasons[entry.reason]:format(entry.peer);
+	end
+
+	local function count_agreed(room)
+		local agreed = 0;
+		for _, instance in ipairs(room.instances) do
+			if instance.state == "agreed" then agreed = agreed + 1; end
+		end
+		return agreed;
+	end
+
+	local rooms = {
+		name = "rooms"; args = { { name = "text"; is_optional = true } };
+		desc = "List the distributed rooms of this server; with a text, those with it in their address";
+		get = function (services, text)
+			local found, more = array(), 0;
+			local breathe = dmuc.turns.breather();
+			for _, service in sorted_pairs(services) do
+				for _, address in ipairs(service.overview.addresses()) do
+					local is_asked = not text or address:find(text:lower(), 1, true);
+					if is_asked and #found < max_rooms then
+						found:push(service.overview.room(address));
+						breathe();
+					elseif is_asked then
+						more = more + 1;
+					end
+				end
+			end
+			return { rooms = found; more = more };
+		end;
+		show = function (data, print)
+			local rows = {};
+			for i, room in ipairs(data.rooms) do
+				rows[i] = {
+					room.room; room.role; tostring(room.occupants); tostring(room.elsewhere);
+					("%d of %d"):format(count_agreed(room), #room.instances); tostring(room.offers); room.title or "";
+				};
+			end
+			if rows[1] then
+				show_table(print, { "Room"; "Role"; "Here"; "Elsewhere"; "In step"; "Waiting"; "Name" }, rows);
+			end
+			if data.more > 0 then print(("... and %d more: dmuc:rooms(\"text\") lists those with a text in their address"):format(data.more)); end
+			return plural(#data.rooms + data.more, "distributed room");
+		end;
+	};
+
+	local function show_instances(room, print)
+		local rows = {};
+		for i, instance in ipairs(room.instances) do
+			local state = instance_states[instance.state];
+			if instance.refused_for and instance.state == "refused" then state = ("%s (%s)"):format(state, instance.refused_for); end
+			rows[i] = {
+				instance.instance..(instance.is_source and " (source)" or ""); state; instance.link; speech[instance.speaks];
+				tostring(instance.occupants); ago(instance.agreed_ago); ago(instance.answered_ago);
+			};
+		end
+		if rows[1] then show_table(print, { "Instance"; "State"; "Link"; "Speaks"; "People"; "Agreed"; "Answered" }, rows); end
+		for _, instance in ipairs(room.unnamed) do print(("%s is left out: dmuc_peers does not name its service"):format(instance)); end
+	end
+
+	local one_room = {
+		name = "room"; args = { { name = "jid" } };
+		desc = "Show a room: its role, and how far it is with every other instance";
+		get = function (services, address)
+			local service, room_jid = service_of(services, address);
+			if not service then return nil, room_jid; end
+			local room = service.overview.room(room_jid);
+			if not room then return nil, ("%s is not distributed"):format(room_jid); end
+			return room;
+		end;
+		show = function (room, print)
+			print(room.title and ("%s (%s)"):format(room.room, room.title) or room.room);
+			if room.role == "parked" then
+				print(("Role: parked; source: %s"):format(room.source or "unknown"));
+				return reason_of(room);
+			end
+			print(("Role: %s; source: %s; term: %d; id: %s"):format(room.role, room.source or "unknown", room.term, room.id));
+			print(("People here: %d, elsewhere: %d; messages kept: %d; changes that wait for the source: %d")
+				:format(room.occupants, room.elsewhere, room.messages, room.offers));
+			show_instances(room, print);
+			return ("%d of %s in step"):format(count_agreed(room), plural(#room.instances, "other instance"));
+		end;
+	};
+
+	local links = {
+		name = "links"; args = {};
+		desc = "List the links to peers: since when they are up or down, and why";
+		get = function (services) return { links = of_all(services, "links") }; end;
+		show = function (data, print)
+			local rows, up = {}, 0;
+			for i, link in ipairs(data.links) do
+				if link.state == "up" then up = up + 1; end
+				rows[i] = {
+					link.service; link.peer; link.state; period(link.for_seconds); speech[link.speaks]; tostring(link.rooms);
+					tostring(link.behind); ago(link.answered_ago); link.cause_text or link.cause or "";
+				};
+			end
+			if rows[1] then show_table(print, { "Here"; "Peer"; "State"; "For"; "Speaks"; "Rooms"; "Behind"; "Answered"; "Why" }, rows); end
+			return ("%d of %s up"):format(up, plural(#data.links, "link"));
+		end;
+	};
+
+	local parked = {
+		name = "parked"; args = {};
+		desc = "List parked rooms, and instances that are left out: what waits for a service to be named";
+		get = function (services) return { parked = of_all(services, "parked") }; end;
+		show = function (data, print)
+			local rows = {};
+			for i, entry in ipairs(data.parked) do rows[i] = { entry.room; entry.source or "-"; reason_of(entry) }; end
+			if rows[1] then show_table(print, { "Room"; "Source"; "Why" }, rows); end
+			return rows[1] and plural(#rows, "entry", "entries").." (dmuc:leave(jid) gives a parked room up)" or "Nothing is parked";
+		end;
+	};
+
+	local refusals = {
+		name = "refusals"; args = {};
+		desc = "List the rooms that peers would not have, and what was refused of peers here";
+		get = function (services)
+			return { rooms = of_all(services, "refused_rooms"); stanzas = of_all(services, "refused_stanzas") };
+		end;
+		show = function (data, print)
+			local rows = {};
+			for i, refusal in ipairs(data.rooms) do
+				rows[i] = { refusal.room; refusal.peer; refusal.condition; period(refusal.next_in); refusal.text or "" };
+			end
+			if rows[1] then show_table(print, { "Room"; "Refused by"; "Condition"; "Asked again in"; "Words" }, rows); end
+			for _, kind in ipairs(data.stanzas) do
+				local more = kind.more > 0 and (" (and %d more since the last line in the log)"):format(kind.more) or "";
+				print(("%s: %s%s"):format(kind.service, kind.what, more));
+			end
+			return ("%s would not have; %s refused here lately"):format(plural(#rows, "room that a peer", "rooms that peers"),
+				plural(#data.stanzas, "kind of stanza", "kinds of stanzas"));
+		end;
+	};
+
+	-- What was done, in words, as data.
+	local function done(text, problem)
+		if not text then return nil, problem; end
+		return { done = text };
+	end
+
+	local function show_done(data)
+		return data.done;
+	end
+
+	local leave = {
+		name = "leave"; args = { { name = "jid" } };
+		desc = "Take this service out of a room whose source is elsewhere, where it goes on";
+		get = function (services, address)
+			local service, room_jid = service_of(services, address);
+			if not service then return nil, room_jid; end
+			return done(service.steering.leave(room_jid));
+		end;
+		show = show_done;
+	};
+
+	dmuc.commands = { rooms, one_room, links, parked, refusals, leave };
+end

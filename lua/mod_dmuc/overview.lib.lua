@@ -1,0 +1,79 @@
+-- What an administrator may see of this service, as data: the shell's commands show it. Nothing here changes anything.
+
+local array = require "util.array";
+local time = require "util.time";
+
+return function (dmuc)
+	local overview = {};
+	dmuc.overview = overview;
+
+	local function ask(method, ...)
+		return dmuc.ask(method, time.monotonic(), time.now(), ...);
+	end
+
+	local function with_service(entries)
+		local list = array();
+		for _, entry in ipairs(entries) do
+			entry.service = module.host;
+			list:push(entry);
+		end
+		return list;
+	end
+
+	-- Of a parked room nothing else is known than why it is parked.
+	local function parked_room(room_jid)
+		local entry = dmuc.parked.of(room_jid);
+		if not entry then return; end
+		return {
+			service = module.host; room = room_jid; role = "parked"; source = entry.source; peer = entry.peer; reason = entry.reason;
+			occupants = 0; elsewhere = 0; messages = 0; offers = 0; instances = array(); unnamed = array();
+		};
+	end
+
+	-- One room, with its instances; nil if it is not distributed.
+	function overview.room(room_jid)
+		local room = ask("overview", room_jid);
+		if not room then return parked_room(room_jid); end
+		room.service = module.host;
+		room.title = room.title ~= "" and room.title or nil;
+		room.instances, room.unnamed = array(room.instances), array(room.unnamed);
+		room.elsewhere = 0;
+		for _, instance in ipairs(room.instances) do
+			room.elsewhere = room.elsewhere + instance.occupants;
+		end
+		return room;
+	end
+
+	-- The addresses of all rooms, parked ones among them, in their order.
+	function overview.addresses()
+		local addresses = {};
+		for _, room_jid in ipairs(dmuc.ask("rooms")) do addresses[#addresses + 1] = room_jid; end
+		for _, entry in ipairs(dmuc.ask("parked")) do
+			if entry.reason ~= "instance_not_named" then addresses[#addresses + 1] = entry.room; end
+		end
+		table.sort(addresses);
+		return addresses;
+	end
+
+	-- The links to all peers.
+	function overview.links()
+		local links = ask("links");
+		for _, link in ipairs(links) do link.cause_text = dmuc.links.cause_text(link.cause); end
+		return with_service(links);
+	end
+
+	-- What waits for a service to be named.
+	function overview.parked()
+		return with_service(dmuc.ask("parked"));
+	end
+
+	-- Our rooms that peers would not have.
+	function overview.refused_rooms()
+		return with_service(ask("refusals"));
+	end
+
+	-- What peers sent and was refused here since the last line about it in the log: each { what, more }.
+	function overview.refused_stanzas()
+		return with_service(dmuc.tally.refusals());
+	end
+end

@@ -1,0 +1,107 @@
+-- The section "dmuc" of Prosody's shell: dmuc:rooms(), dmuc:room("coven@chat.shakespeare.lit") and so on (commands.lib.lua). A
+-- last argument "json" makes the first line of the answer JSON.
+--
+-- One section serves all MUC components of this server, in the order of their hosts, whichever of them was loaded first.
+
+local array = require "util.array";
+local json = require "util.json";
+local promise = require "util.promise";
+
+local desc = "Distributed rooms (mod_dmuc): see them and their links, steer them";
+
+return function (dmuc)
+	local shell = {};
+	dmuc.shell = shell;
+	local prosody = dmuc.prosody;
+
+	-- Of all components: who is there, by host, and the section. Sessions of the shell that are open keep the section.
+	local shared = module:shared("/*/dmuc/shell");
+	shared.services = shared.services or {};
+	shared.section = shared.section or {};
+
+	-- The session that a command is called from; one that was opened before the section was there calls it without.
+	local function printer(self)
+		local session = type(self) == "table" and self.session;
+		if session and session.print then return session.print, function (summary) return summary; end; end
+		local lines = {};
+		return function (line) lines[#lines + 1] = line; end, function (summary)
+			lines[#lines + 1] = summary;
+			return table.concat(lines, "\n");
+		end;
+	end
+
+	local function answer(command, self, is_json, data)
+		local print, finish = printer(self);
+		local summary;
+		if is_json then
+			print(json.encode_ordered(data));
+			summary = command.show(data, function () end);
+		else
+			summary = command.show(data, print);
+		end
+		return finish(summary);
+	end
+
+	-- Returns what the shell expects: true and what was done, or nil and what is wrong; or a promise of that.
+	local function run(command, self, ...)
+		local given = table.pack(...);
+		local is_json = given.n > 0 and given[given.n] == "json";
+		if is_json then given.n = given.n - 1; end
+		if given.n > #command.args then
+			return nil, ("dmuc:%s() takes %d arguments at most, and \"json\""):format(command.name, #command.args);
+		end
+		for i, arg in ipairs(command.args) do
+			local value = i <= given.n and given[i] or nil;
+			if value == nil and not arg.is_optional then
+				return nil, ("dmuc:%s() needs %s: %s"):format(command.name, arg.name, command.desc);
+			elseif value ~= nil and type(value) ~= "string" then
+				return nil, ("dmuc:%s(): %s is a text in quotes"):format(command.name, arg.name);
+			end
+		end
+		local data, problem = command.get(shared.services, table.unpack(given, 1, given.n));
+		if promise.is_promise(data) then
+			return data:next(function (found) return answer(command, self, is_json, found); end);
+		elseif not data then
+			return nil, problem;
+		end
+		return true, answer(command, self, is_json, data);
+	end
+
+	local function usage(command)
+		local names = {};
+		for _, arg in ipairs(command.args) do
+			names[#names + 1] = arg.is_optional and "["..arg.name.."]" or arg.name;
+		end
+		return ("dmuc:%s(%s)"):format(command.name, table.concat(names, ", "));
+	end
+
+	local help = {
+		name = "help"; args = {}; desc = "Show what these commands do";
+		get = function () return array(dmuc.commands); end;
+		show = function (list, print)
+			for _, command in ipairs(list) do print(("%s - %s"):format(usage(command), command.desc)); end
+			print("A last argument \"json\" makes the first line of an answer JSON: dmuc:rooms(\"json\")");
+			return ("%d commands"):format(#list);
+		end;
+	};
+
+	local function install()
+		local section, commands = shared.section, { help };
+		for name in pairs(section) do section[name] = nil; end
+		for _, command in ipairs(dmuc.commands) do commands[#commands + 1] = command; end
+		for _, command in ipairs(commands) do
+			section[command.name] = function (self, ...) return run(command, self, ...); end;
+		end
+		prosody.put_into_shell("dmuc", section, desc, commands);
+	end
+
+	function shell.start()
+		shared.services[module.host] = { overview = dmuc.overview; steering = dmuc.steering };
+		install();
+	end
+
+	function shell.stop()
+		shared.services[module.host] = nil;
+		if not next(shared.services) then prosody.take_out_of_shell("dmuc"); end
+	end
+end

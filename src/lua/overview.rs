@@ -1,0 +1,125 @@
+//! What an administrator may see, as tables: the shim's shell commands show it.
+
+use mlua::{IntoLua, Lua, Table, UserDataMethods, Value};
+
+use super::Handle;
+use super::convert::{bare, now};
+use crate::engine::{InstanceOverview, LinkOverview, RefusalOverview, RoomOverview};
+
+pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // overview(mono, wall, room): what there is to see of a distributed room, nil of any other
+    methods.add_method("overview", |lua, this, (mono, wall, room): (f64, f64, String)| {
+        let room = bare(&room)?;
+        let seen = this.with(|engine| engine.room_overview(now(mono, wall), &room))?;
+        seen.map(|seen| room_table(lua, &room.to_string(), &seen))
+            .transpose()
+    });
+    // links(mono, wall): one table for each peer
+    methods.add_method("links", |lua, this, (mono, wall): (f64, f64)| {
+        let links = this.with(|engine| engine.link_overviews(now(mono, wall)))?;
+        let tables = links.iter().map(|link| link_table(lua, link));
+        tables.collect::<mlua::Result<Vec<_>>>()
+    });
+    // refusals(mono, wall): instances that peers would not have
+    methods.add_method("refusals", |lua, this, (mono, wall): (f64, f64)| {
+        let refusals = this.with(|engine| engine.refusal_overviews(now(mono, wall)))?;
+        let tables = refusals.iter().map(|refusal| refusal_table(lua, refusal));
+        tables.collect::<mlua::Result<Vec<_>>>()
+    });
+}
+
+fn seconds(ms: Option<u64>) -> Option<f64> {
+    ms.map(|ms| ms as f64 / 1_000.0)
+}
+
+fn table<const N: usize>(lua: &Lua, fields: [(&str, Value); N]) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    for (name, value) in fields {
+        table.set(name, value)?;
+    }
+    Ok(table)
+}
+
+fn room_table(lua: &Lua, jid: &str, room: &RoomOverview) -> mlua::Result<Table> {
+    let role = match (room.info.is_source, room.info.is_ready) {
+        (true, _) => "source",
+        (false, true) => "shadow",
+        (false, false) => "pending",
+    };
+    let source = room.info.source.as_ref().map(ToString::to_string);
+    let instances = room
+        .instances
+        .iter()
+        .map(|instance| instance_table(lua, instance));
+    let instances = instances.collect::<mlua::Result<Vec<_>>>()?;
+    let unnamed: Vec<String> = room.unnamed.iter().map(ToString::to_string).collect();
+    table(
+        lua,
+        [
+            ("room", jid.into_lua(lua)?),
+            ("role", role.into_lua(lua)?),
+            ("id", room.info.id.as_str().into_lua(lua)?),
+            ("source", source.into_lua(lua)?),
+            ("title", room.title.as_str().into_lua(lua)?),
+            ("term", room.term.into_lua(lua)?),
+            ("settings_version", room.settings_version.into_lua(lua)?),
+            ("occupants", room.occupants.into_lua(lua)?),
+            ("messages", room.messages.into_lua(lua)?),
+            ("offers", room.offers.into_lua(lua)?),
+            ("instances", instances.into_lua(lua)?),
+            ("unnamed", unnamed.into_lua(lua)?),
+        ],
+    )
+}
+
+fn instance_table(lua: &Lua, instance: &InstanceOverview) -> mlua::Result<Table> {
+    let refused_for = instance.refused_for.map(|condition| condition.as_str());
+    table(
+        lua,
+        [
+            ("instance", instance.jid.as_str().into_lua(lua)?),
+            ("is_source", instance.is_source.into_lua(lua)?),
+            ("state", instance.state.as_str().into_lua(lua)?),
+            ("link", instance.link.as_str().into_lua(lua)?),
+            ("speaks", instance.speaks.as_str().into_lua(lua)?),
+            ("occupants", instance.occupants.into_lua(lua)?),
+            ("agreed_ago", seconds(instance.agreed_ago_ms).into_lua(lua)?),
+            ("answered_ago", seconds(instance.answered_ago_ms).into_lua(lua)?),
+            ("refused_for", refused_for.into_lua(lua)?),
+        ],
+    )
+}
+
+fn link_table(lua: &Lua, link: &LinkOverview) -> mlua::Result<Table> {
+    let ahead = link.ahead_ms.map(|ms| ms as f64 / 1_000.0);
+    table(
+        lua,
+        [
+            ("peer", link.service.as_str().into_lua(lua)?),
+            ("state", link.state.as_str().into_lua(lua)?),
+            ("for_seconds", seconds(link.for_ms).into_lua(lua)?),
+            ("cause", link.cause.map(|cause| cause.as_str()).into_lua(lua)?),
+            ("speaks", link.speaks.as_str().into_lua(lua)?),
+            ("answered_ago", seconds(link.answered_ago_ms).into_lua(lua)?),
+            ("next_in", seconds(link.next_in_ms).into_lua(lua)?),
+            ("clock_ahead", ahead.into_lua(lua)?),
+            ("takes_bytes", link.takes.into_lua(lua)?),
+            ("rooms", link.rooms.into_lua(lua)?),
+            ("behind", link.behind.into_lua(lua)?),
+            ("endings", link.endings.into_lua(lua)?),
+        ],
+    )
+}
+
+fn refusal_table(lua: &Lua, refusal: &RefusalOverview) -> mlua::Result<Table> {
+    table(
+        lua,
+        [
+            ("room", refusal.room.as_str().into_lua(lua)?),
+            ("peer", refusal.service.as_str().into_lua(lua)?),
+            ("condition", refusal.condition.as_str().into_lua(lua)?),
+            ("text", refusal.text.as_deref().into_lua(lua)?),
+            ("next_in", seconds(refusal.next_in_ms).into_lua(lua)?),
+        ],
+    )
+}
