@@ -14,6 +14,7 @@
 //!
 //! - [`engine`]: rooms, rosters, log, settings, links; `engine/*.rs` holds one sub-machine each.
 //! - [`wire`]: every namespace and stanza; parses at the border, once.
+//! - [`words`]: what hosts tell people and administrators.
 //! - [`config`]: the options, checked once. [`snapshot`]: what is stored. [`ids`]: identifiers from the seed.
 //!
 //! Panics are bugs. A binding catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
@@ -31,6 +32,7 @@ pub mod inbound;
 mod lua;
 pub mod snapshot;
 pub mod wire;
+pub mod words;
 
 pub use config::Config;
 pub use engine::{Action, Engine, Input, Now, Verdict};

@@ -18,10 +18,11 @@ use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::engine::{Engine, Entry, Input, Now, Verdict};
+use crate::engine::{Action, Engine, Entry, Input, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 use crate::wire::{EventStamp, limits};
+use crate::words;
 use convert::{bare, now, options, text};
 
 /// One engine per MUC host; outlives `module:reload()`, so that reloading keeps rooms, rosters and logs.
@@ -111,8 +112,18 @@ impl UserData for Handle {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         inputs::add_methods(methods);
         methods.add_method("poll_action", |lua, this, ()| {
-            match this.with(Engine::poll_action)? {
-                Some(action) => action::to_table(lua, action).map(Value::Table),
+            let polled = this.with(|engine| {
+                let action = engine.poll_action()?;
+                let line = match &action {
+                    Action::Notice { room, peer, notice } => {
+                        Some(words::of_notice(engine, room, peer, notice))
+                    }
+                    _ => None,
+                };
+                Some((action, line))
+            })?;
+            match polled {
+                Some((action, line)) => action::to_table(lua, action, line).map(Value::Table),
                 None => Ok(Value::Nil),
             }
         });
@@ -230,6 +241,10 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
             .map(|parked| action::parked_table(lua, "parked", parked));
         tables.collect::<mlua::Result<Vec<_>>>()
     });
+    // parked_lines(): what an administrator reads of them, one line for each service
+    methods.add_method("parked_lines", |_, this, ()| {
+        this.with(|engine| words::of_all_parked(engine))
+    });
     // parked_room(room): the same of a shadow here, nil if it is not parked
     methods.add_method("parked_room", |lua, this, room: String| {
         // Asked of every stanza: what is no address here is no parked room.
@@ -259,10 +274,6 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("link", |_, this, service: String| {
         let service = bare(&service)?;
         this.with(|engine| engine.link_state(&service).as_str())
-    });
-    // Whether people are told of splits (dmuc_split_notice).
-    methods.add_method("split_notice", |_, this, ()| {
-        this.with(|engine| engine.config().split_notice)
     });
     methods.add_method("message", |lua, this, (room, id): (String, String)| {
         let room = bare(&room)?;
@@ -427,6 +438,9 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     let identity = MARK.trim_start_matches("dmuc-build:").trim_end_matches(';');
     module.set("identity", identity)?;
     module.set("check", lua.create_function(check)?)?;
+    // closed_for_now(why): the line in a room in which nobody can speak
+    let closed_for_now = |_: &Lua, why: String| Ok(words::closed_for_now(&why));
+    module.set("closed_for_now", lua.create_function(closed_for_now)?)?;
     module.set("open", lua.create_function(open)?)?;
     module.set("close", lua.create_function(close)?)?;
     // What the shim refuses to its users, because no instance would take it from another.

@@ -2,11 +2,11 @@
 
 local st = require "util.stanza";
 local jid_host = require "util.jid".host;
-local unpack = table.unpack or unpack; -- luacheck: ignore 113
 
 return function (dmuc)
 	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
 	local prosody, turns = dmuc.prosody, dmuc.turns;
+	local lost_messages = module:measure("lost_messages", "counter");
 
 	-- The room of an action, which is in memory and distributed.
 	local function room_of(action)
@@ -95,96 +95,18 @@ return function (dmuc)
 		end);
 	end
 
-	-- What does not fit into what instances tell each other. Of a peer only administrators can do something about it.
-	local function unfit(action)
-		if action.peer ~= module.host then
-			return module:log("warn", "%s: something that %s told of this room was left out here: %s", action.room, action.peer, action.what);
-		end
-		local text = ("something of this room cannot be taken as it is, and was cut or left out: %s"):format(action.what);
-		module:log("warn", "%s: %s", action.room, text);
-		local room = room_of(action);
-		if room and room._dmuc.is_source then dmuc.tell_owners(room, "Other servers: "..text); end
-	end
-
-	-- What owners who are here, and the log, are told; and the line of the log if it happens to several rooms at once.
-	local notices = {
-		replicated = { "info", "%s has an instance of this room now: %s", "%s has instances of %d rooms now" };
-		unsupported = {
-			"warn", "%s does not support distributed rooms (XEP-0281); this room has no instance there",
-			"%s does not support distributed rooms (XEP-0281); %d rooms have no instance there";
-		};
-		refused = { "warn", "%s refused an instance of this room: %s", "%s refused instances of %d rooms: %s" };
-		unreachable = {
-			"warn", "%s cannot be reached; it is tried again until it answers",
-			"%s cannot be reached; it is tried again until it answers: %d rooms have no instance there yet";
-		};
-		too_many_peerhosts = {
-			"warn", "%s gets no instance of this room: it has as many as it may",
-			"%s gets no instance of %d rooms: they have as many as they may";
-		};
-		not_named = {
-			"debug", "%s is not among the services any more that this room is shared with: its people have left",
-			"%s is not among the services any more that %d rooms are shared with: its people have left";
-		};
-		gap = {
-			"warn", "%s has forgotten messages that were said there meanwhile: %s of them are not known here",
-			"%s has forgotten messages that were said there meanwhile, in %d rooms: %s of them are not known here";
-		};
-		differs = {
-			"warn", "%s and this service were told different words under one number by %s; those of the room's source count",
-			"%s and this service were told different words under one number in %d rooms; those of the rooms' sources count";
-		};
-	};
-	-- What two services should have alike and have not: the peer, by how much, and what to do.
-	local function minutes(ms)
-		local n = math.floor(ms / 60000 + 0.5);
-		return n == 1 and "a minute" or n.." minutes";
-	end
-	local unlike = {
-		clock_ahead = function (action)
-			return ("the clock of %s is %s ahead of the one here: until one of them is set right (NTP), times shown here, and the order "
-				.."of what is said while the link is down, are wrong"):format(action.peer, minutes(action.ms));
-		end;
-		clock_behind = function (action)
-			return ("the clock of %s is %s behind the one here: until one of them is set right (NTP), times shown here, and the order "
-				.."of what is said while the link is down, are wrong"):format(action.peer, minutes(action.ms));
-		end;
-		takes_less = function (action)
-			return ("messages of more than %d bytes do not arrive at %s, and this service takes up to %d: set dmuc_max_stanza_size alike "
-				.."at both"):format(action.theirs, action.peer, action.ours);
-		end;
-	};
-
-	-- One line of the log, whatever the number of rooms; owners read it in their room.
-	local function differs(action)
-		local text = unlike[action.notice](action);
-		local line = text:sub(1, 1):upper()..text:sub(2);
-		dmuc.tally.room("warn", action.notice.." "..action.peer, action.room, text, function (count)
-			return ("%s; this concerns %d rooms"):format(line, count);
-		end);
-		local room = room_of(action);
-		if room then dmuc.tell_owners(room, line); end
-	end
-
+	-- What owners or everybody who are here, and the log, are told.
 	function actions.notice(action)
-		if unlike[action.notice] then return differs(action); end
-		if action.notice == "split_began" or action.notice == "split_ended" then
-			return dmuc.links.notice(room_of(action), action);
-		end
-		if action.notice == "unfit" then return unfit(action); end
 		if action.notice == "not_named" then dmuc.parked.warn(); end
-		if action.notice == "gap" then dmuc.links.measure_gap(action.messages); end
-		local level, text, of_many = unpack(notices[action.notice]);
-		local reason = action.error_text or action.error_condition;
-		text = dmuc.links.with_cause(text:format(action.peer, action.shadow or action.messages or reason), action.cause);
-		local key = table.concat({ action.notice; action.peer; reason or action.cause }, " ");
-		dmuc.tally.room(level, key, action.room, text, function (count, messages)
-			local line = of_many:format(action.peer, count, action.messages and messages or reason);
-			return dmuc.links.with_cause(line, action.cause);
-		end, action.messages);
+		if action.notice == "gap" then lost_messages(action.messages); end
+		if action.key then
+			dmuc.tally.room(action.level, action.key, action.room, action.text, action.many, action.number);
+		else
+			module:log(action.level, "%s: %s", action.room, action.text);
+		end
 		local room = room_of(action);
-		if not room or action.notice == "replicated" then return; end
-		dmuc.tell_owners(room, text);
+		if room and action.everybody then dmuc.rooms.tell(room, action.everybody); end
+		if room and action.owners then dmuc.tell_owners(room, action.owners); end
 	end
 
 	function dmuc.perform(action)

@@ -1,5 +1,4 @@
--- Links between services: what people are told of a split, what somebody is told whose change did not hold, and
--- connections that swallow everything.
+-- Links between services: what somebody is told whose change did not hold, and connections that swallow everything.
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
@@ -7,52 +6,6 @@ local jid_bare = require "util.jid".bare;
 return function (dmuc)
 	local links = {};
 	dmuc.links = links;
-
-	local lost_messages = module:measure("lost_messages", "counter");
-
-	links.measure_gap = lost_messages;
-
-	-- Why a service is out of reach, where more is known than that it is.
-	local causes = {
-		dns = "the name of its server cannot be resolved";
-		["connection-refused"] = "its server takes no connections";
-		certificate = "one server does not accept the certificate of the other";
-		["no-module"] = "it does not support distributed rooms any more";
-		["not-peered"] = "it does not share rooms with this service (dmuc_peers there)";
-	};
-
-	-- In words, nil if nothing more is known.
-	function links.cause_text(cause)
-		return causes[cause];
-	end
-
-	-- For a log line or an owner: with the cause in brackets, if it is known.
-	function links.with_cause(text, cause)
-		if not causes[cause] then return text; end
-		return ("%s (%s)"):format(text, causes[cause]);
-	end
-
-	local lines = {
-		split_began = "The connection to %s is interrupted: %s%s there cannot be reached until it is back.";
-		split_ended = "The connection to %s is back.";
-	};
-
-	-- One line in the room at both ends of a split. It is in no history and no archive.
-	function links.notice(room, action)
-		local began = action.notice == "split_began";
-		local state = began and links.with_cause("down", action.cause) or "up again";
-		dmuc.tally.room(began and "warn" or "info", action.notice.." "..action.peer, action.room,
-			("the link to %s is %s"):format(action.peer, state),
-			function (count, occupants)
-				if not began then return ("The link to %s is up again, for %d rooms"):format(action.peer, count); end
-				local line = "The link to %s is down: %d rooms, and %d occupants there, are out of reach";
-				return links.with_cause(line:format(action.peer, count, occupants), action.cause);
-			end, action.occupants);
-		if not room or not dmuc.ask("split_notice") or not next(room._dmuc.locals) then return; end
-		local who = action.occupants == 1 and "one occupant" or ("%d occupants"):format(action.occupants or 0);
-		local cause = causes[action.cause];
-		dmuc.rooms.tell(room, lines[action.notice]:format(action.peer, cause and cause.."; " or "", who));
-	end
 
 	local changes = {
 		affiliation = function (action)

@@ -57,9 +57,7 @@ return function (dmuc)
 
 	-- The links to all peers.
 	function overview.links()
-		local links = ask("links");
-		for _, link in ipairs(links) do link.cause_text = dmuc.links.cause_text(link.cause); end
-		return with_service(links);
+		return with_service(ask("links"));
 	end
 
 	-- What waits for a service to be named.

@@ -14,56 +14,26 @@ return function (dmuc)
 
 	local prosody = dmuc.prosody;
 
-	local why = {
-		source_not_named = "The settings of this service do not name %s, where it comes from.";
-		not_shared = "%s does not share it with this service at present.";
-		unread = "The storage of %s cannot be reached.";
-	};
-
-	local function line_of(entry)
-		return ("This room is closed for now: nobody can speak here. %s When that is put right it goes on, and nothing is lost.")
-			:format(why[entry.reason]:format(entry.peer));
-	end
-
 	-- Rooms that are to go on, and whose stored messages cannot be read yet: [room JID] = as from parked.of.
 	local waking = {};
 	local retry_s = 5;
+	local unread = dmuc.native.closed_for_now(("The storage of %s cannot be reached."):format(module.host));
 
-	-- Why this room is parked, or nil: { room, peer, source, reason }.
+	-- Why this room is parked, or nil: { room, peer, source, reason, text }.
 	function parked.of(room_jid)
 		return waking[room_jid] or dmuc.ask("parked_room", room_jid);
 	end
 
-	-- What the administrator reads of it: one line for each service, however many rooms there are.
-	local warnings = {
-		source_not_named = "%s parked: the source is at %s, which dmuc_peers does not name. Nothing is deleted. "
-			.."Name it and reload mod_dmuc, and they go on; or let them go, or destroy them";
-		not_shared = "%s parked: %s does not share rooms with this service. Nothing is deleted. "
-			.."They go on when its dmuc_peers names "..module.host;
-		instance_not_named = "%s shared with %s, which dmuc_peers does not name: its people are left out and can say nothing there. "
-			.."Name it and reload mod_dmuc, and they are back; or let it go";
-	};
+	-- What the administrator reads of it, where it is not what was said last.
 	local said, is_due = {}, false;
 
 	local function warn()
 		is_due = false;
-		local counts = {};
-		for _, entry in ipairs(dmuc.ask("parked")) do
-			local key = entry.reason.." "..entry.peer;
-			counts[key] = counts[key] or { entry = entry; rooms = 0 };
-			counts[key].rooms = counts[key].rooms + 1;
-		end
-		for key in pairs(said) do
-			if not counts[key] then said[key] = nil; end
-		end
-		for key, count in pairs(counts) do
-			if said[key] ~= count.rooms then
-				said[key] = count.rooms;
-				local is_whose = count.entry.reason == "instance_not_named" and "was" or "is";
-				local rooms = count.rooms == 1 and "A room "..is_whose
-					or ("%d rooms %s"):format(count.rooms, is_whose == "was" and "were" or "are");
-				module:log("warn", warnings[count.entry.reason], rooms, count.entry.peer);
-			end
+		local before = said;
+		said = {};
+		for _, line in ipairs(dmuc.ask("parked_lines")) do
+			said[line] = true;
+			if not before[line] then module:log("warn", "%s", line); end
 		end
 	end
 
@@ -109,9 +79,9 @@ return function (dmuc)
 		if not room then return; end
 		dmuc.rooms.detach(room);
 		clear(room);
-		dmuc.rooms.tell(room, line_of(action));
+		dmuc.rooms.tell(room, action.text);
 		room:save(true);
-		module:log("info", "%s is parked: %s", room.jid, why[action.reason]:format(action.peer));
+		module:log("info", "%s is parked: %s", room.jid, action.why);
 	end
 
 	function parked.finish(action)
@@ -121,7 +91,7 @@ return function (dmuc)
 			if not waking[action.room] then
 				module:log("error", "The stored messages of %s cannot be read (%s): it stays parked until they can", action.room, err);
 			end
-			waking[action.room] = { room = action.room; peer = module.host; reason = "unread" };
+			waking[action.room] = { room = action.room; text = unread };
 			module:add_timer(retry_s, function ()
 				if waking[action.room] then dmuc.hold(parked.finish, action); end
 			end);
@@ -170,7 +140,7 @@ return function (dmuc)
 	end, 2);
 
 	local function refuse(event, entry)
-		event.origin.send(st.error_reply(event.stanza, "cancel", "not-allowed", line_of(entry), entry.room));
+		event.origin.send(st.error_reply(event.stanza, "cancel", "not-allowed", entry.text, entry.room));
 		return true;
 	end
 
@@ -189,7 +159,7 @@ return function (dmuc)
 		local room = event.room;
 		local entry = not room._dmuc and parked.of(room.jid);
 		if not entry then return; end
-		room:route_stanza(st.message({ from = room.jid; to = event.jid or event.stanza.attr.from; type = "groupchat" }, line_of(entry)));
+		room:route_stanza(st.message({ from = room.jid; to = event.jid or event.stanza.attr.from; type = "groupchat" }, entry.text));
 	end, -100);
 
 	-- The source decides on lists and settings, and cannot be asked. Roles are given here, and the room may be destroyed here.

@@ -203,7 +203,7 @@ return function (dmuc)
 	-- What a peer that asks for a shadow finds stored of an earlier one, whose state was lost: what was said in it. Empty if
 	-- there was none; nil and the error if it cannot be read.
 	function restoring.left_of(room)
-		if not room or room._data.destroyed then return {}; end
+		if not room or prosody.is_destroyed(room) then return {}; end
 		return dmuc.log.read(room.jid);
 	end
 

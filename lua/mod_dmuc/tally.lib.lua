@@ -29,7 +29,8 @@ return function (dmuc)
 		end
 		local names = table.concat(group.rooms, ", ");
 		if group.count > #group.rooms then names = ("%s and %d more"):format(names, group.count - #group.rooms); end
-		module:log(group.level, "%s (%s)", group.many(group.count, group.sum), names);
+		local line = group.many:gsub("{(%l+)}", { rooms = group.count; sum = group.sum });
+		module:log(group.level, "%s (%s)", line, names);
 	end
 
 	local function wait(key)
@@ -44,7 +45,7 @@ return function (dmuc)
 	end
 
 	-- Something that happens to a room, and maybe to others at the same moment. Key is the same for all of them; single is the
-	-- line if it is the only one, many(count, sum) that for several, sum that of their numbers.
+	-- line if it is the only one, many that for several, with {rooms} for how many and {sum} for the sum of their numbers.
 	function tally.room(level, key, room_jid, single, many, number)
 		module:log("debug", "%s: %s", room_jid, single);
 		if level == "debug" then return; end
@@ -55,7 +56,7 @@ return function (dmuc)
 			wait(key);
 		end
 		group.last_at = time_now();
-		group.count, group.sum = group.count + 1, group.sum + (number or 0);
+		group.count, group.sum = group.count + 1, group.sum + number;
 		if #group.rooms < max_named then table.insert(group.rooms, room_jid); end
 	end
 

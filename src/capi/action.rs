@@ -10,6 +10,7 @@ use super::guard::{c_text, guard_or, reference, release};
 use super::requests::dmuc_act_type;
 use crate::engine::{Action, Change, Engine, Notice, RemoteOccupant};
 use crate::wire::{Act, ActKind};
+use crate::words;
 
 /// What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
 #[repr(C)]
@@ -342,7 +343,8 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
         ),
         Action::Unpark { room } => (dmuc_action_type::DMUC_ACTION_UNPARK, room_fields(&room)),
         Action::Notice { room, peer, notice } => {
-            let is_told = engine.config().split_notice && !engine.local_nicks(&room).is_empty();
+            let line = words::of_notice(engine, &room, &peer, &notice);
+            let is_told = line.everybody.is_some() && !engine.local_nicks(&room).is_empty();
             let fields = room_fields(&room).jid(F::DMUC_FIELD_PEER, &peer);
             (
                 dmuc_action_type::DMUC_ACTION_NOTICE,

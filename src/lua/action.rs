@@ -5,6 +5,7 @@ use mlua::{IntoLua, Lua, Table};
 
 use crate::engine::{Action, Change, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence};
 use crate::wire::{Act, ActKind, IqKind, Moderation, StanzaError};
+use crate::words::{self, Line};
 
 /// A table under construction.
 struct Fields(Table);
@@ -39,7 +40,8 @@ impl Fields {
     }
 }
 
-pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
+/// `line` is what a notice says.
+pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::Result<Table> {
     let fields = match action {
         Action::SendRequest {
             from,
@@ -234,12 +236,10 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
             Fields(parked_table(lua, "park", &parked)?).set("has_people", has_people)?
         }
         Action::Unpark { room } => Fields::new(lua, "unpark")?.jid("room", &room)?,
-        Action::Notice { room, peer, notice } => notice_fields(
-            Fields::new(lua, "notice")?
-                .jid("room", &room)?
-                .jid("peer", &peer)?,
-            &notice,
-        )?,
+        Action::Notice { room, notice, .. } => {
+            let fields = Fields::new(lua, "notice")?.jid("room", &room)?;
+            line_fields(fields, &notice, line)?
+        }
         Action::Store { room } => Fields::new(lua, "store")?.jid("room", &room)?,
         Action::TrimLog { room, keep } => Fields::new(lua, "trim_log")?
             .jid("room", &room)?
@@ -265,13 +265,15 @@ pub(super) fn to_table(lua: &Lua, action: Action) -> mlua::Result<Table> {
     Ok(fields.0)
 }
 
-/// What is parked: kind, room, peer, source (if known), reason.
+/// What is parked: kind, room, peer, source (if known), reason; what is told of it (text), and why it is parked (why).
 pub(super) fn parked_table(lua: &Lua, kind: &str, parked: &ParkedRoom) -> mlua::Result<Table> {
     let fields = Fields::new(lua, kind)?
         .jid("room", &parked.room)?
         .jid("peer", &parked.peer)?
         .some("source", parked.source.as_ref().map(|source| source.as_str()))?
-        .set("reason", parked.reason.as_str())?;
+        .set("reason", parked.reason.as_str())?
+        .set("text", words::of_parked(parked))?
+        .set("why", words::why_parked(parked))?;
     Ok(fields.0)
 }
 
@@ -353,37 +355,26 @@ fn overridden(lua: &Lua, change: &Change) -> mlua::Result<Fields> {
     }
 }
 
-fn notice_fields(fields: Fields, notice: &Notice) -> mlua::Result<Fields> {
-    match notice {
-        Notice::Replicated { shadow } => fields.set("notice", "replicated")?.jid("shadow", shadow),
-        Notice::Unsupported => fields.set("notice", "unsupported"),
-        Notice::Refused(error) => fields.set("notice", "refused")?.error(Some(error)),
-        Notice::Unreachable { cause } => fields.set("notice", "unreachable")?.set("cause", cause.as_str()),
-        Notice::SplitBegan { occupants, cause } => fields
-            .set("notice", "split_began")?
-            .set("occupants", *occupants)?
-            .set("cause", cause.as_str()),
-        Notice::SplitEnded => fields.set("notice", "split_ended"),
-        Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages),
-        Notice::Differs { origin } => fields.set("notice", "differs")?.jid("shadow", origin),
-        Notice::Unfit { what } => fields.set("notice", "unfit")?.set("what", what.as_str()),
-        Notice::ClockDiffers { ahead_ms } => fields
-            .set("notice", clock_name(*ahead_ms))?
-            .set("ms", ahead_ms.unsigned_abs()),
-        Notice::TakesLess { theirs, ours } => fields
-            .set("notice", "takes_less")?
-            .set("theirs", *theirs)?
-            .set("ours", *ours),
-        Notice::TooManyPeerhosts => fields.set("notice", "too_many_peerhosts"),
-        Notice::NotNamed => fields.set("notice", "not_named"),
-    }
-}
-
-fn clock_name(ahead_ms: i64) -> &'static str {
-    if ahead_ms > 0 {
-        "clock_ahead"
-    } else {
-        "clock_behind"
+/// A notice in words: level and text of the line of the log; key and text (many) of the line for several rooms with the number
+/// that is summed up; what owners and what everybody in the room is told. The name where something else follows from it.
+fn line_fields(fields: Fields, notice: &Notice, line: Option<Line>) -> mlua::Result<Fields> {
+    let fields = match notice {
+        Notice::NotNamed => fields.set("notice", "not_named")?,
+        Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages)?,
+        _ => fields,
+    };
+    let Some(line) = line else { return Ok(fields) };
+    let fields = fields
+        .set("level", line.level.as_str())?
+        .set("text", line.text)?
+        .some("owners", line.owners)?
+        .some("everybody", line.everybody)?;
+    match line.many {
+        Some(many) => fields
+            .set("key", many.key)?
+            .set("many", many.text)?
+            .set("number", many.number),
+        None => Ok(fields),
     }
 }
 

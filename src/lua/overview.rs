@@ -5,6 +5,7 @@ use mlua::{IntoLua, Lua, Table, UserDataMethods, Value};
 use super::Handle;
 use super::convert::{bare, now};
 use crate::engine::{InstanceOverview, LinkOverview, RefusalOverview, RoomOverview};
+use crate::words;
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // overview(mono, wall, room): what there is to see of a distributed room, nil of any other
@@ -99,6 +100,7 @@ fn link_table(lua: &Lua, link: &LinkOverview) -> mlua::Result<Table> {
             ("state", link.state.as_str().into_lua(lua)?),
             ("for_seconds", seconds(link.for_ms).into_lua(lua)?),
             ("cause", link.cause.map(|cause| cause.as_str()).into_lua(lua)?),
+            ("cause_text", link.cause.and_then(words::of_cause).into_lua(lua)?),
             ("speaks", link.speaks.as_str().into_lua(lua)?),
             ("answered_ago", seconds(link.answered_ago_ms).into_lua(lua)?),
             ("next_in", seconds(link.next_in_ms).into_lua(lua)?),

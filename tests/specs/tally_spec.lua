@@ -12,9 +12,7 @@ describe("what happens to many rooms at once", function ()
 	it("is one line that counts them and names three", function ()
 		local dmuc, host = shim.new({ libraries = { "tally" } });
 		for i = 1, 5 do
-			dmuc.tally.room("warn", "down", "r"..i, "the link is down", function (count, sum)
-				return ("down for %d rooms, %d people"):format(count, sum);
-			end, i);
+			dmuc.tally.room("warn", "down", "r"..i, "the link is down", "down for {rooms} rooms, {sum} people", i);
 		end
 		dmuc.tally.stop();
 		assert.same({ "warn: down for 5 rooms, 15 people (r1, r2, r3 and 2 more)" }, above_debug(host.lines));
@@ -22,7 +20,7 @@ describe("what happens to many rooms at once", function ()
 
 	it("is the line of that room if it is one", function ()
 		local dmuc, host = shim.new({ libraries = { "tally" } });
-		dmuc.tally.room("warn", "down", "r1", "the link is down", function () error("nobody asks"); end);
+		dmuc.tally.room("warn", "down", "r1", "the link is down", "{rooms}", 0);
 		dmuc.tally.stop();
 		assert.same({ "warn: r1: the link is down" }, above_debug(host.lines));
 	end);
