@@ -25,7 +25,7 @@ PROSODY ?= 0.12 13 newest
 PLUGIN := target/plugin/mod_dmuc
 # A target folder of its own: a build with other features must not replace the .so.
 PLUGIN_BUILD := target/plugin-build
-CLIPPY := cargo clippy --quiet --all-targets
+CLIPPY := cargo clippy --quiet
 
 .PHONY: help deps plugin install test test-browser lint demo bench sim same-outputs fuzz mutants soak clean distclean
 
@@ -65,14 +65,14 @@ test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13 newes
 
 lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 	cargo fmt --all --check
-	$(CLIPPY) -p dmuc -- -D warnings
-	$(CLIPPY) -p dmuc --features lua -- -D warnings
-	$(CLIPPY) -p dmuc --features capi -- -D warnings
-	$(CLIPPY) -p dmuc-testbed -p dmuc-e2e -- -D warnings
+	$(CLIPPY) --workspace --all-targets -- -D warnings
+	$(CLIPPY) -p dmuc --lib --features lua -- -D warnings
+	$(CLIPPY) -p dmuc --lib --test capi --features capi -- -D warnings
 	luacheck -q lua/ tests/
 	tests/lint/verdicts.sh
 	tests/lint/floors.sh
 	tests/lint/inside.sh
+	tests/lint/msrv.sh
 	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi

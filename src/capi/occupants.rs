@@ -72,6 +72,7 @@ pub unsafe extern "C" fn dmuc_engine_occupant(
             let (room, occupant) = (engine.room(text(room)?)?, reference(occupant)?);
             let (nick, jid) = (to_nick(text(occupant.nick)?)?, to_jid(text(occupant.jid)?)?);
             let payload = optional_text(occupant.payload)?.unwrap_or_default();
+            let payload = extensions(payload)?;
             let input = Input::Occupant(Occupant {
                 room: &room,
                 nick: &nick,
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn dmuc_engine_occupant(
                 affiliation: to_affiliation(text(occupant.affiliation)?)?,
                 role: to_role(text(occupant.role)?)?,
                 occupant_id: optional_text(occupant.occupant_id)?,
-                payload: &extensions(payload)?,
+                payload: &payload,
             });
             engine.input(now, input)
         })
@@ -106,6 +107,7 @@ pub unsafe extern "C" fn dmuc_engine_occupant_left(
                 0 => &[],
                 count => slice(departure.codes, count)?,
             };
+            let payload = extensions(payload)?;
             let input = Input::OccupantLeft(Departure {
                 room: Some(&room),
                 nick: &nick,
@@ -114,7 +116,7 @@ pub unsafe extern "C" fn dmuc_engine_occupant_left(
                 affiliation: affiliation.map(to_affiliation).transpose()?,
                 actor: optional_text(departure.actor)?,
                 reason: optional_text(departure.reason)?,
-                payload: &extensions(payload)?,
+                payload: &payload,
             });
             engine.input(now, input)
         })

@@ -5,7 +5,7 @@ use minidom::Element;
 
 use super::dom::{parse, to_bare};
 use super::limits::{MAX_CONTROL_BYTES, MAX_TEXT_BYTES};
-use super::text::Tag;
+use super::text::{Tag, beginning};
 use super::{Condition, ErrorType, StanzaError, WireError, ns};
 
 impl StanzaError {
@@ -93,9 +93,7 @@ impl StanzaError {
 }
 
 fn shortened(text: &str) -> String {
-    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES))
-        .unwrap_or_default()
-        .to_owned()
+    beginning(text, MAX_TEXT_BYTES).to_owned()
 }
 
 /// What an XMPP URI may hold unescaped in an address (RFC 5122 section 2.2: unreserved, `@`, `!$*.:_~-`).

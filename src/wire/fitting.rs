@@ -2,6 +2,7 @@
 
 use super::dom::to_nick;
 use super::limits::{MAX_ID_BYTES, MAX_TEXT_BYTES};
+use super::text::beginning;
 
 /// A nick in its normal form; `None` if other instances take none such.
 pub fn fitting_nick(nick: &str) -> Option<String> {
@@ -11,7 +12,7 @@ pub fn fitting_nick(nick: &str) -> Option<String> {
 /// A text (a reason, a subject), cut to [`MAX_TEXT_BYTES`], with U+FFFD for what XML cannot express.
 pub fn fitting_text(text: &str) -> String {
     let mut text: String = text.chars().map(fitting_char).collect();
-    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    text.truncate(beginning(&text, MAX_TEXT_BYTES).len());
     text
 }
 

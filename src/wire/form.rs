@@ -9,7 +9,7 @@ use super::limits::{
     MAX_CONTROL_BYTES, MAX_FORM_FIELDS, MAX_FORM_VALUE_BYTES, MAX_FORM_VALUES, MAX_PART_BYTES,
 };
 use super::reading::Reading;
-use super::text::Tag;
+use super::text::{Tag, beginning};
 use super::{Unfit, WireError, ns};
 
 /// One field: its variable and its values. Labels, types and options are the service's own affair.
@@ -203,7 +203,7 @@ fn read_values(
         if text.len() > MAX_FORM_VALUE_BYTES {
             let too_long = format!("a value of the field {var} is longer than {MAX_FORM_VALUE_BYTES} bytes");
             reading.pass_over(over(too_long))?;
-            text.truncate(text.floor_char_boundary(MAX_FORM_VALUE_BYTES));
+            text.truncate(beginning(&text, MAX_FORM_VALUE_BYTES).len());
         }
         values.push(text);
     }

@@ -30,6 +30,13 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// As much of a text as `most` bytes hold, whole characters.
+pub(super) fn beginning(text: &str, most: usize) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= most).last();
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 /// A start tag being written. Ends with [`Tag::empty`], [`Tag::text`] or [`Tag::body`].
 pub(super) struct Tag<'a> {
     out: &'a mut String,
@@ -117,5 +124,25 @@ impl<'a> Tag<'a> {
 pub(super) fn opt_text(out: &mut String, name: &str, text: Option<&str>) {
     if let Some(text) = text {
         Tag::new(out, name).text(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_has_whole_characters() {
+        for (most, kept) in [
+            (0, ""),
+            (1, "a"),
+            (2, "a"),
+            (3, "aé"),
+            (5, "aé"),
+            (6, "aé€"),
+            (9, "aé€"),
+        ] {
+            assert_eq!(beginning("aé€", most), kept, "{most}");
+        }
     }
 }

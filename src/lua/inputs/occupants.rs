@@ -12,15 +12,16 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("occupant", |lua, this, args: OccupantArgs| {
         let (mono, wall, room, nick, jid, aff, role_name, occupant_id, payload) = args;
         let (room, jid) = (bare(&room)?, any(&jid)?);
+        let (nick, payload) = (str_of(&nick), str_of(&payload));
         let occupant_id = occupant_id.as_ref().map(str_of);
         let input = Input::Occupant(Occupant {
             room: &room,
-            nick: &str_of(&nick),
+            nick: &nick,
             jid: &jid,
             affiliation: affiliation(aff.as_deref()),
             role: role(role_name.as_deref()),
             occupant_id: occupant_id.as_deref(),
-            payload: &str_of(&payload),
+            payload: &payload,
         });
         this.input(lua, now(mono, wall), input)
     });

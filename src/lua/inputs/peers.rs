@@ -91,6 +91,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 Ok(parts) => parts,
                 Err(error) => return verdict_values(lua, Err(Error::Refused(StanzaError::from(error)))),
             };
+            let payload = str_of(&payload);
             let input = Input::PeerPresence(PeerPresence {
                 from: &from,
                 to: &to,
@@ -105,7 +106,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 new_nick: item.nick.as_deref(),
                 actor: item.actor.as_deref(),
                 reason: item.reason.as_deref(),
-                payload: &str_of(&payload),
+                payload: &payload,
             });
             this.input(lua, now(mono, wall), input)
         },

@@ -252,13 +252,15 @@ impl Rule {
 
     /// The process died while somebody changed something: nobody has seen that it took effect, though it may be offered.
     fn cut_short(&mut self, room: &BareJid) {
-        let is_unseen = |key: &(BareJid, What), attempt: &mut Attempt| key.0 == *room && !attempt.is_shown;
-        for (key, attempt) in self.open.extract_if(.., is_unseen) {
-            self.may_hear
-                .entry(key)
-                .or_default()
-                .extend(attempt.authors().cloned());
-        }
+        let may_hear = &mut self.may_hear;
+        self.open.retain(|key, attempt| {
+            let is_unseen = key.0 == *room && !attempt.is_shown;
+            if is_unseen {
+                let heard = may_hear.entry(key.clone()).or_default();
+                heard.extend(attempt.authors().cloned());
+            }
+            !is_unseen
+        });
     }
 
     /// It may have lost what it wanted to offer, or have something again that it had offered.

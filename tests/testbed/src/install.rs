@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use anyhow::{Context, Result, ensure};
 
@@ -29,11 +29,11 @@ struct Install {
 }
 
 /// What [`Version::default`] is where nothing was found: to start it fails in words.
-static NONE: Install = Install {
+static NONE: LazyLock<Install> = LazyLock::new(|| Install {
     number: String::new(),
     prefix: PathBuf::new(),
     lua: PathBuf::new(),
-};
+});
 
 impl Install {
     fn at(prefix: &Path) -> Option<Install> {
