@@ -132,7 +132,9 @@ impl Host {
     /// Performs what the engine wants, in order, until it wants nothing more.
     pub fn drain(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            outputs::note(outputs::Kind::Action, || format!("{} {action:?}", self.service));
+            outputs::note(outputs::Kind::Action, || {
+                format!("{} {}", self.service, outputs::described(&action))
+            });
             self.tick();
             self.perform(action);
         }

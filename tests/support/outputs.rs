@@ -10,6 +10,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
+use dmuc::Action;
+use dmuc::engine::Change;
+use dmuc::wire::Request;
 use sha2::{Digest, Sha256};
 
 /// The kinds of output, each with a hash of its own.
@@ -82,6 +85,64 @@ pub fn end() {
         recording.ended += 1;
         writeln!(file.lock().unwrap(), "{line}").unwrap();
     });
+}
+
+/// An action in words that say what a host is told, in whatever types it is told: what the source decides by its parts, an
+/// act as XML, everything else as it is.
+pub fn described(action: &Action) -> String {
+    match action {
+        Action::ApplySettings {
+            room,
+            source,
+            form,
+            salt,
+        } => format!("form {room} {source} {form:?} {salt:?}"),
+        Action::ApplySubject { room, nick, text } => format!("subject {room} {nick:?} {text:?}"),
+        Action::ApplyAffiliation {
+            room,
+            jid,
+            affiliation,
+            reserved_nick,
+            reason,
+            actor,
+        } => format!("listed {room} {jid} {affiliation:?} {reserved_nick:?} {reason:?} {actor:?}"),
+        Action::ApplyHats { room, jid, hats } => format!("hats {room} {jid} {hats:?}"),
+        Action::HideMessage { room, moderation } => format!("hidden {room} {moderation:?}"),
+        Action::RestoreMessage { room, id } => format!("restored {room} {id}"),
+        Action::Overridden {
+            room,
+            actor_nick,
+            actor_jid,
+            change,
+        } => {
+            let what = match change {
+                Change::Affiliation { jid, affiliation } => format!("listed {jid} {affiliation:?}"),
+                Change::Registration { jid, nick } => format!("registered {jid} {nick:?}"),
+                Change::Subject { text } => format!("subject {text:?}"),
+                Change::Moderation { id } => format!("moderated {id}"),
+                Change::Field { var } => format!("field {var:?}"),
+            };
+            format!("overridden {room} {actor_nick:?} {actor_jid:?} {what}")
+        }
+        Action::SendRequest {
+            from,
+            to,
+            id,
+            request,
+        } => format!("request {from} {to} {id} {}", request.to_xml()),
+        Action::PerformAct {
+            room,
+            actor,
+            act,
+            to,
+            from,
+            id,
+        } => {
+            let act = Request::Act(act.as_ref().clone()).to_xml();
+            format!("act {room} {actor} {to} {from} {id} {act}")
+        }
+        other => format!("{other:?}"),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
