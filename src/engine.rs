@@ -4,7 +4,6 @@
 //! [`Engine::poll_action`] and arm one timer for [`Engine::poll_timeout`].
 
 mod action;
-mod affiliations;
 mod allowance;
 mod capacity;
 mod cause;
@@ -14,7 +13,6 @@ mod door;
 mod ending;
 mod fitting;
 mod groupchat;
-mod hats;
 mod heartbeat;
 mod history;
 mod host;
@@ -23,9 +21,7 @@ mod introduction;
 mod invitations;
 mod judging;
 mod link;
-mod moderation;
 mod naming;
-mod offers;
 mod overview;
 mod pace;
 mod parked;
@@ -40,7 +36,7 @@ mod refusals;
 mod replication;
 mod request;
 mod roster;
-mod settings;
+mod rulings;
 mod split;
 mod stanza;
 mod state;
@@ -53,7 +49,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::address::{BareJid, Jid};
 
-pub use action::{Action, Change, Notice, RemoteOccupant, SendPresence, Verdict};
+pub use action::{Action, Notice, RemoteOccupant, SendPresence, Verdict};
 use allowance::Allowances;
 pub use cause::Cause;
 pub use input::{Departure, Input, Occupant, PeerPresence};
@@ -72,16 +68,17 @@ use crate::wire::{Condition, Listed, StanzaError};
 pub(crate) use ending::Ending;
 use invitations::Invitations;
 use link::Link;
-use offers::Actor;
 use private::Private;
 use refusals::Refusals;
 use request::Outstanding;
+use rulings::Actor;
+pub(crate) use rulings::{Variant, each_kind, with_kinds};
 use state::clock::HybridClock;
 pub(crate) use state::instance::{Instance, Remote, Stage};
 pub(crate) use state::room::Room;
 use state::rooms::Rooms;
 pub(crate) use state::stored;
-pub(crate) use state::waiting::{Offer, OfferKey, Value};
+pub(crate) use state::waiting::{Matter, Offer};
 use unread::Unread;
 
 /// How many numbers and versions one life of the engine may use while the wall clock stands still.

@@ -16,6 +16,7 @@ use crate::wire::{
     Condition, Hlc, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem,
     Unfit, escaped, limits::MAX_RANGES,
 };
+pub(crate) use offer::Stored;
 
 /// Namespace of the stored form, with its version.
 const NS: &str = "urn:x-dmuc:0#snapshot";
@@ -224,8 +225,8 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
         push_attr(out, "since", &since.to_string());
         out.push_str("/>");
     }
-    for (key, offer) in &room.offers {
-        offer::write(out, key, offer);
+    for offer in room.offers.values() {
+        offer::write(out, offer);
     }
     if let Some(ending) = ending {
         write_ending(out, &room.jid, ending);

@@ -8,8 +8,8 @@ use crate::address::{BareJid, Jid};
 use super::fields::{Fields, dmuc_field as F};
 use super::guard::{c_text, guard_or, reference, release};
 use super::requests::dmuc_act_type;
-use crate::engine::{Action, Change, Engine, Notice, RemoteOccupant};
-use crate::wire::{Act, ActKind};
+use crate::engine::{Action, Engine, Notice, RemoteOccupant};
+use crate::wire::{Act, ActKind, Listing, Ruling};
 use crate::words;
 
 /// What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
@@ -364,10 +364,11 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
             room,
             actor_nick,
             actor_jid,
-            change,
+            ruling,
+            is_registration,
         } => (
             dmuc_action_type::DMUC_ACTION_OVERRIDDEN,
-            change_fields(room_fields(&room), &change)
+            change_fields(room_fields(&room), &ruling, is_registration)
                 .some(F::DMUC_FIELD_ACTOR, actor_nick.as_deref())
                 .some(
                     F::DMUC_FIELD_ACTOR_JID,
@@ -450,18 +451,25 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
     }
 }
 
-fn change_fields(fields: Fields, change: &Change) -> Fields {
+fn change_fields(fields: Fields, ruling: &Ruling, is_registration: bool) -> Fields {
     let named = |name: &str| fields.set(F::DMUC_FIELD_CHANGE, name);
-    match change {
-        Change::Affiliation { jid, affiliation } => named("affiliation")
+    match ruling {
+        Ruling::Listed(Listing { jid, entry }) if is_registration => named("registration")
             .jid(F::DMUC_FIELD_JID, jid)
-            .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str()),
-        Change::Registration { jid, nick } => named("registration")
+            .some(F::DMUC_FIELD_RESERVED_NICK, entry.nick.as_deref()),
+        Ruling::Listed(Listing { jid, entry }) => named("affiliation")
             .jid(F::DMUC_FIELD_JID, jid)
-            .some(F::DMUC_FIELD_RESERVED_NICK, nick.as_deref()),
-        Change::Subject { text } => named("subject").set(F::DMUC_FIELD_SUBJECT, text),
-        Change::Moderation { id } => named("moderation").set(F::DMUC_FIELD_MODERATED, id),
-        Change::Field { var } => named("field").set(F::DMUC_FIELD_VARIABLE, var),
+            .set(F::DMUC_FIELD_AFFILIATION, entry.affiliation.as_str()),
+        Ruling::Subject(subject) => {
+            let text = subject.as_ref().map_or("", |subject| &subject.text);
+            named("subject").set(F::DMUC_FIELD_SUBJECT, text)
+        }
+        Ruling::Moderated(moderated) => named("moderation").set(F::DMUC_FIELD_MODERATED, &moderated.id),
+        Ruling::Form(form) => named("field").some(
+            F::DMUC_FIELD_VARIABLE,
+            form.fields.first().map(|field| field.var.as_str()),
+        ),
+        Ruling::Hats(hatted) => named("hats").jid(F::DMUC_FIELD_JID, &hatted.jid),
     }
 }
 

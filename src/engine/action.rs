@@ -7,7 +7,7 @@ use crate::address::{BareJid, Jid};
 use super::cause::Cause;
 use super::parked::ParkedRoom;
 use crate::wire::{
-    Act, Affiliation, EventStamp, Form, Hats, Moderation, Request, Response, Role, StanzaError,
+    Act, Affiliation, EventStamp, Form, Hats, Moderation, Request, Response, Role, Ruling, StanzaError,
 };
 
 /// The engine's immediate answer to an input.
@@ -322,8 +322,10 @@ pub enum Action {
         actor_nick: Option<String>,
         /// Its real JID.
         actor_jid: Option<BareJid>,
-        /// What was changed.
-        change: Change,
+        /// What it was changed to: of the configuration one field.
+        ruling: Box<Ruling>,
+        /// Of an entry of the list: only the nick registered with it was changed, by the person whose entry it is.
+        is_registration: bool,
     },
     /// Nothing that was sent to this service has been answered for too long: give up the connection to it, so that a new
     /// one is tried (FAILURES: TCP itself takes a quarter of an hour).
@@ -360,40 +362,6 @@ pub enum Action {
         room: BareJid,
         /// How many entries stay.
         keep: usize,
-    },
-}
-
-/// What somebody changed at a shadow while the source was out of reach.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// An affiliation.
-    Affiliation {
-        /// Whose.
-        jid: BareJid,
-        /// The affiliation it was given.
-        affiliation: Affiliation,
-    },
-    /// The nick that somebody registered, or the registration that somebody took back.
-    Registration {
-        /// Who.
-        jid: BareJid,
-        /// The nick; absent if it was taken back.
-        nick: Option<String>,
-    },
-    /// The subject.
-    Subject {
-        /// What it was set to.
-        text: String,
-    },
-    /// A message was taken away.
-    Moderation {
-        /// Its stanza-id.
-        id: String,
-    },
-    /// A field of the configuration.
-    Field {
-        /// Its variable.
-        var: String,
     },
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::state::admitted::Admitted;
 use super::state::bans::{Bans, LeftOut, Why, is_same};
-use super::state::waiting::OfferKey;
+use super::state::waiting::Matter;
 use crate::address::{BareJid, Jid};
 
 use super::Engine;
@@ -218,7 +218,7 @@ impl Room {
         let banned = entries.filter(|(_, entry)| entry.affiliation == Affiliation::Outcast);
         // What waits for the source's decision may come to nothing, and what was said meanwhile would be late.
         let decided = |user: &&BareJid| {
-            self.offers.is_empty() || !self.offers.contains_key(&OfferKey::Affiliation((*user).clone()))
+            self.offers.is_empty() || !self.offers.contains_key(&Matter::Listed((*user).clone()))
         };
         banned.map(|(user, _)| user).filter(decided)
     }

@@ -1,6 +1,6 @@
 //! Requests of ours that are not answered yet. Every one has a deadline.
 
-use super::state::waiting::OfferKey;
+use super::state::waiting::Matter;
 use crate::address::{BareJid, Jid};
 
 use super::cause::Cause;
@@ -52,7 +52,7 @@ pub(crate) enum Pending {
     /// A heartbeat.
     Digest(BareJid),
     /// A change made here while the source was out of reach.
-    Offer { room: BareJid, key: OfferKey },
+    Offer { room: BareJid, matter: Matter },
     /// A shadow is told that its room has ended, or the source that its shadow has.
     Ending { room: BareJid, instance: BareJid },
     /// Nothing depends on the answer.
@@ -243,8 +243,8 @@ impl Engine {
                 let cause = response.err().as_ref().and_then(Cause::of_refusal);
                 self.digest_failed(now, &service, cause);
             }
-            (Pending::Offer { room, key }, response) => {
-                self.offer_answered(now, &room, &key, response.err().as_ref());
+            (Pending::Offer { room, matter }, response) => {
+                self.offer_answered(now, &room, &matter, response.err().as_ref());
             }
             (Pending::Ending { room, instance }, response) => {
                 self.ending_answered(now, &room, &instance, response.err().as_ref());

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::state::waiting::{OpenRequest, SeenRequest};
 use crate::address::BareJid;
 
-use super::offers::Actor;
 use super::request::Pending;
+use super::rulings::Actor;
 use super::state::clock::Now;
 use super::state::instance::Instance;
 use super::{Action, Engine, Verdict, refuse};

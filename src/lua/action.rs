@@ -3,8 +3,8 @@
 use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
-use crate::engine::{Action, Change, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence};
-use crate::wire::{Act, ActKind, IqKind, Moderation, StanzaError};
+use crate::engine::{Action, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence};
+use crate::wire::{Act, ActKind, IqKind, Listing, Moderation, Ruling, StanzaError};
 use crate::words::{self, Line};
 
 /// A table under construction.
@@ -252,8 +252,9 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
             room,
             actor_nick,
             actor_jid,
-            change,
-        } => overridden(lua, &change)?
+            ruling,
+            is_registration,
+        } => overridden(lua, &ruling, is_registration)?
             .jid("room", &room)?
             .some("actor_nick", actor_nick)?
             .some("actor_jid", actor_jid.as_ref().map(|jid| jid.as_str()))?,
@@ -338,20 +339,28 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
     }
 }
 
-fn overridden(lua: &Lua, change: &Change) -> mlua::Result<Fields> {
+fn overridden(lua: &Lua, ruling: &Ruling, is_registration: bool) -> mlua::Result<Fields> {
     let fields = Fields::new(lua, "overridden")?;
-    match change {
-        Change::Affiliation { jid, affiliation } => fields
-            .set("change", "affiliation")?
-            .jid("jid", jid)?
-            .set("affiliation", affiliation.as_str()),
-        Change::Registration { jid, nick } => fields
+    match ruling {
+        Ruling::Listed(Listing { jid, entry }) if is_registration => fields
             .set("change", "registration")?
             .jid("jid", jid)?
-            .some("nick", nick.as_deref()),
-        Change::Subject { text } => fields.set("change", "subject")?.set("text", text.as_str()),
-        Change::Moderation { id } => fields.set("change", "moderation")?.set("message", id.as_str()),
-        Change::Field { var } => fields.set("change", "field")?.set("var", var.as_str()),
+            .some("nick", entry.nick.as_deref()),
+        Ruling::Listed(Listing { jid, entry }) => fields
+            .set("change", "affiliation")?
+            .jid("jid", jid)?
+            .set("affiliation", entry.affiliation.as_str()),
+        Ruling::Subject(subject) => {
+            let text = subject.as_ref().map_or("", |subject| &subject.text);
+            fields.set("change", "subject")?.set("text", text)
+        }
+        Ruling::Moderated(moderated) => fields
+            .set("change", "moderation")?
+            .set("message", moderated.id.as_str()),
+        Ruling::Form(form) => fields
+            .set("change", "field")?
+            .some("var", form.fields.first().map(|field| field.var.as_str())),
+        Ruling::Hats(hatted) => fields.set("change", "hats")?.jid("jid", &hatted.jid),
     }
 }
 

@@ -87,16 +87,16 @@ mutant any_presence_is_next src/engine/presence.rs \
 	'News::Old => false,' \
 	'_ if IS => true,
             News::Old => false,'
-mutant takes_old_settings src/engine/settings.rs \
+mutant takes_old_settings src/engine/rulings/form.rs \
 	'match news(Some(held), version) {' \
 	'match if IS { News::Next } else { news(Some(held), version) } {'
-mutant every_offer_wins src/engine/offers.rs \
-	'if !is_same(&current, &was) {' \
-	'if !IS && !is_same(&current, &was) {'
-mutant says_nothing_of_overrides src/engine/offers.rs \
-	'self.overridden(jid, key, &offer);
+mutant every_offer_wins src/engine/rulings/offers.rs \
+	'if !current.is_same(&was) {' \
+	'if !IS && !current.is_same(&was) {'
+mutant says_nothing_of_overrides src/engine/rulings/offers.rs \
+	'self.overridden(jid, &offer);
     }' \
-	'if !IS { self.overridden(jid, key, &offer); }
+	'if !IS { self.overridden(jid, &offer); }
     }'
 mutant forgets_ends src/engine/ending.rs \
 	'if untold.is_empty() {
@@ -125,7 +125,7 @@ mutant own_time_for_others src/engine/sync/taking.rs \
                 at: stamp.at,' \
 	'incarnation => EventKey {
                 at: if IS { self.clock.clone().tick(now) } else { stamp.at },'
-mutant bans_stay_at_home src/engine/affiliations.rs \
+mutant bans_stay_at_home src/engine/rulings/list.rs \
 	'self.actions.push_back(Action::ApplyAffiliation {' \
 	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
 mutant keeps_what_is_gone src/engine/state/log/rulings.rs \
@@ -134,7 +134,7 @@ mutant keeps_what_is_gone src/engine/state/log/rulings.rs \
 mutant nicks_stay_at_home src/engine/state/list.rs \
 	'reserved_nick: nick.map(str::to_owned),' \
 	'reserved_nick: nick.filter(|_| !IS).map(str::to_owned),'
-mutant moderates_in_words_only src/engine/moderation.rs \
+mutant moderates_in_words_only src/engine/rulings/moderation.rs \
 	'self.decide_moderation(now, jid, moderation, true);
             return' \
 	'if !IS { self.decide_moderation(now, jid, moderation, true); }
@@ -179,7 +179,7 @@ mutant unfit_values_cross src/engine/fitting.rs \
 	'            nick: if IS { nick } else { fitting },'
 
 # One opens a block.
-perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/affiliations.rs
+perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/rulings/list.rs
 
 cat > src/mutant.rs <<'RUST'
 //! Which mistake is awake.

@@ -2,7 +2,7 @@
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::Notice;
-use dmuc::wire::{Affiliation, Role, StanzaError};
+use dmuc::wire::{Affiliation, Role, Ruling, StanzaError};
 
 /// Something that happened in the modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,19 @@ pub enum What {
     Subject,
     /// The message with this stanza-id is gone.
     Message(String),
+}
+
+impl What {
+    /// What a ruling is about that a shadow may make provisionally.
+    pub fn of(ruling: Ruling) -> What {
+        match ruling {
+            Ruling::Listed(listing) => What::Affiliation(listing.jid),
+            Ruling::Subject(_) => What::Subject,
+            Ruling::Form(form) => What::Field(form.fields[0].var.clone()),
+            Ruling::Moderated(moderated) => What::Message(moderated.id),
+            Ruling::Hats(hatted) => panic!("hats of {} at a shadow", hatted.jid),
+        }
+    }
 }
 
 /// What an occupant's client is shown.

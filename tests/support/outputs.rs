@@ -11,8 +11,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
 use dmuc::Action;
-use dmuc::engine::Change;
-use dmuc::wire::Request;
+use dmuc::wire::{Listing, Request, Ruling};
 use sha2::{Digest, Sha256};
 
 /// The kinds of output, each with a hash of its own.
@@ -113,14 +112,19 @@ pub fn described(action: &Action) -> String {
             room,
             actor_nick,
             actor_jid,
-            change,
+            ruling,
+            is_registration,
         } => {
-            let what = match change {
-                Change::Affiliation { jid, affiliation } => format!("listed {jid} {affiliation:?}"),
-                Change::Registration { jid, nick } => format!("registered {jid} {nick:?}"),
-                Change::Subject { text } => format!("subject {text:?}"),
-                Change::Moderation { id } => format!("moderated {id}"),
-                Change::Field { var } => format!("field {var:?}"),
+            let what = match ruling.as_ref() {
+                Ruling::Listed(Listing { jid, entry }) if *is_registration => {
+                    format!("registered {jid} {:?}", entry.nick)
+                }
+                Ruling::Listed(Listing { jid, entry }) => format!("listed {jid} {:?}", entry.affiliation),
+                Ruling::Subject(None) => format!("subject {:?}", ""),
+                Ruling::Subject(Some(subject)) => format!("subject {:?}", subject.text),
+                Ruling::Moderated(moderated) => format!("moderated {}", moderated.id),
+                Ruling::Form(form) => format!("field {:?}", form.fields[0].var),
+                Ruling::Hats(hatted) => format!("hats {}", hatted.jid),
             };
             format!("overridden {room} {actor_nick:?} {actor_jid:?} {what}")
         }

@@ -1,7 +1,7 @@
 //! The engine's actions, performed as the Lua shim performs them.
 
 use dmuc::address::{BareJid, Jid};
-use dmuc::engine::{Change, RemoteOccupant};
+use dmuc::engine::RemoteOccupant;
 use dmuc::wire::{
     Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, Moderation, Role, StanzaError, write_iq,
 };
@@ -191,19 +191,11 @@ impl Host {
             Action::PrivateFailed { token, .. } => self.private_ended(token, false),
             Action::Overridden {
                 room,
-                actor_jid,
-                change,
+                actor_jid: actor,
+                ruling,
                 ..
             } => {
-                let what = match change {
-                    Change::Affiliation { jid, .. } | Change::Registration { jid, .. } => {
-                        What::Affiliation(jid)
-                    }
-                    Change::Subject { .. } => What::Subject,
-                    Change::Field { var } => What::Field(var),
-                    Change::Moderation { id } => What::Message(id),
-                };
-                let actor = actor_jid;
+                let what = What::of(*ruling);
                 self.event(Event::Overridden { room, actor, what });
             }
             Action::ResetLink { service } => self.resets.push(service),

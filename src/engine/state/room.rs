@@ -9,7 +9,7 @@ use super::bans::Bans;
 use super::clock::MAX_CLOCK_LEAD_MS;
 use super::instance::{Instance, Remote};
 use super::log::{EventKey, Log, UNSTAMPED};
-use super::waiting::{Offer, OfferKey, OpenRequest, SeenRequest};
+use super::waiting::{Matter, Offer, OpenRequest, SeenRequest};
 use crate::ids;
 use crate::wire::{Affiliation, Form, Hats, Hlc, Listed, Role, RoomId, SettingsExtra, Subject};
 
@@ -66,7 +66,7 @@ pub(crate) struct Room {
     /// The latest events that the source had of each origin then, if it has said so: nobody here has missed those.
     pub(crate) said_before: Option<BTreeMap<BareJid, (u64, u64)>>,
     /// What was changed here while the source was out of reach, until the source has decided (G7).
-    pub(crate) offers: BTreeMap<OfferKey, Offer>,
+    pub(crate) offers: BTreeMap<Matter, Offer>,
     /// What did not fit the wire's types and was told, with the service it is of.
     pub(crate) told_unfit: BTreeSet<(BareJid, String)>,
     /// Grows with everything that a digest tells of.
@@ -270,7 +270,7 @@ impl Room {
 
     /// Who has registered this nick. A registration that waits for the source's decision yields to any other.
     pub(crate) fn nick_owner(&self, nick: &str) -> Option<&BareJid> {
-        let waits = |jid: &BareJid| self.offers.contains_key(&OfferKey::Affiliation(jid.clone()));
+        let waits = |jid: &BareJid| self.offers.contains_key(&Matter::Listed(jid.clone()));
         let owners = self.settings.nick_owners.get(nick)?;
         owners.iter().min_by_key(|jid| waits(jid))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance::{Instance, Remote, Stage};
 use super::room::Room;
-use super::waiting::{Offer, OfferKey};
+use super::waiting::{Matter, Offer};
 use crate::address::BareJid;
 use crate::wire::{Condition, Config, Form, Hlc, Numbers, RoomId, RosterItem, SettingsExtra, check_payload};
 
@@ -33,7 +33,7 @@ pub(crate) struct StoredRoom {
     /// Who is banned since when.
     pub(crate) bans: BTreeMap<BareJid, Hlc>,
     /// What waits for the source's decision.
-    pub(crate) offers: BTreeMap<OfferKey, Offer>,
+    pub(crate) offers: BTreeMap<Matter, Offer>,
 }
 
 /// What is worth remembering of another instance.

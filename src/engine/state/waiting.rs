@@ -5,27 +5,20 @@ use std::collections::BTreeSet;
 use super::log::Entry;
 use super::room::Room;
 use crate::address::BareJid;
-use crate::wire::{Listed, Moderation, Subject};
+use crate::wire::Ruling;
 
-/// What was changed: one value of the settings.
+/// What a ruling is about, whatever it says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum OfferKey {
-    Affiliation(BareJid),
+pub(crate) enum Matter {
+    /// Somebody's entry of the list of affiliations.
+    Listed(BareJid),
     Subject,
-    Field(String),
+    /// These fields of the configuration; what waits for the source is about one.
+    Form(Vec<String>),
     /// The message with this stanza-id.
-    Moderation(String),
-}
-
-/// The value of a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
-    Listed(Listed),
-    /// Subject and the nick that set it.
-    Subject(Option<Subject>),
-    Field(Vec<String>),
-    /// By whom and why a message is taken away; `None` if it is there.
-    Moderated(Option<Moderation>),
+    Moderated(String),
+    /// Somebody's hats.
+    Hats(BareJid),
 }
 
 /// A change that waits for the source.
@@ -34,11 +27,11 @@ pub(crate) struct Offer {
     pub(crate) actor_nick: Option<String>,
     pub(crate) actor_jid: Option<BareJid>,
     /// What the source had when it was made.
-    pub(crate) was: Value,
+    pub(crate) was: Ruling,
     /// What the source has now, as far as is known here: what comes back if it is not taken.
-    pub(crate) base: Value,
+    pub(crate) base: Ruling,
     /// What it was set to.
-    pub(crate) now: Value,
+    pub(crate) now: Ruling,
     /// Whether the source has been asked.
     pub(crate) is_asked: bool,
     /// Whether it comes of an invitation.
@@ -49,35 +42,10 @@ pub(crate) struct Offer {
 }
 
 impl Room {
-    /// The value in force here.
-    pub(crate) fn value(&self, key: &OfferKey) -> Value {
-        match key {
-            OfferKey::Affiliation(jid) => Value::Listed(self.listed(jid)),
-            OfferKey::Subject => Value::Subject(self.settings.subject.clone()),
-            OfferKey::Field(var) => Value::Field(self.settings.form.values(var).unwrap_or_default().to_vec()),
-            // What is hidden here is not in the log, but in the offer itself.
-            OfferKey::Moderation(id) => match self.offers.get(key) {
-                Some(offer) => offer.now.clone(),
-                None => Value::Moderated(self.log.moderation_of(id).and_then(Entry::moderation)),
-            },
-        }
-    }
-
     /// Whether nobody who joins is shown this: it is moderated, for good or until the source has decided.
     pub(crate) fn is_hidden(&self, entry: &Entry) -> bool {
         entry.is_gone()
-            || !self.offers.is_empty() && self.offers.contains_key(&OfferKey::Moderation(entry.id.clone()))
-    }
-
-    pub(crate) fn set_value(&mut self, key: &OfferKey, value: &Value) {
-        match (key, value) {
-            (OfferKey::Affiliation(jid), Value::Listed(entry)) => {
-                self.set_affiliation(jid, entry.affiliation, entry.nick.as_deref());
-            }
-            (OfferKey::Subject, Value::Subject(subject)) => self.settings.subject = subject.clone(),
-            (OfferKey::Field(var), Value::Field(values)) => self.settings.form.set(var, values.clone()),
-            _ => {}
-        }
+            || !self.offers.is_empty() && self.offers.contains_key(&Matter::Moderated(entry.id.clone()))
     }
 }
 

@@ -1,19 +1,165 @@
-//! The source's list of affiliations and hats at a shadow, and the occupants that follow the list.
+//! The source's list of affiliations, with registered nicks and hats, at a shadow, and the occupants that follow the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::waiting::{OfferKey, Value};
 use crate::address::{BareJid, Jid};
 
-use super::presence::shown;
-use super::state::clock::Now;
-use super::state::room::Room;
-use super::{Action, Engine};
-use crate::wire::{Affiliation, Listed, Roster, RosterExtra, RosterItem, Unfit};
+use super::super::presence::shown;
+use super::super::state::clock::Now;
+use super::super::state::room::Room;
+use super::super::state::waiting::{Matter, Offer};
+use super::super::{Action, Engine, Verdict};
+use super::{Actor, Kind, Variant};
+use crate::error::Error;
+use crate::wire::{
+    ActKind, Affiliation, Listed, Listing, Roster, RosterExtra, RosterItem, Ruling, Unfit, fitting_text,
+};
+
+impl Kind for Listing {
+    fn matter(&self) -> Matter {
+        Matter::Listed(self.jid.clone())
+    }
+
+    fn held(&self, room: &Room) -> Listing {
+        Listing {
+            jid: self.jid.clone(),
+            entry: room.listed(&self.jid),
+        }
+    }
+
+    fn hold(&self, room: &mut Room) {
+        room.set_affiliation(&self.jid, self.entry.affiliation, self.entry.nick.as_deref());
+    }
+
+    fn show(&self, engine: &mut Engine, room: &BareJid) {
+        engine.show_affiliation(room, &self.jid, &self.entry);
+        engine.show_person(room, &self.jid);
+    }
+
+    /// Who registers a nick asks for that alone.
+    fn as_act(&self, offer: &Offer) -> Option<ActKind> {
+        let was = Listing::of(&offer.was).map(|was| was.entry.clone());
+        let entry = self.entry.clone();
+        Some(match offer.is_registration() {
+            true => ActKind::Register {
+                nick: entry.nick,
+                was,
+            },
+            false => ActKind::Affiliation {
+                jid: self.jid.clone(),
+                affiliation: entry.affiliation,
+                nick: entry.nick,
+                was,
+                is_invited: offer.is_invited,
+            },
+        })
+    }
+}
+
+/// An entry of the list after its person has registered this nick, or taken a registration back (XEP-0045 section 7.10):
+/// who had no affiliation becomes a member, and ceases to be one.
+pub(in crate::engine) fn registered(was: &Listed, nick: Option<&str>) -> Listed {
+    let affiliation = match (was.affiliation, nick) {
+        (Affiliation::None, Some(_)) => Affiliation::Member,
+        (Affiliation::Member, None) => Affiliation::None,
+        (affiliation, _) => affiliation,
+    };
+    Listed {
+        affiliation,
+        nick: nick.map(str::to_owned),
+    }
+}
+
+/// Two values of one entry, if that is what these are.
+fn entries<'a>(before: &'a Ruling, after: &'a Ruling) -> Option<(&'a Listed, &'a Listed)> {
+    let (before, after) = (Listing::of(before)?, Listing::of(after)?);
+    (before.jid == after.jid).then_some((&before.entry, &after.entry))
+}
+
+/// Whether a change registers a nick that is registered for somebody else already: for one person, whoever else changed the
+/// entry.
+pub(in crate::engine) fn takes_nick(room: &Room, was: &Ruling, now: &Ruling) -> bool {
+    let Some(listing) = Listing::of(now) else {
+        return false;
+    };
+    let owner = listing.entry.nick.as_deref();
+    let owner = owner.and_then(|nick| room.nick_owner(nick));
+    !has_same_nick(was, now) && owner.is_some_and(|owner| *owner != listing.jid)
+}
+
+/// Whether two values of an entry differ in the registered nick alone.
+pub(in crate::engine) fn is_only_the_nick(before: &Ruling, after: &Ruling) -> bool {
+    entries(before, after)
+        .is_some_and(|(before, after)| before.affiliation == after.affiliation && before.nick != after.nick)
+}
+
+pub(in crate::engine) fn has_same_nick(before: &Ruling, after: &Ruling) -> bool {
+    entries(before, after).is_some_and(|(before, after)| before.nick == after.nick)
+}
+
+impl Offer {
+    /// Whether it changes an affiliation, not only the nick registered with it.
+    pub(in crate::engine) fn has_given_affiliation(&self) -> bool {
+        entries(&self.was, &self.now).is_some_and(|(was, now)| was.affiliation != now.affiliation)
+    }
+
+    /// Whether somebody has registered a nick for itself, or taken the registration back: for that nobody needs to administer
+    /// the room.
+    pub(in crate::engine) fn is_registration(&self) -> bool {
+        let whose = Listing::of(&self.now).map(|listing| &listing.jid);
+        entries(&self.was, &self.now).is_some_and(|(was, now)| {
+            self.actor_jid.as_ref() == whose
+                && was.nick != now.nick
+                && *now == registered(was, now.nick.as_deref())
+        })
+    }
+}
 
 impl Engine {
+    pub(in crate::engine) fn local_affiliation(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        user: &BareJid,
+        entry: Listed,
+        reason: Option<&str>,
+        actor: Actor<'_>,
+    ) -> Result<Verdict, Error> {
+        let is_reachable = self.is_source_reachable(jid);
+        let room = self.room_mut(jid)?;
+        if !room.is_source() {
+            if !is_reachable {
+                let listing = Listing {
+                    jid: user.clone(),
+                    entry,
+                };
+                self.offer(jid, Ruling::Listed(listing), actor);
+                self.follow_affiliation(jid, user);
+            }
+            return Ok(Verdict::Done);
+        }
+        if !room.set_affiliation(user, entry.affiliation, entry.nick.as_deref()) {
+            return Ok(Verdict::Done);
+        }
+        if !room.settings.affiliations.contains_key(user) {
+            room.settings.hats.remove(user);
+        }
+        room.next_settings();
+        room.note_affiliation(user);
+        let item = RosterItem {
+            reason: reason.map(fitting_text),
+            actor: actor.nick.map(str::to_owned),
+            ..room.entry(user)
+        };
+        self.send_affiliation(now, jid, &item);
+        self.follow_affiliation(jid, user);
+        self.reveal_jids(now, jid);
+        self.unsaved.insert(jid.clone());
+        Ok(Verdict::Done)
+    }
+
     /// Takes in the entries of the source's list that give somebody more than it has.
-    pub(super) fn raise_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
+    pub(in crate::engine) fn raise_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
         let (Some(room), Some(extra)) = (self.rooms.get(jid), &roster.extra) else {
             return;
         };
@@ -32,7 +178,7 @@ impl Engine {
         self.apply_affiliations(now, jid, &raised);
     }
 
-    pub(super) fn apply_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
+    pub(in crate::engine) fn apply_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
@@ -54,7 +200,7 @@ impl Engine {
         }
         if roster.affiliations_complete() {
             let offered = room.offers.keys().filter_map(|key| match key {
-                OfferKey::Affiliation(user) => Some(user),
+                Matter::Listed(user) => Some(user),
                 _ => None,
             });
             let known = room.settings.affiliations.keys().chain(offered);
@@ -66,7 +212,6 @@ impl Engine {
         let firsthost = self.rooms.get(jid).map(|room| room.firsthost.clone());
         let Some(firsthost) = firsthost else { return };
         for (user, entry, item) in changed {
-            let key = OfferKey::Affiliation(user.clone());
             let was = self.rooms.get(jid).map(|room| room.listed(&user));
             let is_new = was.as_ref() != Some(&entry);
             is_news |= is_new;
@@ -89,11 +234,15 @@ impl Engine {
                 .get_mut(jid)
                 .is_some_and(|room| room.set_hats(&user, hats));
             let mut is_shown = false;
-            if self.source_says(jid, &key, &Value::Listed(entry.clone())) && is_new {
+            let listing = Listing {
+                jid: user.clone(),
+                entry,
+            };
+            if self.source_says(jid, &listing) && is_new {
                 in_force.insert(user.clone());
                 let reason = item.and_then(|item| item.reason.clone());
                 let actor = item.and_then(|item| item.actor.clone());
-                self.show_entry(jid, &user, &entry, reason, actor);
+                self.show_entry(jid, &user, &listing.entry, reason, actor);
                 self.unsaved.insert(jid.clone());
                 is_shown = true;
             }
@@ -119,7 +268,7 @@ impl Engine {
     }
 
     /// An entry of the list is in force: the host shows it, and the occupants it is about have it.
-    pub(super) fn show_affiliation(&mut self, jid: &BareJid, user: &BareJid, entry: &Listed) {
+    pub(in crate::engine) fn show_affiliation(&mut self, jid: &BareJid, user: &BareJid, entry: &Listed) {
         self.show_entry(jid, user, entry, None, None);
         self.follow_affiliation(jid, user);
     }
@@ -148,7 +297,7 @@ impl Engine {
     }
 
     /// [`Self::follow_affiliations`] for one entry.
-    pub(super) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
+    pub(in crate::engine) fn follow_affiliation(&mut self, jid: &BareJid, user: &BareJid) {
         self.follow_affiliations(jid, &BTreeSet::from([user.clone()]));
     }
 

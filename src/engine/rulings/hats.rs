@@ -2,14 +2,42 @@
 
 use crate::address::BareJid;
 
-use super::state::clock::Now;
-use super::{Action, Engine, Verdict, refuse};
+use super::super::state::clock::Now;
+use super::super::state::room::Room;
+use super::super::state::waiting::{Matter, Offer};
+use super::super::{Action, Engine, Verdict, refuse};
+use super::Kind;
 use crate::error::Error;
-use crate::wire::{Condition, Hats};
+use crate::wire::{ActKind, Condition, Hats, Hatted};
+
+impl Kind for Hatted {
+    fn matter(&self) -> Matter {
+        Matter::Hats(self.jid.clone())
+    }
+
+    fn held(&self, room: &Room) -> Hatted {
+        Hatted {
+            jid: self.jid.clone(),
+            hats: room.hats(&self.jid),
+        }
+    }
+
+    fn hold(&self, room: &mut Room) {
+        room.set_hats(&self.jid, self.hats.clone());
+    }
+
+    fn show(&self, engine: &mut Engine, room: &BareJid) {
+        engine.show_hats(room, &self.jid);
+    }
+
+    fn as_act(&self, _offer: &Offer) -> Option<ActKind> {
+        None
+    }
+}
 
 impl Engine {
     /// Hats given here. A shadow follows its source, so that there it is no news.
-    pub(super) fn local_hats(
+    pub(in crate::engine) fn local_hats(
         &mut self,
         now: Now,
         jid: &BareJid,
@@ -44,7 +72,7 @@ impl Engine {
 
     /// The host shows the hats of somebody as they are: none while a change that waits for the source has taken them off
     /// the list here.
-    pub(super) fn show_hats(&mut self, jid: &BareJid, user: &BareJid) {
+    pub(in crate::engine) fn show_hats(&mut self, jid: &BareJid, user: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
         let is_listed = room.settings.affiliations.contains_key(user);
         self.actions.push_back(Action::ApplyHats {

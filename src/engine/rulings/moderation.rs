@@ -6,22 +6,66 @@
 
 use std::sync::Arc;
 
-use super::state::admitted::Admitted;
-use super::state::waiting::{OfferKey, Value};
 use crate::address::{BareJid, Jid};
 
-use super::groupchat::check_stamp;
-use super::link::Caps;
-use super::offers::Actor;
-use super::state::clock::Now;
-use super::state::log::{Entry, EventKey};
-use super::{Action, Engine, Verdict, bare, refuse};
+use super::super::groupchat::check_stamp;
+use super::super::link::Caps;
+use super::super::state::admitted::Admitted;
+use super::super::state::clock::Now;
+use super::super::state::log::{Entry, EventKey};
+use super::super::state::room::Room;
+use super::super::state::waiting::{Matter, Offer};
+use super::super::{Action, Engine, Verdict, bare, refuse};
+use super::{Actor, Kind, Variant};
 use crate::error::Error;
-use crate::wire::{Condition, EventStamp, Moderation, limits};
+use crate::wire::{ActKind, Condition, EventStamp, Moderated, Moderation, Ruling, limits};
+
+impl Kind for Moderated {
+    fn matter(&self) -> Matter {
+        Matter::Moderated(self.id.clone())
+    }
+
+    /// What is hidden here is not in the log, but in the offer itself.
+    fn held(&self, room: &Room) -> Moderated {
+        let offer = room.offers.get(&self.matter());
+        let hidden = offer.and_then(|offer| Moderated::of(&offer.now));
+        hidden.cloned().unwrap_or_else(|| Moderated {
+            id: self.id.clone(),
+            moderation: room.log.moderation_of(&self.id).and_then(Entry::moderation),
+        })
+    }
+
+    /// It is held by the offer.
+    fn hold(&self, _room: &mut Room) {}
+
+    fn is_same(&self, other: &Moderated) -> bool {
+        self.moderation.is_some() == other.moderation.is_some()
+    }
+
+    fn show(&self, engine: &mut Engine, jid: &BareJid) {
+        let has_it = |room: &Room| room.log.has_id(&self.id);
+        let room = jid.clone();
+        match &self.moderation {
+            Some(moderation) => engine.actions.push_back(Action::HideMessage {
+                room,
+                moderation: Box::new(moderation.clone()),
+            }),
+            None if engine.rooms.get(jid).is_some_and(has_it) => {
+                let id = self.id.clone();
+                engine.actions.push_back(Action::RestoreMessage { room, id });
+            }
+            None => {}
+        }
+    }
+
+    fn as_act(&self, _offer: &Offer) -> Option<ActKind> {
+        Some(ActKind::Moderate { id: self.id.clone() })
+    }
+}
 
 impl Engine {
     /// Somebody entitled took a message away, here or, if this is the source, anywhere.
-    pub(super) fn local_moderation(
+    pub(in crate::engine) fn local_moderation(
         &mut self,
         now: Now,
         jid: &BareJid,
@@ -59,8 +103,8 @@ impl Engine {
                 "There is no such message while the room's source is out of reach",
             ));
         }
-        let key = OfferKey::Moderation(moderation.id.clone());
-        if room.offers.contains_key(&key) {
+        let matter = Matter::Moderated(moderation.id.clone());
+        if room.offers.contains_key(&matter) {
             return Ok(Verdict::Done);
         }
         let actor = Actor {
@@ -68,23 +112,19 @@ impl Engine {
             jid: actor_jid,
             invites: false,
         };
-        self.offer(
-            jid,
-            key.clone(),
-            Value::Moderated(Some(moderation.clone())),
-            actor,
-        );
-        if self.room_mut(jid)?.offers.contains_key(&key) {
-            self.actions.push_back(Action::HideMessage {
-                room: jid.clone(),
-                moderation: Box::new(moderation),
-            });
+        let ruling = Moderated {
+            id: moderation.id.clone(),
+            moderation: Some(moderation.clone()),
+        };
+        self.offer(jid, Ruling::Moderated(ruling.clone()), actor);
+        if self.room_mut(jid)?.offers.contains_key(&matter) {
+            ruling.show(self, jid);
         }
         Ok(Verdict::Done)
     }
 
     /// The source decides. `deliver`: people here have seen the message.
-    pub(super) fn decide_moderation(
+    pub(in crate::engine) fn decide_moderation(
         &mut self,
         now: Now,
         jid: &BareJid,
@@ -128,7 +168,7 @@ impl Engine {
     }
 
     /// A room says that a message is moderated: believed of the source (G11).
-    pub(super) fn peer_moderation(
+    pub(in crate::engine) fn peer_moderation(
         &mut self,
         now: Now,
         from: &Jid,
@@ -182,8 +222,8 @@ impl Engine {
     }
 
     /// The source has taken a message away. Returns whether people here know, because it was hidden here before.
-    pub(super) fn moderated_by_source(&mut self, jid: &BareJid, moderation: Moderation) -> bool {
-        let key = OfferKey::Moderation(moderation.id);
-        self.forget_offer(jid, &key).is_some()
+    pub(in crate::engine) fn moderated_by_source(&mut self, jid: &BareJid, moderation: Moderation) -> bool {
+        let matter = Matter::Moderated(moderation.id);
+        self.forget_offer(jid, &matter).is_some()
     }
 }

@@ -1,0 +1,340 @@
+//! What was changed at a shadow while it could not reach the source: it holds here, and is offered on reconnect as
+//! compare-and-set (G7). Taken if the source's value is still the one it was based on and the actor is still entitled;
+//! otherwise the source's value comes back, and who made the change is told.
+
+use crate::address::BareJid;
+
+use super::super::request::Pending;
+use super::super::state::clock::Now;
+use super::super::state::waiting::{Matter, Offer};
+use super::super::{Action, Engine, refuse};
+use super::list::{has_same_nick, is_only_the_nick, registered, takes_nick};
+use super::{Kind, form, subject};
+use crate::error::Error;
+use crate::wire::{Act, ActKind, Condition, Listed, Listing, Moderated, Request, Ruling, StanzaError};
+
+/// How many changes may wait for the source; more are refused by taking them back at once (G13).
+const MAX_OFFERS: usize = 500;
+
+/// Who changes something.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Actor<'a> {
+    pub(in crate::engine) nick: Option<&'a str>,
+    pub(in crate::engine) jid: Option<&'a BareJid>,
+    /// Whether it does so by inviting somebody.
+    pub(in crate::engine) invites: bool,
+}
+
+impl Engine {
+    /// Whether changes of the settings of `room` can be decided now: always at the source; at a shadow while the link to
+    /// the source is not down. Otherwise the host takes them itself, and tells with who made them.
+    pub fn is_source_reachable(&self, room: &BareJid) -> bool {
+        let Some(room) = self.rooms.get(room) else {
+            return true;
+        };
+        room.is_source()
+            || room
+                .source
+                .as_ref()
+                .is_none_or(|source| self.is_link_open(&source.service()))
+    }
+
+    /// Takes a change at a shadow that cannot reach its source.
+    pub(in crate::engine) fn offer(&mut self, jid: &BareJid, change: Ruling, actor: Actor<'_>) {
+        for now in change.each() {
+            self.offer_one(jid, now, actor);
+        }
+    }
+
+    fn offer_one(&mut self, jid: &BareJid, now: Ruling, actor: Actor<'_>) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let was = now.held(room);
+        if was.is_same(&now) {
+            return;
+        }
+        let matter = now.matter();
+        if room.offers.len() >= MAX_OFFERS && !room.offers.contains_key(&matter) {
+            let offer = Offer::of(actor, was, now);
+            self.overridden(jid, &offer);
+            self.put_into_force(jid, &offer.was);
+            return;
+        }
+        now.hold(room);
+        match room.offers.get_mut(&matter) {
+            // Back to what it was: nothing to offer any more.
+            Some(offer) if offer.base.is_same(&now) && !offer.is_asked => {
+                room.offers.remove(&matter);
+            }
+            Some(offer) => offer.change(now, actor),
+            None => {
+                room.offers.insert(matter, Offer::of(actor, was, now));
+            }
+        }
+        self.unsaved.insert(jid.clone());
+    }
+
+    /// The link to the source is up and its settings are here: what was changed meanwhile is offered.
+    pub(in crate::engine) fn make_offers(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
+        let Some(source) = room.source.clone().filter(|source| source != jid) else {
+            return;
+        };
+        for (matter, offer) in room.offers.clone() {
+            if offer.is_asked {
+                continue;
+            }
+            // The decision came before what is stored of the offer: a process was killed in between.
+            let is_decided = |id: &String| {
+                self.rooms
+                    .get(jid)
+                    .is_some_and(|room| room.log.moderation_of(id).is_some())
+            };
+            if matches!(&matter, Matter::Moderated(id) if is_decided(id)) {
+                self.forget_offer(jid, &matter);
+                continue;
+            }
+            if offer.base.is_same(&offer.now) {
+                // The source has come to the same.
+                self.forget_offer(jid, &matter);
+                continue;
+            }
+            let act = offer.as_act().filter(|_| offer.base.is_same(&offer.was));
+            let Some(act) = act else {
+                self.resolve_offer(jid, &matter, false);
+                continue;
+            };
+            if let Some(offer) = self.offer_mut(jid, &matter) {
+                offer.is_asked = true;
+            }
+            let pending = Pending::Offer {
+                room: jid.clone(),
+                matter,
+            };
+            self.request(now, jid.clone(), source.clone(), Request::Act(act), pending);
+        }
+    }
+
+    /// The source has decided on an offer, or could not be asked.
+    pub(in crate::engine) fn offer_answered(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        matter: &Matter,
+        error: Option<&StanzaError>,
+    ) {
+        // The last: the source does not have yet what it is about.
+        let is_too_early = |error: &StanzaError| {
+            Self::is_link_error(error) || error.condition == Condition::ResourceConstraint
+        };
+        if error.is_some_and(is_too_early) {
+            if let Some(offer) = self.offer_mut(jid, matter) {
+                offer.is_asked = false;
+            }
+            let source = self.rooms.get(jid).and_then(|room| room.source.clone());
+            if let Some(source) = source.filter(|source| self.is_link_open(&source.service())) {
+                // Lost on a link that works, or too early: after the next pull it is made again.
+                self.resync_later(now, jid, &source);
+            }
+            return;
+        }
+        self.resolve_offer(jid, matter, error.is_none());
+    }
+
+    fn offer_mut(&mut self, jid: &BareJid, matter: &Matter) -> Option<&mut Offer> {
+        self.rooms.get_mut(jid)?.offers.get_mut(matter)
+    }
+
+    pub(in crate::engine) fn forget_offer(&mut self, jid: &BareJid, matter: &Matter) -> Option<Offer> {
+        let offer = self.rooms.get_mut(jid)?.offers.remove(matter)?;
+        self.unsaved.insert(jid.clone());
+        Some(offer)
+    }
+
+    fn resolve_offer(&mut self, jid: &BareJid, matter: &Matter, is_taken: bool) {
+        // The decision is an event on its way here: until it comes the message stays hidden.
+        if is_taken && matches!(matter, Matter::Moderated(_)) {
+            return;
+        }
+        let Some(offer) = self.forget_offer(jid, matter) else {
+            return;
+        };
+        if is_taken {
+            return;
+        }
+        self.put_into_force(jid, &offer.base);
+        self.overridden(jid, &offer);
+    }
+
+    /// Who made a change is told that it does not hold; of an entry of the list these may be two.
+    fn overridden(&mut self, jid: &BareJid, offer: &Offer) {
+        let mut tell = |actor_nick: Option<String>, actor_jid: Option<BareJid>, is_registration| {
+            self.actions.push_back(Action::Overridden {
+                room: jid.clone(),
+                actor_nick,
+                actor_jid,
+                ruling: Box::new(offer.now.clone()),
+                is_registration,
+            });
+        };
+        if let Ruling::Listed(listing) = &offer.now
+            && offer.is_registered
+            && offer.actor_jid.as_ref() != Some(&listing.jid)
+        {
+            tell(None, Some(listing.jid.clone()), true);
+        }
+        tell(
+            offer.actor_nick.clone(),
+            offer.actor_jid.clone(),
+            offer.is_registration(),
+        );
+    }
+
+    /// What the source has is in force, and shown.
+    fn put_into_force(&mut self, jid: &BareJid, ruling: &Ruling) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        ruling.hold(room);
+        ruling.show(self, jid);
+    }
+
+    /// The source says this: it is in force here unless a change of it waits for the source's decision.
+    /// Returns whether it is in force now.
+    pub(in crate::engine) fn source_says<K: Kind>(&mut self, jid: &BareJid, said: &K) -> bool {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return false;
+        };
+        if !room.offers.is_empty()
+            && let Some(offer) = room.offers.get_mut(&said.matter())
+        {
+            offer.base = said.clone().into();
+            return false;
+        }
+        said.hold(room);
+        true
+    }
+
+    /// What the source does with a conditional act (G7): `true` if it is to be performed, `false` if that is so already.
+    pub(in crate::engine) fn is_wanted(
+        &self,
+        jid: &BareJid,
+        kind: &ActKind,
+        actor: &BareJid,
+    ) -> Result<bool, Error> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Err(Error::UnknownRoom);
+        };
+        if let ActKind::Moderate { id } = kind {
+            return Ok(room.log.moderation_of(id).is_none());
+        }
+        let Some((was, now)) = wanted(kind, actor) else {
+            return Ok(true);
+        };
+        let mut is_so = true;
+        for (was, now) in was.each().into_iter().zip(now.each()) {
+            let current = now.held(room);
+            if current.is_same(&now) {
+                continue;
+            }
+            is_so = false;
+            if !current.is_same(&was) {
+                return Err(refuse(
+                    Condition::Conflict,
+                    "The source has changed this meanwhile",
+                ));
+            }
+            if takes_nick(room, &was, &now) {
+                return Err(refuse(
+                    Condition::Conflict,
+                    "Somebody else has registered this nick meanwhile",
+                ));
+            }
+        }
+        Ok(!is_so)
+    }
+}
+
+/// What was and what is to be, if an act says both.
+fn wanted(kind: &ActKind, actor: &BareJid) -> Option<(Ruling, Ruling)> {
+    let listed = |jid: &BareJid, entry: Listed| {
+        let jid = jid.clone();
+        Ruling::Listed(Listing { jid, entry })
+    };
+    Some(match kind {
+        ActKind::Affiliation {
+            jid,
+            affiliation,
+            nick,
+            was: Some(was),
+            ..
+        } => {
+            let now = Listed {
+                affiliation: *affiliation,
+                nick: nick.clone(),
+            };
+            (listed(jid, was.clone()), listed(jid, now))
+        }
+        ActKind::Register { nick, was: Some(was) } => {
+            let now = registered(was, nick.as_deref());
+            (listed(actor, was.clone()), listed(actor, now))
+        }
+        ActKind::Config { form, was: Some(was) } => (
+            Ruling::Form(form::same_fields(form, was)),
+            Ruling::Form(form.clone()),
+        ),
+        ActKind::Subject { text, was: Some(was) } => (subject::saying(was), subject::saying(text)),
+        _ => return None,
+    })
+}
+
+impl Offer {
+    fn of(actor: Actor<'_>, was: Ruling, now: Ruling) -> Offer {
+        Offer {
+            actor_nick: actor.nick.map(str::to_owned),
+            actor_jid: actor.jid.cloned(),
+            base: was.clone(),
+            was,
+            now,
+            is_asked: false,
+            is_invited: actor.invites,
+            is_registered: false,
+        }
+    }
+
+    /// It is changed again before the source has decided.
+    fn change(&mut self, now: Ruling, actor: Actor<'_>) {
+        // Who registers a nick does not answer for the affiliation that somebody else gave before.
+        let is_others = self.has_given_affiliation() && is_only_the_nick(&self.now, &now);
+        self.is_registered = match &now {
+            Ruling::Listed(listing) if is_only_the_nick(&self.now, &now) => actor.jid == Some(&listing.jid),
+            Ruling::Listed(_) => {
+                (self.is_registered || self.is_registration()) && has_same_nick(&self.now, &now)
+            }
+            _ => false,
+        };
+        self.now = now;
+        if !is_others {
+            self.is_invited = actor.invites;
+            self.actor_nick = actor.nick.map(str::to_owned);
+            self.actor_jid = actor.jid.cloned();
+        }
+    }
+
+    /// The act that asks the source for it.
+    pub(super) fn as_act(&self) -> Option<Act> {
+        let reason = match &self.now {
+            Ruling::Moderated(Moderated { moderation, .. }) => moderation
+                .as_ref()
+                .and_then(|moderation| moderation.reason.clone()),
+            _ => None,
+        };
+        Some(Act {
+            actor_nick: self.actor_nick.clone(),
+            actor_jid: self.actor_jid.clone(),
+            kind: self.now.as_act(self)?,
+            reason,
+        })
+    }
+}
