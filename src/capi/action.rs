@@ -9,7 +9,7 @@ use super::fields::{Fields, dmuc_field as F};
 use super::guard::{c_text, guard_or, reference, release};
 use super::requests::dmuc_act_type;
 use crate::engine::{Action, Engine, Notice, RemoteOccupant};
-use crate::wire::{Act, ActKind, Listing, Ruling};
+use crate::wire::{Act, ActKind, Hatted, Listing, Moderated, Ruling};
 use crate::words;
 
 /// What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
@@ -184,34 +184,16 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .set(F::DMUC_FIELD_FORM, &form.to_xml())
                 .some(F::DMUC_FIELD_SALT, salt.as_deref()),
         ),
-        Action::ApplySubject { room, nick, text } => (
-            dmuc_action_type::DMUC_ACTION_APPLY_SUBJECT,
-            room_fields(&room)
-                .some(F::DMUC_FIELD_NICK, nick.as_deref())
-                .set(F::DMUC_FIELD_SUBJECT, &text),
-        ),
-        Action::ApplyAffiliation {
+        Action::Apply {
             room,
-            jid,
-            affiliation,
-            reserved_nick,
-            reason,
+            ruling,
             actor,
-        } => (
-            dmuc_action_type::DMUC_ACTION_APPLY_AFFILIATION,
-            room_fields(&room)
-                .jid(F::DMUC_FIELD_JID, &jid)
-                .set(F::DMUC_FIELD_AFFILIATION, affiliation.as_str())
-                .some(F::DMUC_FIELD_RESERVED_NICK, reserved_nick.as_deref())
-                .some(F::DMUC_FIELD_REASON, reason.as_deref())
-                .some(F::DMUC_FIELD_ACTOR, actor.as_deref()),
-        ),
-        Action::ApplyHats { room, jid, hats } => (
-            dmuc_action_type::DMUC_ACTION_APPLY_HATS,
-            room_fields(&room)
-                .jid(F::DMUC_FIELD_JID, &jid)
-                .set(F::DMUC_FIELD_HATS, &hats.to_xml()),
-        ),
+            reason,
+        } => {
+            let (kind, fields) = ruling_fields(room_fields(&room), &ruling);
+            let fields = fields.some(F::DMUC_FIELD_REASON, reason.as_deref());
+            (kind, fields.some(F::DMUC_FIELD_ACTOR, actor.as_deref()))
+        }
         Action::ShowOccupant(occupant) => (
             dmuc_action_type::DMUC_ACTION_SHOW_OCCUPANT,
             occupant_fields(fields, &occupant),
@@ -259,14 +241,6 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                     .number(F::DMUC_FIELD_DELIVER, u64::from(deliver)),
             )
         }
-        Action::HideMessage { room, moderation } => (
-            dmuc_action_type::DMUC_ACTION_HIDE_MESSAGE,
-            room_fields(&room).moderation(Some(&moderation)),
-        ),
-        Action::RestoreMessage { room, id } => (
-            dmuc_action_type::DMUC_ACTION_RESTORE_MESSAGE,
-            room_fields(&room).set(F::DMUC_FIELD_STANZA_ID, &id),
-        ),
         Action::PerformAct {
             room,
             actor,
@@ -448,6 +422,49 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
         ActKind::Destroy { venue, password } => kind(fields, dmuc_act_type::DMUC_ACT_DESTROY)
             .some(F::DMUC_FIELD_VENUE, venue.as_ref().map(|venue| venue.as_str()))
             .some(F::DMUC_FIELD_PASSWORD, password.as_deref()),
+    }
+}
+
+/// What the host is to show.
+fn ruling_fields(fields: Fields, ruling: &Ruling) -> (dmuc_action_type, Fields) {
+    match ruling {
+        Ruling::Listed(Listing { jid, entry }) => (
+            dmuc_action_type::DMUC_ACTION_APPLY_AFFILIATION,
+            fields
+                .jid(F::DMUC_FIELD_JID, jid)
+                .set(F::DMUC_FIELD_AFFILIATION, entry.affiliation.as_str())
+                .some(F::DMUC_FIELD_RESERVED_NICK, entry.nick.as_deref()),
+        ),
+        Ruling::Subject(subject) => {
+            let subject = subject.as_ref();
+            let nick = subject.and_then(|subject| subject.nick.as_deref());
+            (
+                dmuc_action_type::DMUC_ACTION_APPLY_SUBJECT,
+                fields
+                    .some(F::DMUC_FIELD_NICK, nick)
+                    .set(F::DMUC_FIELD_SUBJECT, subject.map_or("", |subject| &subject.text)),
+            )
+        }
+        Ruling::Form(form) => (
+            dmuc_action_type::DMUC_ACTION_APPLY_SETTINGS,
+            fields.set(F::DMUC_FIELD_FORM, &form.to_xml()),
+        ),
+        Ruling::Moderated(Moderated { id, moderation }) => match moderation {
+            Some(moderation) => (
+                dmuc_action_type::DMUC_ACTION_HIDE_MESSAGE,
+                fields.moderation(Some(moderation)),
+            ),
+            None => (
+                dmuc_action_type::DMUC_ACTION_RESTORE_MESSAGE,
+                fields.set(F::DMUC_FIELD_STANZA_ID, id),
+            ),
+        },
+        Ruling::Hats(Hatted { jid, hats }) => (
+            dmuc_action_type::DMUC_ACTION_APPLY_HATS,
+            fields
+                .jid(F::DMUC_FIELD_JID, jid)
+                .set(F::DMUC_FIELD_HATS, &hats.to_xml()),
+        ),
     }
 }
 

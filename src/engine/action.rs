@@ -7,7 +7,7 @@ use crate::address::{BareJid, Jid};
 use super::cause::Cause;
 use super::parked::ParkedRoom;
 use crate::wire::{
-    Act, Affiliation, EventStamp, Form, Hats, Moderation, Request, Response, Role, Ruling, StanzaError,
+    Act, Affiliation, EventStamp, Form, Moderation, Request, Response, Role, Ruling, StanzaError,
 };
 
 /// The engine's immediate answer to an input.
@@ -123,39 +123,21 @@ pub enum Action {
         /// The salt of its occupant-ids, if the peer shares it.
         salt: Option<String>,
     },
-    /// Show the subject.
-    ApplySubject {
+    /// Show what the source has decided: it is in force here. The configuration comes as [`Action::ApplySettings`].
+    ///
+    /// Hats follow the entry of the list, if that changes as well. Of messages these are the only ones: one that somebody here
+    /// took away while the source is out of reach (XEP-0425), of which people here are told and the archive says so, while the
+    /// stored log still has it; and one that is there again, in the archive too, since the source decided otherwise or
+    /// tells it differently: [`super::Engine::message`] gives it.
+    Apply {
         /// Our room.
         room: BareJid,
-        /// Who set it.
-        nick: Option<String>,
-        /// The subject.
-        text: String,
-    },
-    /// Set an affiliation that the source decided.
-    ApplyAffiliation {
-        /// Our room.
-        room: BareJid,
-        /// Whose.
-        jid: BareJid,
-        /// The affiliation.
-        affiliation: Affiliation,
-        /// The nick registered with it.
-        reserved_nick: Option<String>,
+        /// What was decided.
+        ruling: Box<Ruling>,
+        /// Of an entry of the list: the nick of who did it.
+        actor: Option<String>,
         /// Why.
         reason: Option<String>,
-        /// The nick of who did it.
-        actor: Option<String>,
-    },
-    /// Give somebody these hats (XEP-0317), and no others: the source decided. Follows [`Action::ApplyAffiliation`], if that
-    /// changes as well.
-    ApplyHats {
-        /// Our room.
-        room: BareJid,
-        /// Whose.
-        jid: BareJid,
-        /// The hats.
-        hats: Hats,
     },
     /// Put an occupant of a peer instance into the room, or change it.
     ShowOccupant(Box<RemoteOccupant>),
@@ -196,21 +178,6 @@ pub enum Action {
         id: String,
         /// Whether occupants have yet to see it.
         deliver: bool,
-    },
-    /// Somebody here took a message away while the source is out of reach (XEP-0425): people here are told, and the archive
-    /// says so. The stored log still has the message.
-    HideMessage {
-        /// Our room.
-        room: BareJid,
-        /// Which message, by whom and why.
-        moderation: Box<Moderation>,
-    },
-    /// The source did not take away a message that was hidden by [`Action::HideMessage`]: it is back in the archive.
-    RestoreMessage {
-        /// Our room.
-        room: BareJid,
-        /// Stanza-id; [`super::Engine::message`] gives the rest.
-        id: String,
     },
     /// Do what a peer's occupant asks, with the rights of `actor`, and answer the IQ named by `to`, `from`, `id`.
     PerformAct {
@@ -483,6 +450,16 @@ pub struct RemoteOccupant {
 }
 
 impl Action {
+    /// A ruling for the host to show, of which nothing is said of who did it and why.
+    pub(super) fn apply(room: &BareJid, ruling: impl Into<Ruling>) -> Action {
+        Action::Apply {
+            room: room.clone(),
+            ruling: Box::new(ruling.into()),
+            actor: None,
+            reason: None,
+        }
+    }
+
     /// The stanza to send as XML, for hosts without a stanza type of their own. `None`: nothing is sent.
     pub fn stanza(&self) -> Option<String> {
         super::stanza::write(self)

@@ -122,7 +122,7 @@ pub enum Input<'a> {
         keep: bool,
     },
     /// The subject was changed by somebody entitled. At a shadow it is only wished for: the source decides, and while it
-    /// is out of reach the change holds here until then. Shown by [`Action::ApplySubject`](super::Action).
+    /// is out of reach the change holds here until then. Shown by [`Action::Apply`](super::Action).
     Subject {
         /// The room.
         room: &'a BareJid,

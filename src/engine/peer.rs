@@ -8,7 +8,7 @@ use super::state::instance::Remote;
 use super::state::room::Room;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError};
+use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError, Subject};
 
 impl Engine {
     #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerIq apart
@@ -225,7 +225,7 @@ impl Engine {
                     return Ok(Some(Response::Empty));
                 }
                 if let ActKind::Subject { text, .. } = &act.kind {
-                    self.subject_offered(target, asker, &act, text)?;
+                    self.subject_offered(now, target, asker, &act, text)?;
                     return Ok(Some(Response::Empty));
                 }
                 self.learn_actor(target, asker, &act);
@@ -287,6 +287,7 @@ impl Engine {
     /// Somebody at a shadow set the subject while we could not be reached.
     fn subject_offered(
         &mut self,
+        now: Now,
         jid: &BareJid,
         asker: &BareJid,
         act: &Act,
@@ -299,11 +300,12 @@ impl Engine {
                 "This occupant may not change the subject",
             ));
         }
-        self.actions.push_back(Action::ApplySubject {
-            room: jid.clone(),
+        let subject = Subject {
             nick: act.actor_nick.clone(),
+            stamp: now.wall_ms as i64,
             text: text.to_owned(),
-        });
+        };
+        self.actions.push_back(Action::apply(jid, Some(subject)));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
 use crate::engine::{Action, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence};
-use crate::wire::{Act, ActKind, IqKind, Listing, Moderation, Ruling, StanzaError};
+use crate::wire::{Act, ActKind, Hatted, IqKind, Listing, Moderated, Moderation, Ruling, StanzaError};
 use crate::words::{self, Line};
 
 /// A table under construction.
@@ -111,12 +111,6 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
             .set("event_seq", event.seq.to_string())?
             .set("event_at", event.at.to_string())?
             .set("payload", moderation.to_xml())?,
-        Action::HideMessage { room, moderation } => Fields::new(lua, "hide_message")?
-            .jid("room", &room)?
-            .set("moderation", moderation_table(lua, &moderation)?)?,
-        Action::RestoreMessage { room, id } => Fields::new(lua, "restore_message")?
-            .jid("room", &room)?
-            .set("id", id)?,
         Action::SendSubject {
             room,
             to,
@@ -139,28 +133,14 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
             .jid("source", &source)?
             .set("form", form.to_xml())?
             .some("salt", salt)?,
-        Action::ApplySubject { room, nick, text } => Fields::new(lua, "apply_subject")?
-            .jid("room", &room)?
-            .some("nick", nick)?
-            .set("text", text)?,
-        Action::ApplyAffiliation {
+        Action::Apply {
             room,
-            jid,
-            affiliation,
-            reserved_nick,
-            reason,
+            ruling,
             actor,
-        } => Fields::new(lua, "apply_affiliation")?
-            .jid("room", &room)?
-            .jid("jid", &jid)?
-            .set("affiliation", affiliation.as_str())?
-            .some("nick", reserved_nick)?
-            .some("reason", reason)?
-            .some("actor", actor)?,
-        Action::ApplyHats { room, jid, hats } => Fields::new(lua, "apply_hats")?
-            .jid("room", &room)?
-            .jid("jid", &jid)?
-            .set("hats", hats.to_xml())?,
+            reason,
+        } => apply(lua, &room, *ruling)?
+            .some("actor", actor)?
+            .some("reason", reason)?,
         Action::ShowOccupant(occupant) => return occupant_table(lua, *occupant),
         Action::HideOccupant {
             room,
@@ -336,6 +316,32 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
             .set("act", "destroy")?
             .some("venue", venue.as_ref().map(|venue| venue.as_str()))?
             .some("password", password.as_deref()),
+    }
+}
+
+fn apply(lua: &Lua, room: &BareJid, ruling: Ruling) -> mlua::Result<Fields> {
+    let fields = |kind: &str| Fields::new(lua, kind)?.jid("room", room);
+    match ruling {
+        Ruling::Listed(Listing { jid, entry }) => fields("apply_affiliation")?
+            .jid("jid", &jid)?
+            .set("affiliation", entry.affiliation.as_str())?
+            .some("nick", entry.nick),
+        Ruling::Subject(subject) => {
+            let (nick, text) = subject
+                .map(|subject| (subject.nick, subject.text))
+                .unwrap_or_default();
+            fields("apply_subject")?.some("nick", nick)?.set("text", text)
+        }
+        Ruling::Form(form) => fields("apply_settings")?.set("form", form.to_xml()),
+        Ruling::Moderated(Moderated { id, moderation }) => match moderation {
+            Some(moderation) => {
+                fields("hide_message")?.set("moderation", moderation_table(lua, &moderation)?)
+            }
+            None => fields("restore_message")?.set("id", id),
+        },
+        Ruling::Hats(Hatted { jid, hats }) => {
+            fields("apply_hats")?.jid("jid", &jid)?.set("hats", hats.to_xml())
+        }
     }
 }
 

@@ -241,7 +241,10 @@ mod tests {
         };
         let form = |values: &[&str]| {
             let mut form = Form::default();
-            form.set("muc#roomconfig_whois", values.iter().map(|value| (*value).to_owned()).collect());
+            form.set(
+                "muc#roomconfig_whois",
+                values.iter().map(|value| (*value).to_owned()).collect(),
+            );
             form
         };
         let moderated = |moderation| Moderated {
@@ -254,7 +257,10 @@ mod tests {
             ..Moderation::default()
         };
         let hats = "<hats xmlns='urn:xmpp:hats:0'><hat xmlns='urn:xmpp:hats:0' uri='urn:x:witch' title='Witch'/></hats>";
-        let hatted = |hats| Hatted { jid: jid.clone(), hats };
+        let hatted = |hats| Hatted {
+            jid: jid.clone(),
+            hats,
+        };
         let pairs: [(Ruling, Ruling); 5] = [
             (
                 listing(Affiliation::None, None).into(),
@@ -263,7 +269,10 @@ mod tests {
             (None.into(), Some(subject).into()),
             (form(&[]).into(), form(&["anyone", "moderators"]).into()),
             (moderated(None).into(), moderated(Some(moderation)).into()),
-            (hatted(Hats::default()).into(), hatted(Hats::parse(hats).unwrap()).into()),
+            (
+                hatted(Hats::default()).into(),
+                hatted(Hats::parse(hats).unwrap()).into(),
+            ),
         ];
         for (was, now) in pairs {
             let offer = offer(was, now);

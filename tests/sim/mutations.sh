@@ -126,8 +126,11 @@ mutant own_time_for_others src/engine/sync/taking.rs \
 	'incarnation => EventKey {
                 at: if IS { self.clock.clone().tick(now) } else { stamp.at },'
 mutant bans_stay_at_home src/engine/rulings/list.rs \
-	'self.actions.push_back(Action::ApplyAffiliation {' \
-	'if !(IS && entry.affiliation == Affiliation::Outcast) { self.actions.push_back(Action::ApplyAffiliation {'
+	'        self.actions.push_back(Action::Apply {
+            room: jid.clone(),' \
+	'        if IS && listing.entry.affiliation == Affiliation::Outcast { return; }
+        self.actions.push_back(Action::Apply {
+            room: jid.clone(),'
 mutant keeps_what_is_gone src/engine/state/log/rulings.rs \
 	'entry.filter(|entry| !entry.nick.is_empty())' \
 	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
@@ -177,9 +180,6 @@ mutant ids_of_what_is_in_no_archive tests/support/slow.rs \
 mutant unfit_values_cross src/engine/fitting.rs \
 	'            nick: fitting,' \
 	'            nick: if IS { nick } else { fitting },'
-
-# One opens a block.
-perl -0pi -e 's/(Action::ApplyAffiliation \{.*?\n        \}\);)/$1 }/s' src/engine/rulings/list.rs
 
 cat > src/mutant.rs <<'RUST'
 //! Which mistake is awake.

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
 use dmuc::Action;
-use dmuc::wire::{Listing, Request, Ruling};
+use dmuc::wire::{Hatted, Listing, Request, Ruling};
 use sha2::{Digest, Sha256};
 
 /// The kinds of output, each with a hash of its own.
@@ -96,18 +96,25 @@ pub fn described(action: &Action) -> String {
             form,
             salt,
         } => format!("form {room} {source} {form:?} {salt:?}"),
-        Action::ApplySubject { room, nick, text } => format!("subject {room} {nick:?} {text:?}"),
-        Action::ApplyAffiliation {
+        Action::Apply {
             room,
-            jid,
-            affiliation,
-            reserved_nick,
-            reason,
+            ruling,
             actor,
-        } => format!("listed {room} {jid} {affiliation:?} {reserved_nick:?} {reason:?} {actor:?}"),
-        Action::ApplyHats { room, jid, hats } => format!("hats {room} {jid} {hats:?}"),
-        Action::HideMessage { room, moderation } => format!("hidden {room} {moderation:?}"),
-        Action::RestoreMessage { room, id } => format!("restored {room} {id}"),
+            reason,
+        } => match ruling.as_ref() {
+            Ruling::Listed(Listing { jid, entry }) => {
+                let (affiliation, nick) = (entry.affiliation, &entry.nick);
+                format!("listed {room} {jid} {affiliation:?} {nick:?} {reason:?} {actor:?}")
+            }
+            Ruling::Subject(None) => format!("subject {room} None {:?}", ""),
+            Ruling::Subject(Some(subject)) => format!("subject {room} {:?} {:?}", subject.nick, subject.text),
+            Ruling::Form(form) => format!("fields {room} {form:?}"),
+            Ruling::Moderated(moderated) => match &moderated.moderation {
+                Some(moderation) => format!("hidden {room} {moderation:?}"),
+                None => format!("restored {room} {}", moderated.id),
+            },
+            Ruling::Hats(Hatted { jid, hats }) => format!("hats {room} {jid} {hats:?}"),
+        },
         Action::Overridden {
             room,
             actor_nick,

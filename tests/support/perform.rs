@@ -3,7 +3,8 @@
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::RemoteOccupant;
 use dmuc::wire::{
-    Act, ActKind, Affiliation, Condition, Form, Iq, IqBody, Moderation, Role, StanzaError, write_iq,
+    Act, ActKind, Affiliation, Condition, Form, Hatted, Iq, IqBody, Listing, Moderated, Moderation, Role,
+    Ruling, StanzaError, write_iq,
 };
 use dmuc::{Action, Input};
 
@@ -28,41 +29,12 @@ impl Host {
                 form,
                 salt,
             } => self.apply_settings(&room, source, form, salt),
-            Action::ApplySubject { room, nick, text } => {
-                self.show_subject(&room, nick.as_deref(), &text);
-                // The source has decided: everybody is told.
-                if !self.room(&room).is_shadow() {
-                    self.tell(Input::Subject {
-                        room: &room,
-                        nick: nick.as_deref(),
-                        actor_jid: None,
-                        text: &text,
-                    });
-                }
-            }
-            Action::ApplyAffiliation {
+            Action::Apply {
                 room,
-                jid,
-                affiliation,
-                reserved_nick,
-                reason,
+                ruling,
                 actor,
-            } => {
-                let entry = Listed {
-                    affiliation,
-                    nick: reserved_nick,
-                };
-                self.set_affiliation(&room, &jid, &entry, reason.as_deref(), actor.as_deref());
-            }
-            Action::ApplyHats { room, jid, hats } => {
-                let host_room = self.rooms.get_mut(&room).expect("a room with a list");
-                let is_listed = host_room.affiliations.contains_key(&jid);
-                assert!(
-                    hats.is_empty() || is_listed,
-                    "{jid} has hats in {room} and is on no list"
-                );
-                host_room.hats.insert(jid, hats);
-            }
+                reason,
+            } => self.apply(&room, *ruling, actor.as_deref(), reason.as_deref()),
             Action::ShowOccupant(occupant) => self.show_occupant(*occupant),
             Action::HideOccupant {
                 room,
@@ -102,11 +74,6 @@ impl Host {
             }
             Action::Rename { room, nick, new_nick } => self.rename(&room, &nick, &new_nick, vec![210]),
             Action::AddMessage { room, id, deliver } => self.add_message(&room, &id, deliver),
-            Action::HideMessage { room, moderation } => self.hide_message(&room, &moderation),
-            Action::RestoreMessage { room, id } => {
-                let entry = self.engine.message(&room, &id).cloned();
-                self.rewrite_archived(&room, &id, entry.map(|entry| entry.payload.to_string()));
-            }
             Action::PerformAct {
                 room,
                 actor,
@@ -208,6 +175,52 @@ impl Host {
             | Action::SendGroupchat { .. }
             | Action::SendSubject { .. }
             | Action::SendModeration { .. } => panic!("{action:?} has no stanza"),
+        }
+    }
+
+    /// The source has decided.
+    fn apply(&mut self, room: &BareJid, ruling: Ruling, actor: Option<&str>, reason: Option<&str>) {
+        match ruling {
+            Ruling::Listed(Listing { jid, entry }) => {
+                let entry = Listed {
+                    affiliation: entry.affiliation,
+                    nick: entry.nick,
+                };
+                self.set_affiliation(room, &jid, &entry, reason, actor);
+            }
+            Ruling::Subject(subject) => {
+                let (nick, text) = subject
+                    .map(|subject| (subject.nick, subject.text))
+                    .unwrap_or_default();
+                self.show_subject(room, nick.as_deref(), &text);
+                // This is the source: everybody is told.
+                if !self.room(room).is_shadow() {
+                    self.tell(Input::Subject {
+                        room,
+                        nick: nick.as_deref(),
+                        actor_jid: None,
+                        text: &text,
+                    });
+                }
+            }
+            Ruling::Form(form) => panic!("{form:?} comes with the settings of {room}"),
+            Ruling::Moderated(Moderated {
+                moderation: Some(moderation),
+                ..
+            }) => self.hide_message(room, &moderation),
+            Ruling::Moderated(Moderated { id, moderation: None }) => {
+                let entry = self.engine.message(room, &id).cloned();
+                self.rewrite_archived(room, &id, entry.map(|entry| entry.payload.to_string()));
+            }
+            Ruling::Hats(Hatted { jid, hats }) => {
+                let host_room = self.rooms.get_mut(room).expect("a room with a list");
+                let is_listed = host_room.affiliations.contains_key(&jid);
+                assert!(
+                    hats.is_empty() || is_listed,
+                    "{jid} has hats in {room} and is on no list"
+                );
+                host_room.hats.insert(jid, hats);
+            }
         }
     }
 

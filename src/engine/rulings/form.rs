@@ -113,7 +113,7 @@ impl Engine {
         };
         let subject = room.settings.subject.clone();
         self.show_settings(jid);
-        self.show_subject(jid, subject);
+        self.actions.push_back(Action::apply(jid, subject));
     }
 
     /// The source, which takes us for one that knows only the XEP's text (it may have just started), has said something
@@ -249,7 +249,7 @@ impl Engine {
             self.reveal_jids(now, jid);
         }
         if let Some(subject) = subject {
-            self.show_subject(jid, subject);
+            self.actions.push_back(Action::apply(jid, subject));
         }
         if let Some(shadows) = shadows {
             self.shadows_told(now, jid, &shadows);

@@ -75,14 +75,12 @@ impl Engine {
     pub(in crate::engine) fn show_hats(&mut self, jid: &BareJid, user: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
         let is_listed = room.settings.affiliations.contains_key(user);
-        self.actions.push_back(Action::ApplyHats {
-            room: jid.clone(),
-            jid: user.clone(),
-            hats: if is_listed {
-                room.hats(user)
-            } else {
-                Hats::default()
-            },
-        });
+        let hats = match is_listed {
+            true => room.hats(user),
+            false => Hats::default(),
+        };
+        let user = user.clone();
+        self.actions
+            .push_back(Action::apply(jid, Hatted { jid: user, hats }));
     }
 }

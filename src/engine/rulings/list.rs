@@ -32,7 +32,8 @@ impl Kind for Listing {
     }
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
-        engine.show_affiliation(room, &self.jid, &self.entry);
+        engine.show_entry(room, self.clone(), None, None);
+        engine.follow_affiliation(room, &self.jid);
         engine.show_person(room, &self.jid);
     }
 
@@ -242,7 +243,7 @@ impl Engine {
                 in_force.insert(user.clone());
                 let reason = item.and_then(|item| item.reason.clone());
                 let actor = item.and_then(|item| item.actor.clone());
-                self.show_entry(jid, &user, &listing.entry, reason, actor);
+                self.show_entry(jid, listing, reason, actor);
                 self.unsaved.insert(jid.clone());
                 is_shown = true;
             }
@@ -267,32 +268,19 @@ impl Engine {
         }
     }
 
-    /// An entry of the list is in force: the host shows it, and the occupants it is about have it.
-    pub(in crate::engine) fn show_affiliation(&mut self, jid: &BareJid, user: &BareJid, entry: &Listed) {
-        self.show_entry(jid, user, entry, None, None);
-        self.follow_affiliation(jid, user);
-    }
-
-    fn show_entry(
-        &mut self,
-        jid: &BareJid,
-        user: &BareJid,
-        entry: &Listed,
-        reason: Option<String>,
-        actor: Option<String>,
-    ) {
-        self.actions.push_back(Action::ApplyAffiliation {
-            room: jid.clone(),
-            jid: user.clone(),
-            affiliation: entry.affiliation,
-            reserved_nick: entry.nick.clone(),
-            reason,
-            actor,
-        });
+    fn show_entry(&mut self, jid: &BareJid, listing: Listing, reason: Option<String>, actor: Option<String>) {
         // Who comes back to the list has the hats again that go with it.
+        let user = &listing.jid;
         let has_hats = |room: &Room| room.settings.hats.contains_key(user);
-        if self.rooms.get(jid).is_some_and(has_hats) {
-            self.show_hats(jid, user);
+        let hatted = self.rooms.get(jid).is_some_and(has_hats).then(|| user.clone());
+        self.actions.push_back(Action::Apply {
+            room: jid.clone(),
+            ruling: Box::new(Ruling::Listed(listing)),
+            actor,
+            reason,
+        });
+        if let Some(user) = hatted {
+            self.show_hats(jid, &user);
         }
     }
 

@@ -44,17 +44,8 @@ impl Kind for Moderated {
 
     fn show(&self, engine: &mut Engine, jid: &BareJid) {
         let has_it = |room: &Room| room.log.has_id(&self.id);
-        let room = jid.clone();
-        match &self.moderation {
-            Some(moderation) => engine.actions.push_back(Action::HideMessage {
-                room,
-                moderation: Box::new(moderation.clone()),
-            }),
-            None if engine.rooms.get(jid).is_some_and(has_it) => {
-                let id = self.id.clone();
-                engine.actions.push_back(Action::RestoreMessage { room, id });
-            }
-            None => {}
+        if self.moderation.is_some() || engine.rooms.get(jid).is_some_and(has_it) {
+            engine.actions.push_back(Action::apply(jid, self.clone()));
         }
     }
 

@@ -30,7 +30,7 @@ impl Kind for Option<Subject> {
     }
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
-        engine.show_subject(room, self.clone());
+        engine.actions.push_back(Action::apply(room, self.clone()));
     }
 
     fn as_act(&self, offer: &Offer) -> Option<ActKind> {
@@ -82,7 +82,7 @@ impl Engine {
             self.offer(jid, Ruling::Subject(Some(subject.clone())), actor);
             // Stored before anybody sees it: it has to be offered, or whoever set it told, after a crash too (G7).
             self.queue_stores();
-            self.show_subject(jid, Some(subject));
+            self.actions.push_back(Action::apply(jid, Some(subject)));
             return Ok(Verdict::Done);
         }
         // No subject and one that was removed are the same.
@@ -111,15 +111,6 @@ impl Engine {
             });
         }
         Ok(Verdict::Done)
-    }
-
-    pub(in crate::engine) fn show_subject(&mut self, jid: &BareJid, subject: Option<Subject>) {
-        let (nick, text) = subject.map_or((None, String::new()), |subject| (subject.nick, subject.text));
-        self.actions.push_back(Action::ApplySubject {
-            room: jid.clone(),
-            nick,
-            text,
-        });
     }
 
     /// Everybody but a home that speaks only the XEP's text and has shown the change already.
@@ -162,7 +153,7 @@ impl Engine {
                 let text = "This occupant may not change the subject";
                 return Err(refuse(Condition::Forbidden, text));
             }
-            self.show_subject(jid, Some(subject));
+            self.actions.push_back(Action::apply(jid, Some(subject)));
         } else if room.is_from_source(&home) {
             self.subject_pushed(now, jid, &home, subject, version);
         }
@@ -197,7 +188,7 @@ impl Engine {
         let is_news = room.settings.subject.as_ref().map(said) != Some(said(&subject));
         let subject = Some(subject);
         if self.source_says(jid, &subject) {
-            self.show_subject(jid, subject);
+            self.actions.push_back(Action::apply(jid, subject));
         }
         self.unsaved.insert(jid.clone());
         if version.is_none() && is_news {

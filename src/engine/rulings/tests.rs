@@ -1,9 +1,7 @@
 use super::super::state::room::Room;
 use super::list::registered;
 use super::*;
-use crate::wire::{
-    Affiliation, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, RoomId, Subject,
-};
+use crate::wire::{Affiliation, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, RoomId, Subject};
 
 fn jid(jid: &str) -> BareJid {
     BareJid::new(jid).unwrap()
@@ -12,7 +10,13 @@ fn jid(jid: &str) -> BareJid {
 fn shadow() -> Room {
     let source = jid("coven@chat.shakespeare.lit");
     let id = RoomId::new("coven").unwrap();
-    Room::new(jid("coven@rooms.macbeth.lit"), id, source.clone(), Some(source), 1)
+    Room::new(
+        jid("coven@rooms.macbeth.lit"),
+        id,
+        source.clone(),
+        Some(source),
+        1,
+    )
 }
 
 fn listing(affiliation: Affiliation, nick: Option<&str>) -> Ruling {
@@ -145,7 +149,12 @@ fn the_source_is_asked_for_what_was_changed_with_what_it_was() {
     let (text, was) = ("Fire burn".to_owned(), Some("Eye of newt".to_owned()));
     assert_eq!(act.unwrap().kind, ActKind::Subject { text, was });
     let act = offer(moderated(None), moderated(Some("hecate"))).unwrap();
-    assert_eq!(act.kind, ActKind::Moderate { id: "deed".to_owned() });
+    assert_eq!(
+        act.kind,
+        ActKind::Moderate {
+            id: "deed".to_owned()
+        }
+    );
     assert_eq!(act.reason.as_deref(), Some("Not to be named"));
     assert_eq!(
         offer(hats(&[]), hats(&["urn:x:witch"])),

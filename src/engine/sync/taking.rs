@@ -12,7 +12,7 @@ use super::super::state::log::{Entry, EventKey, UNSTAMPED};
 use super::super::state::room::Room;
 use super::super::{Action, Engine, Notice};
 use super::GRACE_MS;
-use crate::wire::{Numbers, Roster, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
+use crate::wire::{Moderated, Numbers, Roster, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
 
 /// How many events of a page are taken at once.
 const PART_EVENTS: usize = 4;
@@ -243,10 +243,9 @@ impl Engine {
             return;
         };
         room.touch();
-        self.actions.push_back(Action::RestoreMessage {
-            room: jid.clone(),
-            id,
-        });
+        let moderation = None;
+        self.actions
+            .push_back(Action::apply(jid, Moderated { id, moderation }));
         let origin = held.origin;
         self.note(jid, &source.service(), Notice::Differs { origin });
     }
