@@ -692,13 +692,16 @@ dmuc_result dmuc_engine_hats(dmuc_engine *engine,
                              const char *jid,
                              const char *hats);
 
-// A local user wants something done that only another instance may do: the source, or the home of an occupant. Answered
-// later by DMUC_ACTION_ACT_ANSWERED with the same `token`.
+// A local user wants something done that only another instance may do: the source, or the home of an occupant.
+// DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_CONTINUE: the source is out
+// of reach, and what is asked for holds here until it can be asked (all but a role and the end of the room): the host does it
+// as it would at the source and hands it in, with who did it. No answer follows.
 dmuc_result dmuc_engine_act(dmuc_engine *engine,
                             dmuc_now now,
                             const char *room,
                             uint64_t token,
-                            const dmuc_act *act);
+                            const dmuc_act *act,
+                            dmuc_verdict **verdict);
 
 // A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here.
 dmuc_result dmuc_engine_voice_request(dmuc_engine *engine, dmuc_now now, const char *room, const char *nick);

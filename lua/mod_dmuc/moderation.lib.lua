@@ -302,15 +302,16 @@ return function (dmuc)
 		if consult(room, given, from, retract) then return refuse("wait", "internal-server-error"); end
 		room = dmuc.get_room(room_jid); -- one of them may have waited
 		if not room or not room._dmuc then return refuse("cancel", "item-not-found"); end
-		if not room._dmuc.is_source and dmuc.ask("is_source_reachable", room.jid) then
-			dmuc.requests.act(room, {
-				actor_nick = nick; actor_jid = jid_bare(from); message = stanza_id; reason = reason;
-			}, event);
+		local function decide_here()
+			local verdict, err_type, condition, text = decide(room, given, jid_bare(from));
+			if not verdict then return refuse(err_type, condition, text); end
+			origin.send(st.reply(stanza));
 			return true;
 		end
-		local verdict, err_type, condition, text = decide(room, given, jid_bare(from));
-		if not verdict then return refuse(err_type, condition, text); end
-		origin.send(st.reply(stanza));
+		if room._dmuc.is_source then return decide_here(); end
+		dmuc.requests.act(room, {
+			actor_nick = nick; actor_jid = jid_bare(from); message = stanza_id; reason = reason;
+		}, event, decide_here);
 		return true;
 	end
 

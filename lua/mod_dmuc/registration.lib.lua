@@ -64,15 +64,13 @@ return function (dmuc)
 		end
 		local occupant_jid = room:get_occupant_jid(from);
 		local actor_nick, actor_jid = occupant_jid and jid_resource(occupant_jid), jid_bare(from);
-		if not dmuc.ask("is_source_reachable", room.jid) then
-			-- mod_muc decides for now, and the source when it is back (G7).
-			return dmuc.requests.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
-				return room:handle_register_iq(origin, stanza);
-			end);
-		end
 		dmuc.requests.act(room, {
 			register = true; nick = nick or nil; actor_nick = actor_nick; actor_jid = actor_jid;
-		}, event);
+		}, event, function (actor)
+			dmuc.requests.provisionally(room, actor, function ()
+				room:handle_register_iq(origin, stanza);
+			end);
+		end);
 		return true;
 	end, 10);
 end

@@ -182,8 +182,9 @@ return function (dmuc)
 		return true;
 	end, 5);
 
-	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has.
-	function requests.act(room, act, event)
+	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has. What the
+	-- source decides holds here provisionally if it cannot be asked: that is done by hold, in the name of whom it is told.
+	function requests.act(room, act, event, hold)
 		local problem, problem_condition, problem_text = requests.problem();
 		if problem then
 			if event then event.origin.send(st.error_reply(event.stanza, problem, problem_condition, problem_text)); end
@@ -196,6 +197,10 @@ return function (dmuc)
 			if act.form and condition == "jid-malformed" then condition, text = "bad-request", "This form is not taken here"; end
 			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
 			return nil, err_type, condition, text;
+		end
+		if verdict == "continue" then
+			requests.take(token);
+			return hold({ nick = act.actor_nick; jid = act.actor_jid });
 		end
 		return true;
 	end
@@ -271,7 +276,7 @@ return function (dmuc)
 		return true;
 	end, 15);
 
-	-- Has mod_muc change affiliations of a shadow whose source is out of reach: it is told when it is back (G7).
+	-- Has mod_muc decide provisionally at a shadow whose source is out of reach, and the source when it is back (G7).
 	function requests.provisionally(room, actor, work)
 		return dmuc.turns.within(room, { provisional = actor }, work);
 	end
@@ -299,16 +304,14 @@ return function (dmuc)
 			return true;
 		end
 		local actor_nick, actor_jid = actor_of(room, stanza);
-		if not dmuc.ask("is_source_reachable", room.jid) then
-			-- mod_muc decides for now, and the source when it is back (G7).
-			return requests.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
-				return room:handle_admin_query_set_command(event.origin, stanza);
-			end);
-		end
 		requests.act(room, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
 			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.nick;
-		}, event);
+		}, event, function (actor)
+			requests.provisionally(room, actor, function ()
+				room:handle_admin_query_set_command(event.origin, stanza);
+			end);
+		end);
 		return true;
 	end, 10);
 
@@ -332,18 +335,17 @@ return function (dmuc)
 				event.origin.send(st.error_reply(stanza, err_type, condition, text));
 				return true;
 			end
-			if not dmuc.ask("is_source_reachable", room.jid) then
-				return dmuc.forms.provisionally(room, { nick = actor_nick; jid = actor_jid }, function ()
-					return room:handle_owner_query_set_to_room(event.origin, stanza);
-				end);
-			end
 			act.form = tostring(child);
 		elseif child and child.name == "destroy" then
 			act.venue, act.reason, act.password = child.attr.jid, child:get_child_text("reason"), child:get_child_text("password");
 		else
 			return; -- mod_muc answers
 		end
-		requests.act(room, act, event);
+		requests.act(room, act, event, function (actor)
+			dmuc.forms.provisionally(room, actor, function ()
+				room:handle_owner_query_set_to_room(event.origin, stanza);
+			end);
+		end);
 		return true;
 	end, 10);
 

@@ -30,14 +30,13 @@ return function (dmuc)
 		if actor == true then return refused(self, "set_affiliation"); end
 		local nick = self:get_occupant_jid(actor);
 		local actor_nick, actor_jid = nick and jid_resource(nick), jid_bare(actor);
-		if not dmuc.ask("is_source_reachable", self.jid) then
-			return turns.within(self, { provisional = { nick = actor_nick; jid = actor_jid } },
-				set_affiliation, self, actor, jid, affiliation, reason, data);
-		end
 		return dmuc.requests.act(self, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = reason;
 			affiliation = affiliation or "none"; jid = jid_bare(jid); nick = data and data.reserved_nickname;
-		});
+		}, nil, function (provisional)
+			return turns.within(self, { provisional = provisional },
+				set_affiliation, self, actor, jid, affiliation, reason, data);
+		end);
 	end
 
 	-- Only these are the same at all instances; of what else modules list with an affiliation each has its own.

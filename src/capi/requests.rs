@@ -62,8 +62,10 @@ pub struct dmuc_act {
     pub message: *const c_char,
 }
 
-/// A local user wants something done that only another instance may do: the source, or the home of an occupant. Answered
-/// later by DMUC_ACTION_ACT_ANSWERED with the same `token`.
+/// A local user wants something done that only another instance may do: the source, or the home of an occupant.
+/// DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_CONTINUE: the source is out
+/// of reach, and what is asked for holds here until it can be asked (all but a role and the end of the room): the host does it
+/// as it would at the source and hands it in, with who did it. No answer follows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_act(
     engine: *mut dmuc_engine,
@@ -71,11 +73,13 @@ pub unsafe extern "C" fn dmuc_engine_act(
     room: *const c_char,
     token: u64,
     act: *const dmuc_act,
+    verdict: *mut *mut dmuc_verdict,
 ) -> dmuc_result {
     // SAFETY: the caller keeps the conventions.
     unsafe {
         with_engine(engine, |engine| {
             let (room, act) = (engine.room(text(room)?)?, reference(act)?);
+            let out = Output::new(verdict)?;
             let act = Act {
                 actor_nick: optional_text(act.actor_nick)?.map(to_nick).transpose()?,
                 actor_jid: optional_text(act.actor_jid)?.map(to_bare).transpose()?,
@@ -87,7 +91,8 @@ pub unsafe extern "C" fn dmuc_engine_act(
                 token,
                 act,
             };
-            engine.input(now, input)
+            out.write_handle(verdict_of(engine, now, input)?);
+            Ok(())
         })
     }
 }

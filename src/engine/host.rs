@@ -263,6 +263,9 @@ impl Engine {
         act: Act,
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
+        if self.is_held_here(jid, &act.kind) {
+            return Ok(Verdict::Continue);
+        }
         let mut act = act;
         act.reason = act.reason.as_deref().map(wire::fitting_text);
         // A role is set by every home that the occupant has: one person may have clients at several instances.

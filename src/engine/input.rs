@@ -264,6 +264,10 @@ pub enum Input<'a> {
     /// Somebody here wants something done elsewhere: at the source, or at the home of an occupant (at every home, if one
     /// person joined at several). Answered once, when all have answered or the link timeout is over, by
     /// [`Action::ActAnswered`](super::Action) with the same token.
+    ///
+    /// [`Verdict::Continue`](super::Verdict): the source is out of reach, and what it decides holds here until it can be asked. The
+    /// host does it as it would at the source, and tells with [`Input::Affiliation`], [`Input::Settings`] or
+    /// [`Input::Moderate`] who did it; no answer follows. Whoever destroys the room has to wait for the source.
     Act {
         /// The room.
         room: &'a BareJid,

@@ -217,12 +217,13 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_hats(NULL, NOW, ROOM, "a@b", NULL));
 	NULLS(dmuc_engine_hats(engine, NOW, NULL, "a@b", NULL));
 	NULLS(dmuc_engine_hats(engine, NOW, ROOM, NULL, NULL));
-	NULLS(dmuc_engine_act(NULL, NOW, ROOM, 1, &act));
-	NULLS(dmuc_engine_act(engine, NOW, NULL, 1, &act));
-	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, NULL));
-	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_ROLE }));
-	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_AFFILIATION, .jid = "a@b" }));
-	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_SETTINGS }));
+	NULLS(dmuc_engine_act(NULL, NOW, ROOM, 1, &act, &verdict));
+	NULLS(dmuc_engine_act(engine, NOW, NULL, 1, &act, &verdict));
+	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, NULL, &verdict));
+	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &act, NULL));
+	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_ROLE }, &verdict));
+	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_AFFILIATION, .jid = "a@b" }, &verdict));
+	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_SETTINGS }, &verdict));
 	NULLS(dmuc_engine_join_request(NULL, NOW, ROOM, "a@b/c", &verdict));
 	NULLS(dmuc_engine_join_request(engine, NOW, NULL, "a@b/c", &verdict));
 	NULLS(dmuc_engine_join_request(engine, NOW, ROOM, NULL, &verdict));
@@ -294,11 +295,11 @@ static void invalid_text(dmuc_engine *engine)
 	       dmuc_engine_occupant(
 		       engine, NOW, ROOM,
 		       &(dmuc_occupant){ .nick = "n", .jid = "a@b/c", .affiliation = "none", .role = "king" }));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = 0 }));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = 0 }, &verdict));
 	EXPECT(DMUC_RESULT_INVALID_JID,
-	       dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_REGISTER, .nick = "" }));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_SUBJECT }));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = UINT32_MAX }));
+	       dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_REGISTER, .nick = "" }, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_SUBJECT }, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = UINT32_MAX }, &verdict));
 
 	const char *const no_forms[] = { "", "x", "<x/>", "<x xmlns='jabber:x:data' type='form'/>",
 					 "<x xmlns='jabber:x:data' type='form'>" };

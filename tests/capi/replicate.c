@@ -89,12 +89,16 @@ static void kick(void)
 	join(&rooms, "macbeth", "macbeth@macbeth.lit/castle", "none", "participant", NULL);
 	settle();
 	CHECK(chat.remote_count == 2);
+	dmuc_verdict *verdict = NULL;
 	OK(dmuc_engine_act(chat.engine, now(), ROOM, 42,
 			   &(dmuc_act){ .act = DMUC_ACT_ROLE,
 					.actor_nick = "firstwitch",
 					.nick = "macbeth",
 					.role = "none",
-					.reason = "Avaunt!" }));
+					.reason = "Avaunt!" },
+			   &verdict));
+	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_DONE);
+	dmuc_verdict_free(verdict);
 	settle();
 	CHECK(chat.answered == 42);
 	CHECK(chat.remote_count == 1);

@@ -205,6 +205,16 @@ static void change_both_sides(void)
 {
 	CHECK(is_source_reachable(&chat) && !is_source_reachable(&rooms));
 	const char *hag = "hag66@macbeth.lit";
+	dmuc_verdict *verdict = NULL;
+	OK(dmuc_engine_act(rooms.engine, now(), rooms.room, 43,
+			   &(dmuc_act){ .act = DMUC_ACT_AFFILIATION,
+					.actor_nick = "secondwitch",
+					.actor_jid = hag,
+					.jid = "macbeth@macbeth.lit",
+					.affiliation = "member" },
+			   &verdict));
+	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_CONTINUE);
+	dmuc_verdict_free(verdict);
 	OK(dmuc_engine_subject(rooms.engine, now(), rooms.room, "secondwitch", hag, "Thunder"));
 	OK(dmuc_engine_settings(rooms.engine, now(), rooms.room, FORM_NAMED("The Heath"), "secondwitch", hag));
 	dmuc_affiliation set = { .affiliation = "member", .actor = "secondwitch", .actor_jid = hag };

@@ -19,6 +19,7 @@ mod governing;
 mod grace;
 mod hats;
 mod histories;
+mod holding;
 mod inviting;
 mod joining;
 mod lies;

@@ -1,9 +1,9 @@
 //! What owners, admins and moderators do: configuration, affiliations, roles.
 
-use dmuc::Input;
 use dmuc::address::BareJid;
 use dmuc::engine::Departure;
 use dmuc::wire::{Act, ActKind, Affiliation, Form, Moderation, Role};
+use dmuc::{Input, Verdict};
 
 use super::event::{Asked, Event, Seen, What};
 use super::host::Host;
@@ -34,8 +34,12 @@ impl Host {
             form.set(var, vec![(*value).to_owned()]);
         }
         if self.room(room).is_shadow() {
-            if self.engine.is_source_reachable(room) {
-                return Ok(self.ask(room, nick, &actor, ActKind::Config { form, was: None }, None));
+            let kind = ActKind::Config {
+                form: form.clone(),
+                was: None,
+            };
+            if let Some(wish) = self.ask(room, nick, &actor, kind, None) {
+                return Ok(wish);
             }
             for field in &form.fields {
                 let what = What::Field(field.var.clone());
@@ -106,15 +110,15 @@ impl Host {
         let by = actor.jid.to_bare();
         let entry = self.room(room).with_affiliation(user, affiliation, reserved);
         if self.room(room).is_shadow() {
-            if self.engine.is_source_reachable(room) {
-                let kind = ActKind::Affiliation {
-                    jid: user.clone(),
-                    affiliation,
-                    nick: reserved.map(str::to_owned),
-                    was: None,
-                    is_invited: false,
-                };
-                return Ok(self.ask(room, nick, &actor, kind, None));
+            let kind = ActKind::Affiliation {
+                jid: user.clone(),
+                affiliation,
+                nick: reserved.map(str::to_owned),
+                was: None,
+                is_invited: false,
+            };
+            if let Some(wish) = self.ask(room, nick, &actor, kind, None) {
+                return Ok(wish);
             }
             let what = What::Affiliation(user.clone());
             self.tried(room, &by, what, entry.as_text());
@@ -192,9 +196,11 @@ impl Host {
             return Err(Denied::NotEntitled);
         }
         let user = actor.jid.to_bare();
-        if self.room(room).is_shadow() && self.engine.is_source_reachable(room) {
-            let kind = ActKind::Moderate { id: id.to_owned() };
-            return Ok(self.ask(room, nick, &actor, kind, reason));
+        let kind = ActKind::Moderate { id: id.to_owned() };
+        if self.room(room).is_shadow()
+            && let Some(wish) = self.ask(room, nick, &actor, kind, reason)
+        {
+            return Ok(wish);
         }
         let is_there = |message: &Archived| message.stanza_id == id && !message.payload.is_empty();
         if self.room(room).is_shadow() && self.room(room).archive.iter().any(is_there) {
@@ -250,7 +256,7 @@ impl Host {
                 role,
                 request: None,
             };
-            return Ok(self.ask(room, nick, &actor, kind, reason));
+            return Ok(self.ask_home(room, nick, &actor, kind, reason));
         }
         // One person may have clients at several instances: every home sets the role.
         let is_elsewhere = self.room(room).remote(target).is_some();
@@ -262,7 +268,7 @@ impl Host {
                 role,
                 request: None,
             };
-            return Ok(self.ask(room, nick, &actor, kind, reason));
+            return Ok(self.ask_home(room, nick, &actor, kind, reason));
         }
         self.drain();
         Ok(Wish::Done)
@@ -295,13 +301,8 @@ impl Host {
         self.announce(room, target, Vec::new());
     }
 
-    pub(super) fn asked(&mut self, room: &BareJid, token: u64, wish: Asked) {
-        let room = room.clone();
-        self.event(Event::Asked { room, token, wish });
-    }
-
-    /// Asks the source, or the home of an occupant.
-    fn ask(
+    /// Asks the home of an occupant.
+    fn ask_home(
         &mut self,
         room: &BareJid,
         nick: &str,
@@ -309,23 +310,47 @@ impl Host {
         kind: ActKind,
         reason: Option<&str>,
     ) -> Wish {
-        let token = self.next_token;
-        self.next_token += 1;
+        let wish = self.ask(room, nick, actor, kind, reason);
+        wish.expect("a role is nothing that holds provisionally")
+    }
+
+    /// Asks the source. `None`: it is out of reach, and this instance decides provisionally.
+    fn ask(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        actor: &Local,
+        kind: ActKind,
+        reason: Option<&str>,
+    ) -> Option<Wish> {
         let wish = match &kind {
             ActKind::Moderate { id } => Asked::Message(id.clone()),
             ActKind::Affiliation { jid, affiliation, .. } => Asked::Affiliation(jid.clone(), *affiliation),
             _ => Asked::Other,
         };
-        self.asked(room, token, wish);
         let act = Act {
             actor_nick: Some(nick.to_owned()),
             actor_jid: Some(actor.jid.to_bare()),
             kind,
             reason: reason.map(str::to_owned),
         };
-        self.tell(Input::Act { room, token, act });
+        self.ask_act(room, act, wish)
+    }
+
+    pub(super) fn ask_act(&mut self, room: &BareJid, act: Act, wish: Asked) -> Option<Wish> {
+        let token = self.next_token;
+        if self.tell(Input::Act { room, token, act }) == Verdict::Continue {
+            return None;
+        }
+        self.next_token += 1;
+        let asked = room.clone();
+        self.event(Event::Asked {
+            room: asked,
+            token,
+            wish,
+        });
         self.drain();
-        Wish::Asked(token)
+        Some(Wish::Asked(token))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Registration with a room (XEP-0045 section 7.10): a nick that is nobody else's.
 
-use dmuc::Input;
 use dmuc::address::BareJid;
 use dmuc::wire::{Act, ActKind, Affiliation, Condition};
 
@@ -22,26 +21,21 @@ impl Host {
             .filter(|(_, local)| local.jid.to_bare() == *user)
             .map(|(nick, _)| nick.clone())
             .next();
-        if self.room(room).is_shadow() && self.engine.is_source_reachable(room) {
-            let token = self.next_token;
-            self.next_token += 1;
-            self.asked(
-                room,
-                token,
-                Asked::Registration(user.clone(), nick.map(str::to_owned)),
-            );
+        if self.room(room).is_shadow() {
+            let nick = nick.map(str::to_owned);
             let act = Act {
-                actor_nick,
+                actor_nick: actor_nick.clone(),
                 actor_jid: Some(user.clone()),
                 kind: ActKind::Register {
-                    nick: nick.map(str::to_owned),
+                    nick: nick.clone(),
                     was: None,
                 },
                 reason: None,
             };
-            self.tell(Input::Act { room, token, act });
-            self.drain();
-            return Ok(Wish::Asked(token));
+            let wish = self.ask_act(room, act, Asked::Registration(user.clone(), nick));
+            if let Some(wish) = wish {
+                return Ok(wish);
+            }
         }
         let entry = registered(self.room(room), user, nick)?;
         if self.room(room).is_shadow() {

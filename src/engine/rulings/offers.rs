@@ -39,6 +39,24 @@ impl Engine {
                 .is_none_or(|source| self.is_link_open(&source.service()))
     }
 
+    /// Whether somebody here asks for a ruling of the source's that holds here until the source can be asked: the host does it
+    /// then as it would at the source, and says so.
+    pub(in crate::engine) fn is_held_here(&self, jid: &BareJid, kind: &ActKind) -> bool {
+        let is_ruling = match kind {
+            ActKind::Affiliation { .. }
+            | ActKind::Config { .. }
+            | ActKind::Subject { .. }
+            | ActKind::Moderate { .. }
+            | ActKind::Register { .. } => true,
+            ActKind::Role { .. }
+            | ActKind::Voice { .. }
+            | ActKind::Invite { .. }
+            | ActKind::Decline { .. }
+            | ActKind::Destroy { .. } => false,
+        };
+        is_ruling && !self.is_source_reachable(jid)
+    }
+
     /// Takes a change at a shadow that cannot reach its source.
     pub(in crate::engine) fn offer(&mut self, jid: &BareJid, change: Ruling, actor: Actor<'_>) {
         for now in change.each() {
