@@ -52,7 +52,7 @@ use crate::address::{BareJid, Jid};
 pub use action::{Action, Notice, RemoteOccupant, SendPresence, Verdict};
 use allowance::Allowances;
 pub use cause::Cause;
-pub use input::{Departure, Input, Occupant, PeerPresence};
+pub use input::{Departure, Input, Occupant, PeerPresence, Ruled};
 pub use link::LinkState;
 pub use overview::{InstanceOverview, InstanceState, LinkOverview, RefusalOverview, RoomOverview, Speaks};
 pub use parked::{ParkedFor, ParkedRoom};
@@ -64,7 +64,7 @@ use crate::config::Config;
 use crate::error::{Error, RestoreError};
 use crate::ids::{IdSource, Seed};
 use crate::snapshot::Snapshot;
-use crate::wire::{Condition, Listed, StanzaError};
+use crate::wire::{Condition, StanzaError};
 pub(crate) use ending::Ending;
 use invitations::Invitations;
 use link::Link;
@@ -310,62 +310,7 @@ impl Engine {
                 payload,
                 keep,
             } => self.local_groupchat(now, room, nick, (message_id, lang), payload, keep),
-            Input::Subject {
-                room,
-                nick,
-                actor_jid,
-                text,
-            } => {
-                let actor = Actor {
-                    nick,
-                    jid: actor_jid,
-                    invites: false,
-                };
-                self.local_subject(now, room, actor, text)
-            }
-            Input::Moderate {
-                room,
-                moderation,
-                actor_jid,
-            } => self.local_moderation(now, room, moderation, actor_jid),
-            Input::Settings {
-                room,
-                form,
-                unfit,
-                actor_nick,
-                actor_jid,
-            } => {
-                let actor = Actor {
-                    nick: actor_nick,
-                    jid: actor_jid,
-                    invites: false,
-                };
-                self.tell_unfit_here(room, &unfit);
-                self.local_settings(now, room, form, actor)
-            }
-            Input::Affiliation {
-                room,
-                jid,
-                affiliation,
-                reserved_nick,
-                reason,
-                actor,
-                actor_jid,
-                is_invited,
-            } => {
-                let entry = Listed {
-                    affiliation,
-                    nick: reserved_nick.map(str::to_owned),
-                };
-                let actor = Actor {
-                    nick: actor,
-                    jid: actor_jid,
-                    invites: is_invited,
-                };
-                let entry = self.fit_listed(room, jid, entry);
-                self.local_affiliation(now, room, jid, entry, reason, actor)
-            }
-            Input::Hats { room, jid, hats } => self.local_hats(now, room, jid, hats),
+            Input::Ruled(ruled) => self.ruled(now, ruled),
             Input::Private {
                 room,
                 nick,

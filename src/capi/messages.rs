@@ -8,9 +8,9 @@ use super::guard::{Output, optional_text, reference, text, to_bare, to_nick};
 use super::result::dmuc_result;
 use super::values::{invalid_value, invalid_xml};
 use super::verdict::{dmuc_verdict, verdict_of};
-use crate::engine::Input;
+use crate::engine::{Input, Ruled};
 use crate::inbound::message_payload;
-use crate::wire::{Condition, EventStamp, Moderation, limits};
+use crate::wire::{Condition, EventStamp, Moderated, Moderation, limits};
 
 /// A message that a local occupant sends to the room.
 #[repr(C)]
@@ -229,12 +229,11 @@ pub unsafe extern "C" fn dmuc_engine_moderate(
                 reason: optional_text(given.reason)?.map(str::to_owned),
                 of: None,
             };
-            let input = Input::Moderate {
-                room: &room,
-                moderation,
+            let ruled = Ruled {
                 actor_jid: actor_jid.as_ref(),
+                ..Ruled::by_the_room(&room, Moderated::from(moderation))
             };
-            out.write_handle(verdict_of(engine, now, input)?);
+            out.write_handle(verdict_of(engine, now, Input::Ruled(ruled))?);
             Ok(())
         })
     }

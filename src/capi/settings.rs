@@ -6,8 +6,8 @@ use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{optional_text, reference, text, to_bare, to_nick};
 use super::result::dmuc_result;
 use super::values::{invalid_xml, to_affiliation, to_fitting_form};
-use crate::engine::Input;
-use crate::wire::Hats;
+use crate::engine::{Input, Ruled};
+use crate::wire::{Hats, Hatted, Listed, Listing, Subject};
 
 /// An entry of the list of affiliations.
 #[repr(C)]
@@ -47,13 +47,16 @@ pub unsafe extern "C" fn dmuc_engine_subject(
             let room = engine.room(text(room)?)?;
             let nick = optional_text(nick)?.map(to_nick).transpose()?;
             let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
-            let input = Input::Subject {
-                room: &room,
-                nick: nick.as_deref(),
-                actor_jid: actor_jid.as_ref(),
-                text: text(subject)?,
+            let subject = Subject {
+                nick,
+                stamp: now.wall_ms as i64,
+                text: text(subject)?.to_owned(),
             };
-            engine.input(now, input)
+            let ruled = Ruled {
+                actor_jid: actor_jid.as_ref(),
+                ..Ruled::by_the_room(&room, Some(subject))
+            };
+            engine.input(now, Input::Ruled(ruled))
         })
     }
 }
@@ -76,14 +79,13 @@ pub unsafe extern "C" fn dmuc_engine_settings(
             let (room, (form, unfit)) = (engine.room(text(room)?)?, to_fitting_form(text(form)?)?);
             let actor_nick = optional_text(actor_nick)?.map(to_nick).transpose()?;
             let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
-            let input = Input::Settings {
-                room: &room,
-                form,
+            let ruled = Ruled {
                 unfit,
                 actor_nick: actor_nick.as_deref(),
                 actor_jid: actor_jid.as_ref(),
+                ..Ruled::by_the_room(&room, form)
             };
-            engine.input(now, input)
+            engine.input(now, Input::Ruled(ruled))
         })
     }
 }
@@ -102,17 +104,21 @@ pub unsafe extern "C" fn dmuc_engine_affiliation(
             let (room, entry) = (engine.room(text(room)?)?, reference(affiliation)?);
             let reserved_nick = optional_text(entry.reserved_nick)?.map(to_nick).transpose()?;
             let actor_jid = optional_text(entry.actor_jid)?.map(to_bare).transpose()?;
-            let input = Input::Affiliation {
-                room: &room,
-                jid: &to_bare(text(entry.jid)?)?,
-                affiliation: to_affiliation(text(entry.affiliation)?)?,
-                reserved_nick: reserved_nick.as_deref(),
-                reason: optional_text(entry.reason)?,
-                actor: optional_text(entry.actor)?,
-                actor_jid: actor_jid.as_ref(),
-                is_invited: entry.is_invited,
+            let listing = Listing {
+                jid: to_bare(text(entry.jid)?)?,
+                entry: Listed {
+                    affiliation: to_affiliation(text(entry.affiliation)?)?,
+                    nick: reserved_nick,
+                },
             };
-            engine.input(now, input)
+            let ruled = Ruled {
+                actor_nick: optional_text(entry.actor)?,
+                actor_jid: actor_jid.as_ref(),
+                reason: optional_text(entry.reason)?,
+                is_invited: entry.is_invited,
+                ..Ruled::by_the_room(&room, listing)
+            };
+            engine.input(now, Input::Ruled(ruled))
         })
     }
 }
@@ -138,12 +144,8 @@ pub unsafe extern "C" fn dmuc_engine_hats(
                 Some(xml) => Hats::parse(xml).map_err(invalid_xml)?,
                 None => Hats::default(),
             };
-            let input = Input::Hats {
-                room: &room,
-                jid: &jid,
-                hats,
-            };
-            engine.input(now, input)
+            let ruled = Ruled::by_the_room(&room, Hatted { jid, hats });
+            engine.input(now, Input::Ruled(ruled))
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::address::{BareJid, Jid};
 
-use crate::wire::{Act, Affiliation, EventStamp, Form, Hats, IqKind, Moderation, Role, StanzaError, Unfit};
+use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Moderation, Role, Ruling, StanzaError, Unfit};
 
 /// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
 ///
@@ -121,71 +121,8 @@ pub enum Input<'a> {
         /// Worth keeping: logged, numbered, in the history. Otherwise sent once and forgotten (chat states).
         keep: bool,
     },
-    /// The subject was changed by somebody entitled. At a shadow it is only wished for: the source decides, and while it
-    /// is out of reach the change holds here until then. Shown by [`Action::Apply`](super::Action).
-    Subject {
-        /// The room.
-        room: &'a BareJid,
-        /// Who changed it; absent for the room itself.
-        nick: Option<&'a str>,
-        /// Its real JID.
-        actor_jid: Option<&'a BareJid>,
-        /// The new subject, empty to remove it.
-        text: &'a str,
-    },
-    /// A message was taken away by somebody entitled (XEP-0425). At a shadow only while
-    /// [`Engine::is_source_reachable`](super::Engine::is_source_reachable) is false: it holds here until the source decides.
-    Moderate {
-        /// The room.
-        room: &'a BareJid,
-        /// Which message, by whom and why.
-        moderation: Moderation,
-        /// The real JID of who did it (a shadow needs it).
-        actor_jid: Option<&'a BareJid>,
-    },
-    /// The room's configuration as it is now; unchanged is recognised. At a shadow only while
-    /// [`Engine::is_source_reachable`](super::Engine::is_source_reachable) is false: it holds here until the source decides.
-    Settings {
-        /// The room.
-        room: &'a BareJid,
-        /// All `muc#roomconfig` fields.
-        form: Form,
-        /// What of them was cut or left out ([`Form::parse_fitting`]).
-        unfit: Unfit,
-        /// The nick of who changed it (a shadow needs it).
-        actor_nick: Option<&'a str>,
-        /// Its real JID.
-        actor_jid: Option<&'a BareJid>,
-    },
-    /// An affiliation was set. At a shadow as for [`Input::Settings`].
-    Affiliation {
-        /// The room.
-        room: &'a BareJid,
-        /// Whose: a user or a domain.
-        jid: &'a BareJid,
-        /// The new affiliation.
-        affiliation: Affiliation,
-        /// The nick registered with it.
-        reserved_nick: Option<&'a str>,
-        /// Why.
-        reason: Option<&'a str>,
-        /// The nick of who did it.
-        actor: Option<&'a str>,
-        /// The real JID of who did it (a shadow needs it).
-        actor_jid: Option<&'a BareJid>,
-        /// A shadow that cannot reach its source made somebody a member because this actor invited it.
-        is_invited: bool,
-    },
-    /// The hats of somebody as they are now (XEP-0317), all of them; unchanged is recognised. Only at the source, and only of
-    /// who is on the list: give an affiliation first. Who is taken off the list has none.
-    Hats {
-        /// The room.
-        room: &'a BareJid,
-        /// Whose.
-        jid: &'a BareJid,
-        /// The hats.
-        hats: Hats,
-    },
+    /// Somebody entitled here has decided what is the source's to decide, or the room itself has it so; unchanged is recognised.
+    Ruled(Ruled<'a>),
     /// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here; the engine tells
     /// the other instances that host one. [`Verdict::Continue`](super::Verdict) if the occupant is no visitor.
     VoiceRequest {
@@ -266,8 +203,8 @@ pub enum Input<'a> {
     /// [`Action::ActAnswered`](super::Action) with the same token.
     ///
     /// [`Verdict::Continue`](super::Verdict): the source is out of reach, and what it decides holds here until it can be asked. The
-    /// host does it as it would at the source, and tells with [`Input::Affiliation`], [`Input::Settings`] or
-    /// [`Input::Moderate`] who did it; no answer follows. Whoever destroys the room has to wait for the source.
+    /// host does it as it would at the source, and tells who did it with [`Input::Ruled`]; no answer follows. Whoever destroys
+    /// the room has to wait for the source.
     Act {
         /// The room.
         room: &'a BareJid,
@@ -404,6 +341,48 @@ pub(super) struct Came {
     pub(super) bytes: usize,
     /// Whether it answers something, be it of ours or not.
     pub(super) is_answer: bool,
+}
+
+/// What was decided here.
+///
+/// At the source it is so, and the other instances are told. At a shadow it is so until the source can be asked, and only after
+/// [`Verdict::Continue`](super::Verdict) to an [`Input::Act`]; but a subject is handed in always, which the shadow asks the source
+/// for by itself. What the host is to show comes as [`Action::Apply`](super::Action).
+///
+/// Hats are given at the source only (a shadow follows it, and what it says of hats is no news), to who is on the list: give an
+/// affiliation first. Who is taken off the list has none. A message that was taken away does not come back by a ruling.
+#[derive(Debug, Clone)]
+pub struct Ruled<'a> {
+    /// The room.
+    pub room: &'a BareJid,
+    /// What is so now: of the configuration all `muc#roomconfig` fields. Who set a subject, and who took a message away, is
+    /// part of it.
+    pub ruling: Ruling,
+    /// What of a configuration was cut or left out ([`Form::parse_fitting`](crate::wire::Form::parse_fitting)).
+    pub unfit: Unfit,
+    /// The nick of who did it, where the ruling does not say so itself.
+    pub actor_nick: Option<&'a str>,
+    /// Its real JID. A shadow needs it.
+    pub actor_jid: Option<&'a BareJid>,
+    /// Why somebody's affiliation was changed.
+    pub reason: Option<&'a str>,
+    /// A shadow that cannot reach its source made somebody a member because the actor invited it.
+    pub is_invited: bool,
+}
+
+impl<'a> Ruled<'a> {
+    /// A ruling in nobody's name.
+    pub fn by_the_room(room: &'a BareJid, ruling: impl Into<Ruling>) -> Ruled<'a> {
+        Ruled {
+            room,
+            ruling: ruling.into(),
+            unfit: Unfit::default(),
+            actor_nick: None,
+            actor_jid: None,
+            reason: None,
+            is_invited: false,
+        }
+    }
 }
 
 /// A local occupant as it is now.

@@ -1,6 +1,6 @@
 //! What the source decides (G7), as one table: for each kind of [`Ruling`] what is held of it, how it is held, when two are
-//! the same, how the host is shown it, how the source is asked for it, and how it is stored ([`Stored`]). A kind that lacks
-//! one of these does not compile.
+//! the same, what follows when somebody here decides it, how the host is shown it, how the source is asked for it, and how
+//! it is stored ([`Stored`]). A kind that lacks one of these does not compile.
 //!
 //! What becomes of a change at a shadow that cannot reach its source is the same for all, and in [`offers`].
 
@@ -11,16 +11,19 @@ mod moderation;
 mod offers;
 mod subject;
 
-use super::Engine;
+use super::input::Ruled;
+use super::state::clock::Now;
 use super::state::room::Room;
 use super::state::waiting::{Matter, Offer};
+use super::{Engine, Verdict};
 use crate::address::BareJid;
+use crate::error::Error;
 use crate::snapshot::Stored;
 use crate::wire::{ActKind, Ruling};
 pub(super) use offers::Actor;
 
 /// What the engine does with one kind of ruling.
-pub(crate) trait Kind: Stored + Clone + PartialEq {
+trait Kind: Stored + Clone + PartialEq {
     /// What it is about.
     fn matter(&self) -> Matter;
 
@@ -34,6 +37,12 @@ pub(crate) trait Kind: Stored + Clone + PartialEq {
     fn is_same(&self, other: &Self) -> bool {
         self == other
     }
+
+    /// Somebody here has decided so. The source tells the other instances; a shadow holds it until it can ask the source.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing changed then.
+    fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, by: By<'_>) -> Result<Verdict, Error>;
 
     /// The host shows it: the source has decided so, and it is in force.
     fn show(&self, engine: &mut Engine, room: &BareJid);
@@ -97,6 +106,31 @@ macro_rules! each_kind {
     };
 }
 pub(crate) use each_kind;
+
+/// By whom something is decided, and why.
+#[derive(Debug, Clone, Copy)]
+struct By<'a> {
+    actor: Actor<'a>,
+    reason: Option<&'a str>,
+}
+
+impl Engine {
+    /// Somebody entitled here has decided something.
+    pub(super) fn ruled(&mut self, now: Now, ruled: Ruled<'_>) -> Result<Verdict, Error> {
+        let by = By {
+            actor: Actor {
+                nick: ruled.actor_nick,
+                jid: ruled.actor_jid,
+                invites: ruled.is_invited,
+            },
+            reason: ruled.reason,
+        };
+        if ruled.unfit.text().is_some() {
+            self.tell_unfit_here(ruled.room, &ruled.unfit);
+        }
+        each_kind!(ruled.ruling, kind => kind.rule(self, now, ruled.room, by))
+    }
+}
 
 /// The table, for a ruling whose kind is not known before ([`Kind`] says what each is).
 impl Ruling {

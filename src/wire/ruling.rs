@@ -38,6 +38,15 @@ pub struct Moderated {
     pub moderation: Option<Moderation>,
 }
 
+impl From<Moderation> for Moderated {
+    fn from(moderation: Moderation) -> Moderated {
+        Moderated {
+            id: moderation.id.clone(),
+            moderation: Some(moderation),
+        }
+    }
+}
+
 /// All hats of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hatted {

@@ -1,6 +1,7 @@
 //! What does not fit the wire's types costs what it is about, and holds nothing back (G6, G13).
 
 use dmuc::Input;
+use dmuc::engine::Ruled;
 use dmuc::wire::{Affiliation, Form};
 
 use crate::support::federation::Federation;
@@ -21,16 +22,10 @@ fn coven() -> Federation {
 
 fn affiliate(fed: &mut Federation, user: &str, affiliation: Affiliation, nick: &str) {
     fed.at(&bare(CHAT), |host| {
-        host.input(Input::Affiliation {
-            room: &bare(COVEN),
-            jid: &bare(user),
-            affiliation,
-            reserved_nick: Some(nick),
+        host.input(Input::Ruled(Ruled {
             reason: Some(&"é\u{1}".repeat(4_000)),
-            actor: None,
-            actor_jid: None,
-            is_invited: false,
-        })
+            ..Ruled::by_the_room(&bare(COVEN), listing(&bare(user), affiliation, nick))
+        }))
     })
     .unwrap_or_else(|error| panic!("{user}: {error}"));
     fed.run();
@@ -39,13 +34,10 @@ fn affiliate(fed: &mut Federation, user: &str, affiliation: Affiliation, nick: &
 fn configure(fed: &mut Federation, form: &str) {
     let (form, unfit) = Form::parse_fitting(form).unwrap();
     fed.at(&bare(CHAT), |host| {
-        host.input(Input::Settings {
-            room: &bare(COVEN),
-            form,
+        host.input(Input::Ruled(Ruled {
             unfit,
-            actor_nick: None,
-            actor_jid: None,
-        })
+            ..Ruled::by_the_room(&bare(COVEN), form)
+        }))
     })
     .unwrap();
     fed.run();

@@ -1,6 +1,7 @@
 //! Hats (XEP-0317): the source's to give, to who is on its list, and the same at every instance.
 
-use dmuc::wire::{Affiliation, Hats, Request, Roster, RosterItem};
+use dmuc::engine::Ruled;
+use dmuc::wire::{Affiliation, Hats, Hatted, Request, Roster, RosterItem};
 use dmuc::{Error, Input};
 
 use crate::support::federation::Federation;
@@ -35,12 +36,8 @@ fn give(fed: &mut Federation, service: &str, room: &str, user: &str, hats: Hats)
     let (room, user) = (bare(room), bare(user));
     fed.at(&bare(service), |host| {
         let room = &room;
-        let input = Input::Hats {
-            room,
-            jid: &user,
-            hats,
-        };
-        host.input(input).map(|_| ())
+        let ruled = Ruled::by_the_room(room, Hatted { jid: user, hats });
+        host.input(Input::Ruled(ruled)).map(|_| ())
     })
 }
 

@@ -1,5 +1,6 @@
 //! Everything has a limit, and each limit a defined overflow (G13).
 
+use dmuc::engine::Ruled;
 use dmuc::wire::{Affiliation, Condition};
 
 use crate::support::federation::{Federation, config_of};
@@ -297,13 +298,10 @@ fn a_subject_too_long_for_the_peers_is_refused_and_changes_nothing() {
     fed.run();
     let long = "x".repeat(4_097);
     for (service, room) in [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS)] {
+        let room = bare(room);
         let refused = fed.at(&bare(service), |host| {
-            host.input(dmuc::Input::Subject {
-                room: &bare(room),
-                nick: Some("foo"),
-                actor_jid: None,
-                text: &long,
-            })
+            let ruled = Ruled::by_the_room(&room, Some(subject("foo", &long)));
+            host.input(dmuc::Input::Ruled(ruled))
         });
         let condition = refused.map_err(|error| error.stanza_error().map(|error| error.condition));
         assert_eq!(condition.err(), Some(Some(Condition::PolicyViolation)));

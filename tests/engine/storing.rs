@@ -1,6 +1,6 @@
 //! Whatever an engine has accepted it can store and take back (G3, G13).
 
-use dmuc::engine::{Input, Occupant, PeerPresence};
+use dmuc::engine::{Input, Occupant, PeerPresence, Ruled};
 use dmuc::wire::{Affiliation, Form, Hlc, Role};
 use dmuc::{Engine, Now, Snapshot};
 
@@ -64,38 +64,30 @@ fn anything(dice: &mut Dice, engine: &mut Engine, now: Now) {
     let taken = match dice.below(8) {
         0 => engine.handle_input(
             now,
-            Input::Affiliation {
-                room: &room,
-                jid: &user,
-                affiliation,
-                reserved_nick: Some(&words),
+            Input::Ruled(Ruled {
                 reason: Some(&words),
-                actor: Some("foo"),
+                actor_nick: Some("foo"),
                 actor_jid: Some(&user),
-                is_invited: false,
-            },
+                ..Ruled::by_the_room(&room, listing(&user, affiliation, &words))
+            }),
         ),
         1 => engine.handle_input(
             now,
-            Input::Subject {
-                room: &room,
-                nick: Some(&nick),
+            Input::Ruled(Ruled {
                 actor_jid: Some(&user),
-                text: &words,
-            },
+                ..Ruled::by_the_room(&room, Some(subject(&nick, &words)))
+            }),
         ),
         2 => {
             let mut form = Form::default();
             form.set("muc#roomconfig_roomname", vec![dmuc::wire::fitting_text(&words)]);
             engine.handle_input(
                 now,
-                Input::Settings {
-                    room: &room,
-                    form,
-                    unfit: Default::default(),
+                Input::Ruled(Ruled {
                     actor_nick: Some(&nick),
                     actor_jid: Some(&user),
-                },
+                    ..Ruled::by_the_room(&room, form)
+                }),
             )
         }
         3 => engine.handle_input(

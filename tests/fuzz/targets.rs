@@ -3,11 +3,11 @@
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::config::RoomIdScheme;
-use dmuc::engine::{Action, Input, Occupant};
+use dmuc::engine::{Action, Input, Occupant, Ruled};
 use dmuc::inbound::{Head, Inbound, handle_stanza};
 use dmuc::wire::{
-    Affiliation, Form, Hats, IqKind, Moderation, Request, Response, Role, Stanza, StanzaError, write_iq,
-    write_message, write_presence,
+    Affiliation, Form, Hats, IqKind, Listed, Listing, Moderation, Request, Response, Role, Stanza,
+    StanzaError, write_iq, write_message, write_presence,
 };
 use dmuc::{Config, Engine, Now, Snapshot};
 
@@ -212,6 +212,13 @@ fn begin(now: Now) -> Engine {
     let (room, hag) = (bare(OWN), bare("hag66@macbeth.lit"));
     let mut form = Form::default();
     form.set("muc#roomconfig_whois", vec!["moderators".to_owned()]);
+    let owner = Listing {
+        jid: hag.clone(),
+        entry: Listed {
+            affiliation: Affiliation::Owner,
+            nick: None,
+        },
+    };
     let inputs = [
         Input::Distribute {
             room: &room,
@@ -220,16 +227,7 @@ fn begin(now: Now) -> Engine {
             salt: "salt",
             subject: None,
         },
-        Input::Affiliation {
-            room: &room,
-            jid: &hag,
-            affiliation: Affiliation::Owner,
-            reserved_nick: None,
-            reason: None,
-            actor: None,
-            actor_jid: None,
-            is_invited: false,
-        },
+        Input::Ruled(Ruled::by_the_room(&room, owner)),
         Input::Occupant(Occupant {
             room: &room,
             nick: "hag",

@@ -1,6 +1,7 @@
 //! Requests for voice, invitations, declines.
 
 use dmuc::address::{BareJid, Jid};
+use dmuc::engine::Ruled;
 use dmuc::wire::{Affiliation, Condition, Role};
 use dmuc::{Input, Verdict};
 
@@ -141,16 +142,12 @@ impl Host {
             nick: None,
         };
         self.set_affiliation(room, user, &entry, None, None);
-        self.tell(Input::Affiliation {
-            room,
-            jid: user,
-            affiliation: Affiliation::Member,
-            reserved_nick: None,
-            reason: None,
-            actor: actor.map(|(nick, _)| nick),
+        self.tell(Input::Ruled(Ruled {
+            actor_nick: actor.map(|(nick, _)| nick),
             actor_jid: actor.map(|(_, jid)| jid),
             is_invited: true,
-        });
+            ..Ruled::by_the_room(room, entry.of(user))
+        }));
     }
 
     /// At the source: who may invite makes a member.

@@ -1,8 +1,8 @@
 //! What owners, admins and moderators do: configuration, affiliations, roles.
 
 use dmuc::address::BareJid;
-use dmuc::engine::Departure;
-use dmuc::wire::{Act, ActKind, Affiliation, Form, Moderation, Role};
+use dmuc::engine::{Departure, Ruled};
+use dmuc::wire::{Act, ActKind, Affiliation, Form, Moderated, Moderation, Role};
 use dmuc::{Input, Verdict};
 
 use super::event::{Asked, Event, Seen, What};
@@ -80,13 +80,11 @@ impl Host {
         }
         self.show_all(room, &Seen::ConfigChanged);
         if is_distributed {
-            self.tell(Input::Settings {
-                room,
-                form,
-                unfit: Default::default(),
+            self.tell(Input::Ruled(Ruled {
                 actor_nick: actor.map(|(nick, _)| nick),
                 actor_jid: actor.map(|(_, user)| user),
-            });
+                ..Ruled::by_the_room(room, form)
+            }));
         }
         self.enforce_membership(room);
     }
@@ -151,17 +149,12 @@ impl Host {
         reason: Option<&str>,
         (actor, actor_jid): (Option<&str>, Option<&BareJid>),
     ) {
-        let (affiliation, reserved_nick) = (entry.affiliation, entry.nick.as_deref());
-        self.tell(Input::Affiliation {
-            room,
-            jid,
-            affiliation,
-            reserved_nick,
-            reason,
-            actor,
+        self.tell(Input::Ruled(Ruled {
+            actor_nick: actor,
             actor_jid,
-            is_invited: false,
-        });
+            reason,
+            ..Ruled::by_the_room(room, entry.of(jid))
+        }));
     }
 
     /// Something was changed at a shadow that cannot ask its source.
@@ -206,17 +199,17 @@ impl Host {
         if self.room(room).is_shadow() && self.room(room).archive.iter().any(is_there) {
             self.tried(room, &user, What::Message(id.to_owned()), GONE.to_owned());
         }
-        self.tell(Input::Moderate {
-            room,
-            moderation: Moderation {
-                id: id.to_owned(),
-                nick: Some(nick.to_owned()),
-                occupant_id: Some(actor.occupant_id.clone()),
-                reason: reason.map(str::to_owned),
-                of: None,
-            },
+        let moderation = Moderation {
+            id: id.to_owned(),
+            nick: Some(nick.to_owned()),
+            occupant_id: Some(actor.occupant_id.clone()),
+            reason: reason.map(str::to_owned),
+            of: None,
+        };
+        self.tell(Input::Ruled(Ruled {
             actor_jid: Some(&user),
-        });
+            ..Ruled::by_the_room(room, Moderated::from(moderation))
+        }));
         self.drain();
         Ok(Wish::Done)
     }

@@ -1,6 +1,7 @@
 //! The XEP's cast, and JIDs from text.
 
 use dmuc::address::{BareJid, FullJid, Jid};
+use dmuc::wire::{Affiliation, Listed, Listing, Subject};
 
 pub const CHAT: &str = "chat.shakespeare.lit";
 pub const ROOMS: &str = "rooms.macbeth.lit";
@@ -45,4 +46,23 @@ pub fn service_of(room: &BareJid) -> BareJid {
 
 pub fn message_body(text: &str) -> String {
     format!("<body>{}</body>", dmuc::wire::escaped(text))
+}
+
+/// A ruling about somebody's entry of the list of affiliations.
+pub fn listing(user: &BareJid, affiliation: Affiliation, nick: &str) -> Listing {
+    Listing {
+        jid: user.clone(),
+        entry: Listed {
+            affiliation,
+            nick: Some(nick.to_owned()),
+        },
+    }
+}
+
+pub fn subject(nick: &str, text: &str) -> Subject {
+    Subject {
+        nick: Some(nick.to_owned()),
+        stamp: 0,
+        text: text.to_owned(),
+    }
 }

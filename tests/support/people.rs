@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use dmuc::address::{BareJid, FullJid};
-use dmuc::engine::Departure;
-use dmuc::wire::{Affiliation, Form, Role};
+use dmuc::engine::{Departure, Ruled};
+use dmuc::wire::{Affiliation, Form, Role, Subject};
 use dmuc::{Input, Verdict};
 
 use super::event::{Cause, Event, Seen, Turn, What};
@@ -404,15 +404,28 @@ impl Host {
             self.tried(room, &user, What::Subject, text.to_owned());
         }
         if is_distributed {
-            self.tell(Input::Subject {
-                room,
-                nick: Some(nick),
-                actor_jid: Some(&user),
-                text,
-            });
+            self.tell_subject(room, Some(nick), Some(&user), text);
         }
         self.drain();
         Ok(())
+    }
+
+    pub(super) fn tell_subject(
+        &mut self,
+        room: &BareJid,
+        nick: Option<&str>,
+        actor_jid: Option<&BareJid>,
+        text: &str,
+    ) {
+        let subject = Subject {
+            nick: nick.map(str::to_owned),
+            stamp: self.now.wall_ms as i64,
+            text: text.to_owned(),
+        };
+        self.tell(Input::Ruled(Ruled {
+            actor_jid,
+            ..Ruled::by_the_room(room, Some(subject))
+        }));
     }
 
     pub(super) fn show_subject(&mut self, room: &BareJid, nick: Option<&str>, text: &str) {

@@ -1,7 +1,7 @@
 //! The engine's actions, performed as the Lua shim performs them.
 
 use dmuc::address::{BareJid, Jid};
-use dmuc::engine::RemoteOccupant;
+use dmuc::engine::{RemoteOccupant, Ruled};
 use dmuc::wire::{
     Act, ActKind, Affiliation, Condition, Form, Hatted, Iq, IqBody, Listing, Moderated, Moderation, Role,
     Ruling, StanzaError, write_iq,
@@ -195,12 +195,7 @@ impl Host {
                 self.show_subject(room, nick.as_deref(), &text);
                 // This is the source: everybody is told.
                 if !self.room(room).is_shadow() {
-                    self.tell(Input::Subject {
-                        room,
-                        nick: nick.as_deref(),
-                        actor_jid: None,
-                        text: &text,
-                    });
+                    self.tell_subject(room, nick.as_deref(), None, &text);
                 }
             }
             Ruling::Form(form) => panic!("{form:?} comes with the settings of {room}"),
@@ -379,17 +374,15 @@ impl Host {
             // The engine decides by itself.
             ActKind::Moderate { id } => {
                 entitled(rank.1 == Role::Moderator)?;
-                self.tell(Input::Moderate {
-                    room,
-                    moderation: Moderation {
-                        id,
-                        nick: act.actor_nick,
-                        occupant_id: None,
-                        reason: act.reason,
-                        of: None,
-                    },
-                    actor_jid: None,
-                });
+                let moderation = Moderation {
+                    id,
+                    nick: act.actor_nick,
+                    occupant_id: None,
+                    reason: act.reason,
+                    of: None,
+                };
+                let ruled = Ruled::by_the_room(room, Moderated::from(moderation));
+                self.tell(Input::Ruled(ruled));
             }
             ActKind::Subject { .. } => panic!("a subject is no act for the host"),
             ActKind::Register { nick, .. } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dmuc::address::{BareJid, FullJid, Jid};
-use dmuc::wire::{Affiliation, Form, Hats, Role};
+use dmuc::wire::{Affiliation, Form, Hats, Listing, Role};
 
 use super::event::Seen;
 
@@ -36,6 +36,17 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// The entry, as somebody's.
+    pub fn of(&self, jid: &BareJid) -> Listing {
+        Listing {
+            jid: jid.clone(),
+            entry: dmuc::wire::Listed {
+                affiliation: self.affiliation,
+                nick: self.nick.clone(),
+            },
+        }
+    }
+
     /// `member`, or with a registered nick `member as witch`.
     pub fn as_text(&self) -> String {
         let affiliation = self.affiliation.as_str();

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmuc::address::BareJid;
-use dmuc::engine::Entry;
-use dmuc::wire::{Affiliation, EventStamp};
+use dmuc::engine::{Entry, Ruled};
+use dmuc::wire::{Affiliation, EventStamp, Hatted};
 use dmuc::{Config, Engine, Input, Snapshot};
 
 use super::event::{Cause, Event, Turn};
@@ -522,13 +522,8 @@ impl Host {
         let Some(host_room) = self.rooms.get(room).filter(|room| !room.is_shadow()).cloned() else {
             return;
         };
-        self.tell(Input::Settings {
-            room,
-            form: host_room.form.clone(),
-            unfit: Default::default(),
-            actor_nick: None,
-            actor_jid: None,
-        });
+        let ruled = Ruled::by_the_room(room, host_room.form.clone());
+        self.tell(Input::Ruled(ruled));
         for (user, entry) in &host_room.affiliations {
             self.tell_affiliation(room, user, entry, None, (None, None));
         }
@@ -545,20 +540,12 @@ impl Host {
             }
         }
         for (user, hats) in &host_room.hats {
-            let hats = hats.clone();
-            self.tell(Input::Hats {
-                room,
-                jid: user,
-                hats,
-            });
+            let (jid, hats) = (user.clone(), hats.clone());
+            let ruled = Ruled::by_the_room(room, Hatted { jid, hats });
+            self.tell(Input::Ruled(ruled));
         }
         let (nick, text) = host_room.subject.unwrap_or_default();
-        self.tell(Input::Subject {
-            room,
-            nick: nick.as_deref(),
-            actor_jid: None,
-            text: &text,
-        });
+        self.tell_subject(room, nick.as_deref(), None, &text);
     }
 
     /// Another configuration comes into force, by a reload.

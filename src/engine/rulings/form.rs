@@ -9,7 +9,7 @@ use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict};
 use super::subject::said;
-use super::{Actor, Kind, Variant};
+use super::{Actor, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Config as ConfigPush, Field, Form, Ruling, Subject};
 
@@ -26,6 +26,10 @@ impl Kind for Form {
         for field in &self.fields {
             room.settings.form.set(&field.var, field.values.clone());
         }
+    }
+
+    fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, by: By<'_>) -> Result<Verdict, Error> {
+        engine.local_settings(now, room, self, by.actor)
     }
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
@@ -57,7 +61,7 @@ pub(in crate::engine) fn each(form: Form) -> impl Iterator<Item = Form> {
 }
 
 impl Engine {
-    pub(in crate::engine) fn local_settings(
+    fn local_settings(
         &mut self,
         now: Now,
         jid: &BareJid,

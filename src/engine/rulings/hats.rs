@@ -6,7 +6,7 @@ use super::super::state::clock::Now;
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict, refuse};
-use super::Kind;
+use super::{By, Kind};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, Hats, Hatted};
 
@@ -26,6 +26,10 @@ impl Kind for Hatted {
         room.set_hats(&self.jid, self.hats.clone());
     }
 
+    fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, _by: By<'_>) -> Result<Verdict, Error> {
+        engine.local_hats(now, room, &self.jid, self.hats)
+    }
+
     fn show(&self, engine: &mut Engine, room: &BareJid) {
         engine.show_hats(room, &self.jid);
     }
@@ -37,13 +41,7 @@ impl Kind for Hatted {
 
 impl Engine {
     /// Hats given here. A shadow follows its source, so that there it is no news.
-    pub(in crate::engine) fn local_hats(
-        &mut self,
-        now: Now,
-        jid: &BareJid,
-        user: &BareJid,
-        hats: Hats,
-    ) -> Result<Verdict, Error> {
+    fn local_hats(&mut self, now: Now, jid: &BareJid, user: &BareJid, hats: Hats) -> Result<Verdict, Error> {
         let room = self.room_mut(jid)?;
         if !room.is_source() {
             return Ok(Verdict::Done);

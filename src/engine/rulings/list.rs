@@ -9,7 +9,7 @@ use super::super::state::clock::Now;
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict};
-use super::{Actor, Kind, Variant};
+use super::{By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{
     ActKind, Affiliation, Listed, Listing, Roster, RosterExtra, RosterItem, Ruling, Unfit, fitting_text,
@@ -29,6 +29,11 @@ impl Kind for Listing {
 
     fn hold(&self, room: &mut Room) {
         room.set_affiliation(&self.jid, self.entry.affiliation, self.entry.nick.as_deref());
+    }
+
+    fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, by: By<'_>) -> Result<Verdict, Error> {
+        let entry = engine.fit_listed(room, &self.jid, self.entry);
+        engine.local_affiliation(now, room, &self.jid, entry, by)
     }
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
@@ -117,14 +122,13 @@ impl Offer {
 }
 
 impl Engine {
-    pub(in crate::engine) fn local_affiliation(
+    fn local_affiliation(
         &mut self,
         now: Now,
         jid: &BareJid,
         user: &BareJid,
         entry: Listed,
-        reason: Option<&str>,
-        actor: Actor<'_>,
+        By { actor, reason }: By<'_>,
     ) -> Result<Verdict, Error> {
         let is_reachable = self.is_source_reachable(jid);
         let room = self.room_mut(jid)?;

@@ -16,7 +16,7 @@ use super::super::state::log::{Entry, EventKey};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict, bare, refuse};
-use super::{Actor, Kind, Variant};
+use super::{Actor, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, EventStamp, Moderated, Moderation, Ruling, limits};
 
@@ -42,6 +42,14 @@ impl Kind for Moderated {
         self.moderation.is_some() == other.moderation.is_some()
     }
 
+    fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, by: By<'_>) -> Result<Verdict, Error> {
+        let Some(moderation) = self.moderation.filter(|moderation| moderation.id == self.id) else {
+            let text = "What was taken away does not come back";
+            return Err(refuse(Condition::BadRequest, text));
+        };
+        engine.local_moderation(now, room, moderation, by.actor.jid)
+    }
+
     fn show(&self, engine: &mut Engine, jid: &BareJid) {
         let has_it = |room: &Room| room.log.has_id(&self.id);
         if self.moderation.is_some() || engine.rooms.get(jid).is_some_and(has_it) {
@@ -56,7 +64,7 @@ impl Kind for Moderated {
 
 impl Engine {
     /// Somebody entitled took a message away, here or, if this is the source, anywhere.
-    pub(in crate::engine) fn local_moderation(
+    fn local_moderation(
         &mut self,
         now: Now,
         jid: &BareJid,
@@ -103,10 +111,7 @@ impl Engine {
             jid: actor_jid,
             invites: false,
         };
-        let ruling = Moderated {
-            id: moderation.id.clone(),
-            moderation: Some(moderation.clone()),
-        };
+        let ruling = Moderated::from(moderation.clone());
         self.offer(jid, Ruling::Moderated(ruling.clone()), actor);
         if self.room_mut(jid)?.offers.contains_key(&matter) {
             ruling.show(self, jid);

@@ -220,7 +220,7 @@ impl Engine {
 
     /// The source says this: it is in force here unless a change of it waits for the source's decision.
     /// Returns whether it is in force now.
-    pub(in crate::engine) fn source_says<K: Kind>(&mut self, jid: &BareJid, said: &K) -> bool {
+    pub(super) fn source_says<K: Kind>(&mut self, jid: &BareJid, said: &K) -> bool {
         let Some(room) = self.rooms.get_mut(jid) else {
             return false;
         };

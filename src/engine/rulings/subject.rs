@@ -7,7 +7,7 @@ use super::super::state::edition::{News, news};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict, refuse};
-use super::{Actor, Kind, Variant};
+use super::{Actor, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, Ruling, Subject, limits};
 
@@ -27,6 +27,17 @@ impl Kind for Option<Subject> {
     /// They say the same, whoever set them.
     fn is_same(&self, other: &Option<Subject>) -> bool {
         text(self) == text(other)
+    }
+
+    fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, by: By<'_>) -> Result<Verdict, Error> {
+        let (nick, text) = self
+            .map(|subject| (subject.nick, subject.text))
+            .unwrap_or_default();
+        let actor = Actor {
+            nick: nick.as_deref(),
+            ..by.actor
+        };
+        engine.local_subject(now, room, actor, &text)
     }
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
@@ -59,7 +70,7 @@ pub(in crate::engine) fn saying(text: &str) -> Ruling {
 impl Engine {
     /// A subject set here. The source tells everybody; a shadow asks the source, which tells everybody. If it can't be
     /// reached, the subject holds here until it can.
-    pub(in crate::engine) fn local_subject(
+    fn local_subject(
         &mut self,
         now: Now,
         jid: &BareJid,

@@ -6,8 +6,8 @@ use mlua::{LuaString, Table, UserDataMethods};
 use super::super::Handle;
 use super::super::convert::{bare, now};
 use super::{Text, str_of};
-use crate::engine::Input;
-use crate::wire::{EventStamp, Moderation};
+use crate::engine::{Input, Ruled};
+use crate::wire::{EventStamp, Moderated, Moderation};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // groupchat(mono, wall, room, nick, id, lang, payload, keep) -> "accepted", id, inc, seq, at
@@ -101,18 +101,18 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             let room = bare(&room)?;
             let text = |key: &str| Ok::<_, mlua::Error>(given.get::<Option<Text>>(key)?.map(|text| text.0));
             let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
-            let input = Input::Moderate {
-                room: &room,
-                moderation: Moderation {
-                    id: given.get("id")?,
-                    nick: text("nick")?,
-                    occupant_id: text("occupant_id")?,
-                    reason: text("reason")?,
-                    of: None,
-                },
-                actor_jid: actor_jid.as_ref(),
+            let moderation = Moderation {
+                id: given.get("id")?,
+                nick: text("nick")?,
+                occupant_id: text("occupant_id")?,
+                reason: text("reason")?,
+                of: None,
             };
-            this.input(lua, now(mono, wall), input)
+            let ruled = Ruled {
+                actor_jid: actor_jid.as_ref(),
+                ..Ruled::by_the_room(&room, Moderated::from(moderation))
+            };
+            this.input(lua, now(mono, wall), Input::Ruled(ruled))
         },
     );
     // private(mono, wall, room, nick, token, is_request)

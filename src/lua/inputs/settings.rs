@@ -5,8 +5,8 @@ use mlua::{Table, UserDataMethods};
 use super::super::Handle;
 use super::super::convert::{affiliation, bare, now};
 use super::{Text, fitting_form};
-use crate::engine::Input;
-use crate::wire::Hats;
+use crate::engine::{Input, Ruled};
+use crate::wire::{Hats, Hatted, Listed, Listing, Subject};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // subject(mono, wall, room, nick, actor_jid, text)
@@ -24,13 +24,17 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         )| {
             let room = bare(&room)?;
             let actor = actor.map(|actor| bare(&actor)).transpose()?;
-            let input = Input::Subject {
-                room: &room,
-                nick: nick.as_deref(),
-                actor_jid: actor.as_ref(),
-                text: &text.0,
+            let time = now(mono, wall);
+            let subject = Subject {
+                nick,
+                stamp: time.wall_ms as i64,
+                text: text.0,
             };
-            this.input(lua, now(mono, wall), input)
+            let ruled = Ruled {
+                actor_jid: actor.as_ref(),
+                ..Ruled::by_the_room(&room, Some(subject))
+            };
+            this.input(lua, time, Input::Ruled(ruled))
         },
     );
     // settings(mono, wall, room, form_xml, actor_nick, actor_jid)
@@ -49,14 +53,13 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             let room = bare(&room)?;
             let (form, unfit) = fitting_form(&xml.0)?;
             let actor = actor.map(|actor| bare(&actor)).transpose()?;
-            let input = Input::Settings {
-                room: &room,
-                form,
+            let ruled = Ruled {
                 unfit,
                 actor_nick: nick.as_deref(),
                 actor_jid: actor.as_ref(),
+                ..Ruled::by_the_room(&room, form)
             };
-            this.input(lua, now(mono, wall), input)
+            this.input(lua, now(mono, wall), Input::Ruled(ruled))
         },
     );
     // affiliation(mono, wall, room, jid, { affiliation, nick, reason, actor, actor_jid, is_invited })
@@ -68,17 +71,16 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             let (name, nick) = (text("affiliation")?, text("nick")?);
             let (reason, actor) = (text("reason")?, text("actor")?);
             let actor_jid = text("actor_jid")?.map(|jid| bare(&jid)).transpose()?;
-            let input = Input::Affiliation {
-                room: &room,
-                jid: &jid,
-                affiliation: affiliation(name.as_deref()),
-                reserved_nick: nick.as_deref(),
-                reason: reason.as_deref(),
-                actor: actor.as_deref(),
+            let affiliation = affiliation(name.as_deref());
+            let listed = Listed { affiliation, nick };
+            let ruled = Ruled {
+                actor_nick: actor.as_deref(),
                 actor_jid: actor_jid.as_ref(),
+                reason: reason.as_deref(),
                 is_invited: entry.get::<Option<bool>>("is_invited")?.unwrap_or(false),
+                ..Ruled::by_the_room(&room, Listing { jid, entry: listed })
             };
-            this.input(lua, now(mono, wall), input)
+            this.input(lua, now(mono, wall), Input::Ruled(ruled))
         },
     );
     // hats(mono, wall, room, jid, hats_xml): empty for none
@@ -90,12 +92,9 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 "" => Ok(Hats::default()),
                 xml => Hats::parse(xml),
             };
-            let input = Input::Hats {
-                room: &room,
-                jid: &jid,
-                hats: hats.map_err(|error| mlua::Error::runtime(error.to_string()))?,
-            };
-            this.input(lua, now(mono, wall), input)
+            let hats = hats.map_err(|error| mlua::Error::runtime(error.to_string()))?;
+            let ruled = Ruled::by_the_room(&room, Hatted { jid, hats });
+            this.input(lua, now(mono, wall), Input::Ruled(ruled))
         },
     );
 }
