@@ -8,7 +8,7 @@ use super::state::instance::Remote;
 use super::state::room::Room;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError, Subject};
+use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError};
 
 impl Engine {
     #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerIq apart
@@ -219,13 +219,8 @@ impl Engine {
                     ));
                 }
                 let actor = self.actor_of(target, asker, &act)?;
-                self.check_target(room, asker, &act)?;
                 self.check_voice_answer(now, target, &act.kind)?;
-                if !self.is_wanted(target, &act.kind, &actor.to_bare())? {
-                    return Ok(Some(Response::Empty));
-                }
-                if let ActKind::Subject { text, .. } = &act.kind {
-                    self.subject_offered(now, target, asker, &act, text)?;
+                if self.is_decided(now, target, asker, &act, &actor.to_bare())? {
                     return Ok(Some(Response::Empty));
                 }
                 self.learn_actor(target, asker, &act);
@@ -284,31 +279,6 @@ impl Engine {
         }
     }
 
-    /// Somebody at a shadow set the subject while we could not be reached.
-    fn subject_offered(
-        &mut self,
-        now: Now,
-        jid: &BareJid,
-        asker: &BareJid,
-        act: &Act,
-        text: &str,
-    ) -> Result<(), Error> {
-        let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
-        if !self.may_set_subject(room, asker, act.actor_nick.as_deref(), act.actor_jid.as_ref()) {
-            return Err(refuse(
-                Condition::Forbidden,
-                "This occupant may not change the subject",
-            ));
-        }
-        let subject = Subject {
-            nick: act.actor_nick.clone(),
-            stamp: now.wall_ms as i64,
-            text: text.to_owned(),
-        };
-        self.actions.push_back(Action::apply(jid, Some(subject)));
-        Ok(())
-    }
-
     /// The source took this shadow away: it is no longer ours to keep. If the room goes on as an ordinary one,
     /// nobody remote is left in it.
     pub(super) fn shadow_ends(&mut self, jid: &BareJid, goes_on: bool) {
@@ -355,40 +325,6 @@ impl Engine {
             let remote = remote.clone();
             let shown = presence::shown(room, asker, nick, &remote, None);
             self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
-        }
-    }
-
-    /// What is asked of the source that no other rule forbids, and nobody may: taking away what is not there, unless an
-    /// admin or owner says so (the message may be on its way, and anybody else asks again), and making a member of who is banned.
-    fn check_target(&self, room: &Room, asker: &BareJid, act: &Act) -> Result<(), Error> {
-        match &act.kind {
-            ActKind::Moderate { id }
-                if !room.log.has_id(id)
-                    && room.log.moderation_of(id).is_none()
-                    && self.rank_of(room, asker, act.actor_nick.as_deref(), act.actor_jid.as_ref())
-                        < Affiliation::Admin =>
-            {
-                // What was said there while we could not be reached comes in pages that are not all here yet.
-                let is_synced = |asker: &BareJid| {
-                    let instance = room.instances.get(asker);
-                    instance.is_none_or(|instance| instance.is_synced)
-                };
-                if !is_synced(asker) {
-                    return Err(refuse(
-                        Condition::ResourceConstraint,
-                        "Messages of your instance are still on their way here: ask again later",
-                    ));
-                }
-                Err(refuse(Condition::ItemNotFound, "There is no such message"))
-            }
-            ActKind::Affiliation {
-                jid,
-                is_invited: true,
-                ..
-            } if room.affiliation_of(&jid.clone().into()) == Affiliation::Outcast => {
-                Err(super::invitations::banned())
-            }
-            _ => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@
 //!
 //! What becomes of a change at a shadow that cannot reach its source is the same for all, and in [`offers`].
 
+mod asked;
 mod form;
 mod hats;
 mod list;
@@ -20,6 +21,7 @@ use crate::address::BareJid;
 use crate::error::Error;
 use crate::snapshot::Stored;
 use crate::wire::{ActKind, Ruling};
+use asked::Asker;
 pub(super) use offers::Actor;
 
 /// What the engine does with one kind of ruling.
@@ -46,6 +48,13 @@ trait Kind: Stored + Clone + PartialEq {
 
     /// The host shows it: the source has decided so, and it is in force.
     fn show(&self, engine: &mut Engine, room: &BareJid);
+
+    /// Whether there is a rule against it, at the source, that is not one of XEP-0045: what somebody is entitled to is for the
+    /// host to say.
+    fn check(&self, engine: &Engine, room: &Room, asker: Asker<'_>) -> Result<(), Error>;
+
+    /// The source is asked for it. `true`: the engine has decided, and shows it. `false`: the host decides, and tells.
+    fn take(&self, engine: &mut Engine, now: Now, room: &BareJid, asker: Asker<'_>) -> Result<bool, Error>;
 
     /// The act that asks the source for what `offer` has made of it. `None`: that is decided at the source only.
     fn as_act(&self, offer: &Offer) -> Option<ActKind>;

@@ -90,7 +90,7 @@ mutant any_presence_is_next src/engine/presence.rs \
 mutant takes_old_settings src/engine/rulings/form.rs \
 	'match news(Some(held), version) {' \
 	'match if IS { News::Next } else { news(Some(held), version) } {'
-mutant every_offer_wins src/engine/rulings/offers.rs \
+mutant every_offer_wins src/engine/rulings/asked.rs \
 	'if !current.is_same(&was) {' \
 	'if !IS && !current.is_same(&was) {'
 mutant says_nothing_of_overrides src/engine/rulings/offers.rs \

@@ -9,7 +9,7 @@ use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict};
 use super::subject::said;
-use super::{Actor, By, Kind, Variant};
+use super::{Actor, Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Config as ConfigPush, Field, Form, Ruling, Subject};
 
@@ -34,6 +34,14 @@ impl Kind for Form {
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
         engine.show_settings(room);
+    }
+
+    fn check(&self, _engine: &Engine, _room: &Room, _asker: Asker<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn take(&self, _: &mut Engine, _: Now, _: &BareJid, _: Asker<'_>) -> Result<bool, Error> {
+        Ok(false)
     }
 
     fn as_act(&self, offer: &Offer) -> Option<ActKind> {

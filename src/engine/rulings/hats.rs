@@ -6,7 +6,7 @@ use super::super::state::clock::Now;
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict, refuse};
-use super::{By, Kind};
+use super::{Asker, By, Kind};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, Hats, Hatted};
 
@@ -32,6 +32,14 @@ impl Kind for Hatted {
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
         engine.show_hats(room, &self.jid);
+    }
+
+    fn check(&self, _engine: &Engine, _room: &Room, _asker: Asker<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn take(&self, _: &mut Engine, _: Now, _: &BareJid, _: Asker<'_>) -> Result<bool, Error> {
+        Ok(false)
     }
 
     fn as_act(&self, _offer: &Offer) -> Option<ActKind> {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{BareJid, Jid};
 
+use super::super::invitations::banned;
 use super::super::presence::shown;
 use super::super::state::clock::Now;
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict};
-use super::{By, Kind, Variant};
+use super::{Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{
     ActKind, Affiliation, Listed, Listing, Roster, RosterExtra, RosterItem, Ruling, Unfit, fitting_text,
@@ -40,6 +41,19 @@ impl Kind for Listing {
         engine.show_entry(room, self.clone(), None, None);
         engine.follow_affiliation(room, &self.jid);
         engine.show_person(room, &self.jid);
+    }
+
+    /// Nobody who is banned is let in by an invitation.
+    fn check(&self, _: &Engine, room: &Room, asker: Asker<'_>) -> Result<(), Error> {
+        let is_invited = matches!(asker.act.kind, ActKind::Affiliation { is_invited: true, .. });
+        if is_invited && room.affiliation_of(&self.jid.clone().into()) == Affiliation::Outcast {
+            return Err(banned());
+        }
+        Ok(())
+    }
+
+    fn take(&self, _: &mut Engine, _: Now, _: &BareJid, _: Asker<'_>) -> Result<bool, Error> {
+        Ok(false)
     }
 
     /// Who registers a nick asks for that alone.
@@ -101,6 +115,36 @@ pub(in crate::engine) fn is_only_the_nick(before: &Ruling, after: &Ruling) -> bo
 
 pub(in crate::engine) fn has_same_nick(before: &Ruling, after: &Ruling) -> bool {
     entries(before, after).is_some_and(|(before, after)| before.nick == after.nick)
+}
+
+/// The entries of which a roster tells, with those that a whole list does not have any more.
+fn told<'a>(room: &Room, roster: &'a Roster) -> Vec<(BareJid, Listed, Option<&'a RosterItem>)> {
+    let is_ours = roster.extra.is_some();
+    let mut listed = BTreeSet::new();
+    let mut told = Vec::new();
+    for item in &roster.items {
+        // In the XEP's form an occupant's item is also the entry of its bare JID.
+        let is_entry = item.nick.is_none() || (!is_ours && item.affiliation != Affiliation::None);
+        let Some(user) = item.jid.as_ref().map(Jid::to_bare).filter(|_| is_entry) else {
+            continue;
+        };
+        listed.insert(user.clone());
+        let entry = Listed {
+            affiliation: item.affiliation,
+            nick: item.reserved_nick.clone(),
+        };
+        told.push((user, entry, Some(item)));
+    }
+    if roster.affiliations_complete() {
+        let offered = room.offers.keys().filter_map(|matter| match matter {
+            Matter::Listed(user) => Some(user),
+            _ => None,
+        });
+        let known = room.settings.affiliations.keys().chain(offered);
+        let gone = known.filter(|user| !listed.contains(*user));
+        told.extend(gone.map(|user| (user.clone(), Listed::default(), None)));
+    }
+    told
 }
 
 impl Offer {
@@ -184,38 +228,11 @@ impl Engine {
     }
 
     pub(in crate::engine) fn apply_affiliations(&mut self, now: Now, jid: &BareJid, roster: &Roster) {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return;
-        };
         let is_ours = roster.extra.is_some();
-        let mut listed = BTreeSet::new();
-        let mut changed = Vec::new();
-        for item in &roster.items {
-            // In the XEP's form an occupant's item is also the entry of its bare JID.
-            let is_entry = item.nick.is_none() || (!is_ours && item.affiliation != Affiliation::None);
-            let Some(user) = item.jid.as_ref().map(Jid::to_bare).filter(|_| is_entry) else {
-                continue;
-            };
-            listed.insert(user.clone());
-            let entry = Listed {
-                affiliation: item.affiliation,
-                nick: item.reserved_nick.clone(),
-            };
-            changed.push((user, entry, Some(item)));
-        }
-        if roster.affiliations_complete() {
-            let offered = room.offers.keys().filter_map(|key| match key {
-                Matter::Listed(user) => Some(user),
-                _ => None,
-            });
-            let known = room.settings.affiliations.keys().chain(offered);
-            let gone = known.filter(|user| !listed.contains(*user));
-            changed.extend(gone.map(|user| (user.clone(), Listed::default(), None)));
-        }
+        let Some(room) = self.rooms.get(jid) else { return };
+        let (firsthost, changed) = (room.firsthost.clone(), told(room, roster));
         let mut in_force = BTreeSet::new();
         let (mut left_out, mut is_news) = (0, false);
-        let firsthost = self.rooms.get(jid).map(|room| room.firsthost.clone());
-        let Some(firsthost) = firsthost else { return };
         for (user, entry, item) in changed {
             let was = self.rooms.get(jid).map(|room| room.listed(&user));
             let is_new = was.as_ref() != Some(&entry);

@@ -16,9 +16,9 @@ use super::super::state::log::{Entry, EventKey};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict, bare, refuse};
-use super::{Actor, By, Kind, Variant};
+use super::{Actor, Asker, By, Kind, Variant};
 use crate::error::Error;
-use crate::wire::{ActKind, Condition, EventStamp, Moderated, Moderation, Ruling, limits};
+use crate::wire::{ActKind, Affiliation, Condition, EventStamp, Moderated, Moderation, Ruling, limits};
 
 impl Kind for Moderated {
     fn matter(&self) -> Matter {
@@ -55,6 +55,32 @@ impl Kind for Moderated {
         if self.moderation.is_some() || engine.rooms.get(jid).is_some_and(has_it) {
             engine.actions.push_back(Action::apply(jid, self.clone()));
         }
+    }
+
+    /// Nobody takes away what is not there, unless an admin or owner says so: the message may be on its way, and anybody else
+    /// asks again.
+    fn check(&self, engine: &Engine, room: &Room, Asker { home, act }: Asker<'_>) -> Result<(), Error> {
+        let rank = || engine.rank_of(room, home, act.actor_nick.as_deref(), act.actor_jid.as_ref());
+        let is_known = room.log.has_id(&self.id) || room.log.moderation_of(&self.id).is_some();
+        if is_known || rank() >= Affiliation::Admin {
+            return Ok(());
+        }
+        // What was said there while we could not be reached comes in pages that are not all here yet.
+        if room
+            .instances
+            .get(home)
+            .is_some_and(|instance| !instance.is_synced)
+        {
+            return Err(refuse(
+                Condition::ResourceConstraint,
+                "Messages of your instance are still on their way here: ask again later",
+            ));
+        }
+        Err(refuse(Condition::ItemNotFound, "There is no such message"))
+    }
+
+    fn take(&self, _: &mut Engine, _: Now, _: &BareJid, _: Asker<'_>) -> Result<bool, Error> {
+        Ok(false)
     }
 
     fn as_act(&self, _offer: &Offer) -> Option<ActKind> {

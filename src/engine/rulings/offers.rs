@@ -7,11 +7,10 @@ use crate::address::BareJid;
 use super::super::request::Pending;
 use super::super::state::clock::Now;
 use super::super::state::waiting::{Matter, Offer};
-use super::super::{Action, Engine, refuse};
-use super::list::{has_same_nick, is_only_the_nick, registered, takes_nick};
-use super::{Kind, form, subject};
-use crate::error::Error;
-use crate::wire::{Act, ActKind, Condition, Listed, Listing, Moderated, Request, Ruling, StanzaError};
+use super::super::{Action, Engine};
+use super::Kind;
+use super::list::{has_same_nick, is_only_the_nick};
+use crate::wire::{Act, Condition, Moderated, Request, Ruling, StanzaError};
 
 /// How many changes may wait for the source; more are refused by taking them back at once (G13).
 const MAX_OFFERS: usize = 500;
@@ -37,24 +36,6 @@ impl Engine {
                 .source
                 .as_ref()
                 .is_none_or(|source| self.is_link_open(&source.service()))
-    }
-
-    /// Whether somebody here asks for a ruling of the source's that holds here until the source can be asked: the host does it
-    /// then as it would at the source, and says so.
-    pub(in crate::engine) fn is_held_here(&self, jid: &BareJid, kind: &ActKind) -> bool {
-        let is_ruling = match kind {
-            ActKind::Affiliation { .. }
-            | ActKind::Config { .. }
-            | ActKind::Subject { .. }
-            | ActKind::Moderate { .. }
-            | ActKind::Register { .. } => true,
-            ActKind::Role { .. }
-            | ActKind::Voice { .. }
-            | ActKind::Invite { .. }
-            | ActKind::Decline { .. }
-            | ActKind::Destroy { .. } => false,
-        };
-        is_ruling && !self.is_source_reachable(jid)
     }
 
     /// Takes a change at a shadow that cannot reach its source.
@@ -233,78 +214,6 @@ impl Engine {
         said.hold(room);
         true
     }
-
-    /// What the source does with a conditional act (G7): `true` if it is to be performed, `false` if that is so already.
-    pub(in crate::engine) fn is_wanted(
-        &self,
-        jid: &BareJid,
-        kind: &ActKind,
-        actor: &BareJid,
-    ) -> Result<bool, Error> {
-        let Some(room) = self.rooms.get(jid) else {
-            return Err(Error::UnknownRoom);
-        };
-        if let ActKind::Moderate { id } = kind {
-            return Ok(room.log.moderation_of(id).is_none());
-        }
-        let Some((was, now)) = wanted(kind, actor) else {
-            return Ok(true);
-        };
-        let mut is_so = true;
-        for (was, now) in was.each().into_iter().zip(now.each()) {
-            let current = now.held(room);
-            if current.is_same(&now) {
-                continue;
-            }
-            is_so = false;
-            if !current.is_same(&was) {
-                return Err(refuse(
-                    Condition::Conflict,
-                    "The source has changed this meanwhile",
-                ));
-            }
-            if takes_nick(room, &was, &now) {
-                return Err(refuse(
-                    Condition::Conflict,
-                    "Somebody else has registered this nick meanwhile",
-                ));
-            }
-        }
-        Ok(!is_so)
-    }
-}
-
-/// What was and what is to be, if an act says both.
-fn wanted(kind: &ActKind, actor: &BareJid) -> Option<(Ruling, Ruling)> {
-    let listed = |jid: &BareJid, entry: Listed| {
-        let jid = jid.clone();
-        Ruling::Listed(Listing { jid, entry })
-    };
-    Some(match kind {
-        ActKind::Affiliation {
-            jid,
-            affiliation,
-            nick,
-            was: Some(was),
-            ..
-        } => {
-            let now = Listed {
-                affiliation: *affiliation,
-                nick: nick.clone(),
-            };
-            (listed(jid, was.clone()), listed(jid, now))
-        }
-        ActKind::Register { nick, was: Some(was) } => {
-            let now = registered(was, nick.as_deref());
-            (listed(actor, was.clone()), listed(actor, now))
-        }
-        ActKind::Config { form, was: Some(was) } => (
-            Ruling::Form(form::same_fields(form, was)),
-            Ruling::Form(form.clone()),
-        ),
-        ActKind::Subject { text, was: Some(was) } => (subject::saying(was), subject::saying(text)),
-        _ => return None,
-    })
 }
 
 impl Offer {

@@ -7,7 +7,7 @@ use super::super::state::edition::{News, news};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine, Verdict, refuse};
-use super::{Actor, By, Kind, Variant};
+use super::{Actor, Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, Ruling, Subject, limits};
 
@@ -42,6 +42,32 @@ impl Kind for Option<Subject> {
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
         engine.actions.push_back(Action::apply(room, self.clone()));
+    }
+
+    fn check(&self, _engine: &Engine, _room: &Room, _asker: Asker<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A subject is shown by who takes it: the host has nothing to decide.
+    fn take(
+        &self,
+        engine: &mut Engine,
+        now: Now,
+        room: &BareJid,
+        Asker { home, act }: Asker<'_>,
+    ) -> Result<bool, Error> {
+        let (nick, person) = (act.actor_nick.as_deref(), act.actor_jid.as_ref());
+        let held = engine.rooms.get(room).ok_or(Error::UnknownRoom)?;
+        if !engine.may_set_subject(held, home, nick, person) {
+            return Err(may_not());
+        }
+        let subject = Subject {
+            nick: act.actor_nick.clone(),
+            stamp: now.wall_ms as i64,
+            text: text(self).to_owned(),
+        };
+        engine.actions.push_back(Action::apply(room, Some(subject)));
+        Ok(true)
     }
 
     fn as_act(&self, offer: &Offer) -> Option<ActKind> {
@@ -161,8 +187,7 @@ impl Engine {
         };
         if room.is_source() {
             if !self.may_set_subject(room, &home, subject.nick.as_deref(), None) {
-                let text = "This occupant may not change the subject";
-                return Err(refuse(Condition::Forbidden, text));
+                return Err(may_not());
             }
             self.actions.push_back(Action::apply(jid, Some(subject)));
         } else if room.is_from_source(&home) {
@@ -206,6 +231,10 @@ impl Engine {
             self.lose_count(now, jid);
         }
     }
+}
+
+fn may_not() -> Error {
+    refuse(Condition::Forbidden, "This occupant may not change the subject")
 }
 
 /// What people see of a subject.

@@ -1,7 +1,9 @@
 use super::super::state::room::Room;
 use super::list::registered;
 use super::*;
-use crate::wire::{Affiliation, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, RoomId, Subject};
+use crate::wire::{
+    Affiliation, Condition, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, RoomId, Subject,
+};
 
 fn jid(jid: &str) -> BareJid {
     BareJid::new(jid).unwrap()
@@ -197,4 +199,68 @@ fn a_registration_makes_a_member_and_taking_it_back_ends_that() {
     ] {
         assert_eq!(registered(&entry(affiliation, None), nick), entry(then, nick));
     }
+}
+
+/// What the source makes of an act of hecate's: whether that is so already.
+fn is_so(room: &Room, kind: &ActKind) -> Result<bool, Error> {
+    let (was, ruling) = asked::asked(kind, &jid("hecate@shakespeare.lit")).unwrap();
+    asked::is_so(room, was.unwrap(), &ruling)
+}
+
+fn conflicts(asked: Result<bool, Error>) -> bool {
+    let condition = asked.err().and_then(|error| error.stanza_error().cloned());
+    condition.is_some_and(|error| error.condition == Condition::Conflict)
+}
+
+#[test]
+fn the_source_takes_what_it_has_not_changed_itself() {
+    let mut room = shadow();
+    let act = ActKind::Subject {
+        text: "Fire burn".to_owned(),
+        was: Some("Eye of newt".to_owned()),
+    };
+    subject("wiccan", "Eye of newt").hold(&mut room);
+    assert!(!is_so(&room, &act).unwrap());
+    subject("wiccan", "Fire burn").hold(&mut room);
+    assert!(is_so(&room, &act).unwrap(), "somebody else has done the same");
+    subject("wiccan", "Toe of frog").hold(&mut room);
+    assert!(conflicts(is_so(&room, &act)));
+}
+
+#[test]
+fn a_nick_is_registered_for_one_person() {
+    let mut room = shadow();
+    let act = ActKind::Register {
+        nick: Some("witch".to_owned()),
+        was: Some(Listed::default()),
+    };
+    assert!(!is_so(&room, &act).unwrap());
+    room.set_affiliation(&jid("wiccan@shakespeare.lit"), Affiliation::Member, Some("witch"));
+    assert!(conflicts(is_so(&room, &act)));
+}
+
+#[test]
+fn a_message_is_there_before_it_is_taken_away() {
+    let act = ActKind::Moderate {
+        id: "deed".to_owned(),
+    };
+    assert!(!is_so(&shadow(), &act).unwrap());
+}
+
+#[test]
+fn what_is_no_ruling_is_asked_for_otherwise() {
+    let hecate = jid("hecate@shakespeare.lit");
+    let end = ActKind::Destroy {
+        venue: None,
+        password: None,
+    };
+    assert!(asked::asked(&end, &hecate).is_none());
+    let register = ActKind::Register {
+        nick: None,
+        was: None,
+    };
+    assert!(
+        asked::asked(&register, &hecate).is_none(),
+        "what it makes is not known"
+    );
 }
