@@ -244,17 +244,21 @@ pub struct Handled {
 /// [`Verdict::Continue`]. `None`: this is not a stanza, or does not say from whom to whom it goes.
 pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> Option<Handled> {
     let head = Head::read(xml)?;
-    let inbound = match Inbound::parse(xml) {
-        Ok(inbound) => inbound,
+    match Inbound::parse(xml) {
+        Ok(inbound) => Some(handle_inbound(engine, now, &head, inbound, taken)),
         Err(error) => {
             let verdict = if is_of_peer(engine, &head) {
                 Err(StanzaError::from(error))
             } else {
                 Ok(Verdict::Continue)
             };
-            return Some(handled(&head, verdict, None));
+            Some(handled(&head, verdict, None))
         }
-    };
+    }
+}
+
+/// As [`handle_stanza`], for a host that has taken the stanza apart already, to see whether it is one for itself.
+pub fn handle_inbound(engine: &mut Engine, now: Now, head: &Head, inbound: Inbound, taken: bool) -> Handled {
     let verdict = match inbound.input(taken) {
         None => Ok(Verdict::Continue),
         Some(input) => match engine.handle_input(now, input) {
@@ -263,7 +267,7 @@ pub fn handle_stanza(engine: &mut Engine, now: Now, xml: &str, taken: bool) -> O
             Err(Error::UnknownRoom | Error::Poisoned) => Ok(Verdict::Continue),
         },
     };
-    Some(handled(&head, verdict, Some(inbound)))
+    handled(head, verdict, Some(inbound))
 }
 
 /// Whether a stanza is from a service we peer with or from an instance there: not from a user of the same domain.
@@ -357,7 +361,7 @@ fn presence_input(presence: &Presence) -> Option<Input<'_>> {
 
 /// Namespace, name and attributes of the root element. Nothing after its start tag is looked at.
 fn start_tag(xml: &str) -> Option<(String, String, AttrMap)> {
-    let mut reader: Reader<&[u8]> = Reader::new(xml.as_bytes());
+    let mut reader = reader(xml);
     loop {
         match reader.read() {
             Ok(Some(Event::StartElement(_, (namespace, name), attrs))) => {
@@ -369,6 +373,15 @@ fn start_tag(xml: &str) -> Option<(String, String, AttrMap)> {
     }
 }
 
+/// A reader for attributes of any length: what is too long is refused by those who know what it is.
+fn reader(xml: &str) -> Reader<&[u8]> {
+    let options = Options {
+        max_token_length: xml.len(),
+        ..Options::default()
+    };
+    Reader::with_options(xml.as_bytes(), options)
+}
+
 /// The elements of a payload as children of an element.
 fn wrapped(payload: &str) -> Result<Element, WireError> {
     // Before minidom sees it: bounded in size and depth.
@@ -376,11 +389,7 @@ fn wrapped(payload: &str) -> Result<Element, WireError> {
     let malformed = || WireError::new(Condition::BadRequest, "this is not well-formed XML");
     let xml = format!("<p xmlns='{}'>{payload}</p>", ns::CLIENT);
     // minidom takes an attribute twice; no server does, and the text goes on as it stands.
-    let options = Options {
-        max_token_length: xml.len(),
-        ..Options::default()
-    };
-    let mut reader: Reader<&[u8]> = Reader::with_options(xml.as_bytes(), options);
+    let mut reader = reader(&xml);
     while reader.read().map_err(|_| malformed())?.is_some() {}
     xml.parse().map_err(|_| malformed())
 }

@@ -197,6 +197,8 @@ impl Engine {
         }
         // Numbers are for those who can tell of them again.
         let event = event.filter(|_| matches!(self.caps(&home.service()), Caps::Full | Caps::Unknown));
+        // Who numbers decides what is kept, for everybody.
+        let keep = event.is_some() || keep && !self.speaks_ours(&home);
         // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
         if let Some(event) = event.as_ref().filter(|_| keep) {
             if room.log.has_seen(&home, event.incarnation, event.seq) {

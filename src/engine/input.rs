@@ -262,7 +262,8 @@ pub enum Input<'a> {
         event: Option<EventStamp>,
         /// The children without our stamp and without stanza-id and occupant-id.
         payload: &'a str,
-        /// Worth keeping (as for [`Input::Groupchat`]).
+        /// Worth keeping (as for [`Input::Groupchat`]), should its home say nothing of that: one that has our extension
+        /// numbers what is kept.
         keep: bool,
     },
     /// A message of type groupchat with nothing but a subject, from a peer instance.

@@ -171,6 +171,18 @@ fn what_is_cut_off_is_refused_if_it_is_from_a_peer_and_ignored_otherwise() {
 }
 
 #[test]
+fn an_attribute_that_is_too_long_is_refused_like_any_other() {
+    let from = "coven@rooms.macbeth.lit";
+    let id = "i".repeat(100_000);
+    let xml = format!(
+        "<iq from='{from}' to='chat.shakespeare.lit' id='{id}' type='set'><x xmlns='urn:x-dmuc:0'/></iq>"
+    );
+    let head = Head::read(&xml).unwrap();
+    assert_eq!(head.from().as_str(), from);
+    assert!(handle_stanza(&mut engine(), NOW, &xml, false).is_some());
+}
+
+#[test]
 fn errors_and_results_are_never_answered() {
     let xml = "<message from='rooms.macbeth.lit' to='coven@chat.shakespeare.lit' type='error'><body>";
     let handled = handle_stanza(&mut engine(), NOW, xml, false).unwrap();

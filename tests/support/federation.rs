@@ -13,13 +13,13 @@ use dmuc::{Config, Now};
 use super::dice::Dice;
 use super::event::{Crossing, Event};
 use super::host::Host;
-use super::incoming::subject_of;
 use super::moderate::Wish;
 use super::names::{bare, full, seat, service_of};
 use super::net::{Flight, Network, Reset};
 use super::outputs;
 use super::people::Denied;
 use super::xep::XepService;
+use super::xep::subject_of;
 
 /// Virtual time starts in January 2026.
 pub const EPOCH_MS: u64 = 1_769_155_200_000;

@@ -10,7 +10,6 @@ use dmuc::wire::{
 };
 
 use super::event::{Cause, Event, Seen, SeenMessage};
-use super::incoming::subject_of;
 use super::names::{bare, service_of};
 use super::private::token_of;
 
@@ -438,4 +437,15 @@ fn history_xml(room: &BareJid, entry: &XepRoom) -> String {
 
 fn error_xml(condition: &str) -> String {
     format!("<error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>")
+}
+
+/// The subject of a message that changes it: `<subject/>` and nothing else (XEP-0045 section 8.1).
+pub fn subject_of(message: &Message) -> Option<String> {
+    let root = format!("<m xmlns='jabber:client'>{}</m>", message.payload);
+    let element: minidom::Element = root.parse().ok()?;
+    let mut children = element.children();
+    let subject = children
+        .next()
+        .filter(|child| child.is("subject", "jabber:client"))?;
+    children.next().is_none().then(|| subject.text())
 }
