@@ -46,7 +46,7 @@ return function (build)
 		"setters"; -- what the methods of a room set
 		"listing"; -- the source's list put into a room as one
 		"groupchat"; -- messages and history
-		"moderation"; -- messages that are taken away
+		"moderation"; -- messages that are retracted
 		"peers"; -- what occupants elsewhere send to occupants here
 		"private"; -- what people here send to occupants elsewhere
 		"requests"; -- IQs from peers, and what users here want done elsewhere

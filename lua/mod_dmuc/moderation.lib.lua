@@ -1,4 +1,4 @@
--- Messages that are taken away (XEP-0425): asked for by moderators here, decided by the source, done by every instance in
+-- Messages that are retracted (XEP-0425): asked for by moderators here, decided by the source, done by every instance in
 -- its own log, archive and words.
 --
 -- Who may ask is mod_muc_moderation's to offer, where it is loaded; what the source has decided is done everywhere. Its
@@ -174,7 +174,7 @@ return function (dmuc)
 		room:broadcast(message);
 	end
 
-	-- An entry of the log that is a decision of the source, or a message that had been taken away before it came.
+	-- An entry of the log that is a decision of the source, or a message that had been retracted before it came.
 	function moderation.add(room, entry, is_silent)
 		local given = entry.moderates;
 		if not given then
@@ -238,7 +238,7 @@ return function (dmuc)
 		return verdict ~= "continue" or nil;
 	end
 
-	-- Whether a message is there to be taken away: only what is archived here has an id that anybody could name, but the
+	-- Whether a message is there to be retracted: only what is archived here has an id that anybody could name, but the
 	-- archive may have dropped it since.
 	local function is_there(room, stanza_id)
 		local entry = dmuc.ask("message", room.jid, stanza_id);

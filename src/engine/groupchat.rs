@@ -306,7 +306,7 @@ impl Engine {
         let key = admitted.entry().key.clone();
         let occupant_id = admitted.entry().occupant_id.clone();
         if self.room_mut(&jid)?.log.is_ruled(admitted.entry()) {
-            // It was taken away before it came.
+            // It was retracted before it came.
             self.add_entry(now, &jid, admitted, false);
             return Ok(Verdict::Done);
         }

@@ -351,7 +351,7 @@ pub(super) struct Came {
 /// for by itself. What the host is to show comes as [`Action::Apply`](super::Action).
 ///
 /// Hats are given at the source only (a shadow follows it, and what it says of hats is no news), to who is on the list: give an
-/// affiliation first. Who is taken off the list has none. A message that was taken away does not come back by a ruling.
+/// affiliation first. Who is taken off the list has none. A message that was retracted does not come back by a ruling.
 #[derive(Debug, Clone)]
 pub struct Ruled<'a> {
     /// The room.

@@ -1,4 +1,4 @@
-//! Messages: those of this service's occupants, those from before, those that were stored, those that are taken away, and
+//! Messages: those of this service's occupants, those from before, those that were stored, those that are retracted, and
 //! private ones.
 
 use mlua::{LuaString, Table, UserDataMethods};
