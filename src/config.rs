@@ -1,5 +1,6 @@
 //! The options of one MUC service, checked once.
 
+pub mod advice;
 mod budgets;
 mod peers;
 mod period;

@@ -417,17 +417,29 @@ fn only_subject(root: &Element) -> Option<String> {
     (!has("body") && !has("thread")).then(|| subject.text())
 }
 
-/// Whether a message of a peer that numbers nothing belongs into the history: unless it says no, or says only what
-/// is true for the moment.
+/// Whether a message that nobody has numbered yet, with this payload, belongs into the log, where the host has no opinion:
+/// unless it says no, or says only what is true for the moment. A payload that is none is not worth keeping.
+pub fn is_payload_worth_keeping(payload: &str) -> bool {
+    wrapped(payload).is_ok_and(|root| is_worth_keeping(&root))
+}
+
 fn is_worth_keeping(root: &Element) -> bool {
     let hint = |name: &str| root.get_child(name, HINTS).is_some();
     if hint("store") {
         return true;
     }
     let is_content = |child: &Element| {
-        ![CHAT_STATES, HINTS, ns::STANZA_ID, ns::DELAY]
-            .iter()
-            .any(|ns| child.has_ns(*ns))
+        let is_transient = [
+            CHAT_STATES,
+            HINTS,
+            ns::STANZA_ID,
+            ns::OCCUPANT_ID,
+            ns::OURS,
+            ns::DELAY,
+        ]
+        .iter()
+        .any(|ns| child.has_ns(*ns));
+        !is_transient && !child.is("thread", ns::CLIENT)
     };
     !hint("no-store") && !hint("no-permanent-store") && root.children().any(is_content)
 }

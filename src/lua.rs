@@ -17,7 +17,7 @@ use std::sync::Arc;
 use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 
-use crate::config::Config;
+use crate::config::{Config, advice};
 use crate::engine::{Action, Engine, Entry, Input, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::Snapshot;
@@ -420,6 +420,18 @@ fn check(lua: &Lua, (host, given): (String, Table)) -> mlua::Result<(Value, Valu
     }
 }
 
+/// `advice(options, configured, host)`: lines about what is configured and will hardly do what was meant; `configured` are the
+/// names of all options, `host` those of this module that are not among `option_names`.
+fn give_advice(
+    _: &Lua,
+    (given, configured, host): (Table, Vec<String>, Vec<String>),
+) -> mlua::Result<Vec<String>> {
+    let host: Vec<&str> = host.iter().map(String::as_str).collect();
+    let mut lines = advice::misspelt(configured.iter().map(String::as_str), &host);
+    lines.extend(advice::contradictions(&options(&given)?));
+    Ok(lines)
+}
+
 /// Which build this is, as `build.lib.lua` finds it in the file.
 #[used]
 static MARK: &str = concat!("dmuc-build:", env!("DMUC_BUILD"), ";");
@@ -441,6 +453,12 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     // closed_for_now(why): the line in a room in which nobody can speak
     let closed_for_now = |_: &Lua, why: String| Ok(words::closed_for_now(&why));
     module.set("closed_for_now", lua.create_function(closed_for_now)?)?;
+    // is_worth_keeping(payload): whether a message belongs into the log, where nobody else has an opinion
+    let is_worth_keeping = |_: &Lua, payload: String| Ok(crate::inbound::is_payload_worth_keeping(&payload));
+    module.set("is_worth_keeping", lua.create_function(is_worth_keeping)?)?;
+    // option_names: those of the options that check() and open() read
+    module.set("option_names", advice::NAMES.to_vec())?;
+    module.set("advice", lua.create_function(give_advice)?)?;
     module.set("open", lua.create_function(open)?)?;
     module.set("close", lua.create_function(close)?)?;
     // What the shim refuses to its users, because no instance would take it from another.

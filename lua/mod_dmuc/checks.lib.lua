@@ -24,87 +24,27 @@ return function (dmuc)
 		module:log("warn", ...);
 	end
 
-	-- How many letters have to be put in, left out, exchanged or swapped to make one word of the other.
-	local function distance(a, b)
-		local rows = { [0] = {} };
-		for j = 0, #b do rows[0][j] = j; end
-		for i = 1, #a do
-			local row, last = { [0] = i }, rows[i - 1];
-			for j = 1, #b do
-				local cost = a:byte(i) == b:byte(j) and 0 or 1;
-				row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost);
-				if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-					row[j] = math.min(row[j], rows[i - 2][j - 2] + 1);
-				end
-			end
-			rows[i] = row;
-		end
-		return rows[#a][#b];
-	end
-
-	-- The option that was probably meant, and by how much it was missed.
-	local function nearest(name)
-		local best, best_distance;
-		for option in pairs(dmuc.option_names) do
-			local d = distance(name:lower(), option);
-			if not best or d < best_distance or d == best_distance and option < best then best, best_distance = option, d; end
-		end
-		return best, best_distance;
-	end
-
-	-- Names as `dmuc_peer`, and some as `dmcu_peers`, where only this module can be meant.
-	local function misspelt()
-		local seen, sections = set.new(), prosody.sections();
+	-- The names of all options that are set for this service or for all hosts.
+	local function configured()
+		local names, seen, sections = {}, {}, prosody.sections();
 		for _, section in ipairs { module.host; "*" } do
 			for name in pairs(sections[section] or {}) do
-				if type(name) == "string" and not dmuc.option_names[name] and not seen:contains(name) then
-					local option, by = nearest(name);
-					local is_ours = name:lower():match("^dmuc[_%-]") ~= nil;
-					if is_ours and by <= math.max(3, #option / 3) or by <= 2 then
-						seen:add(name);
-						warn("%s is not an option of mod_dmuc and has no effect: did you mean %s?", name, option);
-					elseif is_ours then
-						seen:add(name);
-						warn("%s is not an option of mod_dmuc and has no effect: its README lists them", name);
-					end
-				end
+				if type(name) == "string" and not seen[name] then table.insert(names, name); end
+				seen[name] = true;
 			end
 		end
+		return names;
 	end
 
-	-- The peers, by their JIDs, with what the option says of each.
+	-- The peers: [JID] = true.
 	local function peers()
 		local found = {};
-		local function add(jid, policy)
-			local prepped = type(jid) == "string" and jid_prep(jid);
-			if not prepped then return; end
-			found[prepped] = found[prepped] or {};
-			table.insert(found[prepped], { jid = jid; policy = policy });
-		end
 		for key, value in pairs(dmuc.options.dmuc_peers or {}) do
-			if type(key) == "number" then add(value, nil); else add(key, type(value) == "table" and next(value) ~= nil and value or nil); end
+			local jid = type(key) == "number" and value or key;
+			local prepped = type(jid) == "string" and jid_prep(jid);
+			if prepped then found[prepped] = true; end
 		end
 		return found;
-	end
-
-	local function domains_of(policy)
-		local domains = set.new();
-		for _, domain in ipairs(policy.domains or {}) do domains:add(jid_prep(domain)); end
-		return domains;
-	end
-
-	local function contradictions(found)
-		for jid, entries in pairs(found) do
-			local policies = {};
-			for _, entry in ipairs(entries) do table.insert(policies, entry.policy); end
-			for i = 2, #policies do
-				local a, b = policies[1], policies[i];
-				if (a.trusted or false) ~= (b.trusted or false) or (a.domains == nil) ~= (b.domains == nil) or domains_of(a) ~= domains_of(b) then
-					warn("dmuc_peers has %s %d times, and not with the same policy: what both say counts; leave one of them", jid, #entries);
-					break;
-				end
-			end
-		end
 	end
 
 	-- Nobody is named here; maybe the option stands under another host.
@@ -249,9 +189,8 @@ return function (dmuc)
 
 	function checks.run()
 		local found = peers();
-		misspelt();
+		for _, line in ipairs(dmuc.native.advice(dmuc.options, configured(), dmuc.flag_names)) do warn("%s", line); end
 		if next(found) then
-			contradictions(found);
 			authentication(found);
 		else
 			no_peers();

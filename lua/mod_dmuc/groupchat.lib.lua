@@ -25,25 +25,11 @@ return function (dmuc)
 	-- Those that have an id, and that nobody here has seen yet: [id] = true. Who joins meanwhile gets them with the others.
 	local is_unseen = {};
 
-	-- What is sent once and forgotten when nothing else is in the message.
-	local transient = {
-		["http://jabber.org/protocol/chatstates"] = true;
-		["urn:xmpp:hints"] = true;
-		[xmlns_stanza_id] = true;
-		[xmlns_occupant_id] = true;
-		[dmuc.xmlns_ours] = true;
-	};
-
-	-- Whether a message belongs into the log.
+	-- Whether a message belongs into the log: what mod_muc and other modules say, else the engine.
 	local function is_worth_keeping(room, stanza)
 		local is_historic = module:fire_event("muc-message-is-historic", { room = room; stanza = stanza });
 		if is_historic ~= nil then return is_historic and true or false; end
-		for _, tag in ipairs(stanza.tags) do
-			if not transient[tag.attr.xmlns] and not (tag.name == "thread" and tag.attr.xmlns == nil) then
-				return true;
-			end
-		end
-		return false;
+		return dmuc.native.is_worth_keeping(stanzas.payload(stanza, room.jid));
 	end
 
 	-- Whatever claims to be from us is not (XEP-0203 section 4, XEP-0359 section 3).

@@ -12,24 +12,10 @@ return function (dmuc)
 		return hosts;
 	end
 
-	local options = {};
-	dmuc.option_names = options;
-
-	-- Those that the engine checks, which names a wrong one in one line.
-	for _, name in ipairs {
-		"dmuc_peers", "dmuc_replicate", "dmuc_room_id", "dmuc_shadow_names", "dmuc_own_domains", "dmuc_redirect", "dmuc_redirect_after",
-		"dmuc_ping_interval", "dmuc_link_timeout", "dmuc_split_presence", "dmuc_split_notice", "dmuc_occupant_timeout",
-		"dmuc_log_max_age", "dmuc_log_max_messages", "dmuc_log_max_bytes",
-		"dmuc_max_shadows", "dmuc_max_shadows_per_peer", "dmuc_max_occupants_per_peer", "dmuc_max_bytes_per_peer",
-		"dmuc_max_presence_bytes_per_peer", "dmuc_max_listed_per_peer", "dmuc_max_roster_bytes_per_peer", "dmuc_max_voice_requests",
-		"dmuc_max_lives", "dmuc_max_origins", "dmuc_max_split_notices",
-		"dmuc_max_questions", "dmuc_max_stanzas", "dmuc_max_unsent", "dmuc_max_remote_occupants", "dmuc_max_peerhosts", "dmuc_max_stanza_size",
-	} do
-		options[name] = "engine";
-	end
-	-- Those of the Lua files: true or false, with their defaults.
+	-- Those of the Lua files: true or false, with their defaults. The engine checks the others, and names a wrong one in one line.
 	local flags = { dmuc_offer_choice = true; dmuc_default_distributed = false; dmuc_rewrite_invitations = true };
-	for name in pairs(flags) do options[name] = "flag"; end
+	dmuc.flag_names = {};
+	for name in pairs(flags) do table.insert(dmuc.flag_names, name); end
 
 	-- Prosody gives up a connection on which a larger stanza arrives: at both ends of every link, so that is the limit.
 	local default_s2s_limit, default_max, envelope = 512 * 1024, 262144, 8192;
@@ -43,16 +29,13 @@ return function (dmuc)
 	-- The values as configured, or nil and what is wrong with them.
 	local function read()
 		local read_now = { engine = {}; flags = {} };
-		for name, kind in pairs(options) do
-			if kind == "engine" then
-				read_now.engine[name] = module:get_option(name);
-			else
-				local value = module:get_option(name, flags[name]);
-				if type(value) ~= "boolean" then
-					return nil, ("%s = %s: accepted is true or false"):format(name, tostring(value));
-				end
-				read_now.flags[name] = value;
+		for _, name in ipairs(dmuc.native.option_names) do read_now.engine[name] = module:get_option(name); end
+		for name, default in pairs(flags) do
+			local value = module:get_option(name, default);
+			if type(value) ~= "boolean" then
+				return nil, ("%s = %s: accepted is true or false"):format(name, tostring(value));
 			end
+			read_now.flags[name] = value;
 		end
 		local max = within_s2s_limit(read_now.engine.dmuc_max_stanza_size);
 		read_now.is_lowered = max ~= read_now.engine.dmuc_max_stanza_size;

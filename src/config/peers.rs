@@ -89,7 +89,12 @@ pub(super) fn domains(value: &OptionValue) -> Result<BTreeSet<String>, ConfigErr
 }
 
 /// The policy of one entry; `None` without one: `{ ["rooms.example"] = true }` or an empty table.
-fn policy(jid: &BareJid, value: &OptionValue, own: &BTreeSet<String>) -> Result<Option<Peer>, ConfigError> {
+/// What one entry says; `None` if it says nothing.
+pub(super) fn policy(
+    jid: &BareJid,
+    value: &OptionValue,
+    own: &BTreeSet<String>,
+) -> Result<Option<Peer>, ConfigError> {
     let OptionValue::Map(policy) = value else {
         if *value == OptionValue::Bool(true) || *value == OptionValue::List(Vec::new()) {
             return Ok(None);

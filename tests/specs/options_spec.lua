@@ -8,7 +8,10 @@ local function start(options, given)
 	return shim.new({
 		libraries = { "prosody", "options" };
 		options = options; sections = given.sections; in_force = given.in_force or {};
-		native = { check = given.check or function () return true; end };
+		native = {
+			check = given.check or function () return true; end;
+			option_names = { "dmuc_peers", "dmuc_own_domains", "dmuc_max_stanza_size" };
+		};
 	});
 end
 
