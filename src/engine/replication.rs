@@ -187,7 +187,9 @@ impl Engine {
             return;
         }
         if error.as_ref().is_some_and(Self::is_link_error) {
-            // Its version is compared when the link is up.
+            // Its version is compared when the link is up. If it has not been down, with the next heartbeat: whoever has asked
+            // meanwhile was told that it is on its way.
+            instance.told = None;
             if is_source && instance.stage == Stage::Rostering {
                 self.want_later(now, jid, peer);
             }

@@ -28,6 +28,7 @@ mod lies_in_pages;
 mod lies_of_occupants;
 mod limits;
 mod links;
+mod lost_rosters;
 mod moderation;
 mod naming;
 mod never_stored;
