@@ -9,6 +9,7 @@ use super::link::LinkState;
 use super::request::Pending;
 use super::state::clock::Now;
 use super::state::instance::{Instance, Stage};
+use super::state::room::Room;
 use super::{Action, Engine, Notice, refuse};
 use crate::error::Error;
 use crate::wire::{Condition, Peerhost, Request, StanzaError};
@@ -191,10 +192,11 @@ impl Engine {
     ) -> Result<(), Error> {
         let jid = peerhost.id.at(&self.config.service);
         self.expect_read(&jid)?;
-        let known = self
-            .rooms
-            .get(&jid)
-            .is_some_and(|room| room.firsthost == *firsthost);
+        let is_theirs = |room: &Room| room.firsthost == *firsthost;
+        if self.ends_sharing(&peerhost) && self.parked.get(&jid).is_some_and(is_theirs) {
+            return Ok(()); // it has said so before
+        }
+        let known = self.rooms.get(&jid).is_some_and(is_theirs);
         if !known {
             return Err(refuse(
                 Condition::ItemNotFound,
@@ -239,6 +241,11 @@ impl Engine {
             self.remember_unnamed(&jid, &peerhost.id.at(&service));
         }
         Ok(())
+    }
+
+    /// Whether a firsthost says of a room that it does not share it with us any more.
+    pub(super) fn ends_sharing(&self, peerhost: &Peerhost) -> bool {
+        peerhost.gone && peerhost.jid.as_ref() == Some(&self.config.service)
     }
 
     /// We have been told of a shadow that speaks our namespace: begin, or wait for it to begin.

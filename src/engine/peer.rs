@@ -39,8 +39,9 @@ impl Engine {
         let (request, unfit) = Request::parse_fitting(kind, payload)
             .map_err(|error| Error::Refused(StanzaError::from(error)))?;
         self.expect_question(now, &service, &request)?;
-        if !self.ends_parked(target, asker, &request) {
-            // Who asks us anything shares its rooms with us.
+        let ends_sharing = matches!(&request, Request::Peerhost(told) if self.ends_sharing(told));
+        if !ends_sharing && !self.ends_parked(target, asker, &request) {
+            // Who asks us anything else shares its rooms with us.
             self.unpark_all(now, &service);
         }
         let response = match request {

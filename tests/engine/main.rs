@@ -46,6 +46,7 @@ mod replication;
 mod restarts;
 mod resync;
 mod rulings;
+mod sharing_ended;
 mod splits;
 mod storing;
 mod talking;
