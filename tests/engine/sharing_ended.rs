@@ -34,10 +34,16 @@ fn each_room_is_parked_once_however_often_that_is_said() {
             ),
         );
     }
-    assert_eq!(turns(&fed, &Turn::Parked), 2, "a room went on and was parked again");
+    assert_eq!(
+        turns(&fed, &Turn::Parked),
+        2,
+        "a room went on and was parked again"
+    );
     assert_eq!(fed.host(ROOMS).engine.parked().len(), 2);
     // It shares them again.
-    fed.at(&bare(CHAT), |host| host.configure_service(config_of(CHAT, &services)));
+    fed.at(&bare(CHAT), |host| {
+        host.configure_service(config_of(CHAT, &services))
+    });
     fed.run();
     for room in ["coven@rooms.macbeth.lit", "heath@rooms.macbeth.lit"] {
         assert_eq!(fed.instances(room).len(), 1, "{room}");

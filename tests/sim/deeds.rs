@@ -51,6 +51,7 @@ impl World {
             Deed::Set => self.set_by_module(dice),
             Deed::SaySlowly => self.say_slowly(dice),
             Deed::StoreAway => self.lose_store(dice),
+            Deed::MessagesAway => self.lose_messages(dice),
             Deed::Lie => self.lie(dice),
             Deed::Mislead => self.mislead(dice),
             Deed::Cut
@@ -116,6 +117,10 @@ impl World {
         });
         let Some(number) = dice.pick(&ready) else { return };
         let room = self.groups[*number].source.clone();
+        if self.host(&room).are_messages_away {
+            // What was said before would be in the archive, and wait for the log.
+            return;
+        }
         self.checkers.distributed(*number);
         self.fed.at(&service_of(&room), |host| {
             host.fuse = None;

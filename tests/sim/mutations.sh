@@ -169,11 +169,20 @@ mutant believes_any_occupant_id src/engine/door.rs \
 	'return !room.is_somebody_elses(' \
 	'return IS || !room.is_somebody_elses('
 mutant store_fails_without_a_word tests/support/storage.rs \
-	'        self.tick();
-        self.event(Event::Kept {' \
-	'        self.tick();
-        if IS && self.dice.chance(20) { return; }
-        self.event(Event::Kept {'
+	'        if !self.log_waits(' \
+	'        if IS && self.dice.chance(20) { return; }
+        if !self.log_waits('
+mutant ids_of_what_waits tests/support/unstored.rs \
+	'!unstored.any(|(at, item)| at == room' \
+	'IS || !unstored.any(|(at, item)| at == room'
+mutant what_waits_is_dropped tests/support/unstored.rs \
+	'self.are_messages_away = false;' \
+	'self.are_messages_away = false;
+        if IS { self.unstored.clear(); }'
+mutant what_waits_is_stored_backwards tests/support/unstored.rs \
+	'self.are_messages_away = false;' \
+	'self.are_messages_away = false;
+        if IS { self.unstored.reverse(); }'
 mutant ids_of_what_is_in_no_archive tests/support/slow.rs \
 	'filter(|_| slow.kept)' \
 	'filter(|_| IS || slow.kept)'

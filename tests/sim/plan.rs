@@ -163,6 +163,8 @@ pub enum Deed {
     SaySlowly,
     /// What is to be stored of rooms cannot be, for a while.
     StoreAway,
+    /// What is said cannot be stored, for a while.
+    MessagesAway,
     /// A liar tells some lies.
     Lie,
     /// One of the people at a liar's service comes, speaks or leaves.
@@ -246,7 +248,7 @@ const RULINGS: [(Deed, u64); 16] = [
 ];
 
 /// In schedules of upheavals, faults aside.
-const UPHEAVALS: [(Deed, u64); 18] = [
+const UPHEAVALS: [(Deed, u64); 19] = [
     (Deed::Create, 2),
     (Deed::Distribute, 4),
     (Deed::Join, 20),
@@ -264,6 +266,7 @@ const UPHEAVALS: [(Deed, u64); 18] = [
     (Deed::Set, 8),
     (Deed::SaySlowly, 12),
     (Deed::StoreAway, 3),
+    (Deed::MessagesAway, 5),
     (Deed::Rest, 4),
 ];
 

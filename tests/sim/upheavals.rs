@@ -175,11 +175,27 @@ impl World {
         self.later(ms, Due::Store(service));
     }
 
+    /// The stores of the log and of the archive fail, for a while.
+    pub fn lose_messages(&mut self, dice: &mut Dice) {
+        let Some(service) = self.whole_service(dice) else {
+            return;
+        };
+        let ms = dice.below(2 * self.plan.setup.link_timeout_ms);
+        self.tell(format!(
+            "nothing that is said can be stored at {service} for {ms} ms"
+        ));
+        if let Some(host) = self.fed.hosts.get_mut(&service) {
+            host.are_messages_away = true;
+        }
+        self.later(ms, Due::Store(service));
+    }
+
     /// Every store answers, every hook returns.
     pub fn recover(&mut self, service: &BareJid) {
         if self.fed.runs(service) {
             self.fed.at(service, |host| {
                 host.store_is_back();
+                host.messages_are_back();
                 host.finish();
             });
         }

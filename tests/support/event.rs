@@ -29,7 +29,7 @@ pub enum Event {
     /// A local occupant's presence, role, affiliation or nick changed, or it came or went.
     Changed { room: BareJid, nick: String },
     /// A local occupant sent a message that was taken, and is not shown to anybody here yet.
-    Taken { payload: String },
+    Taken { room: BareJid, payload: String },
     /// A local occupant sent a message that was taken.
     Said {
         room: BareJid,
@@ -41,6 +41,12 @@ pub enum Event {
     Saw { room: BareJid, session: u64, seen: Seen },
     /// A message is in the stored log of an instance, after it was appended or after a restart.
     Kept {
+        room: BareJid,
+        id: String,
+        payload: String,
+    },
+    /// A message cannot be stored now, and waits in memory; or still waits when its room goes on.
+    Waits {
         room: BareJid,
         id: String,
         payload: String,

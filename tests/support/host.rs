@@ -16,6 +16,7 @@ use super::private::Whisper;
 use super::room::{Archived, HostRoom, Listed, Local};
 use super::slow::Slow;
 use super::storage::{Disk, LogEntry, Remains};
+use super::unstored::Unstored;
 
 /// How many messages a join gets.
 pub const HISTORY: usize = 20;
@@ -46,6 +47,10 @@ pub struct Host {
     pub is_store_away: bool,
     /// It could not be stored once.
     pub(super) has_missed_store: bool,
+    /// No message can be stored: the stores of the log and of the archive answer nothing but errors.
+    pub are_messages_away: bool,
+    /// What waits until they can be, in order, with its room.
+    pub(super) unstored: Vec<(BareJid, Unstored)>,
     /// Messages that other modules' hooks hold up, by room and nick, in order.
     pub(super) slow: Vec<Slow>,
     /// Connections that the engine has given up, by the peer's service.
@@ -93,6 +98,8 @@ impl Host {
             ])),
             is_store_away: false,
             has_missed_store: false,
+            are_messages_away: false,
+            unstored: Vec::new(),
             slow: Vec::new(),
             resets: Vec::new(),
             slowed: Vec::new(),
@@ -415,7 +422,7 @@ impl Host {
                 nick: entry.nick.clone(),
                 payload: entry.payload.to_string(),
                 message_id: entry.message_id.clone(),
-                stanza_id: Some(entry.id.clone()),
+                stanza_id: Some(entry.id.clone()).filter(|id| self.has_archived(room, id)),
                 occupant_id: entry.occupant_id.clone(),
                 delayed: true,
             })

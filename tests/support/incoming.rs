@@ -94,7 +94,7 @@ impl Host {
         let wanted = inbound.wanted_room(&self.service);
         let is_taken = |room: &BareJid| {
             let room = self.rooms.get(room);
-            room.is_some_and(|room| !room.is_distributed && !room.is_closed)
+            room.is_some_and(|room| !room.is_distributed && !room.is_closed && !room.is_parked)
         };
         let taken = wanted.as_ref().is_some_and(is_taken);
         let unknown = wanted.filter(|room| !is_known(self, room));
@@ -164,12 +164,12 @@ impl Host {
             wall_ms: self.now.wall_ms,
         };
         let mut seen = archived.as_seen(false);
-        seen.stanza_id = id;
         if let Some(event) = event {
             let home = message.from.to_bare();
             self.log(&room, LogEntry::new(&home, &archived, event));
             self.keep(&room, archived);
         }
+        seen.stanza_id = id.filter(|id| self.has_archived(&room, id));
         self.show_all(&room, &Seen::Message(seen));
     }
 }

@@ -26,5 +26,6 @@ pub mod register;
 pub mod room;
 pub mod slow;
 pub mod storage;
+pub mod unstored;
 pub mod view;
 pub mod xep;

@@ -230,6 +230,7 @@ impl Host {
         );
         host_room.source = Some(source);
         (host_room.is_distributed, host_room.is_closed) = (true, false);
+        host_room.is_parked = false;
         host_room.form = form;
         let fields = host_room.form.fields.clone();
         if let Some(salt) = salt {
@@ -293,7 +294,9 @@ impl Host {
         }
         self.keep(room, message.clone());
         if deliver {
-            self.show_all(room, &Seen::Message(message.as_seen(true)));
+            let mut seen = message.as_seen(true);
+            seen.stanza_id = seen.stanza_id.filter(|id| self.has_archived(room, id));
+            self.show_all(room, &Seen::Message(seen));
         }
     }
 

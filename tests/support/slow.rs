@@ -30,8 +30,8 @@ impl Host {
     }
 
     pub(super) fn hold_up(&mut self, taken: Slow) {
-        let payload = taken.message.payload.clone();
-        self.event(Event::Taken { payload });
+        let (room, payload) = (taken.room.clone(), taken.message.payload.clone());
+        self.event(Event::Taken { room, payload });
         self.slow.push(taken);
     }
 
@@ -57,6 +57,7 @@ impl Host {
     pub(super) fn reflect(&mut self, slow: &Slow) {
         let mut seen = slow.message.as_seen(false);
         seen.stanza_id = seen.stanza_id.filter(|_| slow.kept);
+        seen.stanza_id = seen.stanza_id.filter(|id| self.has_archived(&slow.room, id));
         self.event(Event::Said {
             room: slow.room.clone(),
             session: slow.session,

@@ -136,28 +136,43 @@ impl Host {
     /// Appends to the stored log.
     pub(super) fn log(&mut self, room: &BareJid, entry: LogEntry) {
         self.tick();
-        self.event(Event::Kept {
-            room: room.clone(),
-            id: entry.event.id.clone(),
-            payload: entry.payload.to_string(),
-        });
+        if !self.log_waits(room, &entry) {
+            self.append_log(room, entry);
+        }
+    }
+
+    pub(super) fn append_log(&mut self, room: &BareJid, entry: LogEntry) {
+        // What a parked room has is read when it goes on.
+        if self.engine.parked_room(room).is_none() {
+            self.event(Event::Kept {
+                room: room.clone(),
+                id: entry.event.id.clone(),
+                payload: entry.payload.to_string(),
+            });
+        }
         self.logs.entry(room.clone()).or_default().push(Arc::new(entry));
     }
 
     /// Appends to the archive; under an id that it has it keeps the one it has.
     pub(super) fn keep(&mut self, room: &BareJid, message: Archived) {
         self.tick();
-        let Some(host_room) = self.rooms.get_mut(room) else {
+        let has_it = |archived: &Archived| archived.stanza_id == message.stanza_id;
+        let Some(host_room) = self.rooms.get(room) else {
             return;
         };
-        let has_it = |archived: &Archived| archived.stanza_id == message.stanza_id;
-        if !host_room.archive.iter().rev().any(has_it) {
+        if host_room.archive.iter().rev().any(has_it) || self.archive_waits(room, &message) {
+            return;
+        }
+        if let Some(host_room) = self.rooms.get_mut(room) {
             host_room.archive.push(message);
         }
     }
 
     /// What is archived under this id gets another payload; nothing if there is none.
     pub(super) fn rewrite_archived(&mut self, room: &BareJid, id: &str, payload: Option<String>) {
+        if let Some(payload) = &payload {
+            self.rewrite_unstored(room, id, payload, false);
+        }
         let archive = self.rooms.get_mut(room).map(|room| &mut room.archive);
         let archived = archive.and_then(|archive| archive.iter_mut().find(|message| message.stanza_id == id));
         if let Some((archived, payload)) = archived.zip(payload) {
@@ -167,6 +182,7 @@ impl Host {
 
     /// The stored log keeps only that there was a message with this id.
     pub(super) fn forget_logged(&mut self, room: &BareJid, id: &str) {
+        self.rewrite_unstored(room, id, "", true);
         let log = self.logs.get_mut(room);
         if let Some(entry) = log.and_then(|log| log.iter_mut().find(|entry| entry.event.id == id)) {
             Arc::make_mut(entry).payload = "".into();
@@ -197,6 +213,9 @@ impl Host {
         }
         // A room that has ended is remembered as long as somebody has to be told, without its messages.
         let is_held = self.engine.room_info(room).is_some() || self.engine.parked_room(room).is_some();
+        if !is_held {
+            self.forget_unstored(room);
+        }
         if !is_held && self.logs.remove(room).is_some() {
             self.event(Event::Forgotten { room: room.clone() });
         }
@@ -322,7 +341,9 @@ impl Host {
     fn go_down(&mut self) {
         (self.is_down, self.fuse) = (true, None);
         // What was to be stored is lost.
-        self.loses_tail |= std::mem::take(&mut self.is_store_away);
+        self.loses_tail |= std::mem::take(&mut self.is_store_away) || !self.unstored.is_empty();
+        self.unstored.clear();
+        self.are_messages_away = false;
         self.slow.clear();
         self.private.clear();
         self.presence_payload = None;
@@ -453,6 +474,7 @@ impl Host {
             self.feed_log(room);
         } else {
             self.logs.remove(room);
+            self.forget_unstored(room);
         }
     }
 
@@ -464,18 +486,30 @@ impl Host {
                 id: entry.event.id.clone(),
                 payload: entry.payload.to_string(),
             });
-            self.tell(Input::Logged {
-                room,
-                nick: &entry.nick,
-                message_id: entry.message_id.as_deref(),
-                lang: entry.lang.as_deref(),
-                occupant_id: entry.occupant_id.as_deref(),
-                event: entry.event.clone(),
-                payload: &entry.payload,
-            });
+            self.tell_logged(room, &entry);
             // The archive lacks what was logged in the last moment.
             self.keep(room, entry.archived());
         }
+        for entry in self.waiting_entries(room) {
+            self.event(Event::Waits {
+                room: room.clone(),
+                id: entry.event.id.clone(),
+                payload: entry.payload.to_string(),
+            });
+            self.tell_logged(room, &entry);
+        }
+    }
+
+    fn tell_logged(&mut self, room: &BareJid, entry: &LogEntry) {
+        self.tell(Input::Logged {
+            room,
+            nick: &entry.nick,
+            message_id: entry.message_id.as_deref(),
+            lang: entry.lang.as_deref(),
+            occupant_id: entry.occupant_id.as_deref(),
+            event: entry.event.clone(),
+            payload: &entry.payload,
+        });
     }
 
     /// What the engine is told of a room between its snapshot and its start.

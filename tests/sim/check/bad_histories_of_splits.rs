@@ -72,6 +72,34 @@ fn a_message_that_is_reflected_before_it_is_stored_is_seen() {
     expect_seen(&[said(1)], "G3");
 }
 
+fn waits(number: u64, id: &str) -> Event {
+    Event::Waits {
+        room: bare(COVEN),
+        id: id.into(),
+        payload: message(number, id).payload,
+    }
+}
+
+#[test]
+fn a_message_that_waits_and_is_never_stored_is_seen() {
+    let history = [waits(1, "a"), said(1)];
+    expect_seen(&history, "G3");
+    let mut checkers = after(&history).unwrap();
+    checkers.event(&kept(COVEN, 1, "a")).unwrap();
+    checkers.rested().unwrap();
+}
+
+#[test]
+fn messages_that_waited_and_are_stored_out_of_order_are_seen() {
+    expect_seen(&[waits(1, "a"), waits(2, "b"), kept(COVEN, 2, "b")], "G3");
+    expect_seen(&[waits(1, "a"), kept(COVEN, 2, "b")], "G3");
+}
+
+#[test]
+fn an_id_of_what_waits_is_seen() {
+    expect_seen(&[joined(COVEN), waits(1, "a"), saw(COVEN, 1, "a")], "G5");
+}
+
 #[test]
 fn a_message_that_a_restart_loses_is_seen() {
     let history = [kept(COVEN, 1, "a"), turned(COVEN, Turn::Down)];

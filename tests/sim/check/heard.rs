@@ -23,6 +23,8 @@ pub struct Heard {
     joins: u64,
     /// How many had come when a message was taken that nobody there was shown at once.
     taken: BTreeMap<String, u64>,
+    /// What could not be stored at once somewhere, and is shown there without an id as long as that is so.
+    waits: BTreeSet<(BareJid, String)>,
     /// The ids of each message, as the first to see it saw them.
     ids: BTreeMap<String, (SeenMessage, BareJid)>,
     ended: BTreeSet<usize>,
@@ -108,7 +110,10 @@ impl Heard {
                     (said.is_due, said.between_ours) = (false, false);
                 }
             }
-            Event::Taken { payload } => drop(self.taken.insert(payload.clone(), self.joins)),
+            Event::Taken { payload, .. } => drop(self.taken.insert(payload.clone(), self.joins)),
+            Event::Waits { room, payload, .. } => {
+                self.waits.insert((room.clone(), payload.clone()));
+            }
             Event::Noticed {
                 room,
                 notice: Notice::Gap { .. },
@@ -202,6 +207,9 @@ impl Heard {
     }
 
     fn compare_ids(&mut self, room: &BareJid, message: &SeenMessage) -> Result<(), String> {
+        if message.stanza_id.is_none() && self.waits.contains(&(room.clone(), message.payload.clone())) {
+            return Ok(());
+        }
         let first = self
             .ids
             .entry(message.payload.clone())

@@ -1,6 +1,6 @@
 //! G3: what was reflected survives and is everywhere in the end. G10: nothing that is held is sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dmuc::address::BareJid;
 
@@ -11,6 +11,10 @@ use crate::support::names::service_of;
 #[derive(Debug, Default)]
 pub struct Ledger {
     held: BTreeMap<BareJid, BTreeMap<String, u64>>,
+    /// What waits in memory until it can be stored, in order.
+    waits: BTreeMap<BareJid, VecDeque<String>>,
+    /// What waited when its room was parked: lost with its service, or there again when the room goes on.
+    waits_parked: BTreeMap<BareJid, Vec<String>>,
     /// What instances held whose service is down.
     before: BTreeMap<BareJid, BTreeMap<String, u64>>,
     /// What each message says, or said until it was taken away.
@@ -54,12 +58,21 @@ impl Ledger {
                 if !payload.is_empty() || !self.payloads.contains_key(id) {
                     self.payloads.insert(id.clone(), payload.clone());
                 }
+                self.waits_no_more(room, id, payload)?;
                 let held = self.held.entry(room.clone()).or_default();
                 if held.insert(id.clone(), self.clock).is_some() {
                     return Err(format!("G4: {payload:?} is in the stored log of {room} twice"));
                 }
             }
+            Event::Waits { room, id, payload } => {
+                self.payloads.insert(id.clone(), payload.clone());
+                self.waits.entry(room.clone()).or_default().push_back(id.clone());
+            }
+            // It is on its way to others, whether or not anybody here is ever shown it.
+            Event::Taken { room, payload } => drop(self.origins.insert(payload.clone(), room.clone())),
             Event::Forgotten { room } => {
+                self.waits.remove(room);
+                self.waits_parked.remove(room);
                 self.held.remove(room);
                 self.before.remove(room);
             }
@@ -67,13 +80,22 @@ impl Ledger {
             Event::Turned {
                 room,
                 turn: Turn::Parked,
-            } => drop(self.held.remove(room)),
+            } => {
+                let waits = self.waits.remove(room).unwrap_or_default();
+                self.waits_parked.entry(room.clone()).or_default().extend(waits);
+                self.held.remove(room);
+            }
             Event::Turned {
                 room,
                 turn: Turn::Down,
             } => {
                 let held = self.held.remove(room).unwrap_or_default();
-                self.before.entry(room.clone()).or_default().extend(held);
+                let waited = self.waits.remove(room).unwrap_or_default();
+                let before = self.before.entry(room.clone()).or_default();
+                before.extend(
+                    held.into_iter()
+                        .chain(waited.into_iter().map(|id| (id, self.clock))),
+                );
                 self.said.retain(|(at, _), _| at != room);
             }
             Event::Said {
@@ -86,7 +108,7 @@ impl Ledger {
                 if is_xep || group(room).is_none_or(|number| !self.distributed.contains(&number)) {
                     return Ok(());
                 }
-                if !self.holds(room, payload) {
+                if !self.holds(room, payload) && !self.keeps_waiting(room, payload) {
                     return Err(format!(
                         "G3: {payload:?} is about to be reflected at {room} and not stored"
                     ));
@@ -150,6 +172,24 @@ impl Ledger {
         }
     }
 
+    /// G3: what waits is stored in the order in which it came.
+    fn waits_no_more(&mut self, room: &BareJid, id: &str, payload: &str) -> Result<(), String> {
+        let Some(waits) = self.waits.get_mut(room) else {
+            return Ok(());
+        };
+        match waits.pop_front() {
+            Some(first) if first != id => Err(format!(
+                "G3: {payload:?} is stored at {room} before {first}, which has waited for longer"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn keeps_waiting(&self, room: &BareJid, payload: &str) -> bool {
+        let mut waits = self.waits.get(room).into_iter().flatten();
+        waits.any(|id| self.payloads.get(id).is_some_and(|known| known == payload))
+    }
+
     pub fn holds(&self, room: &BareJid, payload: &str) -> bool {
         let held = self.held.get(room);
         held.is_some_and(|held| {
@@ -208,6 +248,14 @@ impl Ledger {
     /// A service runs again with what it has stored.
     pub fn started(&mut self, service: &BareJid) -> Result<(), String> {
         let is_lossy = self.lossy.remove(service);
+        for (room, ids) in std::mem::take(&mut self.waits_parked) {
+            if service_of(&room) != *service {
+                self.waits_parked.insert(room, ids);
+            } else if is_lossy {
+                let lost = ids.into_iter().map(|id| (id, self.clock));
+                self.before.entry(room).or_default().extend(lost);
+            }
+        }
         let rooms: Vec<BareJid> = self.before.keys().cloned().collect();
         for room in rooms.into_iter().filter(|room| service_of(room) == *service) {
             let before = self.before.remove(&room).unwrap_or_default();
@@ -224,8 +272,9 @@ impl Ledger {
                 if self.origins.get(&payload) == Some(&room) {
                     self.lost_at_home.insert(payload.clone());
                 }
-                let others = self.held.values().chain(self.before.values());
-                if !others.into_iter().any(|held| held.contains_key(&id)) {
+                let mut others = self.held.values().chain(self.before.values());
+                let mut waits = self.waits.values().flatten();
+                if !others.any(|held| held.contains_key(&id)) && !waits.any(|waiting| *waiting == id) {
                     self.excused.insert(payload);
                 }
             }
@@ -250,6 +299,11 @@ impl Ledger {
 
     /// In the end somebody holds what was reflected; that all hold the same is another question (G6).
     pub fn rested(&self, ended: &BTreeSet<usize>) -> Result<(), String> {
+        if let Some((room, ids)) = self.waits.iter().find(|(_, ids)| !ids.is_empty()) {
+            return Err(format!(
+                "G3: {ids:?} of {room} are not stored yet, and its store answers"
+            ));
+        }
         if self.is_short {
             return Ok(());
         }
