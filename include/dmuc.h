@@ -105,6 +105,9 @@ typedef enum {
   // It was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT (may be absent), and, to a peer's
   // stanza that is answered, as REPLY the stanza to answer with. To a local user the host says it.
   DMUC_VERDICT_REFUSED = 6,
+  // The source decides this and is out of reach: the host does it as it would at the source, and hands it in, with who did
+  // it. It holds here until the source decides.
+  DMUC_VERDICT_HOLD = 7,
 } dmuc_verdict_type;
 
 // What the host has to do. The parts of each are listed with it, by their names in dmuc_field.
@@ -693,9 +696,8 @@ dmuc_result dmuc_engine_hats(dmuc_engine *engine,
                              const char *hats);
 
 // A local user wants something done that only another instance may do: the source, or the home of an occupant.
-// DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_CONTINUE: the source is out
-// of reach, and what is asked for holds here until it can be asked (all but a role and the end of the room): the host does it
-// as it would at the source and hands it in, with who did it. No answer follows.
+// DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_HOLD (not for a role or the
+// end of the room): no answer follows.
 dmuc_result dmuc_engine_act(dmuc_engine *engine,
                             dmuc_now now,
                             const char *room,
@@ -720,8 +722,8 @@ dmuc_result dmuc_engine_voice_answer(dmuc_engine *engine,
                                      dmuc_verdict **verdict);
 
 // Somebody here who may invites a user (XEP-0045 section 7.8.2): `nick`, optional, with the real JID `jid`.
-// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation; a
-// shadow that cannot reach the source makes a member. DMUC_VERDICT_DONE: another instance is asked;
+// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation.
+// DMUC_VERDICT_HOLD: it does, and makes a member. DMUC_VERDICT_DONE: another instance is asked;
 // DMUC_ACTION_SEND_INVITATION or DMUC_ACTION_ACT_ANSWERED follows with the same `token`. `reason` is optional.
 dmuc_result dmuc_engine_invite(dmuc_engine *engine,
                                dmuc_now now,

@@ -69,6 +69,7 @@ fn verdict_values(lua: &Lua, verdict: Result<Verdict, Error>) -> mlua::Result<Mu
     let values = match verdict {
         Ok(Verdict::Continue) | Err(Error::UnknownRoom) => vec![string("continue")?],
         Ok(Verdict::Done) => vec![string("done")?],
+        Ok(Verdict::Hold) => vec![string("hold")?],
         Ok(Verdict::Accepted { id, event }) => {
             let mut values = vec![string("accepted")?, string(&id)?];
             values.extend(event_values(lua, event.as_ref())?);
@@ -264,11 +265,6 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("shadow_room", |_, this, id: String| {
         let id = crate::wire::RoomId::new(&id).ok();
         this.with(|engine| id.map(|id| id.at(&engine.config().service).to_string()))
-    });
-    // Whether the settings of a room can be decided now: false at a shadow that does not reach its source.
-    methods.add_method("is_source_reachable", |_, this, room: String| {
-        let room = bare(&room)?;
-        this.with(|engine| engine.is_source_reachable(&room))
     });
     // "unknown", "up", "suspect", "down" or "syncing"
     methods.add_method("link", |_, this, service: String| {

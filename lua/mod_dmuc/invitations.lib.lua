@@ -93,7 +93,7 @@ return function (dmuc)
 		if verdict == "done" then return true; end
 		dmuc.requests.take(token);
 		if verdict then
-			how.from = from;
+			how.from = verdict == "hold" and from or nil;
 			return;
 		end
 		origin.send(st.error_reply(incoming, err_type, condition, text, room.jid));
@@ -112,7 +112,7 @@ return function (dmuc)
 	-- it may do so itself, provisionally, or nil.
 	function invitations.admits(room, how)
 		local from = how.from;
-		if not from or dmuc.ask("is_source_reachable", room.jid) then return nil; end
+		if not from then return nil; end
 		local nick = room:get_occupant_jid(from);
 		return { nick = nick and jid_resource(nick); jid = jid_bare(from); is_invited = true };
 	end

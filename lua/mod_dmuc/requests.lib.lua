@@ -198,7 +198,7 @@ return function (dmuc)
 			requests.act_answered({ room = room.jid; token = token; error_type = err_type; error_condition = condition; error_text = text });
 			return nil, err_type, condition, text;
 		end
-		if verdict == "continue" then
+		if verdict == "hold" then
 			requests.take(token);
 			return hold({ nick = act.actor_nick; jid = act.actor_jid });
 		end

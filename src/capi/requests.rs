@@ -63,9 +63,8 @@ pub struct dmuc_act {
 }
 
 /// A local user wants something done that only another instance may do: the source, or the home of an occupant.
-/// DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_CONTINUE: the source is out
-/// of reach, and what is asked for holds here until it can be asked (all but a role and the end of the room): the host does it
-/// as it would at the source and hands it in, with who did it. No answer follows.
+/// DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_HOLD (not for a role or the
+/// end of the room): no answer follows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_act(
     engine: *mut dmuc_engine,
@@ -200,8 +199,8 @@ pub unsafe extern "C" fn dmuc_engine_voice_answer(
 }
 
 /// Somebody here who may invites a user (XEP-0045 section 7.8.2): `nick`, optional, with the real JID `jid`.
-/// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation; a
-/// shadow that cannot reach the source makes a member. DMUC_VERDICT_DONE: another instance is asked;
+/// Where only members may join, the source makes a member first. DMUC_VERDICT_CONTINUE: the host sends the invitation.
+/// DMUC_VERDICT_HOLD: it does, and makes a member. DMUC_VERDICT_DONE: another instance is asked;
 /// DMUC_ACTION_SEND_INVITATION or DMUC_ACTION_ACT_ANSWERED follows with the same `token`. `reason` is optional.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_invite(

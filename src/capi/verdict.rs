@@ -34,6 +34,9 @@ pub enum dmuc_verdict_type {
     /// It was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT (may be absent), and, to a peer's
     /// stanza that is answered, as REPLY the stanza to answer with. To a local user the host says it.
     DMUC_VERDICT_REFUSED = 6,
+    /// The source decides this and is out of reach: the host does it as it would at the source, and hands it in, with who did
+    /// it. It holds here until the source decides.
+    DMUC_VERDICT_HOLD = 7,
 }
 
 /// A verdict and its parts. Opaque.
@@ -49,6 +52,7 @@ impl dmuc_verdict {
         let (kind, fields) = match verdict {
             Verdict::Continue => (dmuc_verdict_type::DMUC_VERDICT_CONTINUE, fields),
             Verdict::Done => (dmuc_verdict_type::DMUC_VERDICT_DONE, fields),
+            Verdict::Hold => (dmuc_verdict_type::DMUC_VERDICT_HOLD, fields),
             Verdict::Accepted { id, event } => (
                 dmuc_verdict_type::DMUC_VERDICT_ACCEPTED,
                 place_of(fields, event.as_ref()).set(dmuc_field::DMUC_FIELD_STANZA_ID, &id),

@@ -17,6 +17,9 @@ pub enum Verdict {
     Continue,
     /// Taken. The host does no more than drain the actions.
     Done,
+    /// The source decides this and is out of reach. The host does it as it would at the source, and tells who did it with
+    /// [`super::Input::Ruled`]: it holds here until the source decides.
+    Hold,
     /// A local message was taken under this stanza-id. If it has an event, the host stamps it (G5) and appends it to
     /// its stored log before it is reflected (G3).
     Accepted {

@@ -264,7 +264,7 @@ impl Engine {
     ) -> Result<Verdict, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
         if self.is_held_here(jid, &act.kind) {
-            return Ok(Verdict::Continue);
+            return Ok(Verdict::Hold);
         }
         let mut act = act;
         act.reason = act.reason.as_deref().map(wire::fitting_text);

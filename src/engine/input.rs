@@ -150,8 +150,8 @@ pub enum Input<'a> {
         is_granted: bool,
     },
     /// Somebody entitled here invites a user (XEP-0045 section 7.8.2). Where only members may join, the source has made a
-    /// member before. [`Verdict::Continue`](super::Verdict): the host sends the invitation; a shadow that cannot reach the
-    /// source makes a member. [`Verdict::Done`](super::Verdict): another instance is asked;
+    /// member before. [`Verdict::Continue`](super::Verdict): the host sends the invitation.
+    /// [`Verdict::Hold`](super::Verdict): it does, and makes a member. [`Verdict::Done`](super::Verdict): another instance is asked;
     /// [`Action::SendInvitation`](super::Action) or [`Action::ActAnswered`](super::Action) follows with the token.
     Invite {
         /// The room.
@@ -202,9 +202,8 @@ pub enum Input<'a> {
     /// person joined at several). Answered once, when all have answered or the link timeout is over, by
     /// [`Action::ActAnswered`](super::Action) with the same token.
     ///
-    /// [`Verdict::Continue`](super::Verdict): the source is out of reach, and what it decides holds here until it can be asked. The
-    /// host does it as it would at the source, and tells who did it with [`Input::Ruled`]; no answer follows. Whoever destroys
-    /// the room has to wait for the source.
+    /// [`Verdict::Hold`](super::Verdict): the source is out of reach, and what it decides holds here until it can be asked; no
+    /// answer follows. Whoever destroys the room has to wait for the source.
     Act {
         /// The room.
         room: &'a BareJid,
@@ -347,7 +346,7 @@ pub(super) struct Came {
 /// What was decided here.
 ///
 /// At the source it is so, and the other instances are told. At a shadow it is so until the source can be asked, and only after
-/// [`Verdict::Continue`](super::Verdict) to an [`Input::Act`]; but a subject is handed in always, which the shadow asks the source
+/// [`Verdict::Hold`](super::Verdict) to an [`Input::Act`]; but a subject is handed in always, which the shadow asks the source
 /// for by itself. What the host is to show comes as [`Action::Apply`](super::Action).
 ///
 /// Hats are given at the source only (a shadow follows it, and what it says of hats is no news), to who is on the list: give an

@@ -143,7 +143,7 @@ impl Engine {
             if !self.is_link_open(&source.service()) {
                 // Provisionally a member, at this instance only: it is this one that lets it in.
                 self.note_invitation(now, &inviting, None);
-                return Ok(Verdict::Continue);
+                return Ok(Verdict::Hold);
             }
             if !self.speaks_ours(&source) {
                 return Err(refuse(

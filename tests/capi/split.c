@@ -213,7 +213,7 @@ static void change_both_sides(void)
 					.jid = "macbeth@macbeth.lit",
 					.affiliation = "member" },
 			   &verdict));
-	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_CONTINUE);
+	CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_HOLD);
 	dmuc_verdict_free(verdict);
 	OK(dmuc_engine_subject(rooms.engine, now(), rooms.room, "secondwitch", hag, "Thunder"));
 	OK(dmuc_engine_settings(rooms.engine, now(), rooms.room, FORM_NAMED("The Heath"), "secondwitch", hag));

@@ -92,7 +92,7 @@ fn a_shadow_that_cannot_ask_decides_and_is_answered_nothing() {
     cut(&mut fed);
     for (token, kind) in (1..).zip(rulings()) {
         let said = asked(&mut fed, token, kind.clone());
-        assert_eq!(said, (Verdict::Continue, None), "{kind:?}");
+        assert_eq!(said, (Verdict::Hold, None), "{kind:?}");
     }
 }
 

@@ -112,10 +112,10 @@ impl Host {
             nick: nick.to_owned(),
             invitee: invitee.clone(),
         };
-        if verdict == Verdict::Continue {
-            if !self.engine.is_source_reachable(room) {
-                self.admit(room, &invitee.to_bare(), Some((nick, &by)));
-            }
+        if verdict == Verdict::Hold {
+            self.admit(room, &invitee.to_bare(), Some((nick, &by)));
+        }
+        if matches!(verdict, Verdict::Continue | Verdict::Hold) {
             self.send_invitation(room, &sent);
         } else {
             self.inviting.insert(token, sent);

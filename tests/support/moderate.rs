@@ -332,7 +332,7 @@ impl Host {
 
     pub(super) fn ask_act(&mut self, room: &BareJid, act: Act, wish: Asked) -> Option<Wish> {
         let token = self.next_token;
-        if self.tell(Input::Act { room, token, act }) == Verdict::Continue {
+        if self.tell(Input::Act { room, token, act }) == Verdict::Hold {
             return None;
         }
         self.next_token += 1;
