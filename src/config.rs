@@ -214,6 +214,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] names the first option with an unusable value.
+    #[allow(clippy::too_many_lines)] // a table: one line for each option
     pub fn from_options(service: BareJid, options: &Options) -> Result<Config, ConfigError> {
         let mut config = Config::new(service);
         let read = Reader(options);

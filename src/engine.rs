@@ -242,6 +242,7 @@ impl Engine {
         verdict
     }
 
+    #[allow(clippy::too_many_lines)] // a table: what takes which input
     fn dispatch(&mut self, now: Now, input: Input<'_>) -> Result<Verdict, Error> {
         match input {
             Input::Distribute {

@@ -20,6 +20,9 @@
 //! Panics are bugs. A binding catches them, poisons the engine, and the host rebuilds it from what is stored; therefore
 //! this crate must not be built with `panic = "abort"`.
 
+// A function is read as one; what is a table says so where it stands.
+#![deny(clippy::too_many_lines)]
+
 pub mod address;
 #[cfg(feature = "capi")]
 pub mod capi;

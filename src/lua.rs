@@ -175,6 +175,7 @@ impl UserData for Handle {
     }
 }
 
+#[allow(clippy::too_many_lines)] // a table: one method after the other
 fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     // Role of a room: nil (not distributed), "source", "shadow", or "pending" (configuration not here yet);
     // then the source's JID and the room id.

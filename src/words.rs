@@ -83,6 +83,7 @@ pub fn of_notice(engine: &Engine, room: &BareJid, peer: &BareJid, notice: &Notic
 }
 
 /// What becomes of the instance at one peer.
+#[allow(clippy::too_many_lines)] // a table: what each notice is in words
 fn of_instance(peer: &BareJid, notice: &Notice) -> Line {
     let (mut level, mut about, mut number) = (Level::Warn, String::new(), 0);
     let (name, text, many) = match notice {

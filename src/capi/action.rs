@@ -162,6 +162,7 @@ fn addresses(action: &Action) -> Option<(String, String)> {
     Some((in_room(from, nick), in_room(to, nick)))
 }
 
+#[allow(clippy::too_many_lines)] // a table: the fields of each action
 fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> {
     let fields = Fields::default();
     let room_fields = |room: &BareJid| Fields::default().jid(F::DMUC_FIELD_ROOM, room);

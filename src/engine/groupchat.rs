@@ -181,10 +181,10 @@ impl Engine {
         let Some(room) = self.rooms.get(&jid) else {
             return Ok(Verdict::Continue);
         };
-        let Some(instance) = room.instances.get(&home) else {
+        if !room.instances.contains_key(&home) {
             // Instances speak to the occupant's nick, users to the room.
             return self.stranger(&home, nick_of(from, to).is_ok());
-        };
+        }
         let nick = nick_of(from, to)?;
         if size_of(payload, message_id) > self.config.max_stanza_size {
             return Err(refuse(
@@ -199,66 +199,18 @@ impl Engine {
         let event = event.filter(|_| matches!(self.caps(&home.service()), Caps::Full | Caps::Unknown));
         // Who numbers decides what is kept, for everybody.
         let keep = event.is_some() || keep && !self.speaks_ours(&home);
-        // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
-        if let Some(event) = event.as_ref().filter(|_| keep) {
-            if room.log.has_seen(&home, event.incarnation, event.seq) {
-                return Ok(Verdict::Done);
-            }
-            // Nor if a presence of its home was lost on the way: the nick may be somebody else's by now (G5).
-            let roster = event.roster.or(instance.roster_version);
-            let is_next = room.log.is_next(&home, event.incarnation, event.seq);
-            if !instance.is_synced || !is_next || roster != instance.roster_version {
-                self.pull_from(now, &jid, &home);
-                return Ok(Verdict::Done);
-            }
-        }
-        if !keep && !instance.is_synced && self.speaks_ours(&home) {
-            // Something of its home is being pulled, perhaps a presence: the nick may be somebody else's by now (G5), and
-            // this is not worth waiting for.
+        if !self.is_heard_live(now, (&jid, &home), nick, event.as_ref().filter(|_| keep), keep)? {
             return Ok(Verdict::Done);
-        }
-        let number = event.as_ref().filter(|_| keep);
-        if let Some(event) = number.filter(|_| instance.is_too_many(nick, None)) {
-            // Not heard here, and nothing that has to be pulled.
-            let key = key_of(event, &home);
-            self.pass_over(&jid, &key);
-            return Ok(Verdict::Done);
-        }
-        let Some(remote) = instance.occupants.get(nick) else {
-            // Its presence may have been lost on the way: both are pulled (G4).
-            if event.is_some() && keep {
-                self.pull_from(now, &jid, &home);
-            }
-            return Err(refuse(
-                Condition::NotAcceptable,
-                "This occupant is not in the room",
-            ));
-        };
-        // Its home may not have heard yet that it lost the nick: nothing it says there may be missing here (G4).
-        if remote.hidden && !(self.speaks_ours(&home) && now.mono_ms < remote.rename_by) {
-            return Err(refuse(
-                Condition::Conflict,
-                "Somebody else has this nick: the occupant needs another one",
-            ));
-        }
-        // What has a number says when it was said, which is judged at the door.
-        let is_banned = |jid: &Jid| number.is_none() && room.affiliation_of(jid) == Affiliation::Outcast;
-        if remote.jid.as_ref().is_some_and(is_banned) {
-            return Err(refuse(Condition::Forbidden, "The occupant is banned"));
-        }
-        if remote.role < Role::Participant {
-            if let Some(event) = number {
-                self.suspect(now, &jid, &home, nick, (event.incarnation, event.seq));
-            }
-            return Err(refuse(
-                Condition::Forbidden,
-                "Visitors may not speak in this room",
-            ));
         }
         if event.is_none() && keep && self.is_copy(now, &jid, &home, nick, message_id, payload) {
             return Ok(Verdict::Done);
         }
-        let occupant_id = remote.occupant_id.clone();
+        let room = self.rooms.get(&jid).ok_or(Error::UnknownRoom)?;
+        let remote = room
+            .instances
+            .get(&home)
+            .and_then(|instance| instance.occupants.get(nick));
+        let occupant_id = remote.and_then(|remote| remote.occupant_id.clone());
         if !keep {
             let occupant_id = occupant_id.filter(|id| self.may_show_id(room, &home, &home, id));
             return Ok(Verdict::Deliver {
@@ -267,19 +219,8 @@ impl Engine {
             });
         }
         let (id, key) = match event {
-            Some(event) => {
-                let key = key_of(&event, &home);
-                (event.id, key)
-            }
-            None => {
-                let id = self.unstamped_id(&jid, &home, nick, message_id);
-                let at = self.clock.tick(now);
-                // What others have told of it before may be of a clock that is far ahead: its messages keep their order (G4).
-                let room = self.rooms.get(&jid);
-                let before = room.and_then(|room| room.log.latest_after(&home, at));
-                let at = before.map_or(at, successor);
-                (id, self.unstamped_key(&jid, &home, at))
-            }
+            Some(event) => (event.id.clone(), key_of(&event, &home)),
+            None => self.unstamped(now, &jid, &home, nick, message_id),
         };
         let entry = Entry {
             key,
@@ -291,26 +232,31 @@ impl Engine {
             payload: Arc::from(payload),
             received_ms: now.mono_ms,
         };
-        let entry = match self.admit(now, &jid, &home, entry) {
+        self.take_live(now, &jid, &home, entry)
+    }
+
+    /// What an occupant elsewhere says goes through the door and into the log; the host shows it, unless the log has it.
+    fn take_live(&mut self, now: Now, jid: &BareJid, home: &BareJid, entry: Entry) -> Result<Verdict, Error> {
+        let entry = match self.admit(now, jid, home, entry) {
             Ok(entry) => entry,
             Err(Turned::Refused(entry)) => {
                 let refused = Turned::Refused(entry.clone());
-                self.refuse_event(now, &jid, *entry);
+                self.refuse_event(now, jid, *entry);
                 return Err(refused.into());
             }
             Err(turned) => return Err(turned.into()),
         };
-        let Some(admitted) = self.hold(now, &jid, &home, entry) else {
+        let Some(admitted) = self.hold(now, jid, home, entry) else {
             return Ok(Verdict::Done);
         };
         let key = admitted.entry().key.clone();
         let occupant_id = admitted.entry().occupant_id.clone();
-        if self.room_mut(&jid)?.log.is_ruled(admitted.entry()) {
+        if self.room_mut(jid)?.log.is_ruled(admitted.entry()) {
             // It was retracted before it came.
-            self.add_entry(now, &jid, admitted, false);
+            self.add_entry(now, jid, admitted, false);
             return Ok(Verdict::Done);
         }
-        let Some(id) = self.insert_entry(now, &jid, admitted) else {
+        let Some(id) = self.insert_entry(now, jid, admitted) else {
             return Ok(Verdict::Done);
         };
         let event = EventStamp {
@@ -325,6 +271,99 @@ impl Engine {
             event: Some(event),
             occupant_id,
         })
+    }
+
+    /// Whether what an occupant elsewhere says now is taken as it comes: `number` is its place in what its home keeps, `keep`
+    /// whether anybody keeps it. If not, it is known here already, or comes with a page.
+    ///
+    /// # Errors
+    /// The occupant may not say it.
+    fn is_heard_live(
+        &mut self,
+        now: Now,
+        (jid, home): (&BareJid, &BareJid),
+        nick: &str,
+        number: Option<&EventStamp>,
+        keep: bool,
+    ) -> Result<bool, Error> {
+        let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
+        let Some(instance) = room.instances.get(home) else {
+            return Ok(false);
+        };
+        // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
+        if let Some(event) = number {
+            if room.log.has_seen(home, event.incarnation, event.seq) {
+                return Ok(false);
+            }
+            // Nor if a presence of its home was lost on the way: the nick may be somebody else's by now (G5).
+            let roster = event.roster.or(instance.roster_version);
+            let is_next = room.log.is_next(home, event.incarnation, event.seq);
+            if !instance.is_synced || !is_next || roster != instance.roster_version {
+                self.pull_from(now, jid, home);
+                return Ok(false);
+            }
+        }
+        if !keep && !instance.is_synced && self.speaks_ours(home) {
+            // Something of its home is being pulled, perhaps a presence: the nick may be somebody else's by now (G5), and
+            // this is not worth waiting for.
+            return Ok(false);
+        }
+        if let Some(event) = number.filter(|_| instance.is_too_many(nick, None)) {
+            // Not heard here, and nothing that has to be pulled.
+            let key = key_of(event, home);
+            self.pass_over(jid, &key);
+            return Ok(false);
+        }
+        let Some(remote) = instance.occupants.get(nick) else {
+            // Its presence may have been lost on the way: both are pulled (G4).
+            if number.is_some() {
+                self.pull_from(now, jid, home);
+            }
+            return Err(refuse(
+                Condition::NotAcceptable,
+                "This occupant is not in the room",
+            ));
+        };
+        // Its home may not have heard yet that it lost the nick: nothing it says there may be missing here (G4).
+        if remote.hidden && !(self.speaks_ours(home) && now.mono_ms < remote.rename_by) {
+            return Err(refuse(
+                Condition::Conflict,
+                "Somebody else has this nick: the occupant needs another one",
+            ));
+        }
+        // What has a number says when it was said, which is judged at the door.
+        let is_banned = |jid: &Jid| number.is_none() && room.affiliation_of(jid) == Affiliation::Outcast;
+        if remote.jid.as_ref().is_some_and(is_banned) {
+            return Err(refuse(Condition::Forbidden, "The occupant is banned"));
+        }
+        if remote.role < Role::Participant {
+            if let Some(event) = number {
+                self.suspect(now, jid, home, nick, (event.incarnation, event.seq));
+            }
+            return Err(refuse(
+                Condition::Forbidden,
+                "Visitors may not speak in this room",
+            ));
+        }
+        Ok(true)
+    }
+
+    /// The stanza-id of a message without our stamp, and its place in the log.
+    fn unstamped(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        home: &BareJid,
+        nick: &str,
+        message_id: Option<&str>,
+    ) -> (String, EventKey) {
+        let id = self.unstamped_id(jid, home, nick, message_id);
+        let at = self.clock.tick(now);
+        // What others have told of it before may be of a clock that is far ahead: its messages keep their order (G4).
+        let room = self.rooms.get(jid);
+        let before = room.and_then(|room| room.log.latest_after(home, at));
+        let at = before.map_or(at, successor);
+        (id, self.unstamped_key(jid, home, at))
     }
 
     /// Something of this home is missing here: nothing of it is taken as it comes until that has been pulled.

@@ -7,6 +7,7 @@ use crate::address::{BareJid, Jid};
 
 use super::request::Pending;
 use super::state::clock::Now;
+use super::state::room::Room;
 use super::{Action, Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::wire::{Act, ActKind, Affiliation, Condition, Request, Role, StanzaError};
@@ -344,24 +345,10 @@ impl Engine {
             });
             return Ok(Verdict::Done);
         }
-        let home = if let Some(carried) = carried {
-            carried.other
-        } else if is_elsewhere {
-            Some(place.clone())
-        } else if let Some(nick) = nick.filter(|nick| !room.locals.contains_key(*nick)) {
-            room.remote(nick).map(|(home, _)| home.clone())
-        } else if let Some(person) = person {
-            let is_person = |jid: &Jid| jid.to_bare() == *person;
-            let has_it = |(_, instance): &(&BareJid, &super::Instance)| {
-                let mut remotes = instance.occupants.values();
-                remotes.any(|remote| remote.jid.as_ref().is_some_and(is_person))
-            };
-            let of_occupant = room.instances.iter().find(has_it).map(|(home, _)| home);
-            of_occupant
-                .or_else(|| self.instance_of_domain(room, person.domain()))
-                .cloned()
-        } else {
-            None
+        let home = match carried {
+            Some(carried) => carried.other,
+            None if is_elsewhere => Some(place.clone()),
+            None => self.home_of_inviter(room, nick, person),
         };
         let Some(home) = home else {
             let invitations = [&self.invitations.ours, &self.invitations.carried];
@@ -403,6 +390,22 @@ impl Engine {
         let pending = Pending::Decline(Box::new(declining));
         self.request(now, jid.clone(), home, Request::Act(act), pending);
         Ok(Verdict::Done)
+    }
+
+    /// The instance where an occupant with this nick is, or a client of this person, or that serves its domain.
+    fn home_of_inviter(&self, room: &Room, nick: Option<&str>, person: Option<&BareJid>) -> Option<BareJid> {
+        if let Some(nick) = nick.filter(|nick| !room.locals.contains_key(*nick)) {
+            return room.remote(nick).map(|(home, _)| home.clone());
+        }
+        let person = person?;
+        let is_person = |jid: &Jid| jid.to_bare() == *person;
+        let has_it = |(_, instance): &(&BareJid, &super::Instance)| {
+            let mut remotes = instance.occupants.values();
+            remotes.any(|remote| remote.jid.as_ref().is_some_and(is_person))
+        };
+        let of_occupant = room.instances.iter().find(has_it).map(|(home, _)| home);
+        let home = of_occupant.or_else(|| self.instance_of_domain(room, person.domain()));
+        home.cloned()
     }
 
     /// The home of who invited did not answer: the invitee may say no once more. If it has heard all the same, it tells

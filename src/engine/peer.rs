@@ -8,7 +8,7 @@ use super::state::instance::Remote;
 use super::state::room::Room;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, StanzaError};
+use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, Roster, StanzaError};
 
 impl Engine {
     #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerIq apart
@@ -89,23 +89,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Requests between instances. `None`: the host performs it and answers.
-    #[allow(clippy::too_many_arguments)] // one call site
-    fn room_request(
-        &mut self,
-        now: Now,
+    /// Whether it is the source that asks this of a room here; other instances may ask, too.
+    ///
+    /// # Errors
+    /// The room is not here, or the asker is no instance of it.
+    fn is_asked_by_source(
+        &self,
         asker: &BareJid,
         target: &BareJid,
-        request: Request,
-        from: &Jid,
-        to: &Jid,
-        id: &str,
-    ) -> Result<Option<Response>, Error> {
-        if self.ends_parked(target, asker, &request) {
-            self.parked.remove(target);
-            self.shadow_ended(target, asker, request);
-            return Ok(Some(Response::Empty));
-        }
+        request: &Request,
+    ) -> Result<bool, Error> {
         self.expect_read(target)?;
         let Some(room) = self.rooms.get(target) else {
             return Err(refuse(
@@ -127,42 +120,96 @@ impl Engine {
                 "This is not an instance of the room",
             ));
         }
-        let source_only = |is_source: bool| {
-            if is_source {
-                Ok(())
-            } else {
-                Err(refuse(Condition::Forbidden, "Only the source may do this"))
-            }
-        };
+        Ok(is_source)
+    }
+
+    /// Another instance tells who is there, all at once or in parts.
+    fn roster_told(
+        &mut self,
+        now: Now,
+        target: &BareJid,
+        asker: &BareJid,
+        roster: Roster,
+    ) -> Result<(), Error> {
+        if !self.rooms.get(target).is_some_and(|room| room.ready) {
+            return Err(refuse(
+                Condition::UnexpectedRequest,
+                "The configuration comes first",
+            ));
+        }
+        let whole = self.collect_roster(now, target, asker, roster)?;
+        self.prove(target, asker);
+        if let Some(roster) = whole {
+            self.roster_pushed(now, target, asker, &roster);
+        }
+        Ok(())
+    }
+
+    /// Another instance asks who is here.
+    fn roster_asked(&mut self, now: Now, target: &BareJid, asker: &BareJid) -> Result<(), Error> {
+        if self.is_roster_underway(target, asker) {
+            return Err(refuse(
+                Condition::ResourceConstraint,
+                "The roster is on its way already",
+            ));
+        }
+        self.stop_waiting(target, asker);
+        let bytes = self.send_roster(now, target, asker);
+        self.charge_bytes(now, &asker.service(), bytes);
+        Ok(())
+    }
+
+    /// Somebody elsewhere wants this done. In whose name the host does it, and answers; `None`: it is done.
+    fn act_asked(
+        &mut self,
+        now: Now,
+        asker: &BareJid,
+        target: &BareJid,
+        act: &Act,
+    ) -> Result<Option<Jid>, Error> {
+        if let ActKind::Invite { jid } = &act.kind {
+            return self.invite_asked(now, target, asker, act, jid).map(Some);
+        }
+        if !self.rooms.get(target).is_some_and(Room::is_source) && !matches!(act.kind, ActKind::Role { .. }) {
+            return Err(refuse(
+                Condition::UnexpectedRequest,
+                "Only the source decides this",
+            ));
+        }
+        let actor = self.actor_of(target, asker, act)?;
+        self.check_voice_answer(now, target, &act.kind)?;
+        if self.is_decided(now, target, asker, act, &actor.to_bare())? {
+            return Ok(None);
+        }
+        self.learn_actor(target, asker, act);
+        Ok(Some(actor))
+    }
+
+    /// Requests between instances. `None`: the host performs it and answers.
+    #[allow(clippy::too_many_arguments)] // one call site
+    fn room_request(
+        &mut self,
+        now: Now,
+        asker: &BareJid,
+        target: &BareJid,
+        request: Request,
+        from: &Jid,
+        to: &Jid,
+        id: &str,
+    ) -> Result<Option<Response>, Error> {
+        if self.ends_parked(target, asker, &request) {
+            self.parked.remove(target);
+            self.shadow_ended(target, asker, request);
+            return Ok(Some(Response::Empty));
+        }
+        let is_source = self.is_asked_by_source(asker, target, &request)?;
         match request {
             Request::Config(config) => {
-                source_only(is_source)?;
+                of_source(is_source)?;
                 self.config_pushed(now, target, asker, config);
             }
-            Request::Roster(roster) => {
-                if !room.ready {
-                    return Err(refuse(
-                        Condition::UnexpectedRequest,
-                        "The configuration comes first",
-                    ));
-                }
-                let whole = self.collect_roster(now, target, asker, roster)?;
-                self.prove(target, asker);
-                if let Some(roster) = whole {
-                    self.roster_pushed(now, target, asker, &roster);
-                }
-            }
-            Request::RosterQuery => {
-                if self.is_roster_underway(target, asker) {
-                    return Err(refuse(
-                        Condition::ResourceConstraint,
-                        "The roster is on its way already",
-                    ));
-                }
-                self.stop_waiting(target, asker);
-                let bytes = self.send_roster(now, target, asker);
-                self.charge_bytes(now, &asker.service(), bytes);
-            }
+            Request::Roster(roster) => self.roster_told(now, target, asker, roster)?,
+            Request::RosterQuery => self.roster_asked(now, target, asker)?,
             Request::History(history) => {
                 self.prove(target, asker);
                 return Ok(Some(Response::History(
@@ -170,7 +217,7 @@ impl Engine {
                 )));
             }
             Request::Sync(sync) => {
-                if !room.ready {
+                if !self.rooms.get(target).is_some_and(|room| room.ready) {
                     return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
                 }
                 self.saw_ours(now, &asker.service());
@@ -201,30 +248,9 @@ impl Engine {
                 reason,
             )?,
             Request::Act(act) => {
-                if let ActKind::Invite { jid } = &act.kind {
-                    let actor = self.invite_asked(now, target, asker, &act, jid)?;
-                    self.actions.push_back(Action::PerformAct {
-                        room: target.clone(),
-                        actor,
-                        act: Box::new(act),
-                        to: from.clone(),
-                        from: to.clone(),
-                        id: id.to_owned(),
-                    });
-                    return Ok(None);
-                }
-                if !room.is_source() && !matches!(act.kind, ActKind::Role { .. }) {
-                    return Err(refuse(
-                        Condition::UnexpectedRequest,
-                        "Only the source decides this",
-                    ));
-                }
-                let actor = self.actor_of(target, asker, &act)?;
-                self.check_voice_answer(now, target, &act.kind)?;
-                if self.is_decided(now, target, asker, &act, &actor.to_bare())? {
+                let Some(actor) = self.act_asked(now, asker, target, &act)? else {
                     return Ok(Some(Response::Empty));
-                }
-                self.learn_actor(target, asker, &act);
+                };
                 self.actions.push_back(Action::PerformAct {
                     room: target.clone(),
                     actor,
@@ -236,12 +262,12 @@ impl Engine {
                 return Ok(None);
             }
             request @ (Request::Close(_) | Request::Destroy(_)) => {
-                source_only(is_source)?;
+                of_source(is_source)?;
                 self.shadow_ends(target, matches!(request, Request::Close(_)));
                 self.shadow_ended(target, asker, request);
             }
             Request::Leave => {
-                if !room.is_source() {
+                if !self.rooms.get(target).is_some_and(Room::is_source) {
                     return Err(refuse(Condition::UnexpectedRequest, "A shadow leaves the source"));
                 }
                 self.shadow_left(now, target, asker);
@@ -407,6 +433,13 @@ impl Engine {
             )),
             None => Err(unknown()),
         }
+    }
+}
+
+fn of_source(is_source: bool) -> Result<(), Error> {
+    match is_source {
+        true => Ok(()),
+        false => Err(refuse(Condition::Forbidden, "Only the source may do this")),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::wire::{
 };
 
 /// The stanza an action sends; `None` if it sends none.
+#[allow(clippy::too_many_lines)] // a table: what each action is as a stanza
 pub(super) fn write(action: &Action) -> Option<String> {
     match action {
         Action::SendRequest {

@@ -41,6 +41,7 @@ impl Fields {
 }
 
 /// `line` is what a notice says.
+#[allow(clippy::too_many_lines)] // a table: the fields of each action
 pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::Result<Table> {
     let fields = match action {
         Action::SendRequest {

@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -nE 's/^rust-version = "([0-9.]+)"/\1/p' Cargo.toml | head -n 1)
+# What rustup calls 1.88 would be the newest 1.88.x.
+case $version in *.*.*) ;; *) version=$version.0 ;; esac
 if ! command -v rustup >/dev/null; then
 	echo "SKIPPED: whether Rust $version builds this (no rustup here)"
 	exit 0

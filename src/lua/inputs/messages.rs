@@ -9,6 +9,7 @@ use super::{Text, str_of};
 use crate::engine::{Input, Ruled};
 use crate::wire::{EventStamp, Moderated, Moderation};
 
+#[allow(clippy::too_many_lines)] // a table: one method after the other
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // groupchat(mono, wall, room, nick, id, lang, payload, keep) -> "accepted", id, inc, seq, at
     methods.add_method(

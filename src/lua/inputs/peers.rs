@@ -9,6 +9,7 @@ use crate::engine::{Input, PeerPresence};
 use crate::error::Error;
 use crate::wire::{EventStamp, IqKind, Moderation, MucItem, OccupantStamp, StanzaError, WireError};
 
+#[allow(clippy::too_many_lines)] // a table: one method after the other
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // peer_iq(mono, wall, from, to, type, id, payload_xml, taken)
     methods.add_method(

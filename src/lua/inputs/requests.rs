@@ -8,6 +8,7 @@ use super::fitting_form;
 use crate::engine::Input;
 use crate::wire::{Act, ActKind};
 
+#[allow(clippy::too_many_lines)] // a table: one method after the other
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // act(mono, wall, room, token, act): act has actor_nick, actor_jid, reason, and role + nick, or affiliation +
     // jid (+ nick), or form, or message (its stanza-id: to moderate it), or register (true) (+ nick), or nothing else

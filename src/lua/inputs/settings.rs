@@ -8,6 +8,7 @@ use super::{Text, fitting_form};
 use crate::engine::{Input, Ruled};
 use crate::wire::{Hats, Hatted, Listed, Listing, Subject};
 
+#[allow(clippy::too_many_lines)] // a table: one method after the other
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // subject(mono, wall, room, nick, actor_jid, text)
     methods.add_method(
