@@ -345,6 +345,20 @@ typedef enum {
   DMUC_ACT_INVITE = 8,
 } dmuc_act_type;
 
+// What an administrator orders (dmuc_engine_order).
+typedef enum {
+  // What is shared is compared, and what is missing pulled, now instead of when its time comes: of `room` with every other
+  // instance, or of all rooms with `service`. The other of the two is NULL.
+  DMUC_ORDER_SYNC = 0,
+  // The source `room` brings up an instance at the peer `service`, or tries again; also where it was retracted before.
+  DMUC_ORDER_REPLICATE = 1,
+  // The source `room` takes `service` out of the room: the instance there is closed, and none is made there until it is
+  // replicated.
+  DMUC_ORDER_RETRACT = 2,
+  // `service`, which is no peer any more, is gone for good: what waits for it is given up. `room` is NULL.
+  DMUC_ORDER_FORGET = 3,
+} dmuc_order;
+
 // An action and its parts. Opaque.
 typedef struct dmuc_action dmuc_action;
 
@@ -637,6 +651,14 @@ dmuc_result dmuc_engine_undistribute(dmuc_engine *engine, dmuc_now now, const ch
 dmuc_result dmuc_engine_let_go(dmuc_engine *engine,
                                dmuc_now now,
                                const char *room);
+
+// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_RESULT_INVALID_VALUE if it is not
+// for this room (a shadow, an ordinary one) or not for this service (a peer, or none).
+dmuc_result dmuc_engine_order(dmuc_engine *engine,
+                              dmuc_now now,
+                              uint32_t order,
+                              const char *room,
+                              const char *service);
 
 // The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
 dmuc_result dmuc_engine_destroyed(dmuc_engine *engine,

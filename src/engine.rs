@@ -22,6 +22,7 @@ mod invitations;
 mod judging;
 mod link;
 mod naming;
+mod orders;
 mod overview;
 mod pace;
 mod parked;
@@ -54,6 +55,7 @@ use allowance::Allowances;
 pub use cause::Cause;
 pub use input::{Departure, Input, Occupant, PeerPresence, Ruled};
 pub use link::LinkState;
+pub use orders::Order;
 pub use overview::{InstanceOverview, InstanceState, LinkOverview, RefusalOverview, RoomOverview, Speaks};
 pub use parked::{ParkedFor, ParkedRoom};
 pub use queries::RoomInfo;
@@ -282,6 +284,7 @@ impl Engine {
                 password,
             } => self.destroyed(now, room, reason, venue, password),
             Input::LetGo { room } => self.let_go(now, room),
+            Input::Order(order) => self.order(now, order),
             Input::Past {
                 room,
                 nick,

@@ -157,6 +157,8 @@ impl Snapshot {
         for child in el.children() {
             if child.is("instance", NS) && child.attr("unnamed") == Some("true") {
                 room.unnamed.insert(bare(child, "jid")?);
+            } else if child.is("retracted", NS) {
+                room.retracted.insert(bare(child, "jid")?);
             } else if child.is("instance", NS) {
                 let instance = read_instance(child, &mut unfit)?;
                 room.instances.insert(bare(child, "jid")?, instance);
@@ -208,6 +210,11 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
         out.push_str("<instance");
         push_attr(out, "jid", jid.as_str());
         out.push_str(" unnamed='true'/>");
+    }
+    for jid in &room.retracted {
+        out.push_str("<retracted");
+        push_attr(out, "jid", jid.as_str());
+        out.push_str("/>");
     }
     for (origin, life, numbers) in &room.seen {
         let mut parts = numbers.parts().peekable();

@@ -187,7 +187,8 @@ return function (dmuc)
 			names[1] and table.concat(names, ", ") or "nobody", rooms, rooms == 1 and "room" or "rooms");
 	end
 
-	function checks.run()
+	-- What the configuration says, without asking anybody. Returns the peers.
+	function checks.configured()
 		local found = peers();
 		for _, line in ipairs(dmuc.native.advice(dmuc.options, configured(), dmuc.flag_names)) do warn("%s", line); end
 		if next(found) then
@@ -197,6 +198,11 @@ return function (dmuc)
 		end
 		storage();
 		stanza_size();
+		return found;
+	end
+
+	function checks.run()
+		local found = checks.configured();
 		module:add_timer(0, function ()
 			for peer in pairs(found) do ask(peer, found, 1); end
 		end);

@@ -1,6 +1,9 @@
 -- The commands of the shell: what each gets from the services (the MUC components of this server, by host), and how it shows that.
 
 local array = require "util.array";
+local promise = require "util.promise";
+local now = require "util.time".monotonic;
+local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".prepped_split;
 local sorted_pairs = require "util.iterators".sorted_pairs;
 
@@ -132,6 +135,9 @@ return function (dmuc)
 			};
 		end
 		if rows[1] then show_table(print, { "Instance"; "State"; "Link"; "Speaks"; "People"; "Agreed"; "Answered" }, rows); end
+		for _, service in ipairs(room.retracted) do
+			print(("%s was retracted: dmuc:replicate(jid, service) takes it in again"):format(service));
+		end
 		for _, instance in ipairs(room.unnamed) do print(("%s is left out: dmuc_peers does not name its service"):format(instance)); end
 	end
 
@@ -231,5 +237,114 @@ return function (dmuc)
 		show = show_done;
 	};
 
-	dmuc.commands = { rooms, one_room, links, parked, refusals, leave };
+	-- Of a room that is here, with an argument or none.
+	local function of_room(name)
+		return function (services, address, peer)
+			local service, room_jid = service_of(services, address);
+			if not service then return nil, room_jid; end
+			local prepped = peer and jid_prep(peer);
+			if peer and (not prepped or prepped:find("[@/]")) then return nil, ("%s is not the name of a service"):format(peer); end
+			return done(service.steering[name](room_jid, prepped));
+		end;
+	end
+
+	-- Of a service elsewhere: every MUC service here that it concerns does it.
+	local function of_peer(services, name, peer)
+		local prepped = jid_prep(peer);
+		if not prepped or prepped:find("[@/]") then return nil, ("%s is not the name of a service"):format(peer); end
+		local texts, last_problem = {}, nil;
+		for host, service in sorted_pairs(services) do
+			local text, problem = service.steering[name](prepped);
+			if text then texts[#texts + 1] = text; else last_problem = ("%s: %s"):format(host, problem); end
+		end
+		if not texts[1] then return nil, last_problem; end
+		return done(texts[1]);
+	end
+
+	-- How long a peer may take to answer before it is judged by what is known, and how often that is looked at, in seconds.
+	local answer_timeout, look_every = 12, 0.2;
+
+	-- Asks peers now, and waits until they have answered.
+	local function ask_now(services, peer)
+		local asked = {};
+		for host, service in sorted_pairs(services) do
+			for _, link in ipairs(service.overview.links()) do
+				if not peer or link.peer == peer then
+					service.steering.reach(link.peer);
+					asked[host.." "..link.peer] = true;
+				end
+			end
+		end
+		if peer and not next(asked) then return nil, ("dmuc_peers names %s for no MUC service here"):format(peer); end
+		local began = now();
+		local function is_open()
+			for host, service in pairs(services) do
+				for _, link in ipairs(service.overview.links()) do
+					local is_new = link.answered_ago and link.answered_ago <= now() - began;
+					if asked[host.." "..link.peer] and not is_new and not (link.state == "down" and link.next_in) then return true; end
+				end
+			end
+			return false;
+		end
+		return promise.new(function (resolve)
+			local function look()
+				if now() - began < answer_timeout and is_open() then return module:add_timer(look_every, look); end
+				local judged = array();
+				for _, service in sorted_pairs(services) do judged:append(service.overview.judged_links(peer)); end
+				resolve({ links = judged });
+			end
+			module:add_timer(look_every, look);
+		end);
+	end
+
+	local check = {
+		name = "check"; args = { { name = "peer"; is_optional = true } };
+		desc = "Ask all peers, or one, and say what is wrong with the links to them";
+		get = function (services, peer)
+			local prepped = peer and jid_prep(peer);
+			if peer and not prepped then return nil, ("%s is not the name of a service"):format(peer); end
+			return ask_now(services, prepped);
+		end;
+		show = function (data, print)
+			local wrong = 0;
+			for _, link in ipairs(data.links) do
+				if link.problems[1] then wrong = wrong + 1; end
+				local is_fine = not link.problems[1] and not link.notes[1];
+				if is_fine then print(("%s -> %s: fine"):format(link.service, link.peer)); end
+				for _, text in ipairs(link.problems) do print(("%s -> %s: %s"):format(link.service, link.peer, text)); end
+				for _, text in ipairs(link.notes) do print(("%s -> %s: note: %s"):format(link.service, link.peer, text)); end
+			end
+			return wrong == 0 and "No problems found" or plural(wrong, "link").." with problems";
+		end;
+	};
+
+	local sync = {
+		name = "sync"; args = { { name = "jid" } };
+		desc = "Compare a room with its other instances, or everything with a peer, and pull what is missing, now";
+		get = function (services, jid)
+			if jid:find("@", 1, true) then return of_room("sync_room")(services, jid); end
+			return of_peer(services, "sync_peer", jid);
+		end;
+		show = show_done;
+	};
+	local replicate = {
+		name = "replicate"; args = { { name = "jid" }, { name = "service" } };
+		desc = "Bring up an instance of a room at a peer, or try again; also where it was retracted";
+		get = of_room("replicate");
+		show = show_done;
+	};
+	local retract = {
+		name = "retract"; args = { { name = "jid" }, { name = "service" } };
+		desc = "Take a service out of a room: its instance is closed, and none is made there until the room is replicated again";
+		get = of_room("retract");
+		show = show_done;
+	};
+	local forget = {
+		name = "forget"; args = { { name = "service" } };
+		desc = "Give up what waits for a service that is gone for good, and is in dmuc_peers no more";
+		get = function (services, peer) return of_peer(services, "forget", peer); end;
+		show = show_done;
+	};
+
+	dmuc.commands = { rooms, one_room, links, check, parked, refusals, sync, replicate, retract, leave, forget };
 end

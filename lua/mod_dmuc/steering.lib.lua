@@ -30,4 +30,44 @@ return function (dmuc)
 		if dmuc.role(room_jid) then return nil, ("Another module keeps %s from being destroyed"):format(room_jid); end
 		return ("%s has left %s: the room goes on there, and who was in it here is invited"):format(room_jid, source);
 	end
+
+	-- Feeds an order to the engine. Returns the text, or nil and what is wrong.
+	local function order(what, room_jid, service, text)
+		local verdict, _, _, problem = dmuc.feed("order", what, room_jid, service);
+		if not verdict then return nil, problem; end
+		if verdict ~= "done" then return nil, ("%s is not distributed here"):format(room_jid); end
+		module:log("info", "An administrator ordered: %s", text);
+		return text;
+	end
+
+	-- What is shared with a peer is compared now, and what is missing pulled.
+	function steering.sync_peer(service)
+		return order("sync", nil, service, ("compare everything with %s now"):format(service));
+	end
+
+	-- The same without a word in the log: somebody looks.
+	function steering.reach(service)
+		return dmuc.feed("order", "sync", nil, service);
+	end
+
+	-- The same of one room, with all other instances.
+	function steering.sync_room(room_jid)
+		return order("sync", room_jid, nil, ("compare %s with its other instances now"):format(room_jid));
+	end
+
+	-- The source brings up an instance at a peer, or tries again.
+	function steering.replicate(room_jid, service)
+		return order("replicate", room_jid, service, ("%s gets an instance at %s"):format(room_jid, service));
+	end
+
+	-- The source takes a service out of the room.
+	function steering.retract(room_jid, service)
+		return order("retract", room_jid, service,
+			("%s has no instance at %s any more: what is there is closed as soon as it can be told"):format(room_jid, service));
+	end
+
+	-- A service that is no peer any more is gone for good.
+	function steering.forget(service)
+		return order("forget", nil, service, ("%s is forgotten: nothing waits for it any more"):format(service));
+	end
 end

@@ -3,10 +3,10 @@
 use std::ffi::c_char;
 
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
-use super::guard::{optional_text, text, to_bare, to_nick};
+use super::guard::{optional_text, text, to_bare, to_nick, to_service};
 use super::result::dmuc_result;
 use super::values::to_fitting_form;
-use crate::engine::Input;
+use crate::engine::{Input, Order};
 
 /// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
 /// muc#roomconfig fields; `salt` the secret that its occupant-ids are made with; `subject_nick` and `subject` are
@@ -108,6 +108,54 @@ pub unsafe extern "C" fn dmuc_engine_let_go(
         with_engine(engine, |engine| {
             let room = engine.room(text(room)?)?;
             engine.input(now, Input::LetGo { room: &room })
+        })
+    }
+}
+
+/// What an administrator orders (dmuc_engine_order).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum dmuc_order {
+    /// What is shared is compared, and what is missing pulled, now instead of when its time comes: of `room` with every other
+    /// instance, or of all rooms with `service`. The other of the two is NULL.
+    DMUC_ORDER_SYNC = 0,
+    /// The source `room` brings up an instance at the peer `service`, or tries again; also where it was retracted before.
+    DMUC_ORDER_REPLICATE = 1,
+    /// The source `room` takes `service` out of the room: the instance there is closed, and none is made there until it is
+    /// replicated.
+    DMUC_ORDER_RETRACT = 2,
+    /// `service`, which is no peer any more, is gone for good: what waits for it is given up. `room` is NULL.
+    DMUC_ORDER_FORGET = 3,
+}
+
+/// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_RESULT_INVALID_VALUE if it is not
+/// for this room (a shadow, an ordinary one) or not for this service (a peer, or none).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_order(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    order: u32,
+    room: *const c_char,
+    service: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = optional_text(room)?.map(|room| engine.room(room)).transpose()?;
+            let service = optional_text(service)?.map(to_service).transpose()?;
+            const SYNC: u32 = dmuc_order::DMUC_ORDER_SYNC as u32;
+            const REPLICATE: u32 = dmuc_order::DMUC_ORDER_REPLICATE as u32;
+            const RETRACT: u32 = dmuc_order::DMUC_ORDER_RETRACT as u32;
+            const FORGET: u32 = dmuc_order::DMUC_ORDER_FORGET as u32;
+            let order = match (order, &room, &service) {
+                (SYNC, Some(room), None) => Order::SyncRoom(room),
+                (SYNC, None, Some(service)) => Order::SyncPeer(service),
+                (REPLICATE, Some(room), Some(service)) => Order::Replicate { room, service },
+                (RETRACT, Some(room), Some(service)) => Order::Retract { room, service },
+                (FORGET, None, Some(service)) => Order::Forget(service),
+                _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
+            };
+            engine.input(now, Input::Order(order))
         })
     }
 }

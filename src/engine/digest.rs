@@ -144,6 +144,7 @@ impl Engine {
             is_ours
                 && (is_for_all || knows(room))
                 && room.instances.len() < limit
+                && !room.retracted.contains(service)
                 && !room.instances.keys().any(|instance| instance.is_at(service))
         };
         if self.is_brought_up(now, service, theirs) {

@@ -2,6 +2,7 @@
 
 use crate::address::{BareJid, Jid};
 
+use super::orders::Order;
 use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Moderation, Role, Ruling, StanzaError, Unfit};
 
 /// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
@@ -82,6 +83,8 @@ pub enum Input<'a> {
         /// The room.
         room: &'a BareJid,
     },
+    /// An administrator orders something.
+    Order(Order<'a>),
     /// A message of the room's past, from before it was distributed.
     Past {
         /// The room.

@@ -237,6 +237,11 @@ impl Engine {
         self.send_digest(now, service, PROBE_MS.min(self.config.link_timeout_ms));
     }
 
+    /// Whether it is being asked what it speaks.
+    pub(super) fn is_being_asked(&self, service: &BareJid) -> bool {
+        self.links.get(service).is_some_and(|link| link.is_asking)
+    }
+
     /// Whether a service that is out of reach is being asked something.
     pub(super) fn is_asked_while_down(&self, service: &BareJid) -> bool {
         let is_asked = |link: &Link| link.state == LinkState::Down && link.is_asking;

@@ -127,6 +127,8 @@ pub struct RoomOverview {
     pub instances: Vec<InstanceOverview>,
     /// Those at services that `dmuc_peers` does not name (any more).
     pub unnamed: Vec<BareJid>,
+    /// Services that an administrator has taken out of the room ([`Order::Retract`](super::Order)).
+    pub retracted: Vec<BareJid>,
 }
 
 /// The path to one peer service.
@@ -190,6 +192,7 @@ impl Engine {
                 .map(|(peer, instance)| self.instance_overview(now, room, peer, instance))
                 .collect(),
             unnamed: room.unnamed.iter().cloned().collect(),
+            retracted: room.retracted.iter().cloned().collect(),
         })
     }
 

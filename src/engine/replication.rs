@@ -24,6 +24,9 @@ impl Engine {
             return;
         };
         let is_source = room.is_source();
+        if is_source && room.retracted.contains(service) {
+            return;
+        }
         let here = room
             .instances
             .iter()

@@ -53,6 +53,7 @@ fn room_table(lua: &Lua, jid: &str, room: &RoomOverview) -> mlua::Result<Table> 
         .iter()
         .map(|instance| instance_table(lua, instance));
     let instances = instances.collect::<mlua::Result<Vec<_>>>()?;
+    let retracted: Vec<String> = room.retracted.iter().map(ToString::to_string).collect();
     let unnamed: Vec<String> = room.unnamed.iter().map(ToString::to_string).collect();
     table(
         lua,
@@ -69,6 +70,7 @@ fn room_table(lua: &Lua, jid: &str, room: &RoomOverview) -> mlua::Result<Table> 
             ("offers", room.offers.into_lua(lua)?),
             ("instances", instances.into_lua(lua)?),
             ("unnamed", unnamed.into_lua(lua)?),
+            ("retracted", retracted.into_lua(lua)?),
         ],
     )
 }

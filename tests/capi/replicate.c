@@ -43,6 +43,10 @@ static void create_and_replicate(void)
 	settle();
 	CHECK(rooms.room != NULL && contains(rooms.form, "<value>A Dark Cave</value>"));
 	CHECK(rooms.remote_count == 1 && chat.remote_count == 0);
+	OK(dmuc_engine_order(chat.engine, now(), DMUC_ORDER_SYNC, ROOM, NULL));
+	OK(dmuc_engine_order(chat.engine, now(), DMUC_ORDER_SYNC, NULL, "rooms.macbeth.lit"));
+	OK(dmuc_engine_order(chat.engine, now(), DMUC_ORDER_REPLICATE, ROOM, "rooms.macbeth.lit"));
+	settle();
 	CHECK(same(rooms.subject, "Thrice"));
 	check_same_messages();
 	/* Older than the shadow: nobody has missed it. */

@@ -187,6 +187,97 @@ async fn left(version: Version) -> Result<()> {
     fed.finish().await
 }
 
+async fn steered(version: Version) -> Result<()> {
+    let fed = federation("shell-orders", version).await?;
+    let crone = founded(&fed).await?;
+    let witch = fed[1].client("somewitch", "mobile").await?;
+    witch.join(SHADOW, "witch").await?;
+    crate::support::together(&fed, &["firstcrone", "witch"]).await?;
+
+    // Out of the room, and in again.
+    let peer = "rooms.macbeth.lit";
+    let said = fed[0]
+        .prosodyctl(&["shell", "dmuc", "retract", SOURCE, peer])
+        .await?;
+    assert!(
+        said.status == 0 && said.has(&[SOURCE, "no instance at", peer]),
+        "{said:?}"
+    );
+    fed[1]
+        .wait_for_log(&format!("{SHADOW} was closed by its source"))
+        .await?;
+    shows(&fed, 0, "dmuc:rooms()", &[SOURCE, "0 of 0"]).await?;
+    let room = format!("dmuc:room(\"{SOURCE}\")");
+    shows(&fed, 0, &room, &[peer, "was retracted"]).await?;
+    fed[0].reload_module("chat.shakespeare.lit", "dmuc").await?;
+    fed[0]
+        .wait_for_log(&format!("An administrator ordered: {SOURCE} has no instance"))
+        .await?;
+    shows(&fed, 0, &room, &[peer, "was retracted"]).await?;
+    let said = fed[0]
+        .prosodyctl(&["shell", "dmuc", "replicate", SOURCE, peer])
+        .await?;
+    assert!(
+        said.status == 0 && said.has(&[SOURCE, "gets an instance at", peer]),
+        "{said:?}"
+    );
+    shows(&fed, 0, &room, &[SHADOW, "in step"]).await?;
+
+    // Over a cut, and at once when it heals: the timers have grown long by then.
+    fed.link(0, 1).cut().await;
+    shows(&fed, 0, "dmuc:links()", &["chat.shakespeare.lit", peer, "down"]).await?;
+    crone.say(SOURCE, "Is anybody there?").await?;
+    let said = fed[0].shell(&format!("dmuc:sync(\"{SOURCE}\")")).await?;
+    assert!(said.has(&["compare", SOURCE]), "{said:?}");
+    fed.link(0, 1).heal().await;
+    let said = fed[0].prosodyctl(&["shell", "dmuc", "sync", peer]).await?;
+    assert!(
+        said.status == 0 && said.has(&["compare everything with", peer]),
+        "{said:?}"
+    );
+    witch.expect_body("Is anybody there?").await?;
+
+    for (args, words) in [
+        (["sync", "chat.kyd.lit", ""], "dmuc_peers does not name"),
+        (["sync", "a@b@c", ""], "is not the address of a room"),
+        (["replicate", SOURCE, "chat.kyd.lit"], "dmuc_peers does not name"),
+        (
+            ["replicate", SOURCE, "a@rooms.macbeth.lit"],
+            "is not the name of a service",
+        ),
+        (
+            ["retract", "heath@chat.shakespeare.lit", peer],
+            "is not distributed here",
+        ),
+        (["forget", peer, ""], "take it out there"),
+    ] {
+        let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
+        let said = fed[0]
+            .prosodyctl(&[&["shell", "dmuc"], &args[..]].concat())
+            .await?;
+        assert!(said.status != 0 && said.err.contains(words), "{args:?}: {said:?}");
+    }
+    let said = fed[1]
+        .prosodyctl(&["shell", "dmuc", "retract", SHADOW, "chat.shakespeare.lit"])
+        .await?;
+    assert!(said.err.contains("The source of the room decides"), "{said:?}");
+
+    // Gone for good: named no more, and forgotten.
+    fed[0]
+        .eval(
+            "for _, host in ipairs { 'chat.shakespeare.lit', 'moot.shakespeare.lit' } do \
+                 require 'core.configmanager'.set(host, 'dmuc_peers', {}); \
+                 reload_module(host, 'dmuc'); \
+               end return true",
+        )
+        .await?;
+    shows(&fed, 0, "dmuc:parked()", &[SOURCE, "left out", peer]).await?;
+    let said = fed[0].prosodyctl(&["shell", "dmuc", "forget", peer]).await?;
+    assert!(said.status == 0 && said.has(&[peer, "is forgotten"]), "{said:?}");
+    shows(&fed, 0, "dmuc:parked()", &["Nothing is parked"]).await?;
+    fed.finish().await
+}
+
 async fn reloaded(version: Version) -> Result<()> {
     let fed = federation("shell-reload", version).await?;
     let has = |host: &'static str| {
@@ -246,6 +337,10 @@ on_every_version! {
 
     fn a_shadow_leaves_and_the_room_goes_on_at_its_source(version) {
         left(version).await
+    }
+
+    fn an_administrator_steers_rooms_and_links(version) {
+        steered(version).await
     }
 
     fn the_section_of_the_shell_follows_the_components(version) {

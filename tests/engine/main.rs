@@ -33,6 +33,7 @@ mod moderation;
 mod naming;
 mod never_stored;
 mod nicks;
+mod orders;
 mod overview;
 mod pace;
 mod parked;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use dmuc::address::{BareJid, FullJid};
-use dmuc::engine::{Departure, Ruled};
+use dmuc::engine::{Departure, Order, Ruled};
 use dmuc::wire::{Affiliation, Form, Role, Subject};
-use dmuc::{Input, Verdict};
+use dmuc::{Error, Input, Verdict};
 
 use super::event::{Cause, Event, Seen, Turn, What};
 use super::host::Host;
@@ -123,6 +123,13 @@ impl Host {
     pub fn let_go(&mut self, room: &BareJid) {
         self.tell(Input::LetGo { room });
         self.drain();
+    }
+
+    /// An administrator orders something; returns what is wrong with that.
+    pub fn order(&mut self, order: Order<'_>) -> Result<(), Error> {
+        let verdict = self.input(Input::Order(order));
+        self.drain();
+        verdict.map(|_| ())
     }
 
     fn turned(&mut self, room: &BareJid, turn: Turn) {

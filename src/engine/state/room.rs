@@ -34,6 +34,8 @@ pub(crate) struct Room {
     pub(crate) instances: BTreeMap<BareJid, Instance>,
     /// Those at services that are no peers (any more): they count as soon as they are.
     pub(crate) unnamed: BTreeSet<BareJid>,
+    /// Services that an administrator has taken out of the room: none of them gets an instance (at the source).
+    pub(crate) retracted: BTreeSet<BareJid>,
     /// Whether the occupant-id of one of our own is made of its real JID and the salt as section 7.2 of docs/PROTOCOL.md
     /// says: then so are those of others, and one that does not fit the real JID it comes with is somebody else's.
     pub(crate) derives_ids: bool,
@@ -148,6 +150,7 @@ impl Room {
             settings: Settings::default(),
             instances: BTreeMap::new(),
             unnamed: BTreeSet::new(),
+            retracted: BTreeSet::new(),
             derives_ids: false,
             locals: BTreeMap::new(),
             giving_way: BTreeMap::new(),

@@ -26,6 +26,8 @@ pub(crate) struct StoredRoom {
     pub(crate) instances: BTreeMap<BareJid, StoredInstance>,
     /// Those at services that are no peers (any more).
     pub(crate) unnamed: BTreeSet<BareJid>,
+    /// Those that an administrator has taken out of the room.
+    pub(crate) retracted: BTreeSet<BareJid>,
     /// What was seen of an origin in one of its lives, and is not in the stored log.
     pub(crate) seen: Vec<(BareJid, u64, Numbers)>,
     /// What was seen and is left to the source.
@@ -76,6 +78,7 @@ impl StoredRoom {
             list: Vec::new(),
             instances: BTreeMap::new(),
             unnamed: BTreeSet::new(),
+            retracted: BTreeSet::new(),
             seen: Vec::new(),
             withheld: Vec::new(),
             bans: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl StoredRoom {
                 .map(|(jid, instance)| (jid.clone(), StoredInstance::of(instance)))
                 .collect(),
             unnamed: room.unnamed.clone(),
+            retracted: room.retracted.clone(),
             seen: seen
                 .map(|(origin, life, numbers)| (origin.clone(), life, numbers))
                 .collect(),
@@ -154,6 +158,7 @@ impl StoredRoom {
             .map(|(jid, instance)| (jid.clone(), instance.to_instance()))
             .collect();
         room.unnamed.clone_from(&self.unnamed);
+        room.retracted.clone_from(&self.retracted);
         for (origin, life, numbers) in &self.seen {
             room.log.recall(origin, *life, numbers);
         }
