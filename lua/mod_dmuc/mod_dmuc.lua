@@ -6,6 +6,11 @@
 -- translates between it and Prosody. *.lib.lua hold one concern each, main.lib.lua the wiring. After an upgrade on the disk
 -- this file and build.lib.lua are new while the rest goes on as it is in memory: they need nothing of it.
 
+if prosody.process_type == "prosodyctl" then
+	module.command = module:require("prosodyctl");
+	return;
+end
+
 local is_muc = prosody.hosts[module.host].modules.muc ~= nil
 	or module:get_option_inherited_set("modules_enabled", {}):contains("muc");
 if module:get_host_type() ~= "component" or not is_muc then

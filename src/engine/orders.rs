@@ -92,7 +92,12 @@ impl Engine {
     /// A service that is out of reach is asked whether it is back, another whether anything has changed there.
     fn reach_now(&mut self, now: Now, service: &BareJid) {
         match self.link_state(service) {
-            LinkState::Up | LinkState::Syncing => self.beat_now(now, service),
+            LinkState::Up | LinkState::Syncing if self.is_shared(service) => self.beat_now(now, service),
+            // Where nothing is shared no heartbeat asks whether it still peers with us.
+            LinkState::Up | LinkState::Syncing if self.speaks_ours(service) => {
+                self.send_digest(now, service, self.config.link_timeout_ms);
+            }
+            LinkState::Up | LinkState::Syncing => {}
             LinkState::Unknown | LinkState::Suspect | LinkState::Down => {
                 self.links.entry(service.clone()).or_default();
                 if !self.is_being_asked(service) {

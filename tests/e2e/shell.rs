@@ -128,6 +128,21 @@ async fn for_scripts(version: Version) -> Result<()> {
     fed.finish().await
 }
 
+/// A list that takes long lets the server do something else in between: here after each room, since every look at the clock says
+/// that a second has passed.
+async fn long_lists(version: Version) -> Result<()> {
+    let fed = federation("shell-long", version).await?;
+    let _crone = founded(&fed).await?;
+    fed[0]
+        .eval("local seconds = 0; os.clock = function () seconds = seconds + 1; return seconds; end; return true")
+        .await?;
+    for host in ["chat.shakespeare.lit", SECOND] {
+        fed[0].reload_module(host, "dmuc").await?;
+    }
+    shows(&fed, 0, "dmuc:rooms()", &[SOURCE, "source"]).await?;
+    fed.finish().await
+}
+
 async fn wrong_words(version: Version) -> Result<()> {
     let fed = federation("shell-wrong", version).await?;
     for (line, words) in [
@@ -329,6 +344,10 @@ on_every_version! {
 
     fn every_command_answers_as_json_too(version) {
         for_scripts(version).await
+    }
+
+    fn a_long_list_lets_the_server_go_on(version) {
+        long_lists(version).await
     }
 
     fn a_wrong_word_is_an_error_that_says_what_is_right(version) {

@@ -1,6 +1,6 @@
 //! What an administrator orders: compare now, bring up one instance or drop it, forget a service that is gone for good.
 
-use dmuc::engine::{InstanceState, LinkState, Order, ParkedFor};
+use dmuc::engine::{Cause, InstanceState, LinkState, Order, ParkedFor};
 use dmuc::wire::Condition;
 use dmuc::{Config, Error};
 
@@ -168,6 +168,23 @@ fn a_peer_that_is_back_is_reached_at_once_by_order() {
     fed.run_for(1_000);
     let asked = fed.tally(CHAT, ROOMS);
     assert_eq!(asked.get("sync"), Some(&1), "{asked:?}");
+}
+
+#[test]
+fn a_peer_with_which_nothing_is_shared_is_asked_whether_it_names_us() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.run_for(5_000);
+    assert_eq!(fed.host(CHAT).engine.link_state(&bare(ROOMS)), LinkState::Up);
+    configure(&mut fed, ROOMS, config_of(ROOMS, &[ROOMS, CONF]));
+    fed.run_for(5_000);
+    order(&mut fed, CHAT, Order::SyncPeer(&bare(ROOMS))).unwrap();
+    fed.run_for(2_000);
+    let now = fed.now_at(&bare(CHAT));
+    let links = fed.host(CHAT).engine.link_overviews(now);
+    assert_eq!(
+        (links[0].state, links[0].cause),
+        (LinkState::Down, Some(Cause::NotPeered))
+    );
 }
 
 #[test]
