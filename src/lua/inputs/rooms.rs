@@ -8,6 +8,7 @@ use super::{Text, fitting_form};
 use crate::engine::{Input, Order};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
+    add_orders(methods);
     // distribute(mono, wall, room, form_xml, salt, subject_nick, subject)
     methods.add_method(
         "distribute",
@@ -64,23 +65,6 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         let room = bare(&room)?;
         this.input(lua, now(mono, wall), Input::LetGo { room: &room })
     });
-    // order(mono, wall, what, room, service): "sync" (one of the two), "replicate", "retract" (both), "forget" (a service)
-    methods.add_method(
-        "order",
-        |lua, this, (mono, wall, what, room, service): (f64, f64, String, Option<String>, Option<String>)| {
-            let room = room.map(|room| bare(&room)).transpose()?;
-            let service = service.map(|service| bare(&service)).transpose()?;
-            let order = match (what.as_str(), &room, &service) {
-                ("sync", Some(room), None) => Order::SyncRoom(room),
-                ("sync", None, Some(service)) => Order::SyncPeer(service),
-                ("replicate", Some(room), Some(service)) => Order::Replicate { room, service },
-                ("retract", Some(room), Some(service)) => Order::Retract { room, service },
-                ("forget", None, Some(service)) => Order::Forget(service),
-                _ => return Err(mlua::Error::runtime(format!("no such order: {what:?}"))),
-            };
-            this.input(lua, now(mono, wall), Input::Order(order))
-        },
-    );
     // destroyed(mono, wall, room, reason, venue, password)
     methods.add_method(
         "destroyed",
@@ -103,6 +87,26 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 password: password.as_ref().map(|password| password.0.as_str()),
             };
             this.input(lua, now(mono, wall), input)
+        },
+    );
+}
+
+fn add_orders<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // order(mono, wall, what, room, service): "sync" (one of the two), "replicate", "retract" (both), "forget" (a service)
+    methods.add_method(
+        "order",
+        |lua, this, (mono, wall, what, room, service): (f64, f64, String, Option<String>, Option<String>)| {
+            let room = room.map(|room| bare(&room)).transpose()?;
+            let service = service.map(|service| bare(&service)).transpose()?;
+            let order = match (what.as_str(), &room, &service) {
+                ("sync", Some(room), None) => Order::SyncRoom(room),
+                ("sync", None, Some(service)) => Order::SyncPeer(service),
+                ("replicate", Some(room), Some(service)) => Order::Replicate { room, service },
+                ("retract", Some(room), Some(service)) => Order::Retract { room, service },
+                ("forget", None, Some(service)) => Order::Forget(service),
+                _ => return Err(mlua::Error::runtime(format!("no such order: {what:?}"))),
+            };
+            this.input(lua, now(mono, wall), Input::Order(order))
         },
     );
 }
