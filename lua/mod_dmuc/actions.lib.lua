@@ -63,6 +63,8 @@ return function (dmuc)
 	};
 
 	function actions.apply_settings(action)
+		-- The room may have ended here while this waited for its turn.
+		if not dmuc.ask("room", action.room) then return; end
 		local is_new = not dmuc.get_room(action.room);
 		local room, err = lifecycle.make_shadow(action.room);
 		if not room then
