@@ -181,10 +181,10 @@ impl Engine {
         let Some(room) = self.rooms.get(&jid) else {
             return Ok(Verdict::Continue);
         };
-        if !room.instances.contains_key(&home) {
+        let Some(instance) = room.instances.get(&home) else {
             // Instances speak to the occupant's nick, users to the room.
             return self.stranger(&home, nick_of(from, to).is_ok());
-        }
+        };
         let nick = nick_of(from, to)?;
         if size_of(payload, message_id) > self.config.max_stanza_size {
             return Err(refuse(
@@ -197,8 +197,14 @@ impl Engine {
         }
         // Numbers are for those who can tell of them again.
         let event = event.filter(|_| matches!(self.caps(&home.service()), Caps::Full | Caps::Unknown));
-        // Who numbers decides what is kept, for everybody.
-        let keep = event.is_some() || keep && !self.speaks_ours(&home);
+        // Who numbers decides what is kept, for everybody: also before it has been asked, as its digests and rosters show.
+        let service = home.service();
+        let numbers = match self.caps(&service) {
+            Caps::Full => true,
+            Caps::Unknown => self.has_named_life(&service) || instance.roster_version.is_some(),
+            Caps::Xep | Caps::Nothing => false,
+        };
+        let keep = event.is_some() || keep && !numbers;
         if !self.is_heard_live(now, (&jid, &home), nick, event.as_ref().filter(|_| keep), keep)? {
             return Ok(Verdict::Done);
         }

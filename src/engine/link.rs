@@ -153,6 +153,11 @@ impl Engine {
         self.caps(&instance.service()) == Caps::Full
     }
 
+    /// Whether a service has sent a digest, as only those do that have our extension.
+    pub(super) fn has_named_life(&self, service: &BareJid) -> bool {
+        self.links.get(service).is_some_and(|link| link.life.is_some())
+    }
+
     /// Whether a peer service can be reached.
     pub fn link_state(&self, service: &BareJid) -> LinkState {
         self.links
