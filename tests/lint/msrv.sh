@@ -9,7 +9,7 @@ if ! command -v rustup >/dev/null; then
 	echo "SKIPPED: whether Rust $version builds this (no rustup here)"
 	exit 0
 fi
-if ! cargo "+$version" --version >/dev/null 2>&1 && ! timeout 120 rustup toolchain install --profile minimal "$version" >/dev/null 2>&1; then
+if ! cargo "+$version" --version >/dev/null 2>&1 && ! timeout 45 rustup toolchain install --profile minimal "$version" >/dev/null 2>&1; then
 	echo "SKIPPED: whether Rust $version builds this (it cannot be installed here)"
 	exit 0
 fi
