@@ -85,9 +85,16 @@ impl Actor {
 
     /// Waits for a text that the room itself says.
     async fn is_told(&self, text: &str) -> Result<()> {
-        let is_it = |s: &Element| s.attr("from") == Some(&*self.room) && body(s).as_deref() == Some(text);
+        self.is_told_like(text, text).await.map(drop)
+    }
+
+    /// Waits for a line of the room that begins and ends so; returns it.
+    async fn is_told_like(&self, beginning: &str, end: &str) -> Result<String> {
+        let is_like = |text: String| text.starts_with(beginning) && text.ends_with(end);
+        let is_it = |s: &Element| s.attr("from") == Some(&*self.room) && body(s).is_some_and(is_like);
         let patience = scaled(PATIENCE);
-        self.client.expect_within(text, patience, is_it).await.map(drop)
+        let message = self.client.expect_within(beginning, patience, is_it).await?;
+        Ok(body(&message).unwrap_or_default())
     }
 }
 
@@ -142,12 +149,12 @@ impl Play<'_> {
         for side in [SOURCE, SHADOW] {
             let away = other(side);
             let count = self.at(&[away]).count();
-            let text = format!(
-                "The connection to {} is interrupted: {count} occupants there cannot be reached until it is back.",
-                self.service(away)
-            );
+            // Between the two stands why, where that side has found out.
+            let beginning = format!("The connection to {} is interrupted: ", self.service(away));
+            let end = format!("{count} occupants there cannot be reached until it is back.");
+            let mut text = String::new();
             for actor in self.at(&[side]) {
-                actor.is_told(&text).await?;
+                text = actor.is_told_like(&beginning, &end).await?;
                 self.sees_away(actor, away).await?;
             }
             t.quote("the room", self.place(side), &text);
