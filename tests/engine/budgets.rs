@@ -6,7 +6,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 
 const SERVICES: [&str; 3] = [CHAT, ROOMS, CONF];
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const COVEN_AT_CONF: &str = "coven@conference.marlowe.lit";
 
 fn services(change: impl Fn(&mut dmuc::Config)) -> Federation {

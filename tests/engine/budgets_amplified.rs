@@ -14,8 +14,6 @@ const ACTS: &str = include_str!("../../src/wire/act.rs");
 const RESPONSES: &str = include_str!("../../src/wire/response.rs");
 
 const SERVICES: [&str; 4] = [CHAT, ROOMS, CONF, "muc.mephisto.lit"];
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
 const FORM: &str = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
     <value>http://jabber.org/protocol/muc#roomconfig</value></field>\
     <field var='muc#roomconfig_roomdesc'><value>dark</value></field></x>";

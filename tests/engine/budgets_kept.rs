@@ -14,9 +14,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-
 /// Two services, the first with these budgets; each room has its source there.
 fn with(rooms: &[&str], change: impl Fn(&mut Budgets)) -> Federation {
     let mut fed = Federation::empty(1);

@@ -3,24 +3,10 @@
 
 use dmuc::wire::{Affiliation, Condition, Role};
 
+use crate::scenes::coven;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
-
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
-
-fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
-    for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
-        fed.join(place, user);
-    }
-    fed.run();
-    fed
-}
 
 /// A home makes its own occupant a moderator, whom the list does not have.
 fn claims(fed: &mut Federation, place: &str) {

@@ -1,24 +1,11 @@
 //! How distribution ends: the room becomes ordinary, is destroyed, or a shadow leaves.
 
+use crate::scenes;
+use crate::scenes::coven;
 use crate::support::event::{Event, Seen};
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::people::Denied;
-
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
-
-fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
-    for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
-        fed.join(place, user);
-    }
-    fed.run();
-    fed
-}
 
 fn expect_forgotten(fed: &Federation, services: &[&str]) {
     for service in services {
@@ -170,9 +157,7 @@ fn what_is_on_its_way_when_a_room_ends_harms_nobody() {
 
 #[test]
 fn who_was_away_when_two_rooms_of_one_name_ended_hears_of_it() {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.net
         .set_mode(&bare(CHAT), &bare(ROOMS), crate::support::net::Mode::Bounces);
     fed.run_for(100_000);

@@ -4,15 +4,12 @@ use dmuc::Input;
 use dmuc::engine::Ruled;
 use dmuc::wire::{Affiliation, Form};
 
+use crate::scenes;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(FOO, CRONE1);
     fed.run();
     fed.at(&bare(CHAT), |host| host.notices.clear());

@@ -8,10 +8,6 @@ use crate::support::moderate::Wish;
 use crate::support::names::*;
 use crate::support::people::Denied;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
-
 /// crone1 owns the room, the witch is an owner, too, and is in a shadow; faust is nobody, in another shadow.
 fn coven_with(fields: &[(&str, &str)]) -> Federation {
     let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);

@@ -4,12 +4,11 @@ use dmuc::engine::Ruled;
 use dmuc::wire::{Affiliation, Hats, Hatted, Request, Roster, RosterItem};
 use dmuc::{Error, Input};
 
+use crate::scenes;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
 const SOMEWITCH: &str = "somewitch@macbeth.lit";
 const SHADOWS: [(&str, &str); 2] = [(ROOMS, COVEN_AT_ROOMS), (CONF, COVEN_AT_CONF)];
 
@@ -23,9 +22,7 @@ fn hats(titles: &[&str]) -> Hats {
 
 /// crone owns it, the witch is a member.
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join(FOO, CRONE1);
     fed.affiliate(FOO, SOMEWITCH, Affiliation::Member);
     fed.run();

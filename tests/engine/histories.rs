@@ -5,8 +5,6 @@ use dmuc::wire::{IqBody, Response};
 use crate::support::federation::{EPOCH_MS, Federation, config_of};
 use crate::support::names::*;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-
 /// Ten messages, one every ten seconds, and a peer that asks as the XEP does.
 fn coven() -> Federation {
     let mut fed = Federation::empty(1);

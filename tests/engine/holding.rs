@@ -4,18 +4,14 @@ use dmuc::engine::LinkState;
 use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form};
 use dmuc::{Input, Verdict};
 
+use crate::scenes;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-
 /// witch is an admin at the shadow.
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(FOO, CRONE1);
     fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Admin);
     fed.run();

@@ -8,10 +8,7 @@ use crate::support::inviting::Letter;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const HECATE_PLACE: &str = "coven@rooms.macbeth.lit/hecate";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 const HAG: &str = "hag66@shakespeare.lit";
 const LENNOX: &str = "lennox@macbeth.lit";
 const WAGNER: &str = "wagner@marlowe.lit";

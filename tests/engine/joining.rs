@@ -2,14 +2,13 @@
 
 use dmuc::wire::{Affiliation, Role};
 
+use crate::scenes;
 use crate::support::event::{Crossing, Seen};
 use crate::support::federation::Federation;
 use crate::support::names::*;
 
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     for (place, user) in [
         (FOO, CRONE1),
         (BYSTANDER, "hag66@shakespeare.lit/pda"),
@@ -22,7 +21,6 @@ fn coven() -> Federation {
     fed
 }
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const BYSTANDER: &str = "coven@chat.shakespeare.lit/baz";
 const AT_CONF: &str = "coven@conference.marlowe.lit/faust";
 const AT_ROOMS: &str = "coven@rooms.macbeth.lit/witch";

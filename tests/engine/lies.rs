@@ -5,9 +5,6 @@ use dmuc::wire::Condition;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 
-pub const FOO: &str = "coven@chat.shakespeare.lit/foo";
-pub const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-pub const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 /// A peer of everybody that has no instance of the room.
 pub const EVIL: &str = "evil.example";
 pub const EVIL_ROOM: &str = "coven@evil.example";

@@ -4,7 +4,7 @@ use dmuc::engine::Now;
 use dmuc::wire::{EventStamp, Hlc};
 use dmuc::{Engine, Input, Verdict};
 
-use crate::lies::{FAUST_PLACE, FOO, WITCH_PLACE, coven, iq};
+use crate::lies::{coven, iq};
 use crate::support::dice::Dice;
 use crate::support::federation::{EPOCH_MS, Federation, config_of};
 use crate::support::names::*;

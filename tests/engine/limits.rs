@@ -7,8 +7,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-
 fn coven(change: impl Fn(&mut dmuc::Config)) -> Federation {
     let mut fed = Federation::empty(1);
     for service in [CHAT, ROOMS] {

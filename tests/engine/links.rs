@@ -2,20 +2,16 @@
 
 use dmuc::wire::Affiliation;
 
+use crate::scenes;
 use crate::support::event::Seen;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const BAZ: &str = "coven@chat.shakespeare.lit/baz";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     for (place, user) in [
         (FOO, CRONE1),
         (BAZ, "hag66@shakespeare.lit/pda"),

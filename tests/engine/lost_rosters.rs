@@ -5,8 +5,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-
 #[test]
 fn a_large_roster_that_a_restart_has_lost_comes_again() {
     let services = [CHAT, ROOMS];

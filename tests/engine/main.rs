@@ -47,6 +47,7 @@ mod replication;
 mod restarts;
 mod resync;
 mod rulings;
+mod scenes;
 mod sharing_ended;
 mod splits;
 mod storing;

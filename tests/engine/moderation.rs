@@ -9,9 +9,6 @@ use crate::support::moderate::Wish;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 const INSTANCES: [(&str, &str); 3] = [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS), (CONF, COVEN_AT_CONF)];
 
 /// crone1 owns the room, the witch at a shadow is an admin, faust at another one is nobody.

@@ -5,8 +5,6 @@ use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-
 /// The state of the rooms at the shadow's service cannot be stored; somebody there speaks, and no other service hears it.
 fn unstored() -> Federation {
     let mut fed = Federation::of(&[CHAT, ROOMS]);

@@ -2,6 +2,7 @@
 
 use dmuc::wire::Affiliation;
 
+use crate::scenes;
 use crate::support::event::Seen;
 use crate::support::federation::Federation;
 use crate::support::names::*;
@@ -10,9 +11,7 @@ use crate::support::net::Mode;
 const ROOMS_OF_ALL: [&str; 3] = [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF];
 
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
     fed.run();
     fed

@@ -4,24 +4,10 @@ use dmuc::engine::{Cause, InstanceState, LinkState, Order, ParkedFor};
 use dmuc::wire::Condition;
 use dmuc::{Config, Error};
 
+use crate::scenes::coven;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
-
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
-
-fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
-    for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
-        fed.join(place, user);
-    }
-    fed.run();
-    fed
-}
 
 fn order(fed: &mut Federation, service: &str, order: Order<'_>) -> Result<(), Error> {
     fed.at(&bare(service), |host| host.order(order))

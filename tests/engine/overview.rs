@@ -3,17 +3,13 @@
 use dmuc::engine::{Cause, InstanceState, LinkOverview, LinkState, RoomOverview, Speaks};
 use dmuc::wire::Condition;
 
+use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join(FOO, CRONE1);
     fed.join(WITCH_PLACE, WITCH);
     fed.run();
@@ -106,9 +102,7 @@ fn a_link_says_since_when_and_why_it_is_down() {
 
 #[test]
 fn what_waits_for_the_source_is_counted() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(FOO, CRONE1);
     fed.affiliate(FOO, "somewitch@macbeth.lit", dmuc::wire::Affiliation::Owner);
     fed.run();

@@ -5,7 +5,6 @@ use crate::support::host::Host;
 use crate::support::names::*;
 
 const SERVICES: [&str; 3] = [CHAT, ROOMS, CONF];
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 
 fn coven(change: impl Fn(&mut dmuc::Config)) -> Federation {
     let mut fed = Federation::empty(1);

@@ -7,15 +7,13 @@ use dmuc::config::Replicate;
 use dmuc::engine::ParkedFor;
 use dmuc::wire::Affiliation;
 
+use crate::scenes;
 use crate::support::event::Seen;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 use crate::support::people::Denied;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 const ALL: [&str; 3] = [CHAT, ROOMS, CONF];
 
 fn coven() -> Federation {
@@ -404,9 +402,7 @@ fn what_an_earlier_version_stored_is_parked_and_goes_on() {
 
 #[test]
 fn owners_are_told_when_a_new_room_has_no_instance_because_a_link_is_known_to_be_down() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     let (chat, rooms) = (bare(CHAT), bare(ROOMS));
     fed.net.set_mode(&chat, &rooms, Mode::Bounces);
     fed.run_for(300_000);

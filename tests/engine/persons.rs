@@ -4,21 +4,19 @@
 use dmuc::wire::{Affiliation, Condition, Role};
 
 use crate::lies::{expect_refused, iq};
+use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::moderate::Wish;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const AT_ROOMS: &str = "coven@rooms.macbeth.lit/witch";
 const AT_CONF: &str = "coven@conference.marlowe.lit/witch";
 const ABROAD: &str = "somewitch@macbeth.lit/abroad";
 
 /// The witch is at both shadows, under one nick.
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join(FOO, CRONE1);
     fed.run();
     fed.join(AT_ROOMS, WITCH);
@@ -157,9 +155,7 @@ fn what_is_for_a_person_goes_only_where_the_person_may_be_named() {
 /// The occupant-id of a moderator is as public as anybody's.
 #[test]
 fn nobody_acts_for_a_person_by_showing_its_occupant_id() {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join(FOO, CRONE1);
     fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Admin);
     fed.run();
@@ -322,9 +318,7 @@ fn an_act_does_not_name_who_is_shown_as_somebody_else() {
 
 /// What the source shows of the witch if the salts that the hosts use are not the one that the engines share.
 fn id_at_source(other_at: &[&str]) -> Option<String> {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     for room in other_at {
         fed.at(&service_of(&bare(room)), |host| {
             let room = host.rooms.get_mut(&bare(room)).expect("it is there");

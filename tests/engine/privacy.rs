@@ -6,9 +6,6 @@ use dmuc::wire::Affiliation;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 const BANQUO: &str = "banquo@macbeth.lit/horse";
 
 /// The room with one occupant at each instance, the owner at the source.

@@ -2,6 +2,7 @@
 
 use dmuc::config::Replicate;
 
+use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
@@ -100,9 +101,7 @@ fn nobody_is_redirected_from_a_shadow() {
 
 #[test]
 fn nobody_is_redirected_where_the_policy_is_off() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(WITCH_AT_SOURCE, WITCH);
 }
 

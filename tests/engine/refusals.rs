@@ -4,13 +4,11 @@
 use dmuc::Config;
 use dmuc::engine::LinkState;
 
+use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 
 const HEATH: &str = "heath@chat.shakespeare.lit";
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 
 fn configure(fed: &mut Federation, service: &str, config: Config) {
     fed.at(&bare(service), |host| host.engine.set_config(host.now, config));
@@ -33,9 +31,7 @@ fn state(fed: &Federation, here: &str, there: &str) -> LinkState {
 
 /// A room at CHAT and ROOMS with somebody at each.
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(FOO, CRONE1);
     fed.join(WITCH_PLACE, WITCH);
     fed.run();

@@ -3,6 +3,7 @@
 use dmuc::address::BareJid;
 use dmuc::wire::{Affiliation, Condition};
 
+use crate::scenes;
 use crate::support::event::{Event, What};
 use crate::support::federation::Federation;
 use crate::support::moderate::Wish;
@@ -12,13 +13,10 @@ use crate::support::net::Mode;
 const INSTANCES: [(&str, &str); 3] = [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS), (CONF, COVEN_AT_CONF)];
 const SOMEWITCH: &str = "somewitch@macbeth.lit";
 const DRFAUST: &str = "faust@marlowe.lit";
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 
 /// crone owns it; somewitch and faust are members, and in nobody's company yet.
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join(FOO, CRONE1);
     for member in [SOMEWITCH, DRFAUST] {
         fed.affiliate(FOO, member, Affiliation::Member);

@@ -3,6 +3,7 @@
 use dmuc::config::Replicate;
 use dmuc::wire::{Affiliation, Condition};
 
+use crate::scenes;
 use crate::support::event::Crossing;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
@@ -40,9 +41,7 @@ fn a_distributed_room_gets_a_shadow_at_every_peer() {
 
 #[test]
 fn configuration_roster_and_history_cross_in_the_order_of_the_xep() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let fed = scenes::shared(&[CHAT, ROOMS]);
     let asked: Vec<Crossing> = fed.crossed(CHAT, ROOMS);
     let names: Vec<&str> = asked
         .iter()
@@ -278,9 +277,7 @@ fn an_id_that_is_a_source_there_is_a_conflict() {
 
 #[test]
 fn another_source_of_the_same_firsthost_does_not_take_over_a_shadow() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     let xml = format!(
         "<iq from='{CHAT}' to='{ROOMS}' id='r2' type='set'><replicate xmlns='urn:xmpp:dmuc:0' \
          source='heath@{CHAT}'><room id='coven'/></replicate></iq>"
@@ -469,9 +466,7 @@ fn a_peer_taken_off_the_configuration_is_let_go() {
 
 #[test]
 fn a_shadow_whose_sources_service_is_no_peer_any_more_is_parked() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(&format!("{COVEN_AT_ROOMS}/witch"), WITCH);
     fed.run();
     fed.at(&bare(ROOMS), |host| {

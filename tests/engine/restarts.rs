@@ -4,18 +4,13 @@ use dmuc::Snapshot;
 use dmuc::config::{Replicate, RoomIdScheme};
 use dmuc::wire::Affiliation;
 
+use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
-
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
         fed.join(place, user);
     }
@@ -229,9 +224,7 @@ fn the_same_seed_and_inputs_give_the_same_outputs() {
 
 #[test]
 fn a_subject_that_its_source_has_lost_is_nowhere() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(FOO, CRONE1);
     let chat = bare(CHAT);
     fed.at(&chat, |host| host.backup());

@@ -7,9 +7,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 const SERVICES: [&str; 3] = [CHAT, ROOMS, CONF];
 
 fn coven_with(change: impl Fn(&mut dmuc::Config)) -> Federation {

@@ -3,22 +3,18 @@
 
 use dmuc::wire::{Affiliation, Role};
 
+use crate::scenes;
 use crate::support::event::Seen;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
 const BANQUO_PLACE: &str = "coven@rooms.macbeth.lit/banquo";
 const BANQUO: &str = "banquo@macbeth.lit/horse";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 
 /// crone1 owns the room and faust is an admin of it; witch and banquo are in the other shadow.
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join(FOO, CRONE1);
     fed.affiliate(FOO, "faust@marlowe.lit", Affiliation::Admin);
     fed.run();

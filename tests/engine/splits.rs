@@ -8,8 +8,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
 const MACBETH_PLACE: &str = "coven@rooms.macbeth.lit/macbeth";
 const MACBETH: &str = "macbeth@macbeth.lit/castle";
 

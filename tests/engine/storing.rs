@@ -9,8 +9,6 @@ use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-
 /// Texts at every edge: empty, at and over every limit, of bytes and characters that are none in XML.
 fn text(dice: &mut Dice) -> String {
     let length = *dice

@@ -3,15 +3,12 @@
 use dmuc::Input;
 use dmuc::wire::Role;
 
+use crate::scenes;
 use crate::support::event::Crossing;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 use crate::support::people::Denied;
-
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 
 fn coven_with(fields: &[(&str, &str)]) -> Federation {
     let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
@@ -354,9 +351,7 @@ fn the_log_keeps_no_more_than_its_limit() {
 /// Clients choose the ids of their messages, of any length: they are the same in every history (G5).
 #[test]
 fn the_longest_id_of_a_message_is_in_every_history() {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
     fed.join(&format!("{COVEN_AT_ROOMS}/witch"), WITCH);
     fed.run();
@@ -392,9 +387,7 @@ fn the_longest_id_of_a_message_is_in_every_history() {
 /// Two presences are lost on the way, and with them that the nick is somebody else's by now (G5).
 #[test]
 fn what_is_said_under_a_nick_that_changed_hands_unseen_is_its_new_holders() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
     let place = "coven@rooms.macbeth.lit/witch";
     fed.join(place, WITCH);

@@ -6,8 +6,6 @@ use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
 const HOUR_MS: u64 = 3_600_000;
 
 fn is_about(line: &str) -> bool {

@@ -9,7 +9,6 @@ use crate::support::net::Mode;
 use dmuc::wire::Condition;
 
 /// A room of chat.shakespeare.lit at rooms.macbeth.lit; conference.marlowe.lit is a peer of both that does not hold it.
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
 const NAMED: &str =
     "<peerhost xmlns='urn:xmpp:dmuc:0' jid='conference.marlowe.lit'><room id='coven'/></peerhost>";
 

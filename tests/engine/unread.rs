@@ -4,19 +4,15 @@ use std::collections::BTreeSet;
 
 use dmuc::wire::{Condition, ErrorType};
 
+use crate::scenes;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 /// Longer than a source may say that it has no such room.
 const LONG_MS: u64 = 1_200_000;
 
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
     for (place, user) in [(FOO, CRONE1), (WITCH_PLACE, WITCH), (FAUST_PLACE, FAUST)] {
         fed.join(place, user);
     }

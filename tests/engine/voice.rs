@@ -8,10 +8,7 @@ use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const HECATE_PLACE: &str = "coven@rooms.macbeth.lit/hecate";
-const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
 
 /// crone1 moderates at the source, hecate at one shadow. The witch, at the same one, and faust, at the other, may not speak.
 fn coven() -> Federation {

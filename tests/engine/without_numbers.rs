@@ -3,16 +3,14 @@
 
 use dmuc::wire::Affiliation;
 
+use crate::scenes;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
 const FROM_SOURCE: &str = "from='coven@chat.shakespeare.lit' to='coven@rooms.macbeth.lit'";
 
 fn coven() -> Federation {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
     fed.join(FOO, CRONE1);
     fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Admin);
     fed.configure(FOO, &[("muc#roomconfig_moderatedroom", "1")]);

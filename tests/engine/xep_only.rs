@@ -9,9 +9,6 @@ use crate::support::moderate::Wish;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
-const FOO: &str = "coven@chat.shakespeare.lit/foo";
-const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
-
 /// Our source and one of our shadows; rooms.macbeth.lit knows the XEP's text.
 fn coven() -> Federation {
     let services = [CHAT, ROOMS, CONF];

@@ -16,6 +16,11 @@ pub const CRONE1: &str = "crone1@shakespeare.lit/desktop";
 pub const WITCH: &str = "somewitch@macbeth.lit/mobile";
 pub const FAUST: &str = "faust@marlowe.lit/study";
 
+/// Where those three usually are in the room: one at the source, one at each shadow.
+pub const FOO: &str = "coven@chat.shakespeare.lit/foo";
+pub const WITCH_PLACE: &str = "coven@rooms.macbeth.lit/witch";
+pub const FAUST_PLACE: &str = "coven@conference.marlowe.lit/faust";
+
 pub fn bare(text: &str) -> BareJid {
     BareJid::new(text).unwrap_or_else(|error| panic!("{text} is no bare JID: {error}"))
 }
