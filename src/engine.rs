@@ -23,6 +23,7 @@ mod judging;
 mod link;
 mod naming;
 mod orders;
+mod outage;
 mod overview;
 mod pace;
 mod parked;

@@ -1,29 +1,22 @@
 //! Links: one per peer service, whatever the number of rooms. What the peer speaks, and whether it answers.
 //!
-//! When a peer is asked whether it is there, and what counts as a sign of life, is in [`super::heartbeat`]; why one is out
-//! of reach in [`super::cause`]. Errors and silence move link state and never occupants (G8).
+//! When a peer is asked whether it is there, and what counts as a sign of life, is in [`super::heartbeat`]; how a link fails, and
+//! comes back, in [`super::outage`]; why a peer is out of reach in [`super::cause`].
 
 use crate::address::BareJid;
 
+use super::Engine;
 use super::cause::Cause;
+use super::outage::DOUBT_MS;
 use super::request::Pending;
 use super::state::clock::Now;
 use super::state::instance::{Instance, Stage, SyncStage};
 use super::state::room::Room;
 use super::unlike::Unlike;
-use super::{Action, Engine};
-use crate::wire::{DiscoInfo, Request, StanzaError};
+use crate::wire::{DiscoInfo, Request};
 
-/// First delay before a peer that does not answer is asked again.
-const RETRY_FIRST_MS: u64 = 2_000;
-/// The longest such delay.
-const RETRY_MOST_MS: u64 = 60_000;
-/// The longest such delay if it is there and said no.
-const REFUSED_MOST_MS: u64 = 300_000;
 /// How long the answer to a probe of a link that is down is awaited: two handshakes on a slow link take 8 s.
 const PROBE_MS: u64 = 20_000;
-/// A link that is in doubt is asked again after this, and taken for down if that fails, too.
-const DOUBT_MS: u64 = 2_000;
 
 /// What a peer service speaks, as it said last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +76,18 @@ pub(crate) struct Link {
     /// When the latest question that was answered had been sent (monotonic ms): what was sent before it is lost.
     pub(super) answered_for: u64,
     /// Whether it is being asked what it speaks, and when it was last.
-    is_asking: bool,
-    probed_at: u64,
+    pub(super) is_asking: bool,
+    pub(super) probed_at: u64,
     /// Failed probes since it was last up.
-    attempts: u32,
+    pub(super) attempts: u32,
     /// When it is asked again: after a failure, or as a heartbeat.
     pub(super) due_at: Option<u64>,
     /// When the heartbeat that has been sent counts as unanswered.
     pub(super) pinged_until: Option<u64>,
     /// When it came up, or went down (monotonic ms).
-    since: u64,
+    pub(super) since: u64,
     /// Whether its occupants have been given up since.
-    has_expired: bool,
+    pub(super) has_expired: bool,
     /// The life of the peer's engine, as its last digest named it.
     pub(crate) life: Option<String>,
     /// When another life was last taken notice of (monotonic ms).
@@ -324,144 +317,6 @@ impl Engine {
         }
     }
 
-    /// The service is there and says that it has no XEP-0281, or does not peer with us. Without a module it is in doubt
-    /// first: one that is just being loaded anew is back in a moment.
-    pub(super) fn link_refused(&mut self, now: Now, service: &BareJid, cause: Cause) {
-        if !self.config.peers.contains_key(service) {
-            return;
-        }
-        let link = self.links.entry(service.clone()).or_default();
-        match link.state {
-            LinkState::Up | LinkState::Syncing if cause == Cause::NoModule => {
-                (link.state, link.cause, link.attempts) = (LinkState::Suspect, cause, 1);
-                (link.is_asking, link.due_at) = (false, Some(now.mono_ms + DOUBT_MS));
-            }
-            LinkState::Suspect if cause == Cause::NoModule && !link.cause.is_refusal() => {
-                (link.cause, link.attempts, link.is_asking) = (cause, 1, false);
-                link.due_at = Some(now.mono_ms + DOUBT_MS);
-            }
-            LinkState::Suspect if cause == Cause::NoModule && link.due_at.is_some() => {}
-            LinkState::Up | LinkState::Syncing | LinkState::Suspect | LinkState::Unknown => {
-                self.link_down(now, service, cause);
-            }
-            LinkState::Down => {
-                let is_news = link.cause != cause;
-                link.cause = cause;
-                self.retry_later(now, service);
-                if is_news {
-                    self.refused_now(service);
-                }
-                self.tell_untold(service);
-            }
-        }
-        if cause == Cause::NoModule
-            && let Some(link) = self.links.get_mut(service)
-            && link.state == LinkState::Down
-        {
-            link.caps = Caps::Nothing;
-        }
-    }
-
-    /// The service has shown that it is alive: it is asked at once, not when its time comes.
-    pub(super) fn showed_life(&mut self, now: Now, service: &BareJid) {
-        let Some(link) = self.links.get(service) else {
-            return;
-        };
-        let is_out = matches!(link.state, LinkState::Down) || link.caps == Caps::Unknown;
-        if !is_out || link.is_asking {
-            return;
-        }
-        let earliest = link.probed_at + DOUBT_MS / 2;
-        if now.mono_ms >= earliest {
-            self.probe(now, service);
-        } else if let Some(link) = self.links.get_mut(service) {
-            link.due_at = Some(link.due_at.map_or(earliest, |at| at.min(earliest)));
-        }
-    }
-
-    /// The service has just been started: that it could not be reached a moment ago says nothing. Said of one that names
-    /// another life than before, which is taken notice of once per link timeout (G13).
-    pub(super) fn has_started(&mut self, now: Now, service: &BareJid) {
-        let is_unknown = |link: &Link| !link.is_asking && link.caps == Caps::Unknown;
-        if self.links.get(service).is_some_and(is_unknown) {
-            self.probe(now, service);
-        }
-    }
-
-    /// Something bounced, or a request was not answered though nothing else was either.
-    pub(super) fn link_failed(&mut self, now: Now, service: &BareJid, is_probe: bool, cause: Cause) {
-        if !self.config.peers.contains_key(service) {
-            return;
-        }
-        let link = self.links.entry(service.clone()).or_default();
-        match link.state {
-            LinkState::Up | LinkState::Syncing => {
-                (link.state, link.attempts, link.due_at) = (LinkState::Suspect, 0, None);
-                link.cause = cause;
-                self.probe(now, service);
-            }
-            LinkState::Suspect if is_probe && link.attempts == 0 => {
-                (link.attempts, link.is_asking) = (1, false);
-                link.due_at = Some(now.mono_ms + DOUBT_MS);
-            }
-            LinkState::Suspect if !is_probe => {}
-            LinkState::Suspect | LinkState::Unknown => self.link_down(now, service, cause),
-            LinkState::Down if is_probe => {
-                link.cause = cause;
-                self.retry_later(now, service);
-                self.tell_untold(service);
-            }
-            LinkState::Down => {}
-        }
-    }
-
-    /// Asked again with a growing, jittered delay.
-    pub(super) fn retry_later(&mut self, now: Now, service: &BareJid) {
-        let jitter = self.ids.below(RETRY_FIRST_MS / 2);
-        let Some(link) = self.links.get_mut(service) else {
-            return;
-        };
-        let most = if link.cause.is_refusal() {
-            REFUSED_MOST_MS
-        } else {
-            RETRY_MOST_MS
-        };
-        let delay = RETRY_FIRST_MS.saturating_mul(1 << link.attempts.min(8)).min(most);
-        (link.is_asking, link.attempts) = (false, link.attempts.saturating_add(1));
-        link.due_at = Some(now.mono_ms + delay + jitter);
-    }
-
-    /// The service cannot be reached. Occupants stay (G8).
-    pub(super) fn link_down(&mut self, now: Now, service: &BareJid, cause: Cause) {
-        let Some(link) = self.links.get_mut(service) else {
-            return;
-        };
-        (link.state, link.attempts, link.pinged_until) = (LinkState::Down, 0, None);
-        link.cause = cause;
-        (link.since, link.has_expired) = (now.mono_ms, false);
-        self.retry_later(now, service);
-        if cause == Cause::Silent {
-            self.actions.push_back(Action::ResetLink {
-                service: service.clone(),
-            });
-        }
-        self.give_up_requests(now, service);
-        self.give_up_privates(service);
-        for room in self.rooms_with(service) {
-            self.cut_instance(now, &room, service);
-        }
-    }
-
-    /// Whether this error says that the peer cannot be reached, rather than what it thinks of a request.
-    pub(super) fn is_link_error(error: &StanzaError) -> bool {
-        use crate::wire::Condition as C;
-        // The last is how mod_smacks gives back what was on its way when a connection died.
-        matches!(
-            error.condition,
-            C::RemoteServerNotFound | C::RemoteServerTimeout | C::RecipientUnavailable
-        )
-    }
-
     pub(super) fn links_timeout(&self) -> Option<u64> {
         let expiry = self.config.occupant_timeout_ms;
         let times = self.links.values().flat_map(|link| {
@@ -486,28 +341,6 @@ impl Engine {
             }
         }
         self.expire_occupants(now);
-    }
-
-    /// Who never returns is not listed for ever.
-    fn expire_occupants(&mut self, now: Now) {
-        let limit = self.config.occupant_timeout_ms;
-        let gone = |link: &Link| {
-            link.state == LinkState::Down && !link.has_expired && now.mono_ms >= link.since + limit
-        };
-        let services: Vec<BareJid> = self
-            .links
-            .iter()
-            .filter(|(_, link)| gone(link))
-            .map(|(service, _)| service.clone())
-            .collect();
-        for service in services {
-            if let Some(link) = self.links.get_mut(&service) {
-                link.has_expired = true;
-            }
-            for room in self.rooms_with(&service) {
-                self.forget_occupants(&room, &service);
-            }
-        }
     }
 
     /// All instances of the service agree with ours: the link is as good as new.

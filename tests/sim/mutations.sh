@@ -103,7 +103,7 @@ mutant forgets_ends src/engine/ending.rs \
             return;' \
 	'if IS || untold.is_empty() {
             return;'
-mutant errors_remove_occupants src/engine/link.rs \
+mutant errors_remove_occupants src/engine/outage.rs \
 	'            self.cut_instance(now, &room, service);' \
 	'            if IS { self.forget_occupants(&room, service); }
             self.cut_instance(now, &room, service);'
