@@ -147,7 +147,7 @@ impl Inbound {
             inbound.payload = without_forged(&payload, &[&inbound.to, &from])?.into_owned();
             inbound.subject = only_subject(&root);
             // Who sent it with a number has kept it.
-            inbound.keep = message.event.is_some() || is_worth_keeping(&root);
+            inbound.keep = message.event.is_some() || are_worth_keeping(&root);
         }
         Ok(inbound)
     }
@@ -417,18 +417,14 @@ fn only_subject(root: &Element) -> Option<String> {
     (!has("body") && !has("thread")).then(|| subject.text())
 }
 
-/// Whether a message that nobody has numbered yet, with this payload, belongs into the log, where the host has no opinion:
-/// unless it says no, or says only what is true for the moment. A payload that is none is not worth keeping.
-pub fn is_payload_worth_keeping(payload: &str) -> bool {
-    wrapped(payload).is_ok_and(|root| is_worth_keeping(&root))
-}
-
-fn is_worth_keeping(root: &Element) -> bool {
-    let hint = |name: &str| root.get_child(name, HINTS).is_some();
+/// Whether a message that nobody has numbered yet, with these children (name and namespace of each), belongs into the log, where
+/// the host has no opinion: unless it says no, or says only what is true for the moment.
+pub fn is_worth_keeping<'a>(children: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> bool {
+    let hint = |name: &str| children.clone().any(|child| child == (name, HINTS));
     if hint("store") {
         return true;
     }
-    let is_content = |child: &Element| {
+    let is_content = |(name, namespace): (&str, &str)| {
         let is_transient = [
             CHAT_STATES,
             HINTS,
@@ -437,11 +433,16 @@ fn is_worth_keeping(root: &Element) -> bool {
             ns::OURS,
             ns::DELAY,
         ]
-        .iter()
-        .any(|ns| child.has_ns(*ns));
-        !is_transient && !child.is("thread", ns::CLIENT)
+        .contains(&namespace);
+        !is_transient && (name, namespace) != ("thread", ns::CLIENT)
     };
-    !hint("no-store") && !hint("no-permanent-store") && root.children().any(is_content)
+    !hint("no-store") && !hint("no-permanent-store") && children.clone().any(is_content)
+}
+
+/// As [`is_worth_keeping`], of the children of an element.
+fn are_worth_keeping(root: &Element) -> bool {
+    let children: Vec<_> = root.children().map(|child| (child.name(), child.ns())).collect();
+    is_worth_keeping(children.iter().map(|(name, ns)| (*name, ns.as_str())))
 }
 
 #[cfg(test)]

@@ -450,8 +450,14 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     // closed_for_now(why): the line in a room in which nobody can speak
     let closed_for_now = |_: &Lua, why: String| Ok(words::closed_for_now(&why));
     module.set("closed_for_now", lua.create_function(closed_for_now)?)?;
-    // is_worth_keeping(payload): whether a message belongs into the log, where nobody else has an opinion
-    let is_worth_keeping = |_: &Lua, payload: String| Ok(crate::inbound::is_payload_worth_keeping(&payload));
+    // is_worth_keeping({ name, xmlns, name, xmlns … }): whether a message with these children belongs into the log, where nobody
+    // else has an opinion
+    let is_worth_keeping = |_: &Lua, children: Vec<String>| {
+        let pairs = children.chunks_exact(2);
+        Ok(crate::inbound::is_worth_keeping(pairs.filter_map(|pair| {
+            Some((pair.first()?.as_str(), pair.last()?.as_str()))
+        })))
+    };
     module.set("is_worth_keeping", lua.create_function(is_worth_keeping)?)?;
     // option_names: those of the options that check() and open() read
     module.set("option_names", advice::NAMES.to_vec())?;

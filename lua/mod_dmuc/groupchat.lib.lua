@@ -29,7 +29,12 @@ return function (dmuc)
 	local function is_worth_keeping(room, stanza)
 		local is_historic = module:fire_event("muc-message-is-historic", { room = room; stanza = stanza });
 		if is_historic ~= nil then return is_historic and true or false; end
-		return dmuc.native.is_worth_keeping(stanzas.payload(stanza, room.jid));
+		local children = {};
+		for _, tag in ipairs(stanza.tags) do
+			table.insert(children, tag.name);
+			table.insert(children, tag.attr.xmlns or "jabber:client");
+		end
+		return dmuc.native.is_worth_keeping(children);
 	end
 
 	-- Whatever claims to be from us is not (XEP-0203 section 4, XEP-0359 section 3).

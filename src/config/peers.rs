@@ -88,8 +88,7 @@ pub(super) fn domains(value: &OptionValue) -> Result<BTreeSet<String>, ConfigErr
     read.collect()
 }
 
-/// The policy of one entry; `None` without one: `{ ["rooms.example"] = true }` or an empty table.
-/// What one entry says; `None` if it says nothing.
+/// The policy of one entry; `None` if it says nothing of it: `{ ["rooms.example"] = true }` or an empty table.
 pub(super) fn policy(
     jid: &BareJid,
     value: &OptionValue,

@@ -8,12 +8,18 @@ use crate::address::{BareJid, Jid};
 use super::door::{Turned, cleaned};
 use super::link::Caps;
 use super::state::clock::{Now, successor};
+use super::state::instance::Instance;
 use super::state::log::{Entry, EventKey, Retention, UNSTAMPED};
 use super::{Action, Engine, Verdict, nick_of, refuse};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ids::derived_stanza_id;
 use crate::wire::{Affiliation, Condition, EventStamp, Hlc, Role, escaped, limits};
+
+/// Who says something that is taken as it comes.
+struct Speaker {
+    occupant_id: Option<String>,
+}
 
 impl Engine {
     pub(super) fn local_groupchat(
@@ -195,29 +201,22 @@ impl Engine {
         if let Some(event) = &event {
             check_stamp(event, &home)?;
         }
-        // Numbers are for those who can tell of them again.
-        let event = event.filter(|_| matches!(self.caps(&home.service()), Caps::Full | Caps::Unknown));
-        // Who numbers decides what is kept, for everybody: also before it has been asked, as its digests and rosters show.
         let service = home.service();
-        let numbers = match self.caps(&service) {
-            Caps::Full => true,
-            Caps::Unknown => self.has_named_life(&service) || instance.roster_version.is_some(),
-            Caps::Xep | Caps::Nothing => false,
-        };
+        // Numbers are for those who can tell of them again.
+        let event = event.filter(|_| matches!(self.caps(&service), Caps::Full | Caps::Unknown));
+        // Who numbers decides what is kept, for everybody.
+        let numbers = self.numbers(&service, instance);
         let keep = event.is_some() || keep && !numbers;
-        if !self.is_heard_live(now, (&jid, &home), nick, event.as_ref().filter(|_| keep), keep)? {
+        let Some(Speaker { occupant_id }) =
+            self.speaker(now, (&jid, &home), nick, event.as_ref(), numbers)?
+        else {
             return Ok(Verdict::Done);
-        }
+        };
         if event.is_none() && keep && self.is_copy(now, &jid, &home, nick, message_id, payload) {
             return Ok(Verdict::Done);
         }
-        let room = self.rooms.get(&jid).ok_or(Error::UnknownRoom)?;
-        let remote = room
-            .instances
-            .get(&home)
-            .and_then(|instance| instance.occupants.get(nick));
-        let occupant_id = remote.and_then(|remote| remote.occupant_id.clone());
         if !keep {
+            let room = self.rooms.get(&jid).ok_or(Error::UnknownRoom)?;
             let occupant_id = occupant_id.filter(|id| self.may_show_id(room, &home, &home, id));
             return Ok(Verdict::Deliver {
                 event: None,
@@ -225,7 +224,10 @@ impl Engine {
             });
         }
         let (id, key) = match event {
-            Some(event) => (event.id.clone(), key_of(&event, &home)),
+            Some(event) => {
+                let key = key_of(&event, &home);
+                (event.id, key)
+            }
             None => self.unstamped(now, &jid, &home, nick, message_id),
         };
         let entry = Entry {
@@ -279,46 +281,56 @@ impl Engine {
         })
     }
 
-    /// Whether what an occupant elsewhere says now is taken as it comes: `number` is its place in what its home keeps, `keep`
-    /// whether anybody keeps it. If not, it is known here already, or comes with a page.
+    /// Whether a service numbers what is kept of its messages: also before it has been asked what it speaks, if what it sent
+    /// shows it.
+    fn numbers(&self, service: &BareJid, instance: &Instance) -> bool {
+        match self.caps(service) {
+            Caps::Full => true,
+            Caps::Unknown => self.has_named_life(service) || instance.roster_version.is_some(),
+            Caps::Xep | Caps::Nothing => false,
+        }
+    }
+
+    /// The occupant elsewhere who says something now, if it is taken as it comes: `number` is its place in what its home keeps,
+    /// `numbers` whether that home numbers what is kept. `None`: it is known here already, or comes with a page.
     ///
     /// # Errors
     /// The occupant may not say it.
-    fn is_heard_live(
+    fn speaker(
         &mut self,
         now: Now,
         (jid, home): (&BareJid, &BareJid),
         nick: &str,
         number: Option<&EventStamp>,
-        keep: bool,
-    ) -> Result<bool, Error> {
+        numbers: bool,
+    ) -> Result<Option<Speaker>, Error> {
         let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
         let Some(instance) = room.instances.get(home) else {
-            return Ok(false);
+            return Ok(None);
         };
         // Only what follows without a hole is taken as it comes; the rest is pulled, in order (G4).
         if let Some(event) = number {
             if room.log.has_seen(home, event.incarnation, event.seq) {
-                return Ok(false);
+                return Ok(None);
             }
             // Nor if a presence of its home was lost on the way: the nick may be somebody else's by now (G5).
             let roster = event.roster.or(instance.roster_version);
             let is_next = room.log.is_next(home, event.incarnation, event.seq);
             if !instance.is_synced || !is_next || roster != instance.roster_version {
                 self.pull_from(now, jid, home);
-                return Ok(false);
+                return Ok(None);
             }
         }
-        if !keep && !instance.is_synced && self.speaks_ours(home) {
+        if numbers && number.is_none() && !instance.is_synced {
             // Something of its home is being pulled, perhaps a presence: the nick may be somebody else's by now (G5), and
             // this is not worth waiting for.
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(event) = number.filter(|_| instance.is_too_many(nick, None)) {
             // Not heard here, and nothing that has to be pulled.
             let key = key_of(event, home);
             self.pass_over(jid, &key);
-            return Ok(false);
+            return Ok(None);
         }
         let Some(remote) = instance.occupants.get(nick) else {
             // Its presence may have been lost on the way: both are pulled (G4).
@@ -351,7 +363,9 @@ impl Engine {
                 "Visitors may not speak in this room",
             ));
         }
-        Ok(true)
+        Ok(Some(Speaker {
+            occupant_id: remote.occupant_id.clone(),
+        }))
     }
 
     /// The stanza-id of a message without our stamp, and its place in the log.

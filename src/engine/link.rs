@@ -146,7 +146,7 @@ impl Engine {
         self.caps(&instance.service()) == Caps::Full
     }
 
-    /// Whether a service has sent a digest, as only those do that have our extension.
+    /// Whether a service has named a life in a digest, as only those do that have our extension.
     pub(super) fn has_named_life(&self, service: &BareJid) -> bool {
         self.links.get(service).is_some_and(|link| link.life.is_some())
     }

@@ -85,6 +85,7 @@ impl Engine {
         for instance in instances {
             self.reach_now(now, &instance.service());
         }
+        self.want_refused(jid, |_| true);
         self.sync_instances(now, jid, |_| true);
         Ok(())
     }
@@ -111,15 +112,11 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };
-        let is_source = room.is_source();
         let mut meant = Vec::new();
         for (peer, instance) in &mut room.instances {
             if is_meant(peer) {
                 // What was tried in vain is tried as if for the first time.
                 (instance.resyncs, instance.retries) = (0, 0);
-                if is_source && instance.stage == Stage::Refused {
-                    instance.stage = Stage::Wanted;
-                }
                 meant.push((peer.clone(), instance.stage));
             }
         }
@@ -130,6 +127,19 @@ impl Engine {
                 }
                 Stage::Active => self.want_sync(now, jid, &peer),
                 _ => {}
+            }
+        }
+    }
+
+    /// An instance that the peer would not have is asked for again with the next chance. For one room only: those of a whole
+    /// peer are asked for at a pace (`ask_refused_soon`).
+    fn want_refused(&mut self, jid: &BareJid, is_meant: impl Fn(&BareJid) -> bool) {
+        let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
+            return;
+        };
+        for (peer, instance) in &mut room.instances {
+            if is_meant(peer) && instance.stage == Stage::Refused {
+                instance.stage = Stage::Wanted;
             }
         }
     }
@@ -156,6 +166,8 @@ impl Engine {
         if room.retracted.remove(service) {
             self.unsaved.insert(jid.clone());
         }
+        self.reach_now(now, service);
+        self.want_refused(jid, |instance| instance.is_at(service));
         self.sync_instances(now, jid, |instance| instance.is_at(service));
         if !is_there {
             self.want_instance(now, jid, service);
@@ -173,7 +185,7 @@ impl Engine {
         if found.is_none() {
             self.expect_peer(service)?;
         }
-        if room.retracted.len() >= self.config.max_peerhosts {
+        if room.retracted.len() >= self.config.max_peerhosts && !room.retracted.contains(service) {
             return Err(refuse(
                 Condition::ResourceConstraint,
                 "As many services have been retracted from this room as it may have instances",
@@ -181,7 +193,6 @@ impl Engine {
         }
         if let Some(room) = self.rooms.get_mut(jid) {
             room.retracted.insert(service.clone());
-            room.unnamed.retain(|instance| !instance.is_at(service));
         }
         self.unsaved.insert(jid.clone());
         let Some((instance, may_have_it)) = found else {

@@ -75,8 +75,8 @@ impl Engine {
         }
     }
 
-    /// The service has just been started: that it could not be reached a moment ago says nothing. Said of one that names
-    /// another life than before, which is taken notice of once per link timeout (G13).
+    /// The service has just been started: that it could not be reached a moment ago says nothing. Said of one that names its
+    /// first life, or another than before, which is taken notice of once per link timeout (G13).
     pub(super) fn has_started(&mut self, now: Now, service: &BareJid) {
         let is_unknown = |link: &Link| !link.is_asking && link.caps == Caps::Unknown;
         if self.links.get(service).is_some_and(is_unknown) {

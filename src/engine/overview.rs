@@ -219,17 +219,12 @@ impl Engine {
     }
 
     fn instance_state(&self, service: &BareJid, instance: &Instance) -> InstanceState {
-        let may_miss = match self.caps(service) {
-            Caps::Full => instance.is_behind(),
-            Caps::Unknown => true,
-            Caps::Xep | Caps::Nothing => false,
-        };
         match instance.stage {
             Stage::Refused => InstanceState::Refused,
             _ if instance.is_cut || !self.is_link_open(service) => InstanceState::OutOfReach,
             Stage::Wanted => InstanceState::Wanted,
             Stage::Replicating | Stage::Configuring | Stage::Rostering => InstanceState::SettingUp,
-            Stage::Active if may_miss => InstanceState::Behind,
+            Stage::Active if self.may_miss(service, instance) => InstanceState::Behind,
             Stage::Active => InstanceState::Agreed,
         }
     }

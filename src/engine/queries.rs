@@ -186,16 +186,20 @@ impl Engine {
     /// their people say now is shown when that has been pulled (G4). Peers that speak only the XEP's text are never behind;
     /// one that has the room, and has not been asked yet what it speaks, may be.
     pub fn behind(&self) -> impl Iterator<Item = (&BareJid, &BareJid)> {
-        let may_miss = |peer: &BareJid, instance: &Instance| match self.caps(&peer.service()) {
+        self.rooms.values().flat_map(move |room| {
+            let instances = room.instances.iter();
+            let behind = instances.filter(|(peer, instance)| self.may_miss(&peer.service(), instance));
+            behind.map(|(peer, _)| (&room.jid, peer))
+        })
+    }
+
+    /// Whether something of an instance at this service may be missing here.
+    pub(super) fn may_miss(&self, service: &BareJid, instance: &Instance) -> bool {
+        match self.caps(service) {
             Caps::Full => instance.is_behind(),
             Caps::Unknown => instance.holds_room(),
             Caps::Xep | Caps::Nothing => false,
-        };
-        self.rooms.values().flat_map(move |room| {
-            let instances = room.instances.iter();
-            let behind = instances.filter(move |(peer, instance)| may_miss(peer, instance));
-            behind.map(|(peer, _)| (&room.jid, peer))
-        })
+        }
     }
 
     /// The room's distributed state for the host to store, or `None` if it is to be forgotten.

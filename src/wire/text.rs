@@ -32,8 +32,8 @@ pub fn escaped(text: &str) -> String {
 
 /// As much of a text as `most` bytes hold, whole characters.
 pub(super) fn beginning(text: &str, most: usize) -> &str {
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    let end = ends.take_while(|end| *end <= most).last();
+    let ends = (0..=most.min(text.len())).rev();
+    let end = ends.into_iter().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 

@@ -126,7 +126,7 @@ fn a_refused_instance_is_asked_for_at_once_by_order() {
     fed.distributed(COVEN, CRONE1, &[]);
     fed.run_for(5_000);
     assert_eq!(instances(&fed), [""; 0]);
-    // What it says is not asked again before half a minute has passed; that it may be told of a room by now, it does not say.
+    // Nothing tells the source that the peer has room by now: by itself it would ask in half a minute.
     full.max_shadows = 10;
     fed.at(&bare(ROOMS), |host| host.engine.set_config(host.now, full));
     replicate(&mut fed, ROOMS).unwrap();
@@ -288,5 +288,56 @@ fn the_rooms_of_a_forgotten_source_stay_as_closed_history() {
     assert!(
         !fed.host(ROOMS).stored.contains_key(&bare(COVEN_AT_ROOMS)),
         "nobody is told"
+    );
+}
+
+#[test]
+fn what_a_whole_peer_refused_is_asked_for_at_a_pace_also_by_order() {
+    let mut fed = Federation::empty(1);
+    fed.add(config_of(CHAT, &[CHAT, ROOMS]));
+    let mut full = config_of(ROOMS, &[CHAT, ROOMS]);
+    full.max_shadows = 0;
+    fed.add(full);
+    for number in 0..50 {
+        fed.distributed(&format!("room{number}@{CHAT}"), CRONE1, &[]);
+    }
+    fed.run_for(10_000);
+    let before = fed.net.stanzas(&bare(CHAT), &bare(ROOMS));
+    order(&mut fed, CHAT, Order::SyncPeer(&bare(ROOMS))).unwrap();
+    fed.run_for(1_000);
+    let asked = fed.net.stanzas(&bare(CHAT), &bare(ROOMS)) - before;
+    assert!((1..10).contains(&asked), "{asked} questions in a second");
+}
+
+#[test]
+fn a_retraction_is_ordered_twice_as_well() {
+    let mut fed = coven();
+    for service in [CHAT, ROOMS, CONF] {
+        let mut config = config_of(service, &[CHAT, ROOMS, CONF]);
+        config.max_peerhosts = 1;
+        fed.at(&bare(service), |host| host.engine.set_config(host.now, config));
+    }
+    retract(&mut fed, ROOMS);
+    order(
+        &mut fed,
+        CHAT,
+        Order::Retract {
+            room: &bare(COVEN),
+            service: &bare(ROOMS),
+        },
+    )
+    .unwrap();
+    let error = order(
+        &mut fed,
+        CHAT,
+        Order::Retract {
+            room: &bare(COVEN),
+            service: &bare(CONF),
+        },
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.stanza_error().map(|error| error.condition),
+        Some(Condition::ResourceConstraint)
     );
 }

@@ -165,6 +165,20 @@ fn a_message_that_is_not_kept_is_sent_once_and_forgotten() {
     assert!(fed.history(COVEN).is_empty() && fed.history(COVEN_AT_ROOMS).is_empty());
 }
 
+/// Modules here may think otherwise: what is in the history is the same everywhere.
+#[test]
+fn what_its_home_does_not_keep_is_kept_nowhere() {
+    let mut fed = coven();
+    fed.forget();
+    let hail = "<message from='coven@chat.shakespeare.lit/foo' to='coven@rooms.macbeth.lit/foo' type='groupchat' id='h1'>\
+                <body>hail</body></message>";
+    fed.hand_in(&bare(ROOMS), hail);
+    fed.run();
+    let seen = fed.messages(WITCH_PLACE);
+    assert_eq!((seen.len(), &seen[0].stanza_id), (1, &None));
+    assert!(fed.history(COVEN_AT_ROOMS).is_empty());
+}
+
 /// Its presence is missing: whose nick it is by now is not known.
 #[test]
 fn what_is_not_kept_is_not_taken_for_somebody_elses_who_had_the_nick_before() {
