@@ -53,12 +53,101 @@ pub struct Many {
 }
 
 /// What a notice about `room` says.
+#[allow(clippy::too_many_lines)] // a table: what each notice is in words
 pub fn of_notice(engine: &Engine, room: &BareJid, peer: &BareJid, notice: &Notice) -> Line {
     let is_source = engine.room_info(room).is_some_and(|info| info.is_source);
     let config = engine.config();
     match notice {
-        Notice::SplitBegan { .. } | Notice::SplitEnded => of_split(config.split_notice, peer, notice),
-        Notice::Unfit { what } => of_unfit(&config.service, is_source, peer, what),
+        Notice::Replicated { shadow } => {
+            let line = of_instance(
+                format!("replicated {peer}"),
+                format!("{peer} has an instance of this room now: {shadow}"),
+                format!("{peer} has instances of {{rooms}} rooms now"),
+            );
+            Line {
+                level: Level::Info,
+                owners: None,
+                ..line
+            }
+        }
+        Notice::Unsupported => {
+            let what = format!("{peer} does not support distributed rooms (XEP-0281)");
+            of_instance(
+                format!("unsupported {peer}"),
+                format!("{what}; this room has no instance there"),
+                format!("{what}; {{rooms}} rooms have no instance there"),
+            )
+        }
+        Notice::Refused(error) => {
+            let why = reason(error);
+            of_instance(
+                // Not what it says, which may be another each time.
+                format!("refused {peer} {}", error.condition.as_str()),
+                format!("{peer} refused an instance of this room: {why}"),
+                format!("{peer} refused instances of {{rooms}} rooms: {why}"),
+            )
+        }
+        Notice::Unreachable { cause } => {
+            let what = format!("{peer} cannot be reached; it is tried again until it answers");
+            let many = format!("{what}: {{rooms}} rooms have no instance there yet");
+            of_instance(
+                format!("unreachable {peer} {}", cause.as_str()),
+                with_cause(what, *cause),
+                with_cause(many, *cause),
+            )
+        }
+        Notice::TooManyPeerhosts => of_instance(
+            format!("too_many_peerhosts {peer}"),
+            format!("{peer} gets no instance of this room: it has as many as it may"),
+            format!("{peer} gets no instance of {{rooms}} rooms: they have as many as they may"),
+        ),
+        Notice::Gap { messages } => {
+            let what = format!("{peer} has forgotten messages that were said there meanwhile");
+            let line = of_instance(
+                format!("gap {peer}"),
+                format!("{what}: {messages} of them are not known here"),
+                format!("{what}, in {{rooms}} rooms: {{sum}} of them are not known here"),
+            );
+            summing(line, *messages)
+        }
+        Notice::Differs { origin } => {
+            let what = format!("{peer} and this service were told different words under one number");
+            of_instance(
+                format!("differs {peer}"),
+                format!("{what} by {origin}; those of the room's source count"),
+                format!("{what} in {{rooms}} rooms; those of the rooms' sources count"),
+            )
+        }
+        Notice::NotNamed => {
+            let what = format!("{peer} is not among the services any more that");
+            let line = of_instance(
+                format!("not_named {peer}"),
+                format!("{what} this room is shared with: its people have left"),
+                format!("{what} {{rooms}} rooms are shared with: its people have left"),
+            );
+            Line {
+                level: Level::Debug,
+                ..line
+            }
+        }
+        Notice::SplitBegan { occupants, cause } => {
+            let line = of_split_begun(peer, *occupants, *cause);
+            told_if(config.split_notice, line)
+        }
+        Notice::SplitEnded => {
+            let line = Line {
+                level: Level::Info,
+                owners: None,
+                everybody: Some(format!("The connection to {peer} is back.")),
+                ..of_instance(
+                    format!("split_ended {peer}"),
+                    format!("the link to {peer} is up again"),
+                    format!("The link to {peer} is up again, for {{rooms}} rooms"),
+                )
+            };
+            told_if(config.split_notice, line)
+        }
+        Notice::Unfit { what } => of_unfit(&config.service, is_source, peer, &one_line(what)),
         Notice::ClockDiffers { ahead_ms } => {
             let (name, word) = match *ahead_ms > 0 {
                 true => ("clock_ahead", "ahead of"),
@@ -78,139 +167,57 @@ pub fn of_notice(engine: &Engine, room: &BareJid, peer: &BareJid, notice: &Notic
             );
             of_unlike("takes_less", peer, text)
         }
-        _ => of_instance(peer, notice),
     }
 }
 
-/// What becomes of the instance at one peer.
-#[allow(clippy::too_many_lines)] // a table: what each notice is in words
-fn of_instance(peer: &BareJid, notice: &Notice) -> Line {
-    let (mut level, mut about, mut number) = (Level::Warn, String::new(), 0);
-    let (name, text, many) = match notice {
-        Notice::Replicated { shadow } => {
-            level = Level::Info;
-            (
-                "replicated",
-                format!("{peer} has an instance of this room now: {shadow}"),
-                format!("{peer} has instances of {{rooms}} rooms now"),
-            )
-        }
-        Notice::Unsupported => {
-            let what = format!("{peer} does not support distributed rooms (XEP-0281)");
-            (
-                "unsupported",
-                format!("{what}; this room has no instance there"),
-                format!("{what}; {{rooms}} rooms have no instance there"),
-            )
-        }
-        Notice::Refused(error) => {
-            about = reason(error);
-            (
-                "refused",
-                format!("{peer} refused an instance of this room: {about}"),
-                format!("{peer} refused instances of {{rooms}} rooms: {about}"),
-            )
-        }
-        Notice::Unreachable { cause } => {
-            about = cause.as_str().to_owned();
-            let what = format!("{peer} cannot be reached; it is tried again until it answers");
-            (
-                "unreachable",
-                with_cause(what.clone(), *cause),
-                with_cause(
-                    format!("{what}: {{rooms}} rooms have no instance there yet"),
-                    *cause,
-                ),
-            )
-        }
-        Notice::TooManyPeerhosts => (
-            "too_many_peerhosts",
-            format!("{peer} gets no instance of this room: it has as many as it may"),
-            format!("{peer} gets no instance of {{rooms}} rooms: they have as many as they may"),
-        ),
-        Notice::Gap { messages } => {
-            number = *messages;
-            let what = format!("{peer} has forgotten messages that were said there meanwhile");
-            (
-                "gap",
-                format!("{what}: {messages} of them are not known here"),
-                format!("{what}, in {{rooms}} rooms: {{sum}} of them are not known here"),
-            )
-        }
-        Notice::Differs { origin } => {
-            let what = format!("{peer} and this service were told different words under one number");
-            (
-                "differs",
-                format!("{what} by {origin}; those of the room's source count"),
-                format!("{what} in {{rooms}} rooms; those of the rooms' sources count"),
-            )
-        }
-        // The others have words of their own (`of_notice`).
-        _ => {
-            level = Level::Debug;
-            let what = format!("{peer} is not among the services any more that");
-            (
-                "not_named",
-                format!("{what} this room is shared with: its people have left"),
-                format!("{what} {{rooms}} rooms are shared with: its people have left"),
-            )
-        }
-    };
+/// What becomes of the instance at one peer: for administrators and owners, one line for however many rooms.
+fn of_instance(key: String, text: String, many: String) -> Line {
     Line {
-        level,
-        owners: (name != "replicated").then(|| text.clone()),
+        level: Level::Warn,
+        owners: Some(text.clone()),
         text,
         many: Some(Many {
-            key: format!("{name} {peer} {about}"),
+            key,
             text: many,
-            number,
+            number: 0,
         }),
         everybody: None,
     }
 }
 
+fn summing(line: Line, number: u64) -> Line {
+    let many = line.many.map(|many| Many { number, ..many });
+    Line { many, ..line }
+}
+
 /// The people in a room read of a split at both ends, unless `dmuc_split_notice` is off.
-fn of_split(is_told: bool, peer: &BareJid, notice: &Notice) -> Line {
-    let (level, key, text, many, number, everybody) = match notice {
-        Notice::SplitBegan { occupants, cause } => {
-            let who = match occupants {
-                1 => "one occupant".to_owned(),
-                _ => format!("{occupants} occupants"),
-            };
-            let why = of_cause(*cause).map(|why| format!("{why}; ")).unwrap_or_default();
-            let many = format!(
-                "The link to {peer} is down: {{rooms}} rooms, and {{sum}} occupants there, are out of reach"
-            );
-            (
-                Level::Warn,
-                "split_began",
-                with_cause(format!("the link to {peer} is down"), *cause),
-                with_cause(many, *cause),
-                *occupants as u64,
-                format!(
-                    "The connection to {peer} is interrupted: {why}{who} there cannot be reached until it is back."
-                ),
-            )
-        }
-        _ => (
-            Level::Info,
-            "split_ended",
-            format!("the link to {peer} is up again"),
-            format!("The link to {peer} is up again, for {{rooms}} rooms"),
-            0,
-            format!("The connection to {peer} is back."),
-        ),
-    };
+fn told_if(is_told: bool, line: Line) -> Line {
     Line {
-        level,
-        text,
-        many: Some(Many {
-            key: format!("{key} {peer}"),
-            text: many,
-            number,
-        }),
+        everybody: line.everybody.filter(|_| is_told),
+        ..line
+    }
+}
+
+fn of_split_begun(peer: &BareJid, occupants: usize, cause: Cause) -> Line {
+    let who = match occupants {
+        1 => "one occupant".to_owned(),
+        _ => format!("{occupants} occupants"),
+    };
+    let why = of_cause(cause).map(|why| format!("{why}; ")).unwrap_or_default();
+    let many =
+        format!("The link to {peer} is down: {{rooms}} rooms, and {{sum}} occupants there, are out of reach");
+    let line = of_instance(
+        format!("split_began {peer}"),
+        with_cause(format!("the link to {peer} is down"), cause),
+        with_cause(many, cause),
+    );
+    let everybody = format!(
+        "The connection to {peer} is interrupted: {why}{who} there cannot be reached until it is back."
+    );
+    Line {
         owners: None,
-        everybody: is_told.then_some(everybody),
+        everybody: Some(everybody),
+        ..summing(line, occupants as u64)
     }
 }
 
@@ -344,7 +351,20 @@ fn with_cause(text: String, cause: Cause) -> String {
 
 fn reason(error: &StanzaError) -> String {
     let text = error.text.as_deref();
-    text.unwrap_or(error.condition.as_str()).to_owned()
+    one_line(text.unwrap_or(error.condition.as_str()))
+}
+
+/// The most of a peer's words that a line of ours quotes, characters.
+const MOST_QUOTED: usize = 200;
+
+/// A peer's words as part of a line of the log: it ends no line, and fills no page.
+fn one_line(text: &str) -> String {
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut line: String = chars.by_ref().take(MOST_QUOTED).collect();
+    if chars.next().is_some() {
+        line.push('…');
+    }
+    line
 }
 
 fn minutes(ms: u64) -> String {
@@ -410,6 +430,26 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_a_peer_stay_in_one_line_of_their_own_length() {
+        let forged = format!("no\n2026-11-30 mod_dmuc error All is lost{}", "!".repeat(4_000));
+        let lines = ["no", forged.as_str()].map(|text| {
+            let error = StanzaError {
+                text: Some(text.to_owned()),
+                ..StanzaError::new(Condition::NotAllowed)
+            };
+            line(&Notice::Refused(error))
+        });
+        let many = lines.each_ref().map(|line| line.many.clone().unwrap());
+        assert_eq!(many[0].key, many[1].key, "whatever it says, it is one matter");
+        for text in [&lines[1].text, &many[1].text] {
+            assert!(
+                !text.contains(char::is_control) && text.chars().count() < 300,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn a_split_is_told_to_nobody_in_the_room_if_that_is_off() {
         let (room, peer) = (jid("coven@chat.shakespeare.lit"), jid("rooms.macbeth.lit"));
         let silent = of_notice(&engine(false), &room, &peer, &Notice::SplitEnded);
@@ -442,10 +482,10 @@ mod tests {
             assert_eq!(line.owners.is_some(), is_told, "{notice:?}");
             assert_eq!(line.everybody, None);
         }
-        // What is refused for another reason is another line.
+        // What is refused on another condition is another line.
         let (a, b) = (
             refused(Condition::Conflict, None),
-            refused(Condition::Conflict, Some("full")),
+            refused(Condition::Forbidden, Some("full")),
         );
         assert_ne!(line(&a).many.unwrap().key, line(&b).many.unwrap().key);
         assert!(line(&a).text.ends_with(": conflict"));
