@@ -72,6 +72,7 @@ lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 	tests/lint/verdicts.sh
 	tests/lint/floors.sh
 	tests/lint/inside.sh
+	tests/lint/map.sh
 	tests/lint/msrv.sh
 	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps

@@ -54,7 +54,7 @@ return function (build)
 		"voice"; -- requests for voice and their answers
 		"invitations"; -- mediated invitations and declines
 		"direct"; -- direct invitations that users of this server get
-		"links"; -- what people are told of splits, and connections that swallow everything
+		"links"; -- connections that swallow everything, and whose change did not hold
 		"buffers"; -- what waits for peers that do not read
 		"pace"; -- peers that send more than they may are read more slowly
 		"discovery"; -- disco, redirects
