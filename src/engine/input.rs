@@ -350,7 +350,8 @@ pub(super) struct Came {
 ///
 /// At the source it is so, and the other instances are told. At a shadow it is so until the source can be asked, and only after
 /// [`Verdict::Hold`](super::Verdict) to an [`Input::Act`]; but a subject is handed in always, which the shadow asks the source
-/// for by itself. What the host is to show comes as [`Action::Apply`](super::Action).
+/// for by itself. The source may be back by the time the host has done what `Hold` says: the change is offered at once then.
+/// What the host is to show comes as [`Action::Apply`](super::Action).
 ///
 /// Hats are given at the source only (a shadow follows it, and what it says of hats is no news), to who is on the list: give an
 /// affiliation first. Who is taken off the list has none. A message that was retracted does not come back by a ruling.

@@ -1,13 +1,15 @@
-//! Whether the source is asked or a shadow decides provisionally (G7) is the engine's to say.
+//! Whether the source is asked or a shadow decides provisionally (G7) is the engine's to say, and what it has said counts.
 
-use dmuc::engine::LinkState;
-use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form};
+use dmuc::engine::{LinkState, Ruled};
+use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Moderated, Moderation};
 use dmuc::{Input, Verdict};
 
 use crate::scenes;
+use crate::support::event::Event;
 use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
+use crate::support::room::Listed;
 
 /// witch is an admin at the shadow.
 fn coven() -> Federation {
@@ -102,4 +104,97 @@ fn the_end_of_a_room_waits_for_nobody() {
     };
     let error = Some(Some(Condition::RemoteServerNotFound));
     assert_eq!(asked(&mut fed, 1, kind), (Verdict::Done, error));
+}
+
+/// What the host does after Hold: an entry of the list, a field of the configuration, a message.
+fn decide(fed: &mut Federation, message: &str) {
+    let (room, witch) = (bare(COVEN_AT_ROOMS), bare("somewitch@macbeth.lit"));
+    fed.at(&bare(ROOMS), |host| {
+        let entry = Listed {
+            affiliation: Affiliation::Member,
+            nick: None,
+        };
+        let by = (Some("witch"), Some(&witch));
+        host.decide_affiliation(&room, &bare("banquo@macbeth.lit"), &entry, None, by);
+        let mut form = Form::default();
+        form.set("muc#roomconfig_roomname", vec!["A dark cave".to_owned()]);
+        host.apply_form(&room, &form, Some(("witch", &witch)));
+        let moderation = Moderation {
+            id: message.to_owned(),
+            nick: Some("witch".to_owned()),
+            ..Moderation::default()
+        };
+        let ruled = Ruled {
+            actor_jid: Some(&witch),
+            ..Ruled::by_the_room(&room, Moderated::from(moderation))
+        };
+        host.input(Input::Ruled(ruled)).unwrap();
+    });
+}
+
+/// The host was told to decide. Before it has, the source comes back, and the link gets this far.
+fn decided_late(is_far_enough: impl Fn(&Federation) -> bool) -> (Federation, String) {
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
+    fed.join(FOO, CRONE1);
+    fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Owner);
+    fed.run();
+    fed.join(WITCH_PLACE, WITCH);
+    let message = fed.say(WITCH_PLACE, "a deed without a name");
+    fed.run();
+    cut(&mut fed);
+    for (token, kind) in (1..).zip(rulings()) {
+        assert_eq!(asked(&mut fed, token, kind).0, Verdict::Hold);
+    }
+    fed.net.heal();
+    while !is_far_enough(&fed) {
+        assert!(fed.step(fed.now_ms + 100_000), "the link never gets this far");
+    }
+    (fed, message)
+}
+
+fn expect_everywhere(fed: &Federation, message: &str) {
+    for (service, room) in [(CHAT, COVEN), (ROOMS, COVEN_AT_ROOMS)] {
+        let banquo = fed.affiliation(room, "banquo@macbeth.lit");
+        assert_eq!(banquo, Affiliation::Member, "{room}");
+        let name = fed.field(room, "muc#roomconfig_roomname");
+        assert_eq!(name.as_deref(), Some("A dark cave"), "{room}");
+        let entry = fed.host(service).engine.message(&bare(room), message);
+        let is_there = entry.is_some_and(|entry| entry.payload.contains("without a name"));
+        assert!(!is_there, "{room}");
+    }
+}
+
+fn link_is(fed: &Federation, state: LinkState) -> bool {
+    fed.host(ROOMS).engine.link_state(&bare(CHAT)) == state
+}
+
+#[test]
+fn what_is_decided_after_hold_reaches_a_source_that_is_back_already() {
+    let (mut fed, message) = decided_late(|fed| link_is(fed, LinkState::Up) && fed.is_settled());
+    decide(&mut fed, &message);
+    fed.run();
+    expect_everywhere(&fed, &message);
+}
+
+#[test]
+fn what_is_decided_after_hold_reaches_a_source_that_is_coming_back() {
+    let (mut fed, message) = decided_late(|fed| link_is(fed, LinkState::Syncing));
+    decide(&mut fed, &message);
+    fed.run();
+    expect_everywhere(&fed, &message);
+}
+
+#[test]
+fn what_was_decided_otherwise_at_a_source_that_is_back_already_is_told() {
+    let (mut fed, message) = decided_late(|fed| link_is(fed, LinkState::Up) && fed.is_settled());
+    decide(&mut fed, &message);
+    // Before the offer is there.
+    fed.affiliate(FOO, "banquo@macbeth.lit", Affiliation::Outcast);
+    fed.run();
+    for room in [COVEN, COVEN_AT_ROOMS] {
+        let banquo = fed.affiliation(room, "banquo@macbeth.lit");
+        assert_eq!(banquo, Affiliation::Outcast, "{room}");
+    }
+    let is_told = |event: &&Event| matches!(event, Event::Overridden { .. });
+    assert_eq!(fed.events.iter().filter(is_told).count(), 1);
 }

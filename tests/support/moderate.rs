@@ -67,7 +67,7 @@ impl Host {
     }
 
     /// Merges fields into the form of a source or an ordinary room, or of a shadow that cannot ask its source.
-    pub(super) fn apply_form(&mut self, room: &BareJid, fields: &Form, actor: Option<(&str, &BareJid)>) {
+    pub fn apply_form(&mut self, room: &BareJid, fields: &Form, actor: Option<(&str, &BareJid)>) {
         let Some(host_room) = self.rooms.get_mut(room) else {
             return;
         };

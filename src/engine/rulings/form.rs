@@ -81,9 +81,8 @@ impl Engine {
             return Ok(Verdict::Done);
         }
         if !room.is_source() {
-            if !self.is_source_reachable(jid) {
-                self.offer(jid, Ruling::Form(form), actor);
-            }
+            self.offer(jid, Ruling::Form(form), actor);
+            self.offer_if_agreed(now, jid);
             return Ok(Verdict::Done);
         }
         room.settings.form = form;

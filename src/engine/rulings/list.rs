@@ -174,17 +174,15 @@ impl Engine {
         entry: Listed,
         By { actor, reason }: By<'_>,
     ) -> Result<Verdict, Error> {
-        let is_reachable = self.is_source_reachable(jid);
         let room = self.room_mut(jid)?;
         if !room.is_source() {
-            if !is_reachable {
-                let listing = Listing {
-                    jid: user.clone(),
-                    entry,
-                };
-                self.offer(jid, Ruling::Listed(listing), actor);
-                self.follow_affiliation(jid, user);
-            }
+            let listing = Listing {
+                jid: user.clone(),
+                entry,
+            };
+            self.offer(jid, Ruling::Listed(listing), actor);
+            self.follow_affiliation(jid, user);
+            self.offer_if_agreed(now, jid);
             return Ok(Verdict::Done);
         }
         if !room.set_affiliation(user, entry.affiliation, entry.nick.as_deref()) {

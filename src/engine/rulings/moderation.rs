@@ -97,7 +97,6 @@ impl Engine {
         moderation: Moderation,
         actor_jid: Option<&BareJid>,
     ) -> Result<Verdict, Error> {
-        let is_reachable = self.is_source_reachable(jid);
         let room = self.room_mut(jid)?;
         let target = room.log.get(&moderation.id);
         let is_rooms = target.is_some_and(|entry| entry.nick.is_empty());
@@ -114,12 +113,6 @@ impl Engine {
         if room.is_source() {
             self.decide_moderation(now, jid, moderation, true);
             return Ok(Verdict::Done);
-        }
-        if is_reachable {
-            return Err(refuse(
-                Condition::UnexpectedRequest,
-                "The source decides this and can be asked",
-            ));
         }
         // What is not in the log could not be brought back.
         if target.is_none() {
@@ -142,6 +135,7 @@ impl Engine {
         if self.room_mut(jid)?.offers.contains_key(&matter) {
             ruling.show(self, jid);
         }
+        self.offer_if_agreed(now, jid);
         Ok(Verdict::Done)
     }
 

@@ -6,6 +6,7 @@ use crate::address::BareJid;
 
 use super::super::request::Pending;
 use super::super::state::clock::Now;
+use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine};
 use super::Kind;
@@ -72,6 +73,19 @@ impl Engine {
             }
         }
         self.unsaved.insert(jid.clone());
+    }
+
+    /// The source was out of reach when the engine said [`Verdict::Hold`](super::super::Verdict), and may have come back
+    /// before the host had done what it was to do. If both sides agree already, nothing else would offer it; if they are
+    /// about to, that will.
+    pub(super) fn offer_if_agreed(&mut self, now: Now, jid: &BareJid) {
+        let is_agreed = |room: &Room| {
+            let source = room.source.as_ref().and_then(|source| room.instances.get(source));
+            source.is_some_and(|source| source.is_synced)
+        };
+        if self.rooms.get(jid).is_some_and(is_agreed) && self.is_source_reachable(jid) {
+            self.make_offers(now, jid);
+        }
     }
 
     /// The link to the source is up and its settings are here: what was changed meanwhile is offered.
