@@ -23,7 +23,8 @@ pub enum dmuc_action_type {
     /// Make the shadow's room if it does not exist, and give it this configuration. ROOM, SOURCE, FORM, SALT (absent if the
     /// peer does not share it).
     DMUC_ACTION_APPLY_SETTINGS = 2,
-    /// Show the subject. ROOM, NICK (absent for the room itself), SUBJECT.
+    /// Show the subject. ROOM, NICK (absent for the room itself), SUBJECT. A source may hand it in again with dmuc_engine_subject:
+    /// unchanged is recognised.
     DMUC_ACTION_APPLY_SUBJECT = 3,
     /// Set an affiliation that the source decided. ROOM, JID, AFFILIATION; RESERVED_NICK, REASON, ACTOR may be absent.
     DMUC_ACTION_APPLY_AFFILIATION = 4,

@@ -126,7 +126,8 @@ pub enum Action {
         /// The salt of its occupant-ids, if the peer shares it.
         salt: Option<String>,
     },
-    /// Show what the source has decided: it is in force here. The configuration comes as [`Action::ApplySettings`].
+    /// Show what the source has decided: it is in force here. The configuration comes as [`Action::ApplySettings`]. A source that
+    /// shows a subject hands it in like one of its own ([`super::Ruled`]): if nothing else was set meanwhile that is no news.
     ///
     /// Hats follow the entry of the list, if that changes as well. Of messages these are the only ones: one that somebody here
     /// took away while the source is out of reach (XEP-0425), of which people here are told and the archive says so, while the

@@ -51,6 +51,7 @@ mod scenes;
 mod sharing_ended;
 mod splits;
 mod storing;
+mod subjects;
 mod talking;
 mod unlike;
 mod unproven;

@@ -61,12 +61,7 @@ impl Kind for Option<Subject> {
         if !engine.may_set_subject(held, home, nick, person) {
             return Err(may_not());
         }
-        let subject = Subject {
-            nick: act.actor_nick.clone(),
-            stamp: now.wall_ms as i64,
-            text: text(self).to_owned(),
-        };
-        engine.actions.push_back(Action::apply(room, Some(subject)));
+        engine.decide_subject(now, room, nick, text(self))?;
         Ok(true)
     }
 
@@ -150,6 +145,31 @@ impl Engine {
         Ok(Verdict::Done)
     }
 
+    /// The source takes a subject that was asked for elsewhere: from here on it is what the next is compared with, whenever the
+    /// host shows it. People here first, then the other instances. The host may hand in what it has shown.
+    fn decide_subject(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        nick: Option<&str>,
+        text: &str,
+    ) -> Result<(), Error> {
+        bounded_subject(text)?;
+        let subject = Subject {
+            nick: nick.map(str::to_owned),
+            stamp: now.wall_ms as i64,
+            text: text.to_owned(),
+        };
+        self.actions.push_back(Action::apply(jid, Some(subject)));
+        let actor = Actor {
+            nick,
+            jid: None,
+            invites: false,
+        };
+        self.local_subject(now, jid, actor, text)?;
+        Ok(())
+    }
+
     /// Everybody but a home that speaks only the XEP's text and has shown the change already.
     fn subject_receivers(&self, jid: &BareJid, nick: Option<&str>) -> Vec<BareJid> {
         let room = self.rooms.get(jid);
@@ -179,18 +199,18 @@ impl Engine {
             return self.stranger(&home, from.resource().is_none() || version.is_some());
         }
         bounded_subject(text)?;
-        let nick = from.resource().map(str::to_owned);
-        let subject = Subject {
-            nick,
-            stamp: now.wall_ms as i64,
-            text: text.to_owned(),
-        };
+        let nick = from.resource();
         if room.is_source() {
-            if !self.may_set_subject(room, &home, subject.nick.as_deref(), None) {
+            if !self.may_set_subject(room, &home, nick, None) {
                 return Err(may_not());
             }
-            self.actions.push_back(Action::apply(jid, Some(subject)));
+            self.decide_subject(now, jid, nick, text)?;
         } else if room.is_from_source(&home) {
+            let subject = Subject {
+                nick: nick.map(str::to_owned),
+                stamp: now.wall_ms as i64,
+                text: text.to_owned(),
+            };
             self.subject_pushed(now, jid, &home, subject, version);
         }
         // A shadow that speaks only the XEP's text tells everybody; the source decides and tells us.
