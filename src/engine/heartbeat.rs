@@ -10,9 +10,7 @@ use crate::address::BareJid;
 use super::Engine;
 use super::cause::Cause;
 use super::link::{Caps, Link, LinkState};
-use super::request::Pending;
 use super::state::clock::Now;
-use crate::wire::Request;
 
 /// For how many link timeouts an answer may wait behind data that keeps arriving.
 const MOST_PATIENCE: u64 = 10;
@@ -120,9 +118,7 @@ impl Engine {
         if link.caps == Caps::Full {
             self.send_digest(now, service, left);
         } else {
-            let from = self.config.service.clone();
-            let pending = Pending::Disco(service.clone());
-            self.request_within(now, left, from, service.clone(), Request::DiscoInfo, pending);
+            self.ask_what_it_speaks(now, left, service);
         }
     }
 

@@ -197,9 +197,14 @@ impl Engine {
             LinkState::Down | LinkState::Suspect => PROBE_MS.min(self.config.link_timeout_ms),
             _ => self.config.link_timeout_ms,
         };
+        self.ask_what_it_speaks(now, wait, service);
+    }
+
+    /// The question itself, without a change of the link until it is answered, or is not within `wait_ms`.
+    pub(super) fn ask_what_it_speaks(&mut self, now: Now, wait_ms: u64, service: &BareJid) {
         let from = self.config.service.clone();
         let pending = Pending::Disco(service.clone());
-        self.request_within(now, wait, from, service.clone(), Request::DiscoInfo, pending);
+        self.request_within(now, wait_ms, from, service.clone(), Request::DiscoInfo, pending);
     }
 
     /// The peer has shown by what it sent that it speaks our namespace.

@@ -93,12 +93,13 @@ impl Engine {
     /// A service that is out of reach is asked whether it is back, another whether anything has changed there.
     fn reach_now(&mut self, now: Now, service: &BareJid) {
         match self.link_state(service) {
+            // There is nothing to compare with who knows only the XEP's text; whether it is there it does say.
+            LinkState::Up | LinkState::Syncing if !self.speaks_ours(service) => {
+                self.ask_what_it_speaks(now, self.config.link_timeout_ms, service);
+            }
             LinkState::Up | LinkState::Syncing if self.is_shared(service) => self.beat_now(now, service),
             // Where nothing is shared no heartbeat asks whether it still peers with us.
-            LinkState::Up | LinkState::Syncing if self.speaks_ours(service) => {
-                self.send_digest(now, service, self.config.link_timeout_ms);
-            }
-            LinkState::Up | LinkState::Syncing => {}
+            LinkState::Up | LinkState::Syncing => self.send_digest(now, service, self.config.link_timeout_ms),
             LinkState::Unknown | LinkState::Suspect | LinkState::Down => {
                 self.links.entry(service.clone()).or_default();
                 if !self.is_being_asked(service) {

@@ -1,6 +1,7 @@
 //! A peer that speaks only the XEP's text: nothing of ours is sent to it (the model fails if it is), and its literal
 //! stanzas, slips included, are taken.
 
+use dmuc::engine::{LinkState, Order, Speaks};
 use dmuc::wire::{Affiliation, Condition, IqBody, Role};
 
 use crate::support::event::{Crossing, Seen};
@@ -544,4 +545,33 @@ fn words_without_numbers_keep_their_order_whatever_the_clocks() {
     };
     assert_eq!(texts(COVEN_AT_ROOMS), ["one", "two"]);
     assert_eq!(texts(COVEN), ["one", "two"]);
+}
+
+/// There is nothing to compare with it, but an administrator who asks wants to know whether it is there.
+#[test]
+fn an_order_to_compare_asks_it_whether_it_is_there() {
+    let mut fed = coven();
+    fed.run_for(5_000);
+    let answered_ago = |fed: &Federation| {
+        let now = fed.now_at(&bare(CHAT));
+        let links = fed.host(CHAT).engine.link_overviews(now);
+        let link = links
+            .into_iter()
+            .find(|link| link.service == bare(ROOMS))
+            .unwrap();
+        assert_eq!((link.state, link.speaks), (LinkState::Up, Speaks::Xep));
+        link.answered_ago_ms.unwrap()
+    };
+    let sync = |fed: &mut Federation| {
+        fed.at(&bare(CHAT), |host| host.order(Order::SyncPeer(&bare(ROOMS))))
+            .unwrap();
+        fed.run_for(1_000);
+    };
+    assert!(answered_ago(&fed) >= 5_000);
+    sync(&mut fed);
+    assert!(answered_ago(&fed) <= 1_000);
+    // A question that is lost makes no link fail sooner than others.
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    sync(&mut fed);
+    assert!(answered_ago(&fed) > 1_000);
 }
