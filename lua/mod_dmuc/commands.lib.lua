@@ -3,6 +3,7 @@
 local array = require "util.array";
 local promise = require "util.promise";
 local now = require "util.time".monotonic;
+local add_task = require "util.timer".add_task;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".prepped_split;
 local sorted_pairs = require "util.iterators".sorted_pairs;
@@ -261,39 +262,67 @@ return function (dmuc)
 		return done(texts[1]);
 	end
 
-	-- How long a peer may take to answer before it is judged by what is known, and how often that is looked at, in seconds.
+	-- How long a peer may take to answer, and how often it is looked whether all have, in seconds.
 	local answer_timeout, look_every = 12, 0.2;
 
-	-- Asks peers now, and waits until they have answered.
+	-- Asks peers now, and waits until they have answered. Who has not by then is said to have not: the engine may be more patient.
+	-- No timer of this module: whichever component is reloaded or unloaded meanwhile, whoever has asked gets an answer.
 	local function ask_now(services, peer)
-		local asked = {};
+		local asked = {}; -- [host] = { [peer] = true }
 		for host, service in sorted_pairs(services) do
 			for _, link in ipairs(service.overview.links()) do
 				if not peer or link.peer == peer then
 					service.steering.reach(link.peer);
-					asked[host.." "..link.peer] = true;
+					asked[host] = asked[host] or {};
+					asked[host][link.peer] = true;
 				end
 			end
 		end
 		if peer and not next(asked) then return nil, ("dmuc_peers names %s for no MUC service here"):format(peer); end
 		local began = now();
-		local function is_open()
-			for host, service in pairs(services) do
-				for _, link in ipairs(service.overview.links()) do
-					local is_new = link.answered_ago and link.answered_ago <= now() - began;
-					if asked[host.." "..link.peer] and not is_new and not (link.state == "down" and link.next_in) then return true; end
+		local function is_open(link)
+			local is_new = link.answered_ago and link.answered_ago <= now() - began;
+			return not is_new and not (link.state == "down" and link.next_in);
+		end
+		local function is_any_open()
+			for host, peers in pairs(asked) do
+				for _, link in ipairs(services[host] and services[host].overview.links() or {}) do
+					if peers[link.peer] and is_open(link) then return true; end
 				end
 			end
 			return false;
 		end
-		return promise.new(function (resolve)
+		local function judged_of(host, peers)
+			local judged = array();
+			if not services[host] then
+				for name in sorted_pairs(peers) do
+					judged:push({ service = host; peer = name; problems = array { "mod_dmuc was unloaded here meanwhile" }; notes = array() });
+				end
+				return judged;
+			end
+			for _, link in ipairs(services[host].overview.judged_links()) do
+				if peers[link.peer] then
+					if is_open(link) and not link.cause then
+						link.problems:push(("it has not answered within %d s: does something on the way swallow what is sent there? "
+							.."dmuc:links() shows whether it does later"):format(answer_timeout));
+					end
+					judged:push(link);
+				end
+			end
+			return judged;
+		end
+		return promise.new(function (resolve, reject)
 			local function look()
-				if now() - began < answer_timeout and is_open() then return module:add_timer(look_every, look); end
+				if now() - began < answer_timeout and is_any_open() then return look_every; end
 				local judged = array();
-				for _, service in sorted_pairs(services) do judged:append(service.overview.judged_links(peer)); end
+				for host, peers in sorted_pairs(asked) do judged:append(judged_of(host, peers)); end
 				resolve({ links = judged });
 			end
-			module:add_timer(look_every, look);
+			add_task(look_every, function ()
+				local ok, result = pcall(look);
+				if not ok then return reject(result); end
+				return result;
+			end);
 		end);
 	end
 

@@ -92,11 +92,7 @@ return function (dmuc)
 	-- What is wrong with a link, with what to do about it, and what is worth knowing.
 	local function judge(link)
 		local problems, notes = array(), array();
-		if link.state == "unknown" then
-			problems:push("it has not answered yet");
-		elseif link.cause then
-			problems:push(remedies[link.cause]);
-		end
+		if link.cause then problems:push(remedies[link.cause]); end
 		if link.speaks == "xep" then
 			notes:push("it speaks only the text of XEP-0281: what its people say while the link is down does not arrive afterwards");
 		end
@@ -113,15 +109,10 @@ return function (dmuc)
 		return problems, notes;
 	end
 
-	-- The links to all peers or to one, with what is wrong with them.
-	function overview.judged_links(peer)
-		local judged = array();
-		for _, link in ipairs(overview.links()) do
-			if not peer or link.peer == peer then
-				link.problems, link.notes = judge(link);
-				judged:push(link);
-			end
-		end
+	-- The links to all peers, with what is wrong with them.
+	function overview.judged_links()
+		local judged = overview.links();
+		for _, link in ipairs(judged) do link.problems, link.notes = judge(link); end
 		return judged;
 	end
 end

@@ -225,6 +225,21 @@ async fn running(version: Version) -> Result<()> {
     fed.finish().await
 }
 
+/// With the options as they are by default, a link counts as up for a minute after it has begun to swallow everything.
+async fn swallowed(version: Version) -> Result<()> {
+    let fed = two("check-silent", version).start().await?;
+    crate::support::linked(&fed).await?;
+    fed.link(0, 1).swallow().await;
+    let said = check(&fed).await?;
+    expect_problem(&said, "silent", &[PEER, "has not answered within 12 s"]);
+    let links = fed[0].shell("dmuc:links()").await?;
+    assert!(links.has(&[PEER, "up"]), "the engine is more patient: {links:?}");
+    let said = fed[0].shell("dmuc:check()").await?;
+    assert!(said.has(&[MUC, PEER, "has not answered within 12 s"]), "{said:?}");
+    assert!(said.has(&["1 link with problems"]), "{said:?}");
+    fed.finish().await
+}
+
 async fn too_small(version: Version) -> Result<()> {
     let fed = two("check-limits", version)
         .with_server(1, |spec| {
@@ -247,6 +262,10 @@ on_every_version! {
 
     fn links_are_checked_where_the_server_runs(version) {
         running(version).await
+    }
+
+    fn a_link_that_swallows_everything_is_not_fine(version) {
+        swallowed(version).await
     }
 
     fn what_two_services_have_not_alike_is_told(version) {

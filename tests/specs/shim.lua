@@ -51,8 +51,9 @@ function shim.parameters()
 	return load("return "..list)();
 end
 
--- A module on a host of its own. given: options = { name = value }, sections of the configuration, room_mt, and what else is to
--- be in the shared table (dmuc). Returns it, with host (module, log lines, timers, events) as second value.
+-- A module on a host of its own. given: options = { name = value }, sections of the configuration, room_mt, required = what
+-- stands in for libraries by name, and what else is to be in the shared table (dmuc). Returns it, with host (module, log lines,
+-- timers, events) as second value.
 function shim.new(given)
 	given = given or {};
 	local host = { name = "chat.shakespeare.lit"; lines = {}; timers = {}; hooks = {}; fired = {}; now = 0 };
@@ -85,12 +86,15 @@ function shim.new(given)
 	module.get_option_string, module.get_option_number, module.get_option_boolean = module.get_option, module.get_option, module.get_option;
 
 	local of_prosody = {
-		["util.timer"] = { add_task = function () end };
+		["util.timer"] = {
+			add_task = function (delay, work) table.insert(host.timers, { at = host.now + delay; work = work }); end;
+		};
 		["core.configmanager"] = { getconfig = function () return given.sections or {}; end };
 		["core.s2smanager"] = { destroy_session = function () end };
 		["core.storagemanager"] = { olddm = {}; get_driver = function () return {}, "internal"; end };
 		["core.usermanager"] = { is_admin = function () return false; end };
 	};
+	for name, library in pairs(given.required or {}) do of_prosody[name] = library; end
 	local prosody = { hosts = {}; full_sessions = {}; incoming_s2s = {}; version = "spec" };
 	local env = setmetatable({
 		module = module; prosody = prosody;

@@ -1,12 +1,16 @@
 //! `prosodyctl` of a server, as its administrator runs it.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::server::Server;
 use crate::waiting::deadline;
+
+/// How long a command may wait itself: one that asks peers gives them 12 s.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What one run of `prosodyctl` said.
 #[derive(Debug, Clone)]
@@ -39,7 +43,7 @@ impl Server {
         let script = self.version().write_script("prosodyctl", self.dir())?;
         let mut command = Command::new("timeout");
         command
-            .arg(deadline().as_secs().max(1).to_string())
+            .arg((deadline() + PATIENCE).as_secs().to_string())
             .arg(self.version().lua())
             .arg(script)
             .arg("--config")

@@ -1,0 +1,101 @@
+-- The commands of the shell (commands.lib.lua), with services that are made of tables.
+
+local shim = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./").."shim.lua");
+
+local chat, moot, peer = "chat.shakespeare.lit", "moot.shakespeare.lit", "rooms.macbeth.lit";
+
+-- The commands by name, and what the module ran on.
+local function commands()
+	local clock = { now = 100 };
+	local dmuc, host = shim.new({ required = { ["util.time"] = { monotonic = function () return clock.now; end } } });
+	host.load("commands");
+	local by_name = {};
+	for _, command in ipairs(dmuc.commands) do by_name[command.name] = command; end
+	local pass = host.pass;
+	function host.pass(seconds)
+		for _ = 1, seconds do
+			pass(1);
+			clock.now = clock.now + 1;
+		end
+	end
+	return by_name, host, dmuc;
+end
+
+-- A service whose link to the peer is as given.
+local function service(link)
+	link.peer = peer;
+	local function links() return { link }; end
+	return {
+		overview = {
+			links = links;
+			judged_links = function ()
+				link.problems, link.notes = require "util.array" (), require "util.array" ();
+				return links();
+			end;
+		};
+		steering = { reach = function () end };
+	};
+end
+
+-- What a promise came to be, in a table that is filled then.
+local function outcome(promised)
+	local found = {};
+	promised:next(function (data) found.data = data; end, function (problem) found.problem = problem; end);
+	return found;
+end
+
+describe("dmuc:check", function ()
+	it("says who has not answered, however patient the engine is", function ()
+		local by_name, host = commands();
+		local silent = { state = "up"; answered_ago = 30 };
+		local found = outcome(by_name.check.get({ [chat] = service(silent) }));
+		host.pass(11);
+		assert.is_nil(found.data);
+		host.pass(2);
+		assert.matches("has not answered within 12 s", found.data.links[1].problems[1]);
+		local lines = {};
+		local summary = by_name.check.show({ links = { { service = chat; peer = peer; problems = found.data.links[1].problems; notes = {} } } },
+			function (line) lines[#lines + 1] = line; end);
+		assert.equal("1 link with problems", summary);
+		assert.is_nil(table.concat(lines):find("fine", 1, true));
+	end);
+
+	it("says no more of a link whose cause is known", function ()
+		local by_name, host = commands();
+		local found = outcome(by_name.check.get({ [chat] = service({ state = "suspect"; cause = "connection-refused" }) }));
+		host.pass(13);
+		assert.same({}, found.data.links[1].problems);
+	end);
+
+	it("waits no longer than until the last has answered", function ()
+		local by_name, host = commands();
+		local link = { state = "up"; answered_ago = 30 };
+		local found = outcome(by_name.check.get({ [chat] = service(link) }));
+		host.pass(2);
+		assert.is_nil(found.data);
+		link.answered_ago = 0.5;
+		host.pass(1);
+		assert.same({}, found.data.links[1].problems);
+	end);
+
+	it("answers when a service is unloaded meanwhile", function ()
+		local by_name, host = commands();
+		local services = { [chat] = service({ state = "up"; answered_ago = 30 }); [moot] = service({ state = "up"; answered_ago = 30 }) };
+		-- The timers of a module that is not there any more do nothing.
+		host.module.add_timer = function () end;
+		local found = outcome(by_name.check.get(services));
+		services[chat] = nil;
+		host.pass(13);
+		assert.same({ chat, "mod_dmuc was unloaded here meanwhile" }, { found.data.links[1].service, found.data.links[1].problems[1] });
+		assert.matches("has not answered", found.data.links[2].problems[1]);
+	end);
+
+	it("is an error when what is to be looked at cannot be", function ()
+		local by_name, host = commands();
+		local service_here = service({ state = "up"; answered_ago = 30 });
+		local found = outcome(by_name.check.get({ [chat] = service_here }));
+		service_here.overview.links = function () error("the engine is gone", 0); end;
+		host.pass(1);
+		assert.equal("the engine is gone", found.problem);
+	end);
+end);
