@@ -14,7 +14,8 @@ return function (dmuc)
 	dmuc.shell = shell;
 	local prosody = dmuc.prosody;
 
-	-- Of all components: who is there, by host, and the section. Sessions of the shell that are open keep the section.
+	-- Of all components: who is there, by host ({ overview, steering, install }), and the section, which sessions of the shell that
+	-- are open keep.
 	local shared = module:shared("/*/dmuc/shell");
 	shared.services = shared.services or {};
 	shared.section = shared.section or {};
@@ -85,6 +86,7 @@ return function (dmuc)
 		end;
 	};
 
+	-- The commands are those of one component, which runs.
 	local function install()
 		local section, commands = shared.section, { help };
 		for name in pairs(section) do section[name] = nil; end
@@ -96,12 +98,13 @@ return function (dmuc)
 	end
 
 	function shell.start()
-		shared.services[module.host] = { overview = dmuc.overview; steering = dmuc.steering };
+		shared.services[module.host] = { overview = dmuc.overview; steering = dmuc.steering; install = install };
 		install();
 	end
 
 	function shell.stop()
 		shared.services[module.host] = nil;
-		if not next(shared.services) then prosody.take_out_of_shell("dmuc"); end
+		local _, other = next(shared.services);
+		if other then other.install(); else prosody.take_out_of_shell("dmuc"); end
 	end
 end

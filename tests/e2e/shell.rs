@@ -307,6 +307,12 @@ async fn reloaded(version: Version) -> Result<()> {
     for (gone, stays) in [(SECOND, "chat.shakespeare.lit"), ("chat.shakespeare.lit", SECOND)] {
         fed[0].unload_module(gone, "dmuc").await?;
         assert!(has(stays).await? && !has(gone).await?, "{gone} went");
+        // What waits for something needs a component that runs.
+        let said = fed[0].shell("dmuc:check()").await?;
+        assert!(
+            said.has(&[stays, "rooms.macbeth.lit"]) && !said.has(&[gone]),
+            "{gone} went: {said:?}"
+        );
         fed[0].load_module(gone, "dmuc").await?;
         assert!(has(stays).await? && has(gone).await?, "{gone} is back");
         fed[0].reload_module(gone, "dmuc").await?;
