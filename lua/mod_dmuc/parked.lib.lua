@@ -19,9 +19,11 @@ return function (dmuc)
 	local retry_s = 5;
 	local unread = dmuc.native.closed_for_now(("The storage of %s cannot be reached."):format(module.host));
 
-	-- Why this room is parked, or nil: { room, peer, source, reason, text }.
+	-- Why this room is parked, or nil: { room, peer, source, reason, text }. One that is to go on has no peer and no reason.
 	function parked.of(room_jid)
-		return waking[room_jid] or dmuc.ask("parked_room", room_jid);
+		local entry = waking[room_jid];
+		if entry and dmuc.role(room_jid) then return entry; end
+		return dmuc.ask("parked_room", room_jid);
 	end
 
 	-- What the administrator reads of it, where it is not what was said last.
@@ -85,20 +87,24 @@ return function (dmuc)
 	end
 
 	function parked.finish(action)
+		local role, source = dmuc.role(action.room);
+		if not role then -- it has ended meanwhile
+			waking[action.room] = nil;
+			return;
+		end
 		local entries, err = dmuc.log.read(action.room);
 		if not entries then
 			-- Its storage is away: the room stays as it is until that answers.
 			if not waking[action.room] then
 				module:log("error", "The stored messages of %s cannot be read (%s): it stays parked until they can", action.room, err);
 			end
-			waking[action.room] = { room = action.room; text = unread };
+			waking[action.room] = { room = action.room; source = source; text = unread };
 			module:add_timer(retry_s, function ()
 				if waking[action.room] then dmuc.hold(parked.finish, action); end
 			end);
 			return;
 		end
 		waking[action.room] = nil;
-		if not dmuc.role(action.room) then return; end -- it has ended meanwhile
 		local room = dmuc.get_room(action.room) or nil;
 		module:log("info", "%s goes on", action.room);
 		if room then prosody.set_history(room, nil); end -- the engine has it

@@ -9,13 +9,12 @@ return function (dmuc)
 	-- This instance of a room ends, here only. A parked one stays as history that is closed; of another the room is destroyed here,
 	-- and who was in it is invited to the source.
 	function steering.leave(room_jid)
-		if dmuc.parked.of(room_jid) then
-			local done, _, _, text = dmuc.feed("let_go", room_jid);
-			if not done then return nil, text; end
-			return ("%s is given up: it stays as history that is closed, and its source is told when it can be reached"):format(room_jid);
-		end
 		local role, source = dmuc.role(room_jid);
-		if not role then
+		if not role and dmuc.ask("parked_room", room_jid) then
+			local verdict, _, _, text = dmuc.feed("let_go", room_jid);
+			if verdict ~= "done" then return nil, text or ("%s is parked no more"):format(room_jid); end
+			return ("%s is given up: it stays as history that is closed, and its source is told when it can be reached"):format(room_jid);
+		elseif not role then
 			return nil, ("%s is not distributed"):format(room_jid);
 		elseif role == "source" then
 			return nil, ("%s is the source of the room: it cannot leave; an owner ends the distribution in its configuration, or destroys it")

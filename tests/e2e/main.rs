@@ -65,4 +65,5 @@ mod unread_links;
 mod upgrading;
 mod voice;
 mod waiting;
+mod waking;
 mod xep_only;

@@ -12,7 +12,7 @@ use crate::support::{MACBETH, MARLOWE, SOURCE, eventually, nicks, together};
 const ALL: [&str; 3] = ["faust", "firstcrone", "firstwitch"];
 
 /// Changes the peers of a running server, as a reload of its configuration does.
-async fn name(fed: &Federation, server: usize, peers: &[&str]) -> Result<()> {
+pub async fn name(fed: &Federation, server: usize, peers: &[&str]) -> Result<()> {
     let muc = fed[server].muc();
     let list: Vec<String> = peers.iter().map(|peer| format!("'{peer}'")).collect();
     fed[server]
@@ -46,7 +46,7 @@ async fn is_told(client: &Client, room: &str, words: &[&str]) -> Result<()> {
         .map(|_| ())
 }
 
-async fn is_parked(fed: &Federation, server: usize, room: &str) -> Result<()> {
+pub async fn is_parked(fed: &Federation, server: usize, room: &str) -> Result<()> {
     eventually(&format!("{room} is parked"), || async {
         Ok(role(fed, server, room).await?.as_deref() == Some("parked"))
     })

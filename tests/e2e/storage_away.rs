@@ -16,7 +16,7 @@ const USERS: [(&str, &str); 3] = [
     ("drfaust", "faust"),
 ];
 
-async fn start(label: &str, version: Version, storage: Storage) -> Result<Federation> {
+pub async fn start(label: &str, version: Version, storage: Storage) -> Result<Federation> {
     let mut builder = hasty(label, version, storage);
     for index in 0..3 {
         builder = builder.with_server(index, |server| server.muc_modules.push("testbed_storage".into()));
@@ -28,14 +28,14 @@ fn take_away_at_start(server: &Server, lines: &str) -> Result<()> {
     fs::write(server.dir().join("data/away"), lines).context("writing the file away")
 }
 
-async fn take_away(server: &Server, how: &str, stores: &[&str]) -> Result<()> {
+pub async fn take_away(server: &Server, how: &str, stores: &[&str]) -> Result<()> {
     let muc = server.muc();
     let stores: String = stores.iter().map(|store| format!(", '{store}'")).collect();
     let chunk = format!("return prosody.hosts['{muc}'].modules.testbed_storage.take_away('{how}'{stores})");
     server.eval(&chunk).await.map(|_| ())
 }
 
-async fn give_back(server: &Server) -> Result<()> {
+pub async fn give_back(server: &Server) -> Result<()> {
     let muc = server.muc();
     let chunk = format!("return prosody.hosts['{muc}'].modules.testbed_storage.give_back()");
     server.eval(&chunk).await.map(|_| ())
