@@ -249,17 +249,20 @@ return function (dmuc)
 		end;
 	end
 
-	-- Of a service elsewhere: every MUC service here that it concerns does it.
-	local function of_peer(services, name, peer)
+	-- Of a service elsewhere: every MUC service here does it, or says why not, in a line each. It is an error if none does; where all
+	-- have to (needs_all), if one does not.
+	local function of_peer(services, name, peer, needs_all)
 		local prepped = jid_prep(peer);
 		if not prepped or prepped:find("[@/]") then return nil, ("%s is not the name of a service"):format(peer); end
-		local texts, last_problem = {}, nil;
+		local lines, refused = array(), 0;
 		for host, service in sorted_pairs(services) do
 			local text, problem = service.steering[name](prepped);
-			if text then texts[#texts + 1] = text; else last_problem = ("%s: %s"):format(host, problem); end
+			if not text then refused = refused + 1; end
+			lines:push(("%s: %s"):format(host, text or problem));
 		end
-		if not texts[1] then return nil, last_problem; end
-		return done(texts[1]);
+		local text = lines:concat("\n");
+		if refused == #lines or needs_all and refused > 0 then return nil, text; end
+		return done(text);
 	end
 
 	-- How long a peer may take to answer, and how often it is looked whether all have, in seconds.
@@ -371,7 +374,7 @@ return function (dmuc)
 	local forget = {
 		name = "forget"; args = { { name = "service" } };
 		desc = "Give up what waits for a service that is gone for good, and is in dmuc_peers no more";
-		get = function (services, peer) return of_peer(services, "forget", peer); end;
+		get = function (services, peer) return of_peer(services, "forget", peer, true); end;
 		show = show_done;
 	};
 

@@ -99,3 +99,28 @@ describe("dmuc:check", function ()
 		assert.equal("the engine is gone", found.problem);
 	end);
 end);
+
+describe("a command about a peer", function ()
+	-- Two services, of which one refuses.
+	local function both(name)
+		return {
+			[chat] = { steering = { [name] = function () return nil, "dmuc_peers names this service"; end } };
+			[moot] = { steering = { [name] = function () return "it is forgotten"; end } };
+		};
+	end
+	local lines = chat..": dmuc_peers names this service\n"..moot..": it is forgotten";
+
+	it("is an error if one service has not forgotten it", function ()
+		local by_name = commands();
+		local data, problem = by_name.forget.get(both("forget"), peer);
+		assert.is_nil(data);
+		assert.equal(lines, problem);
+	end);
+
+	it("is none if one service compares, and tells of all", function ()
+		local by_name = commands();
+		assert.same({ done = lines }, by_name.sync.get(both("sync_peer"), peer));
+		local none = { [chat] = both("sync_peer")[chat] };
+		assert.same({ nil, chat..": dmuc_peers names this service" }, { by_name.sync.get(none, peer) });
+	end);
+end);
