@@ -124,3 +124,25 @@ describe("a command about a peer", function ()
 		assert.same({ nil, chat..": dmuc_peers names this service" }, { by_name.sync.get(none, peer) });
 	end);
 end);
+
+describe("dmuc:rooms", function ()
+	it("lets the server do something else between two rooms", function ()
+		local by_name, host, dmuc = commands();
+		local breaths = 0;
+		dmuc.turns = { breather = function () return function () breaths = breaths + 1; end; end };
+		local addresses = {};
+		for i = 1, 5 do addresses[i] = ("room%d@%s"):format(i, chat); end
+		local data = by_name.rooms.get({
+			[chat] = { overview = {
+				addresses = function () return addresses; end;
+				room = function (address)
+					table.insert(host.fired, breaths);
+					return { room = address };
+				end;
+			} };
+		});
+		assert.equal(5, #data.rooms);
+		assert.equal(5, breaths);
+		assert.same({ 0, 1, 2, 3, 4 }, host.fired);
+	end);
+end);
