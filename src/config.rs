@@ -13,6 +13,9 @@ use crate::error::ConfigError;
 
 pub use budgets::Budgets;
 
+/// The default of `dmuc_max_stanza_size` ([`Config::max_stanza_size`]).
+pub const MAX_STANZA_SIZE: usize = 262_144;
+
 /// When the source asks its peers to replicate (`dmuc_replicate`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replicate {
@@ -199,7 +202,7 @@ impl Config {
             max_unsent_bytes: 16_777_216,
             max_remote_occupants: 5_000,
             max_peerhosts: 50,
-            max_stanza_size: 262_144,
+            max_stanza_size: MAX_STANZA_SIZE,
         }
     }
 

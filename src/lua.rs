@@ -461,6 +461,7 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     module.set("is_worth_keeping", lua.create_function(is_worth_keeping)?)?;
     // option_names: those of the options that check() and open() read
     module.set("option_names", advice::NAMES.to_vec())?;
+    module.set("default_max_stanza_size", crate::config::MAX_STANZA_SIZE)?;
     module.set("advice", lua.create_function(give_advice)?)?;
     module.set("open", lua.create_function(open)?)?;
     module.set("close", lua.create_function(close)?)?;

@@ -1,8 +1,12 @@
 //! What a host tells people and administrators, in words: the same whatever the host is made of.
 
+mod link;
+
 use crate::address::BareJid;
 use crate::engine::{Cause, Engine, Notice, ParkedFor, ParkedRoom};
 use crate::wire::StanzaError;
+
+pub use link::{Findings, of_link};
 
 /// How important a line of the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

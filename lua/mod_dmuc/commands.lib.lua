@@ -268,7 +268,7 @@ return function (dmuc)
 	-- How long a peer may take to answer, and how often it is looked whether all have, in seconds.
 	local answer_timeout, look_every = 12, 0.2;
 
-	-- Asks peers now, and waits until they have answered. Who has not by then is said to have not: the engine may be more patient.
+	-- Asks peers now, and waits until they have answered or it takes too long.
 	-- No timer of this module: whichever component is reloaded or unloaded meanwhile, whoever has asked gets an answer.
 	local function ask_now(services, peer)
 		local asked = {}; -- [host] = { [peer] = true }
@@ -283,14 +283,10 @@ return function (dmuc)
 		end
 		if peer and not next(asked) then return nil, ("dmuc_peers names %s for no MUC service here"):format(peer); end
 		local began = now();
-		local function is_open(link)
-			local is_new = link.answered_ago and link.answered_ago <= now() - began;
-			return not is_new and not (link.state == "down" and link.next_in);
-		end
 		local function is_any_open()
 			for host, peers in pairs(asked) do
-				for _, link in ipairs(services[host] and services[host].overview.links() or {}) do
-					if peers[link.peer] and is_open(link) then return true; end
+				for _, link in ipairs(services[host] and services[host].overview.links(now() - began) or {}) do
+					if peers[link.peer] and link.waits then return true; end
 				end
 			end
 			return false;
@@ -303,14 +299,8 @@ return function (dmuc)
 				end
 				return judged;
 			end
-			for _, link in ipairs(services[host].overview.judged_links()) do
-				if peers[link.peer] then
-					if is_open(link) and not link.cause then
-						link.problems:push(("it has not answered within %d s: does something on the way swallow what is sent there? "
-							.."dmuc:links() shows whether it does later"):format(answer_timeout));
-					end
-					judged:push(link);
-				end
+			for _, link in ipairs(services[host].overview.links(now() - began)) do
+				if peers[link.peer] then judged:push(link); end
 			end
 			return judged;
 		end

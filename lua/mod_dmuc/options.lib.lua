@@ -18,11 +18,12 @@ return function (dmuc)
 	for name in pairs(flags) do table.insert(dmuc.flag_names, name); end
 
 	-- Prosody gives up a connection on which a larger stanza arrives: at both ends of every link, so that is the limit.
-	local default_s2s_limit, default_max, envelope = 512 * 1024, 262144, 8192;
+	local default_s2s_limit, envelope = 512 * 1024, 8192;
 	dmuc.s2s_limit = module:context("*"):get_option_number("s2s_stanza_size_limit", default_s2s_limit);
 	local function within_s2s_limit(max)
 		local most = math.max(1024, dmuc.s2s_limit - envelope);
-		if type(max or default_max) == "number" and (max or default_max) > most then return most; end
+		local taken = max or dmuc.native.default_max_stanza_size;
+		if type(taken) == "number" and taken > most then return most; end
 		return max;
 	end
 

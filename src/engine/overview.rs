@@ -160,6 +160,14 @@ pub struct LinkOverview {
     pub endings: usize,
 }
 
+impl LinkOverview {
+    /// Whether what it was asked `asked_ago_ms` ago is to be answered yet. Who is known to be out of reach is asked again later.
+    pub fn waits(&self, asked_ago_ms: u64) -> bool {
+        let is_silent = self.answered_ago_ms.is_none_or(|ago| ago > asked_ago_ms);
+        is_silent && !(self.state == LinkState::Down && self.next_in_ms.is_some())
+    }
+}
+
 /// An instance that a peer service would not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalOverview {

@@ -8,7 +8,7 @@ use crate::address::BareJid;
 
 use super::state::clock::Now;
 use super::state::instance::{Instance, Stage};
-use super::{Engine, Notice};
+use super::{Engine, LinkOverview, Notice};
 use crate::wire::Digest;
 
 /// Clocks may differ by this without a word.
@@ -66,6 +66,13 @@ impl Told {
     }
 }
 
+impl LinkOverview {
+    /// Whether its clock differs from ours by more than may be without a word.
+    pub fn is_clock_wrong(&self) -> bool {
+        self.ahead_ms.is_some_and(is_wrong)
+    }
+}
+
 impl Engine {
     /// An answer to a digest, with the time and the limit where it is due.
     pub(super) fn stamped(&mut self, now: Now, service: &BareJid, hello: bool, answer: Digest) -> Digest {
@@ -104,7 +111,7 @@ impl Engine {
         }
         let mut notices = Vec::new();
         if let Some(ahead_ms) = unlike.ahead_ms
-            && unlike.clock.is_news(now, ahead_ms.unsigned_abs() > MOST_SKEW_MS)
+            && unlike.clock.is_news(now, is_wrong(ahead_ms))
         {
             notices.push(Notice::ClockDiffers { ahead_ms });
         }
@@ -135,6 +142,10 @@ impl Engine {
         let shared = rooms.filter(|room| room.instances.iter().any(is_active));
         shared.map(|room| room.jid.clone()).collect()
     }
+}
+
+fn is_wrong(ahead_ms: i64) -> bool {
+    ahead_ms.unsigned_abs() > MOST_SKEW_MS
 }
 
 /// By how much a clock that showed `time` at some moment since `sent_at` (monotonic ms) is at least ahead of ours, or behind.

@@ -15,12 +15,29 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         seen.map(|seen| room_table(lua, &room.to_string(), &seen))
             .transpose()
     });
-    // links(mono, wall): one table for each peer
-    methods.add_method("links", |lua, this, (mono, wall): (f64, f64)| {
-        let links = this.with(|engine| engine.link_overviews(now(mono, wall)))?;
-        let tables = links.iter().map(|link| link_table(lua, link));
-        tables.collect::<mlua::Result<Vec<_>>>()
-    });
+    // links(mono, wall, asked_ago): one table for each peer; with the seconds since they were asked something, also what there is
+    // to say of each
+    methods.add_method(
+        "links",
+        |lua, this, (mono, wall, asked_ago): (f64, f64, Option<f64>)| {
+            let asked_ago_ms = asked_ago.map(|seconds| (seconds * 1_000.0) as u64);
+            let (links, config) = this.with(|engine| {
+                let links = engine.link_overviews(now(mono, wall));
+                (links, engine.config().clone())
+            })?;
+            let tables = links.iter().map(|link| {
+                let table = link_table(lua, link)?;
+                if let Some(asked_ago_ms) = asked_ago_ms {
+                    let found = words::of_link(&config, link, asked_ago_ms);
+                    table.set("waits", link.waits(asked_ago_ms))?;
+                    table.set("problems", found.problems)?;
+                    table.set("notes", found.notes)?;
+                }
+                Ok(table)
+            });
+            tables.collect::<mlua::Result<Vec<_>>>()
+        },
+    );
     // refusals(mono, wall): instances that peers would not have
     methods.add_method("refusals", |lua, this, (mono, wall): (f64, f64)| {
         let refusals = this.with(|engine| engine.refusal_overviews(now(mono, wall)))?;

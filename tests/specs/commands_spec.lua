@@ -21,16 +21,17 @@ local function commands()
 	return by_name, host, dmuc;
 end
 
--- A service whose link to the peer is as given.
+-- A service whose peer answers so many seconds after it was asked, or never.
 local function service(link)
 	link.peer = peer;
-	local function links() return { link }; end
 	return {
 		overview = {
-			links = links;
-			judged_links = function ()
-				link.problems, link.notes = require "util.array" (), require "util.array" ();
-				return links();
+			links = function (asked_ago)
+				if asked_ago then
+					link.waits = not link.answers_after or asked_ago < link.answers_after;
+					link.problems, link.notes = { link.waits and ("silent for %d s"):format(asked_ago) or nil }, {};
+				end
+				return { link };
 			end;
 		};
 		steering = { reach = function () end };
@@ -47,52 +48,41 @@ end
 describe("dmuc:check", function ()
 	it("says who has not answered, however patient the engine is", function ()
 		local by_name, host = commands();
-		local silent = { state = "up"; answered_ago = 30 };
-		local found = outcome(by_name.check.get({ [chat] = service(silent) }));
+		local found = outcome(by_name.check.get({ [chat] = service({}) }));
 		host.pass(11);
 		assert.is_nil(found.data);
 		host.pass(2);
-		assert.matches("has not answered within 12 s", found.data.links[1].problems[1]);
+		assert.same({ "silent for 12 s" }, found.data.links[1].problems);
 		local lines = {};
-		local summary = by_name.check.show({ links = { { service = chat; peer = peer; problems = found.data.links[1].problems; notes = {} } } },
-			function (line) lines[#lines + 1] = line; end);
+		local summary = by_name.check.show(found.data, function (line) lines[#lines + 1] = line; end);
 		assert.equal("1 link with problems", summary);
 		assert.is_nil(table.concat(lines):find("fine", 1, true));
 	end);
 
-	it("says no more of a link whose cause is known", function ()
-		local by_name, host = commands();
-		local found = outcome(by_name.check.get({ [chat] = service({ state = "suspect"; cause = "connection-refused" }) }));
-		host.pass(13);
-		assert.same({}, found.data.links[1].problems);
-	end);
-
 	it("waits no longer than until the last has answered", function ()
 		local by_name, host = commands();
-		local link = { state = "up"; answered_ago = 30 };
-		local found = outcome(by_name.check.get({ [chat] = service(link) }));
-		host.pass(2);
+		local found = outcome(by_name.check.get({ [chat] = service({ answers_after = 1 }); [moot] = service({ answers_after = 3 }) }));
+		host.pass(3);
 		assert.is_nil(found.data);
-		link.answered_ago = 0.5;
-		host.pass(1);
-		assert.same({}, found.data.links[1].problems);
+		host.pass(2);
+		assert.same({ {}, {} }, { found.data.links[1].problems, found.data.links[2].problems });
 	end);
 
 	it("answers when a service is unloaded meanwhile", function ()
 		local by_name, host = commands();
-		local services = { [chat] = service({ state = "up"; answered_ago = 30 }); [moot] = service({ state = "up"; answered_ago = 30 }) };
+		local services = { [chat] = service({}); [moot] = service({}) };
 		-- The timers of a module that is not there any more do nothing.
 		host.module.add_timer = function () end;
 		local found = outcome(by_name.check.get(services));
 		services[chat] = nil;
 		host.pass(13);
 		assert.same({ chat, "mod_dmuc was unloaded here meanwhile" }, { found.data.links[1].service, found.data.links[1].problems[1] });
-		assert.matches("has not answered", found.data.links[2].problems[1]);
+		assert.same({ "silent for 12 s" }, found.data.links[2].problems);
 	end);
 
 	it("is an error when what is to be looked at cannot be", function ()
 		local by_name, host = commands();
-		local service_here = service({ state = "up"; answered_ago = 30 });
+		local service_here = service({});
 		local found = outcome(by_name.check.get({ [chat] = service_here }));
 		service_here.overview.links = function () error("the engine is gone", 0); end;
 		host.pass(1);

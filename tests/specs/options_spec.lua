@@ -10,6 +10,7 @@ local function start(options, given)
 		options = options; sections = given.sections; in_force = given.in_force or {};
 		native = {
 			check = given.check or function () return true; end;
+			default_max_stanza_size = 262144;
 			option_names = { "dmuc_peers", "dmuc_own_domains", "dmuc_max_stanza_size" };
 		};
 	});
