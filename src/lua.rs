@@ -263,6 +263,13 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("has_unread", |_, this, ()| {
         this.with(|engine| engine.has_unread())
     });
+    // unread_rooms(): the rooms that cannot be read yet, and whether it is not even known which rooms there are
+    methods.add_method("unread_rooms", |_, this, ()| {
+        this.with(|engine| {
+            let rooms: Vec<String> = engine.unread_rooms().map(ToString::to_string).collect();
+            (rooms, engine.is_list_unread())
+        })
+    });
     methods.add_method("shadow_room", |_, this, id: String| {
         let id = crate::wire::RoomId::new(&id).ok();
         this.with(|engine| id.map(|id| id.at(&engine.config().service).to_string()))

@@ -75,7 +75,8 @@ return function (dmuc)
 		source_not_named = "dmuc_peers here does not name %s";
 		not_shared = "%s does not share it: its dmuc_peers does not name this service";
 		instance_not_named = "the instance there is left out: dmuc_peers here does not name %s";
-		unread = "the storage of %s cannot be read";
+		unread = "closed: what is stored of it cannot be read yet, or cannot be taken; the log says why";
+		list_unread = "closed: the storage cannot be read yet, and which rooms there are is not known";
 	};
 
 	local function reason_of(entry)
@@ -154,8 +155,8 @@ return function (dmuc)
 		end;
 		show = function (room, print)
 			print(room.title and ("%s (%s)"):format(room.room, room.title) or room.room);
-			if room.role == "parked" then
-				print(("Role: parked; source: %s"):format(room.source or "unknown"));
+			if room.role == "parked" or room.role == "closed" then
+				print(("Role: %s; source: %s"):format(room.role, room.source or "unknown"));
 				return reason_of(room);
 			end
 			print(("Role: %s; source: %s; term: %d; id: %s"):format(room.role, room.source or "unknown", room.term, room.id));
@@ -186,7 +187,7 @@ return function (dmuc)
 
 	local parked = {
 		name = "parked"; args = {};
-		desc = "List parked rooms, and instances that are left out: what waits for a service to be named";
+		desc = "List what waits for a service to be named (parked rooms, instances left out) or for the storage";
 		get = function (services) return { parked = of_all(services, "parked") }; end;
 		show = function (data, print)
 			local rows = {};

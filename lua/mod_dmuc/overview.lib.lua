@@ -20,17 +20,33 @@ return function (dmuc)
 		return list;
 	end
 
-	-- Of a parked room nothing else is known than why it is parked.
+	-- What is closed until the storage answers: each { room, reason = "unread" }, or for all rooms that are not known yet
+	-- { room = "*", reason = "list_unread" }.
+	local function unread()
+		local entries, rooms, is_list_unread = {}, dmuc.ask("unread_rooms");
+		for _, room_jid in ipairs(dmuc.parked.waking()) do rooms[#rooms + 1] = room_jid; end
+		table.sort(rooms);
+		for i, room_jid in ipairs(rooms) do entries[i] = { room = room_jid; reason = "unread" }; end
+		if is_list_unread then entries[#entries + 1] = { room = "*"; reason = "list_unread" }; end
+		return entries;
+	end
+
+	-- Of a room that is parked or closed nothing else is known than why.
 	local function parked_room(room_jid)
 		local entry = dmuc.parked.of(room_jid);
+		local is_closed = not entry;
+		for _, closed in ipairs(is_closed and unread() or {}) do
+			if closed.room == room_jid or closed.room == "*" then entry = entry or closed; end
+		end
 		if not entry then return; end
 		return {
-			service = module.host; room = room_jid; role = "parked"; source = entry.source; peer = entry.peer; reason = entry.reason;
+			service = module.host; room = room_jid; role = is_closed and "closed" or "parked";
+			source = entry.source; peer = entry.peer; reason = entry.reason;
 			occupants = 0; elsewhere = 0; messages = 0; offers = 0; instances = array(); unnamed = array(); retracted = array();
 		};
 	end
 
-	-- One room, with its instances; nil if it is not distributed.
+	-- One room, with its instances; nil if it is not distributed, as far as is known.
 	function overview.room(room_jid)
 		local room = ask("overview", room_jid);
 		if not room then return parked_room(room_jid); end
@@ -63,9 +79,9 @@ return function (dmuc)
 		return links;
 	end
 
-	-- What waits for a service to be named.
+	-- What waits for a service to be named, or for the storage.
 	function overview.parked()
-		return with_service(dmuc.ask("parked"));
+		return with_service(dmuc.ask("parked")):append(with_service(unread()));
 	end
 
 	-- Our rooms that peers would not have.

@@ -26,6 +26,15 @@ return function (dmuc)
 		return dmuc.ask("parked_room", room_jid);
 	end
 
+	-- Those that are to go on as soon as their messages can be read: room JIDs.
+	function parked.waking()
+		local rooms = {};
+		for room_jid in pairs(waking) do
+			if dmuc.role(room_jid) then rooms[#rooms + 1] = room_jid; end
+		end
+		return rooms;
+	end
+
 	-- What the administrator reads of it, where it is not what was said last.
 	local said, is_due = {}, false;
 

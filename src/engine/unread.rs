@@ -42,6 +42,16 @@ impl Engine {
         self.unread.list || !self.unread.rooms.is_empty()
     }
 
+    /// The rooms that are known not to be readable yet, in the order of their JIDs.
+    pub fn unread_rooms(&self) -> impl Iterator<Item = &BareJid> {
+        self.unread.rooms.iter()
+    }
+
+    /// Whether it is not even known which rooms there are.
+    pub fn is_list_unread(&self) -> bool {
+        self.unread.list
+    }
+
     /// Refuses what is asked of a room that cannot be read yet.
     pub(super) fn expect_read(&self, room: &BareJid) -> Result<(), Error> {
         match self.is_unread(room) {

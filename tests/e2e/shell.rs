@@ -44,7 +44,7 @@ async fn founded(fed: &Federation) -> Result<dmuc_testbed::Client> {
 }
 
 /// Waits until the line of the shell's answer that has the first word has all others.
-async fn shows(fed: &Federation, server: usize, command: &str, words: &[&str]) -> Result<()> {
+pub async fn shows(fed: &Federation, server: usize, command: &str, words: &[&str]) -> Result<()> {
     eventually(&format!("{command} shows {words:?}"), || async {
         Ok(fed[server].shell(command).await?.has(words))
     })
@@ -355,6 +355,12 @@ async fn reloaded(version: Version) -> Result<()> {
     }
     let said = fed[0].prosodyctl(&["shell", "dmuc", "links"]).await?;
     assert_ne!(said.status, 0, "nothing is left of it: {said:?}");
+    // As docs/OPERATING.md quotes it.
+    let words = match version.is_0_12() {
+        true => "attempt to index a nil value (global 'dmuc')",
+        false => "Command not found",
+    };
+    assert!(said.err.contains(words), "{said:?}");
     fed.finish().await
 }
 

@@ -24,7 +24,7 @@ pub async fn start(label: &str, version: Version, storage: Storage) -> Result<Fe
     builder.start().await
 }
 
-fn take_away_at_start(server: &Server, lines: &str) -> Result<()> {
+pub fn take_away_at_start(server: &Server, lines: &str) -> Result<()> {
     fs::write(server.dir().join("data/away"), lines).context("writing the file away")
 }
 
