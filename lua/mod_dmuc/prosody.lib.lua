@@ -1,6 +1,6 @@
 -- All that this module knows of Prosody's inside, and nothing else does (tests/lint/inside.sh): fields of rooms, sessions and
--- connections that are nobody's interface, the methods of rooms that are replaced while a room is distributed, and what
--- differs between releases (COMPAT).
+-- connections that are nobody's interface, the methods of rooms that are replaced while a room is distributed, Prosody's core, and
+-- what differs between releases (COMPAT).
 --
 -- Read in 0.12.3, 13.0.1 and 13.0.7. A Prosody whose rooms have other methods is told at load, in one line, before anything
 -- is hooked.
@@ -9,6 +9,7 @@ local array = require "util.array";
 local datetime = require "util.datetime";
 local base64 = require "util.encodings".base64;
 local hmac_sha256 = require "util.hashes".hmac_sha256;
+local resolve_path = require "util.paths".resolve_relative_path;
 local timer = require "util.timer";
 local monotonic = require "util.time".monotonic;
 local config = require "core.configmanager";
@@ -456,5 +457,31 @@ return function (dmuc)
 	end
 	function inside.take_out_of_shell(name)
 		module:shared("/*/admin_shell/env")[name] = nil;
+	end
+
+	-- prosodyctl, in whose process no server runs --
+
+	-- Where the server would find the certificate of a host; nil if it has none, nil and what is wrong if it would not start with it.
+	function inside.certificate_of(name)
+		local its, all = module:context(name):get_option("ssl"), module:context("*"):get_option("ssl");
+		local ok, trouble, found = require "core.certmanager".create_context(name, "server", its, all);
+		if not ok then return nil, trouble; end
+		return found and found.certificate;
+	end
+
+	-- Records of the DNS, as many as there are, each { srv = { target, port } }, { a } or { aaaa }. It waits for them.
+	function inside.look_up(name, kind)
+		local dns = require "net.dns";
+		pcall(function () dns = require "net.unbound".dns; end);
+		return dns.lookup(name, kind) or {};
+	end
+
+	-- A client of the admin shell of the server with this configuration: it has events and send, and goes to work when it is told to
+	-- connect, by the second value; which returns whether somebody listens there.
+	function inside.admin_stream()
+		local adminstream = require "util.adminstream";
+		local path = resolve_path(global.paths.data, module:context("*"):get_option_string("admin_socket", "prosody.sock"));
+		local client = adminstream.client();
+		return client, function () return adminstream.connection(path, client.listeners):connect(); end;
 	end
 end

@@ -5,7 +5,6 @@ local async = require "util.async";
 local json = require "util.json";
 local idna_to_ascii = require "util.encodings".idna.to_ascii;
 local iterators = require "util.iterators";
-local resolve_path = require "util.paths".resolve_relative_path;
 local set = require "util.set";
 local softreq = require "util.dependencies".softreq;
 local st = require "util.stanza";
@@ -16,6 +15,7 @@ local connect_timeout, shell_timeout = 5, 40;
 local s2s_port = 5269;
 
 local is_fine;
+local inside; -- prosody.lib.lua, of no host
 
 local function problem(...)
 	is_fine = false;
@@ -112,11 +112,10 @@ end
 local function check_certificate(host)
 	local ssl = softreq "ssl";
 	if not ssl or not ssl.loadcertificate then return problem("LuaSec is not installed, or too old to look into certificates"); end
-	local own = module:context(host):get_option("ssl");
-	local ok, trouble, config = require "core.certmanager".create_context(host, "server", own, module:context("*"):get_option("ssl"));
-	if not ok then return problem("%s: %s", host, trouble); end
-	local path = config and config.certificate;
-	if not path then
+	local path, trouble = inside.certificate_of(host);
+	if trouble then
+		return problem("%s: %s", host, trouble);
+	elseif not path then
 		return problem("%s has no certificate: peers do not believe it; run prosodyctl cert import, or set certificate for it", host);
 	end
 	local file, missing = io.open(path);
@@ -138,19 +137,23 @@ end
 
 -- Where a peer's server listens: each { address, port }, or nil and what is wrong.
 local function addresses_of(peer)
-	local dns = require "net.dns";
-	pcall(function () dns = require "net.unbound".dns; end);
 	local name, targets, found = idna_to_ascii(peer), {}, {};
 	if not name then return nil, "this is no domain name"; end
-	for _, record in ipairs(dns.lookup(table.concat({ "_xmpp-server"; "_tcp"; name; "" }, "."), "SRV") or {}) do
-		local target = record.srv.target:gsub("%.$", "");
-		if target == "" then return nil, "its SRV record says that it takes no connections of other servers"; end
-		targets[#targets + 1] = { target; record.srv.port };
+	-- The names that mod_s2s tries: Direct TLS (XEP-0368), which nobody has who does not say so, and the other, in place of which the
+	-- host itself stands.
+	local is_closed = false;
+	for _, service in ipairs { "_xmpps-server"; "_xmpp-server" } do
+		local records = inside.look_up(table.concat({ service; "_tcp"; name; "" }, "."), "SRV");
+		for _, record in ipairs(records) do
+			local target = record.srv.target:gsub("%.$", "");
+			if target == "" then is_closed = true; else targets[#targets + 1] = { target; record.srv.port }; end
+		end
+		if service == "_xmpp-server" and not records[1] then targets[#targets + 1] = { name; s2s_port }; end
 	end
-	if not targets[1] then targets[1] = { name; s2s_port }; end
+	if not targets[1] and is_closed then return nil, "its SRV records say that it takes no connections of other servers"; end
 	for _, target in ipairs(targets) do
 		for _, kind in ipairs { "A"; "AAAA" } do
-			for _, record in ipairs(dns.lookup(target[1]..".", kind) or {}) do
+			for _, record in ipairs(inside.look_up(target[1]..".", kind)) do
 				local address = record[kind:lower()];
 				if address then found[#found + 1] = { address; target[2] }; end
 			end
@@ -178,9 +181,7 @@ end
 
 -- What the running server answers to a line of the shell, or nil and what is wrong.
 local function ask_server(line)
-	local adminstream = require "util.adminstream";
-	local path = resolve_path(prosody.paths.data, module:context("*"):get_option_string("admin_socket", "prosody.sock"));
-	local client = adminstream.client();
+	local client, connect = inside.admin_stream();
 	local answer, failed, wait, done;
 	local function finish()
 		if done then done(); end
@@ -201,8 +202,7 @@ local function ask_server(line)
 		failed = failed or "the connection was closed";
 		finish();
 	end);
-	local connected = adminstream.connection(path, client.listeners):connect();
-	if not connected then return nil, "it does not run, or admin_shell is not enabled"; end
+	if not connect() then return nil, "it does not run, or admin_shell is not enabled"; end
 	wait, done = async.waiter();
 	local once = done;
 	function done()
@@ -235,7 +235,8 @@ local function check()
 		if not ok then return problem("%s", trouble); end
 		local dmuc, _, wrong = libraries_on("*", build);
 		if not dmuc then build = nil; return problem("%s", wrong); end
-		build.sections = dmuc.prosody.sections();
+		inside = dmuc.prosody;
+		build.sections = inside.sections();
 		services = check_modules(build.sections);
 	end);
 	for _, host in ipairs(services) do

@@ -2,8 +2,9 @@
 //! `prosodyctl check`.
 
 use std::fs;
+use std::net::TcpListener;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use dmuc_testbed::{Federation, Said, Version, on_every_version};
 
 const MUC: &str = "chat.shakespeare.lit";
@@ -188,6 +189,34 @@ async fn configured_wrongly(version: Version) -> Result<()> {
     fed.finish_fast()
 }
 
+/// A peer whose port for Direct TLS (XEP-0368) alone takes connections can be reached.
+async fn direct_tls(version: Version) -> Result<()> {
+    let fed = two("check-direct", version).prepare().await?;
+    fed.link(0, 1).cut().await;
+    let hosts = fs::read_to_string(fed[0].dir().join("hosts"))?;
+    let line = hosts.lines().find(|line| line.ends_with(PEER));
+    let address = line
+        .and_then(|line| line.split(' ').next())
+        .context("no address")?;
+    let listener = TcpListener::bind((address, 0))?;
+    let port = listener.local_addr()?.port();
+    let file = fed[0].config_file();
+    let right = fs::read_to_string(&file)?;
+    for (target, is_reached) in [(PEER, true), ("", false)] {
+        let record = format!("_xmpps-server._tcp.{PEER}. SRV 0 0 {port} {target}.");
+        let zone = "[\"local-zone:\"] = \"lit. static\"";
+        assert!(right.contains(zone), "{right}");
+        let config = right.replace(zone, &format!("{zone}; [\"local-data:\"] = '{record}'"));
+        fs::write(&file, config)?;
+        let said = check(&fed).await?;
+        match is_reached {
+            true => expect_fine(&said),
+            false => expect_problem(&said, "no Direct TLS", &[PEER, "takes no connections"]),
+        }
+    }
+    fed.finish_fast()
+}
+
 async fn running(version: Version) -> Result<()> {
     let fed = two("check-running", version)
         .muc_line("dmuc_ping_interval = 1")
@@ -258,6 +287,10 @@ async fn too_small(version: Version) -> Result<()> {
 on_every_version! {
     fn every_mistake_in_the_configuration_is_told_with_its_remedy(version) {
         configured_wrongly(version).await
+    }
+
+    fn a_peer_with_direct_tls_alone_can_be_reached(version) {
+        direct_tls(version).await
     }
 
     fn links_are_checked_where_the_server_runs(version) {
