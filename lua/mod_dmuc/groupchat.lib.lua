@@ -99,16 +99,16 @@ return function (dmuc)
 		end
 		-- As it is now, which is what the log has: what others do to it from here on is for people here, and done by their
 		-- likes elsewhere.
-		local cause = { stanza = st.clone(stanza) };
+		local cause, payload = { stanza = st.clone(stanza) }, stanzas.payload(stanza, room.jid);
 		local verdict, id, inc, seq, at = dmuc.feed_because(cause, "groupchat", room.jid, nick, stanza.attr.id,
-			stanza.attr["xml:lang"], stanzas.payload(stanza, room.jid), is_kept);
+			stanza.attr["xml:lang"], payload, is_kept);
 		-- What would not reach everybody reaches nobody, and who said it is told.
 		if not verdict then return told(stanza, room, id, inc, seq); end
 		if verdict ~= "accepted" then return; end
 		cause.id = id;
 		if is_kept then
 			-- Before anybody sees it (G3).
-			dmuc.log.append(room.jid, stanza, { id = id; origin = room.jid; inc = inc; seq = seq; at = at });
+			dmuc.log.append(room.jid, stanza, { id = id; origin = room.jid; inc = inc; seq = seq; at = at }, payload);
 			event.dmuc_id = id;
 			is_unseen[id] = true;
 		end
@@ -225,8 +225,9 @@ return function (dmuc)
 		local lane = dmuc.presence.lane(room_jid, jid_resource(from));
 		-- Numbers are taken as they come, whatever people here are shown meanwhile.
 		local function take(is_kept)
+			local payload = stanzas.payload(message, room_jid);
 			local verdict, id, inc, seq, at, occupant_id = dmuc.feed("peer_groupchat", from, to, stanza.attr.id,
-				stanza.attr["xml:lang"], stanzas.payload(message, room_jid), is_kept,
+				stanza.attr["xml:lang"], payload, is_kept,
 				event and (attr.id or ""), attr.origin, attr.inc, attr.seq, attr.at, attr.roster);
 			if not verdict then
 				refuse(origin, stanza, room_jid, id, inc, seq);
@@ -236,7 +237,7 @@ return function (dmuc)
 				if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
 				if id then
 					-- Before anybody sees it (G3).
-					dmuc.log.append(room_jid, message, { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at });
+					dmuc.log.append(room_jid, message, { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at }, payload);
 					is_unseen[id] = true;
 				end
 				under_way[message] = { id = id };

@@ -288,8 +288,11 @@ return function (dmuc)
 
 	local states = dmuc.retrying.queue("state", function (node)
 		-- As it is by now.
-		local snapshot = dmuc.ask("snapshot", jid_join(node, module.host));
-		return dmuc.storage.write(store, "set", node, snapshot and { version = 1; snapshot = snapshot } or nil);
+		local room_jid = jid_join(node, module.host);
+		local snapshot = dmuc.ask("snapshot", room_jid);
+		if not snapshot then return dmuc.storage.write(store, "set", node, nil); end
+		-- In version 1 the whole log is in one archive; who reads that alone, leaves the room closed.
+		return dmuc.storage.write(store, "set", node, { version = 2; snapshot = snapshot; log = dmuc.log.place(room_jid) });
 	end, true);
 
 	function lifecycle.store(room_jid)

@@ -1,11 +1,17 @@
 -- The stored log: every kept message of a distributed room, appended before anybody sees it (G3), read back after a
 -- restart. An archive store of its own, since mod_muc_mam may be absent, disabled for a room, or expire its messages.
+--
+-- It is kept in segments, each an archive of its own named room/number, so that every driver reads, replaces and drops a
+-- part of it for the price of that part. A message is one element with its children as text: nothing here looks into them.
 
 local st = require "util.stanza";
-local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
+local sha1 = require "util.hashes".sha1;
 local time_now = require "util.time".now;
+
+-- What a segment holds at most: about as much as a page of a resynchronisation.
+local max_messages, max_bytes = 200, 256 * 1024;
 
 return function (dmuc)
 	local log = {};
@@ -16,48 +22,114 @@ return function (dmuc)
 	if not store or not store.append then
 		error("mod_dmuc needs a storage with archives for the store dmuc_log, as \"internal\" or \"sql\" (see its README)", 0);
 	end
-	-- How many messages of one room the storage takes, whatever dmuc_log_max_messages says; nil for any number.
-	local is_internal = dmuc.prosody.driver_of("dmuc_log") == "internal";
-	local item_limit = module:get_option_number("storage_archive_item_limit", is_internal and 10000 or nil);
-	-- How many it has: [node] = number.
-	local counts = {};
-
+	local states = module:open_store("dmuc");
 	local storage = dmuc.storage;
+	-- The internal driver takes no more of one archive.
+	local item_limit = module:get_option_number("storage_archive_item_limit");
+	local per_segment = math.max(1, math.min(max_messages, item_limit or max_messages));
 
-	local function trim(node, keep)
-		local ok, err = storage.write(store, "delete", node, { truncate = keep });
-		if ok then
-			counts[node] = math.min(counts[node] or keep, keep);
-		else
-			module:log("warn", "The stored messages of %s@%s could not be trimmed: %s", node, module.host, err);
-		end
+	-- Which segments there are: [node] = { first, last, counts, prints, bytes }, counts and prints by segment as far as they
+	-- are known, bytes of the last one. Segment 0 is a log as earlier versions kept it: one archive, named as the room.
+	local books = {};
+
+	local function name_of(node, number)
+		return number == 0 and node or node.."/"..number;
 	end
 
-	-- Makes room before the limit is reached, and only when everything that has been seen is stored: what goes is
-	-- remembered in the snapshot alone.
-	local trimming = {};
-	local function make_room(node)
-		if trimming[node] then return; end
-		trimming[node] = true;
-		module:add_timer(0, function ()
-			trimming[node] = nil;
-			dmuc.lifecycle.store(jid_join(node, module.host));
-			trim(node, math.floor(item_limit * 0.9));
+	-- By what a message is looked for: four bytes for each of a segment, one after the other.
+	local function print_of(id)
+		return sha1(id):sub(1, 4);
+	end
+
+	-- Goes through a segment: visit(key, stanza). Returns true; or false and the error.
+	local function each_in(node, number, visit)
+		local ok, items = storage.read(store, "find", name_of(node, number), {});
+		if not ok then return false, items; end
+		if not items then return true; end
+		return storage.each(visit, items);
+	end
+
+	local function id_of(stanza)
+		if stanza.name == "logged" then return stanza.attr.id; end
+		local event = stanza:get_child("event", dmuc.xmlns_ours); -- of an earlier version
+		return event and event.attr.id;
+	end
+
+	-- Reads a segment and notes what is in it.
+	local function study(book, node, number, visit)
+		local count, prints = 0, {};
+		local ok, err = each_in(node, number, function (key, stanza)
+			count = count + 1;
+			local id = id_of(stanza);
+			if id then prints[#prints + 1] = print_of(id); end
+			if visit then visit(key, stanza); end
 		end);
+		if not ok then return nil, err; end
+		book.counts[number], book.prints[number] = count, table.concat(prints);
+		return count;
+	end
+
+	-- The lowest and highest number of what is there, where nothing else tells.
+	local function search(node)
+		local first, last;
+		local ok, users, state = storage.read(store, "users");
+		if not ok then return nil, users; end
+		local err;
+		ok, err = storage.each(function (user)
+			local number = user == node and 0 or user:sub(1, #node + 1) == node.."/" and tonumber(user:sub(#node + 2));
+			if number then first, last = math.min(first or number, number), math.max(last or number, number); end
+		end, users, state);
+		if not ok then return nil, err; end
+		return first or 1, last or 0;
+	end
+
+	-- nil and the error if the storage is away.
+	local function book_of(node)
+		if books[node] then return books[node]; end
+		local ok, stored = storage.read(states, "get", node);
+		local known = ok and stored and stored.log;
+		local book = { counts = {}; prints = {} };
+		if known then
+			book.first, book.last = known.first, known.last;
+		else
+			book.first, book.last = search(node);
+			if not book.first then return nil, book.last; end
+		end
+		-- What was begun since that was stored.
+		while known do
+			local count, err = study(book, node, book.last + 1);
+			if not count then return nil, err; end
+			if count == 0 then break; end
+			book.last = book.last + 1;
+		end
+		books[node] = book;
+		return book;
+	end
+
+	local function begin_segment(book)
+		book.last = book.last + 1;
+		book.counts[book.last], book.prints[book.last], book.bytes = 0, "", 0;
 	end
 
 	local queue = dmuc.retrying.queue("log", function (node, item)
+		local book, err = book_of(node);
+		if not book then return false, err; end
+		local count = book.last >= book.first and book.bytes and book.counts[book.last];
+		-- Of a segment from before a restart it need not be known how much it has.
+		if not count or count >= per_segment or book.bytes >= max_bytes then begin_segment(book); end
 		local function append()
-			return storage.write(store, "append", node, nil, item.stanza, item.when, with);
+			return storage.write(store, "append", name_of(node, book.last), nil, item.stanza, item.when, with);
 		end
-		local ok, err = append();
-		if not ok and err == "quota-limit" and item_limit then
-			trim(node, math.floor(item_limit * 0.9));
+		local ok;
+		ok, err = append();
+		if not ok and err == "quota-limit" and book.counts[book.last] > 0 then
+			begin_segment(book);
 			ok, err = append();
 		end
 		if not ok then return false, err; end
-		counts[node] = (counts[node] or 0) + 1;
-		if item_limit and counts[node] > item_limit - 100 then make_room(node); end
+		local last = book.last;
+		book.counts[last], book.prints[last] = book.counts[last] + 1, book.prints[last]..print_of(item.stanza.attr.id);
+		book.bytes = book.bytes + item.size;
 		return true;
 	end);
 
@@ -71,97 +143,150 @@ return function (dmuc)
 	end
 	log.size_of = size_of;
 
-	-- Appends a message. The stanza is as the room shows it; event has id, origin, inc, seq and at.
-	function log.append(room_jid, stanza, event)
-		local stored = st.clone(stanza);
-		stored.attr.to = nil;
-		stored:add_direct_child(st.stanza("event", {
+	-- Appends a message. The stanza is as the room shows it; event has id, origin, inc, seq and at; payload is its children
+	-- as text, where the caller has them.
+	function log.append(room_jid, stanza, event, payload)
+		local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
+		local nick = jid_resource(stanza.attr.from);
+		-- Of the room itself: that a message is moderated.
+		local moderate = not nick and stanza:get_child("moderate", dmuc.xmlns_ours);
+		local stored = st.stanza("logged", {
 			xmlns = dmuc.xmlns_ours;
 			id = event.id; origin = event.origin; inc = event.inc; seq = event.seq; at = event.at;
-		}));
+			nick = nick; message = stanza.attr.id; ["xml:lang"] = stanza.attr["xml:lang"];
+			occupant = occupant_id and occupant_id.attr.id;
+		}):text(moderate and tostring(moderate) or payload or dmuc.stanzas.payload(stanza, room_jid));
+		local size = #event.id + size_of(stored);
 		-- In whole seconds, for every version; the order is that of appending.
-		queue:put(jid_node(room_jid), { stanza = stored; when = math.floor(time_now()) }, #event.id + size_of(stored));
+		queue:put(jid_node(room_jid), { stanza = stored; when = math.floor(time_now()); size = size }, size);
 	end
 
-	-- Leaves nothing of a message but that there was one. Rare, and worth looking for.
-	function log.blank(room_jid, stanza_id)
+	-- What is left of a message: that there was one, and whose.
+	local function blank(stanza)
+		if stanza.name == "logged" then return st.stanza("logged", stanza.attr); end
+		return stanza:maptags(function (tag)
+			local xmlns = tag.attr.xmlns;
+			return (xmlns == dmuc.xmlns_ours or xmlns == dmuc.stanzas.xmlns_occupant_id) and tag or nil;
+		end);
+	end
+
+	-- Where a message is stored: the segment, its key there, and the stanza. nil if it is not; nil and the error if that
+	-- cannot be read.
+	local function find(node, id)
+		local book, err = book_of(node);
+		if not book then return nil, err; end
+		local print = print_of(id);
+		for number = book.last, book.first, -1 do
+			if not book.prints[number] or book.prints[number]:find(print, 1, true) then
+				local found_key, found;
+				local ok, problem = each_in(node, number, function (key, stanza)
+					if id_of(stanza) == id then found_key, found = key, stanza; end
+				end);
+				if not ok then return nil, problem; end
+				if found then return number, found_key, found; end
+			end
+		end
+	end
+
+	-- Leaves nothing of a message but that there was one.
+	function log.blank(room_jid, id)
 		local node = jid_node(room_jid);
-		local function is_it(stanza)
-			local event = stanza:get_child("event", dmuc.xmlns_ours);
-			return event ~= nil and event.attr.id == stanza_id;
-		end
-		local function blank(stanza)
-			return stanza:maptags(function (tag)
-				local xmlns = tag.attr.xmlns;
-				return (xmlns == dmuc.xmlns_ours or xmlns == dmuc.stanzas.xmlns_occupant_id) and tag or nil;
-			end);
-		end
 		for _, item in ipairs(queue:items(node)) do
-			if is_it(item.stanza) then blank(item.stanza); end
+			if id_of(item.stanza) == id then item.stanza = blank(item.stanza); end
 		end
 		if not store.set then return; end
-		local found_key, found;
-		local ok, items = storage.read(store, "find", node, {});
-		local err = not ok and items or nil;
-		if ok then
-			ok, err = storage.each(function (key, stanza)
-				if is_it(stanza) then found_key, found = key, stanza; end
-			end, items);
-		end
-		if ok and found then
-			ok, err = storage.replace(store, node, found_key, blank(found));
-		end
+		local number, key, stanza = find(node, id);
+		local ok, err = true, not number and key or nil;
+		if number then ok, err = storage.replace(store, name_of(node, number), key, blank(stanza)); end
 		if ok == nil or err ~= nil then
 			module:log("error", "A moderated message in %s is still in its stored log: %s", room_jid, err);
 		end
+	end
+
+	local function entry_of(stanza, room_jid)
+		local attr = stanza.attr;
+		if stanza.name == "logged" then
+			return {
+				nick = attr.nick; id = attr.message; lang = attr["xml:lang"]; occupant_id = attr.occupant; stanza_id = attr.id;
+				origin = attr.origin; inc = attr.inc; seq = attr.seq; at = attr.at; payload = stanza:get_text() or "";
+			};
+		end
+		-- As earlier versions stored it: what the room had shown.
+		local event = stanza:get_child("event", dmuc.xmlns_ours);
+		if not event then return; end
+		local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
+		local nick = jid_resource(attr.from);
+		local moderate = not nick and stanza:get_child("moderate", dmuc.xmlns_ours);
+		return {
+			nick = nick; id = attr.id; lang = attr["xml:lang"]; occupant_id = occupant_id and occupant_id.attr.id;
+			stanza_id = event.attr.id; origin = event.attr.origin; inc = event.attr.inc; seq = event.attr.seq; at = event.attr.at;
+			payload = moderate and tostring(moderate) or dmuc.stanzas.payload(stanza, room_jid);
+		};
 	end
 
 	-- Every stored message, and those that wait to be stored, in order: each a table for the engine. nil and the error if
 	-- they cannot be read.
 	function log.read(room_jid)
 		local node = jid_node(room_jid);
-		local entries, count = {}, 0;
-		local function take(stanza)
-			local event = stanza:get_child("event", dmuc.xmlns_ours);
-			local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
-			-- Of the room itself: that a message is moderated.
-			local moderate = not jid_resource(stanza.attr.from) and stanza:get_child("moderate", dmuc.xmlns_ours);
-			if event then
-				entries[#entries + 1] = {
-					nick = jid_resource(stanza.attr.from);
-					id = stanza.attr.id;
-					lang = stanza.attr["xml:lang"];
-					occupant_id = occupant_id and occupant_id.attr.id;
-					stanza_id = event.attr.id;
-					origin = event.attr.origin; inc = event.attr.inc; seq = event.attr.seq; at = event.attr.at;
-					payload = moderate and tostring(moderate) or dmuc.stanzas.payload(stanza, room_jid);
-				};
-			end
+		local entries = {};
+		local function take(_, stanza) entries[#entries + 1] = entry_of(stanza, room_jid); end
+		local book, err = book_of(node);
+		if not book then return nil, err; end
+		for number = book.first, book.last do
+			local count, problem = study(book, node, number, take);
+			if not count then return nil, problem; end
 		end
-		local ok, items = storage.read(store, "find", node, {});
-		if not ok then return nil, items; end
-		local err;
-		ok, err = storage.each(function (_, stanza)
-			count = count + 1;
-			take(stanza);
-		end, items);
-		if not ok then return nil, err; end
-		for _, item in ipairs(queue:items(node)) do take(item.stanza); end
-		counts[node] = count;
+		for _, item in ipairs(queue:items(node)) do take(nil, item.stanza); end
 		return entries;
 	end
 
 	-- Drops what was appended first.
 	function log.trim(action)
-		trim(jid_node(action.room), action.keep);
+		local node, left = jid_node(action.room), action.keep;
+		local book, err = book_of(node);
+		local ok = book ~= nil;
+		local number = book and book.last or 0;
+		while ok and number >= book.first do
+			local count = book.counts[number];
+			if not count then count, err = study(book, node, number); end
+			if not count then
+				ok = false;
+			elseif left <= 0 then
+				ok, err = storage.write(store, "delete", name_of(node, number), {});
+				if ok then book.counts[number], book.prints[number] = 0, ""; end
+			elseif count > left then
+				ok, err = storage.write(store, "delete", name_of(node, number), { truncate = left });
+				if ok then book.counts[number] = left; end
+			end
+			left = left - (count or 0);
+			number = number - 1;
+		end
+		while ok and book.first < book.last and book.counts[book.first] == 0 do
+			book.counts[book.first], book.prints[book.first] = nil, nil;
+			book.first = book.first + 1;
+		end
+		if not ok then module:log("warn", "The stored messages of %s could not be trimmed: %s", action.room, err); end
+	end
+
+	-- Which segments there are, for whoever stores what is known of the room; nil if that is not known.
+	function log.place(room_jid)
+		local book = book_of(jid_node(room_jid));
+		return book and { first = book.first; last = book.last } or nil;
 	end
 
 	-- The room is not distributed any more, or not yet.
 	function log.forget(room_jid)
 		local node = jid_node(room_jid);
-		counts[node] = nil;
 		queue:forget(node);
-		local ok, err = storage.write(store, "delete", node, {});
-		if not ok then module:log("warn", "The stored messages of %s could not be deleted: %s", room_jid, err); end
+		local book, err = books[node], nil;
+		local first, last = book and book.first, book and book.last;
+		if not book then first, last = search(node); end
+		books[node] = nil;
+		if not first then err = last; end
+		for number = first or 1, first and last or 0 do
+			local ok, problem = storage.write(store, "delete", name_of(node, number), {});
+			if not ok then err = problem; end
+		end
+		if err then module:log("warn", "The stored messages of %s could not be deleted: %s", room_jid, err); end
 	end
 end

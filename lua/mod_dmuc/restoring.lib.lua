@@ -228,7 +228,7 @@ return function (dmuc)
 			return true;
 		end
 		local ok;
-		if stored.version == 1 then
+		if stored.version == 1 or stored.version == 2 then
 			ok, err = dmuc.feed_restore(stored.snapshot);
 		else
 			ok, err = false, ("version %s of the stored form is not known"):format(tostring(stored.version));

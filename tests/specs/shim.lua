@@ -58,7 +58,7 @@ function shim.new(given)
 	given = given or {};
 	local host = { name = "chat.shakespeare.lit"; lines = {}; timers = {}; hooks = {}; fired = {}; now = 0 };
 	local options = given.options or {};
-	local module = { host = host.name; environment = {} };
+	local module = { host = host.name; environment = {}; open_store = given.open_store };
 	function module:log(level, text, ...) -- luacheck: ignore 212/self
 		table.insert(host.lines, level..": "..text:format(...));
 	end
