@@ -5,7 +5,7 @@ local jid_host = require "util.jid".host;
 
 return function (dmuc)
 	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
-	local prosody, turns = dmuc.prosody, dmuc.turns;
+	local inside, turns = dmuc.prosody, dmuc.turns;
 	local lost_messages = module:measure("lost_messages", "counter");
 
 	-- The room of an action, which is in memory and distributed.
@@ -73,8 +73,8 @@ return function (dmuc)
 			return;
 		end
 		if is_new then module:log("info", "%s is an instance of %s now", action.room, action.source); end
-		if action.salt then prosody.set_salt(room, action.salt); end
-		room._dmuc.source, prosody.kept(room).dmuc_source = action.source, action.source;
+		if action.salt then inside.set_salt(room, action.salt); end
+		room._dmuc.source, inside.kept(room).dmuc_source = action.source, action.source;
 		local was_open = room:get_whois() == "anyone";
 		forms.apply(room, action.form);
 		lifecycle.reopen(room);
@@ -86,7 +86,7 @@ return function (dmuc)
 		local from = action.nick and room.jid.."/"..action.nick or room.jid;
 		local had_from, had = room:get_subject();
 		if (had or "") == action.text and (action.text == "" or had_from == from) then return; end
-		prosody.own.set_subject(room, from, action.text);
+		inside.own.set_subject(room, from, action.text);
 		room:save();
 	end);
 

@@ -14,15 +14,15 @@ return function (dmuc)
 	local archiving = {};
 	dmuc.archiving = archiving;
 
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 	local store_name, with = "muc_log", "message<groupchat";
 	local store = module:open_store(store_name, "archive");
 	local cleanup = module:open_store(store_name.."_cleanup", "map");
 	local log_all_rooms = module:get_option_boolean("muc_log_all_rooms", false);
 	local log_by_default = module:get_option_boolean("muc_log_by_default", true);
-	local is_internal = prosody.driver_of(store_name) == "internal";
+	local is_internal = inside.driver_of(store_name) == "internal";
 	-- After how many seconds mod_muc_mam drops messages.
-	local expires_after = prosody.period("muc_log_expires_after", "1w") or math.huge;
+	local expires_after = inside.period("muc_log_expires_after", "1w") or math.huge;
 	local item_limit = module:get_option_number("storage_archive_item_limit", 10000);
 	local item_counts = new_cache(1000);
 	local cleaned_dates = new_cache(1000);
@@ -31,7 +31,7 @@ return function (dmuc)
 	local max_known = 1000;
 
 	local function has_archive()
-		return store.append and store.find and prosody.has_module("muc_mam");
+		return store.append and store.find and inside.has_module("muc_mam");
 	end
 
 	local function known_of(node)
@@ -46,7 +46,7 @@ return function (dmuc)
 	local function is_enabled(room)
 		if not has_archive() then return false; end
 		if log_all_rooms then return true; end
-		local enabled = prosody.is_archiving(room);
+		local enabled = inside.is_archiving(room);
 		if enabled == nil then return log_by_default; end
 		return enabled;
 	end
@@ -62,7 +62,7 @@ return function (dmuc)
 	local function append_internal(node, id, stanza, when)
 		local count = item_counts:get(node);
 		if not count then
-			local items, err = prosody.load_list(node, store_name);
+			local items, err = inside.load_list(node, store_name);
 			if not items and err then return nil, err; end
 			count = items and #items or 0;
 		end
@@ -73,7 +73,7 @@ return function (dmuc)
 		local item = st.preserialize(st.clone(stanza));
 		item.key, item.when, item.with = id, when, with;
 		item.attr.stamp = datetime.datetime(when);
-		local ok, err = prosody.append_to_list(node, store_name, item);
+		local ok, err = inside.append_to_list(node, store_name, item);
 		if ok then item_counts:set(node, count + 1); end
 		return ok, err;
 	end
@@ -212,7 +212,7 @@ return function (dmuc)
 		local stored = stanza;
 		if room:get_whois() == "anyone" then
 			-- As mod_muc_mam does: who it was, where everybody may know.
-			local occupant = prosody.occupants(room)[stanza.attr.from];
+			local occupant = inside.occupants(room)[stanza.attr.from];
 			local jid = occupant and dmuc.rooms.real_jid(room, occupant);
 			if jid then
 				stored = st.clone(stanza);

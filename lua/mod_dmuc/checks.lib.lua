@@ -18,7 +18,7 @@ return function (dmuc)
 	local checks = {};
 	dmuc.checks = checks;
 
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 
 	local function warn(...)
 		module:log("warn", ...);
@@ -26,7 +26,7 @@ return function (dmuc)
 
 	-- The names of all options that are set for this service or for all hosts.
 	local function configured()
-		local names, seen, sections = {}, {}, prosody.sections();
+		local names, seen, sections = {}, {}, inside.sections();
 		for _, section in ipairs { module.host; "*" } do
 			for name in pairs(sections[section] or {}) do
 				if type(name) == "string" and not seen[name] then table.insert(names, name); end
@@ -50,8 +50,8 @@ return function (dmuc)
 	-- Nobody is named here; maybe the option stands under another host.
 	local function no_peers()
 		local elsewhere = {};
-		for host, section in pairs(prosody.sections()) do
-			if host ~= module.host and host ~= "*" and section.dmuc_peers ~= nil and not prosody.has_module("dmuc", host) then
+		for host, section in pairs(inside.sections()) do
+			if host ~= module.host and host ~= "*" and section.dmuc_peers ~= nil and not inside.has_module("dmuc", host) then
 				table.insert(elsewhere, host);
 			end
 		end
@@ -70,7 +70,7 @@ return function (dmuc)
 	local function storage()
 		local lost = {};
 		for _, name in ipairs { "persistent"; "config"; "dmuc"; "dmuc_log" } do
-			local driver = prosody.driver_of(name);
+			local driver = inside.driver_of(name);
 			if forgetful:contains(driver) then
 				lost[driver] = lost[driver] or {};
 				table.insert(lost[driver], name);

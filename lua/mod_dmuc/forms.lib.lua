@@ -8,14 +8,14 @@ return function (dmuc)
 	local forms = {};
 	dmuc.forms = forms;
 
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 
 	local form_type = "http://jabber.org/protocol/muc#roomconfig";
 	local field_name = "muc#roomconfig_distributed";
 	local persistent_name = "muc#roomconfig_persistentroom";
 
 	-- Who asks when nobody does.
-	local itself = prosody.itself;
+	local itself = inside.itself;
 
 	local function set_boolean(form, var, value)
 		for field in form:childtags("field") do
@@ -122,7 +122,7 @@ return function (dmuc)
 		local form = dmuc.stanzas.parse(xml);
 		form.attr.type = "submit";
 		local answer;
-		local origin = prosody.origin(function (reply) answer = reply; end);
+		local origin = inside.origin(function (reply) answer = reply; end);
 		local stanza = st.iq({ type = "set"; from = actor; to = room.jid; id = "dmuc" })
 			:query("http://jabber.org/protocol/muc#owner"):add_child(form);
 		room:process_form(origin, stanza);
@@ -184,7 +184,7 @@ return function (dmuc)
 		local role = dmuc.role(room.jid);
 		if not dmuc.offer_choice or role == "shadow" then return; end
 		local is_distributed = role == "source";
-		if not role and dmuc.default_distributed and prosody.locked_until(room) then is_distributed = true; end
+		if not role and dmuc.default_distributed and inside.locked_until(room) then is_distributed = true; end
 		table.insert(event.form, {
 			name = field_name;
 			type = "boolean";
@@ -200,7 +200,7 @@ return function (dmuc)
 		if not dmuc.offer_choice or type(event.value) ~= "boolean" then return; end
 		local room = event.room;
 		local is_source = dmuc.role(room.jid) == "source";
-		local kept = prosody.kept(room);
+		local kept = inside.kept(room);
 		kept.dmuc_chosen = true;
 		if kept.dmuc_distributed == nil then kept.dmuc_distributed = is_source; end
 		if event.value ~= is_source then

@@ -16,7 +16,7 @@ return function (dmuc)
 	local stanzas = dmuc.stanzas;
 	local xmlns_stanza_id, xmlns_occupant_id = stanzas.xmlns_stanza_id, stanzas.xmlns_occupant_id;
 
-	local prosody, turns = dmuc.prosody, dmuc.turns;
+	local inside, turns = dmuc.prosody, dmuc.turns;
 
 	-- Messages of the log made into stanzas for one peer, which the next one gets, too: [id] = stanza.
 	local made = {};
@@ -65,8 +65,8 @@ return function (dmuc)
 	end
 
 	-- What is decided while people here are shown a message goes out after it (G2).
-	function prosody.replaced:broadcast_message(stanza)
-		local ok, result = pcall(dmuc.hold, prosody.own.broadcast_message, self, stanza);
+	function inside.replaced:broadcast_message(stanza)
+		local ok, result = pcall(dmuc.hold, inside.own.broadcast_message, self, stanza);
 		local message = under_way[stanza];
 		under_way[stanza] = nil;
 		if message and message.id then is_unseen[message.id] = nil; end
@@ -268,7 +268,7 @@ return function (dmuc)
 			if not is_instance then return; end
 			-- A client's answer to a private message is between the two; what mod_s2s could not deliver, and the copy of
 			-- a message to the room (the same nick on both sides), tell of the instance.
-			if prosody.is_bounce(origin) or jid_resource(from) == jid_resource(stanza.attr.to) then
+			if inside.is_bounce(origin) or jid_resource(from) == jid_resource(stanza.attr.to) then
 				dmuc.requests.peer_error(origin, stanza);
 			end
 			groupchat.bounced(origin, stanza, room_jid);
@@ -451,6 +451,6 @@ return function (dmuc)
 			message.attr.to = "";
 			table.insert(history, 1, { stanza = message; timestamp = time_of(entry) });
 		end
-		prosody.set_history(room, history);
+		inside.set_history(room, history);
 	end
 end

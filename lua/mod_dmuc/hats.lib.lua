@@ -7,10 +7,10 @@ return function (dmuc)
 	local hats = {};
 	dmuc.hats = hats;
 
-	local prosody = dmuc.prosody;
-	local own, methods = prosody.own, prosody.replaced;
+	local inside = dmuc.prosody;
+	local own, methods = inside.own, inside.replaced;
 	local xmlns_hats = "urn:xmpp:hats:0";
-	local namespaces = prosody.hats_namespaces;
+	local namespaces = inside.hats_namespaces;
 
 	local max_hats, max_bytes = dmuc.native.limits.hats, dmuc.native.limits.hat; -- bytes
 
@@ -50,13 +50,13 @@ return function (dmuc)
 	end
 
 	local function worn_by(room, jid)
-		local _, data = prosody.listed(room, jid);
+		local _, data = inside.listed(room, jid);
 		return data and data.hats;
 	end
 
 	-- The source tells the engine what it has given; a shadow has it from there.
 	function hats.given(room, jid)
-		if not room._dmuc.is_source or not prosody.listed(room, jid) then return; end
+		if not room._dmuc.is_source or not inside.listed(room, jid) then return; end
 		local text, problem = written(worn_by(room, jid));
 		if text then
 			dmuc.tell("hats", room.jid, jid, text);
@@ -130,10 +130,10 @@ return function (dmuc)
 	function hats.set(room, action)
 		local jid, worn = action.jid, action.hats ~= "" and read(dmuc.stanzas.parse(action.hats)) or nil;
 		if hats.is_same(worn_by(room, jid), worn) then return false; end
-		local affiliation, data = prosody.listed(room, jid);
+		local affiliation, data = inside.listed(room, jid);
 		data = data or {};
 		data.hats = worn;
-		prosody.list(room, jid, affiliation, data);
+		inside.list(room, jid, affiliation, data);
 		return true;
 	end
 
@@ -159,7 +159,7 @@ return function (dmuc)
 	function methods:set_affiliation_data(jid, key, value)
 		if key ~= "hats" then return own.set_affiliation_data(self, jid, key, value); end
 		local wanted, problem = hats.settle(self, jid, { hats = value or {} });
-		local affiliation, data = prosody.listed(self, jid);
+		local affiliation, data = inside.listed(self, jid);
 		if wanted.hats and not affiliation then
 			problem = "Hats in a distributed room are for people with an affiliation";
 		end

@@ -13,7 +13,7 @@ return function (dmuc)
 	local invitations = {};
 	dmuc.invitations = invitations;
 
-	local prosody, rooms = dmuc.prosody, dmuc.rooms;
+	local inside, rooms = dmuc.prosody, dmuc.rooms;
 	local xmlns_muc_user = dmuc.stanzas.xmlns_muc_user;
 
 	local function invite_of(stanza)
@@ -23,7 +23,7 @@ return function (dmuc)
 	-- What mod_muc answers is for the instance that asks.
 	local function recorder()
 		local origin;
-		origin = prosody.origin(function (reply) origin.answer = reply; end);
+		origin = inside.origin(function (reply) origin.answer = reply; end);
 		function origin.error()
 			if not origin.answer then return nil, "auth", "forbidden"; end
 			return nil, origin.answer:get_error();
@@ -39,11 +39,11 @@ return function (dmuc)
 	end
 
 	local function inviting(room, how, origin, stanza)
-		return dmuc.turns.within(room, { inviting = how }, prosody.own.handle_mediated_invite,
+		return dmuc.turns.within(room, { inviting = how }, inside.own.handle_mediated_invite,
 			room, origin, stanza);
 	end
 
-	function prosody.replaced:handle_mediated_invite(origin, stanza)
+	function inside.replaced:handle_mediated_invite(origin, stanza)
 		if self._dmuc.remotes[stanza.attr.from] then
 			-- Peers invite in their own way, which is checked.
 			origin.send(st.error_reply(stanza, "auth", "forbidden", nil, self.jid));
@@ -131,7 +131,7 @@ return function (dmuc)
 
 	-- An occupant of another instance invites a user of this server.
 	function invitations.perform(room, actor, action)
-		if not prosody.users_of(jid_host(action.jid)) then return nil, "cancel", "item-not-found"; end
+		if not inside.users_of(jid_host(action.jid)) then return nil, "cancel", "item-not-found"; end
 		local origin = recorder();
 		inviting(room, { by = actor }, origin, an_invite(room, actor, action.jid, action.reason));
 		if origin.answer then return origin.error(); end

@@ -11,8 +11,8 @@ return function (dmuc)
 	local lifecycle = {};
 	dmuc.lifecycle = lifecycle;
 
-	local prosody = dmuc.prosody;
-	local kept, is_destroyed = prosody.kept, prosody.is_destroyed;
+	local inside = dmuc.prosody;
+	local kept, is_destroyed = inside.kept, inside.is_destroyed;
 
 	local store = module:open_store("dmuc");
 
@@ -87,7 +87,7 @@ return function (dmuc)
 		local listed, breathe = {}, dmuc.turns.breather();
 		for jid in room:each_affiliation() do listed[#listed + 1] = jid; end
 		for _, jid in ipairs(listed) do
-			local affiliation = prosody.listed(room, jid);
+			local affiliation = inside.listed(room, jid);
 			if affiliation then
 				dmuc.tell("affiliation", room.jid, jid, { affiliation = affiliation; nick = room:get_registered_nick(jid) });
 				dmuc.hats.given(room, jid);
@@ -128,7 +128,7 @@ return function (dmuc)
 		if not dmuc.default_distributed or dmuc.role(room.jid) or kept(room).dmuc_chosen then
 			return;
 		end
-		if prosody.locked_until(room) or is_destroyed(room) then return; end
+		if inside.locked_until(room) or is_destroyed(room) then return; end
 		lifecycle.schedule(room, true);
 	end
 	module:hook("muc-room-created", by_default, -100);
@@ -194,7 +194,7 @@ return function (dmuc)
 	-- The sessions of those who are here. A parked room has no others.
 	local function sessions_here(room)
 		local people, state = {}, room._dmuc;
-		for _, occupant in pairs(state and state.locals or prosody.occupants(room)) do
+		for _, occupant in pairs(state and state.locals or inside.occupants(room)) do
 			for jid in occupant:each_session() do
 				if not state or not state.remotes[jid] then people[#people + 1] = jid; end
 			end
@@ -241,7 +241,7 @@ return function (dmuc)
 		leaving[room] = nil;
 		if dmuc.turns.current(room, "is_ending") then keep_name(room.jid, kept(room).dmuc_source); end
 		if not room._dmuc and not left and not dmuc.parked.of(room.jid) then return; end
-		if not prosody.is_being_destroyed(room) then dmuc.tell("destroyed", room.jid); end
+		if not inside.is_being_destroyed(room) then dmuc.tell("destroyed", room.jid); end
 		dmuc.rooms.detach(room);
 		if left then
 			module:log("info", "%s leaves its source %s", room.jid, left.source);
@@ -253,7 +253,7 @@ return function (dmuc)
 	-- long as it lasts. Only the source that has ended its shadow may take the name again.
 	function lifecycle.is_taken(room, service, source)
 		if is_destroyed(room) then
-			local is_over = (prosody.locked_until(room) or 0) < os.time();
+			local is_over = (inside.locked_until(room) or 0) < os.time();
 			return not is_over and not is_of(kept(room).dmuc_ended_by, service, source);
 		end
 		-- What was a shadow and is none any more, without having been closed, has lost what was stored of it.
@@ -278,7 +278,7 @@ return function (dmuc)
 		dmuc.rooms.detach(room);
 		kept(room).dmuc_closed, kept(room).dmuc_distributed = source, false;
 		room:set_moderated(true);
-		for nick, occupant in pairs(prosody.occupants(room)) do
+		for nick, occupant in pairs(inside.occupants(room)) do
 			if occupant.role == "participant" then room:set_role(true, nick, "visitor"); end
 		end
 		room:save(true);

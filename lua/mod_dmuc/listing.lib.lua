@@ -11,7 +11,7 @@ return function (dmuc)
 	local listing = {};
 	dmuc.listing = listing;
 
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 
 	local xmlns_muc_user = dmuc.stanzas.xmlns_muc_user;
 
@@ -26,7 +26,7 @@ return function (dmuc)
 
 	-- What modules keep with an affiliation: they may add to it, as in mod_muc, but the source has decided.
 	local function asked(room, action, affiliation, data)
-		local held, held_data = prosody.listed(room, action.jid);
+		local held, held_data = inside.listed(room, action.jid);
 		local event = {
 			room = room; jid = action.jid; affiliation = action.affiliation; reason = action.reason; data = data;
 			actor = dmuc.rooms.session_of(room, action.actor);
@@ -40,13 +40,13 @@ return function (dmuc)
 	local function set_affiliation(room, action)
 		local jid = action.jid;
 		local affiliation = action.affiliation ~= "none" and action.affiliation or nil;
-		if prosody.listed(room, jid) == affiliation and room:get_registered_nick(jid) == action.nick then return false; end
+		if inside.listed(room, jid) == affiliation and room:get_registered_nick(jid) == action.nick then return false; end
 		local data = asked(room, action, affiliation, affiliation and dmuc.listed_with(room, jid, action.nick, action.reason) or nil);
 		if affiliation then
 			data = data or {};
 			data.reserved_nickname = action.nick;
 		end
-		prosody.list(room, jid, affiliation, data);
+		inside.list(room, jid, affiliation, data);
 		return true;
 	end
 
@@ -59,10 +59,10 @@ return function (dmuc)
 
 	-- An occupant has what the list says by now, and everybody here sees it.
 	local function show(room, due)
-		local occupant, change = prosody.occupants(room)[due.nick], due.change;
+		local occupant, change = inside.occupants(room)[due.nick], due.change;
 		-- Who left meanwhile, or was changed once more, has been shown as that.
 		if not occupant or not occupant.role or occupant.bare_jid ~= due.jid then return; end
-		if prosody.listed(room, change.jid) ~= change.affiliation then return; end
+		if inside.listed(room, change.jid) ~= change.affiliation then return; end
 		local role, old_role = room:get_default_role(change.affiliation), occupant.role;
 		local is_raised = role_ranks[old_role] < role_ranks[role or "none"];
 		if change.is_affiliation and old_role ~= role and (change.is_lowered or is_raised) then
@@ -117,7 +117,7 @@ return function (dmuc)
 			if change.affiliation == "outcast" and not jid_split(jid) then domains[jid] = change; end
 		end
 		local lowered, others = {}, {};
-		for nick, occupant in pairs(prosody.occupants(room)) do
+		for nick, occupant in pairs(inside.occupants(room)) do
 			local change = changes[occupant.bare_jid] or domains[jid_host(occupant.bare_jid)];
 			if change then
 				change.is_present = true;
@@ -144,7 +144,7 @@ return function (dmuc)
 		local changes, count = {}, 0;
 		for _, action in ipairs(entries) do
 			local jid = action.jid;
-			local had = prosody.listed(room, jid);
+			local had = inside.listed(room, jid);
 			local is_affiliation = action.kind == "apply_affiliation";
 			local is_new;
 			if is_affiliation then
@@ -159,14 +159,14 @@ return function (dmuc)
 					change = { jid = jid; had = had };
 					changes[jid], count = change, count + 1;
 				end
-				change.affiliation = prosody.listed(room, jid);
+				change.affiliation = inside.listed(room, jid);
 				change.is_affiliation = change.is_affiliation or is_affiliation;
 				change.is_lowered = affiliation_ranks[change.had or "none"] > affiliation_ranks[change.affiliation or "none"];
 				change.reason, change.actor = action.reason or change.reason, action.actor or change.actor;
 			end
 		end
 		if count == 0 then return; end
-		prosody.relisted(room);
+		inside.relisted(room);
 		for _, remote in pairs(room._dmuc.remotes) do
 			local change = remote.jid and changes[jid_bare(remote.jid)];
 			if change and change.is_affiliation then remote.affiliation = change.affiliation or "none"; end
@@ -175,7 +175,7 @@ return function (dmuc)
 		show_all(room, present(room, changes), 1);
 		for jid, change in pairs(changes) do
 			if change.is_affiliation then
-				local _, data = prosody.listed(room, jid);
+				local _, data = inside.listed(room, jid);
 				if count <= max_announced and not change.is_present then announce(room, change); end
 				module:fire_event("muc-set-affiliation", {
 					room = room; jid = jid; affiliation = change.affiliation or "none"; previous_affiliation = change.had or "none";

@@ -12,7 +12,7 @@ return function (dmuc)
 	local parked = {};
 	dmuc.parked = parked;
 
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 
 	-- Rooms that are to go on, and whose stored messages cannot be read yet: [room JID] = as from parked.of.
 	local waking = {};
@@ -116,7 +116,7 @@ return function (dmuc)
 		waking[action.room] = nil;
 		local room = dmuc.get_room(action.room) or nil;
 		module:log("info", "%s goes on", action.room);
-		if room then prosody.set_history(room, nil); end -- the engine has it
+		if room then inside.set_history(room, nil); end -- the engine has it
 		room = dmuc.restoring.bring_back(action.room, room, entries);
 		if room and room._dmuc and next(room._dmuc.locals) then
 			dmuc.rooms.tell(room, "This room goes on. What was said elsewhere meanwhile follows.");
@@ -145,13 +145,13 @@ return function (dmuc)
 				table.insert(history, 1, { stanza = message; timestamp = time });
 			end
 		end
-		prosody.set_history(room, history);
+		inside.set_history(room, history);
 	end
 
 	-- Before that of mod_muc_mam (1), which has its own.
 	module:hook("muc-get-history", function (event)
 		local room = event.room;
-		if not prosody.has_history(room) and not room._dmuc and parked.of(room.jid) then parked.keep_history(room); end
+		if not inside.has_history(room) and not room._dmuc and parked.of(room.jid) then parked.keep_history(room); end
 	end, 2);
 
 	local function refuse(event, entry)

@@ -9,7 +9,7 @@ return function (dmuc)
 	local presence = {};
 	dmuc.presence = presence;
 
-	local prosody, stanzas, rooms = dmuc.prosody, dmuc.stanzas, dmuc.rooms;
+	local inside, stanzas, rooms = dmuc.prosody, dmuc.stanzas, dmuc.rooms;
 	local xmlns_muc_user = stanzas.xmlns_muc_user;
 
 	-- The key of what has to stay in order about an occupant, wherever its home is.
@@ -148,7 +148,7 @@ return function (dmuc)
 			-- As mod_muc has it: modules answer whoever this is from (with the room's avatar, say).
 			pr.attr.from, pr.attr.to = session, nick_jid;
 			module:fire_event("muc-occupant-joined", {
-				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = prosody.origin();
+				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = inside.origin();
 			});
 		end
 	end
@@ -232,7 +232,7 @@ return function (dmuc)
 		module:hook(event_name, stanzas.only_theirs, 1000);
 	end
 
-	module:hook("muc-occupant-pre-change", prosody.renamed, 1000);
+	module:hook("muc-occupant-pre-change", inside.renamed, 1000);
 
 	-- Somebody here lost a nick clash: a forced change of nick (303, then 210), never a kick (G8).
 	function presence.rename(room, nick, new_nick)
@@ -244,7 +244,7 @@ return function (dmuc)
 			if not room._dmuc.remotes[jid] and pr.attr.type == nil then
 				local stanza = st.clone(pr);
 				stanza.attr.from = jid;
-				prosody.rename(room, stanza, to, is_first);
+				inside.rename(room, stanza, to, is_first);
 				is_first = false;
 			end
 		end
@@ -257,7 +257,7 @@ return function (dmuc)
 		local pr;
 		if action.available then
 			local room = dmuc.get_room(action.room);
-			local occupant = room and prosody.occupants(room)[from];
+			local occupant = room and inside.occupants(room)[from];
 			local session = occupant and rooms.local_session(room, occupant);
 			if not session then return; end -- gone meanwhile; that is announced next
 			pr = stanzas.strip(st.clone(occupant:get_presence(session)), stanzas.made_here);

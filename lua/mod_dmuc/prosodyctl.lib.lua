@@ -15,7 +15,7 @@ local connect_timeout, shell_timeout = 5, 40;
 local s2s_port = 5269;
 
 local is_fine;
-local inside; -- prosody.lib.lua, of no host
+local inside; -- all that is known of Prosody, on no host
 
 local function problem(...)
 	is_fine = false;

@@ -11,7 +11,7 @@ return function (dmuc)
 	local requests = {};
 	dmuc.requests = requests;
 
-	local prosody, rooms, xmlns, xmlns_ours = dmuc.prosody, dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
+	local inside, rooms, xmlns, xmlns_ours = dmuc.prosody, dmuc.rooms, dmuc.xmlns, dmuc.xmlns_ours;
 
 	-- What other instances are asked for and have not answered yet: [token] = { origin, stanza } of the user's stanza, with
 	-- is_race where somebody else may be first, or { nick } of whom a role is for. The engine answers each within the link
@@ -49,7 +49,7 @@ return function (dmuc)
 	local function error_of(origin, stanza)
 		local err_type, condition, text = stanza:get_error();
 		err_type, condition = err_type or "cancel", condition or "undefined-condition";
-		if not prosody.is_from_there(origin) and not prosody.is_here(jid_host(stanza.attr.from)) and not of_a_link[condition] then
+		if not inside.is_from_there(origin) and not inside.is_here(jid_host(stanza.attr.from)) and not of_a_link[condition] then
 			return "cancel", "remote-server-not-found", text;
 		end
 		return err_type, condition, text;
@@ -175,7 +175,7 @@ return function (dmuc)
 		local session = occupant and not rooms.local_session(room, occupant) and dmuc.persons.reached(room, occupant);
 		local current_nick = session and not room._dmuc.remotes[from] and room:get_occupant_jid(from);
 		if not current_nick then return; end
-		stanza.attr.id = prosody.private_id(room, session, id, from);
+		stanza.attr.id = inside.private_id(room, session, id, from);
 		stanza.attr.from, stanza.attr.to = current_nick, session;
 		room:route_stanza(stanza);
 		stanza.attr.from, stanza.attr.to, stanza.attr.id = from, to, id;
@@ -322,7 +322,7 @@ return function (dmuc)
 		local child = stanza.tags[1].tags[1];
 		if room:get_affiliation(stanza.attr.from) ~= "owner" then
 			-- Who administers this service, but not the room, may end what this service has of it.
-			if not child or child.name ~= "destroy" or not prosody.is_service_admin(stanza.attr.from) then return; end
+			if not child or child.name ~= "destroy" or not inside.is_service_admin(stanza.attr.from) then return; end
 			local ok, err = room:destroy(child.attr.jid, child:get_child_text("reason"), child:get_child_text("password"));
 			event.origin.send(ok and st.reply(stanza) or st.error_reply(stanza, err or "cancel", "not-allowed"));
 			return true;

@@ -12,8 +12,8 @@ return function (dmuc)
 	local restoring = {};
 	dmuc.restoring = restoring;
 
-	local prosody, storage = dmuc.prosody, dmuc.storage;
-	local is_broken = prosody.is_broken;
+	local inside, storage = dmuc.prosody, dmuc.storage;
+	local is_broken = inside.is_broken;
 	local store_name = "dmuc";
 	local store = module:open_store(store_name);
 	local configs = module:open_store("config"); -- mod_muc's, of the rooms that it has
@@ -72,7 +72,7 @@ return function (dmuc)
 	function restoring.take_up(room)
 		dmuc.rooms.attach(room);
 		if not room._dmuc then return; end
-		if not prosody.kept(room).dmuc_distributed then restoring.mark(room, true); end
+		if not inside.kept(room).dmuc_distributed then restoring.mark(room, true); end
 		if room._dmuc.is_source then
 			tell_settings(room);
 		elseif dmuc.role(room.jid) == "shadow" then
@@ -82,7 +82,7 @@ return function (dmuc)
 
 	-- Whether a room is distributed is kept with the room as well: it is all that is known while our store is away.
 	function restoring.mark(room, is_distributed)
-		prosody.kept(room).dmuc_distributed = is_distributed;
+		inside.kept(room).dmuc_distributed = is_distributed;
 		room:save(true);
 	end
 
@@ -92,8 +92,8 @@ return function (dmuc)
 		if not is_list_unread or dmuc.role(room_jid) then return false; end
 		local room = dmuc.get_room(room_jid);
 		if not room or is_broken(room) then return true; end
-		local is_distributed = prosody.kept(room).dmuc_distributed;
-		if is_distributed == nil then is_distributed = prosody.kept(room).dmuc_chosen; end -- stored by an earlier version
+		local is_distributed = inside.kept(room).dmuc_distributed;
+		if is_distributed == nil then is_distributed = inside.kept(room).dmuc_chosen; end -- stored by an earlier version
 		return is_distributed or false;
 	end
 
@@ -136,7 +136,7 @@ return function (dmuc)
 
 	-- The internal driver takes a folder that it may not look into for one that is not there.
 	local function folder_problem()
-		local folder = prosody.folder_of(store_name);
+		local folder = inside.folder_of(store_name);
 		if not folder then return; end
 		local _, err, code = lfs.attributes(folder, "mode");
 		if err and code ~= 2 then return err; end -- ENOENT
@@ -203,7 +203,7 @@ return function (dmuc)
 	-- What a peer that asks for a shadow finds stored of an earlier one, whose state was lost: what was said in it. Empty if
 	-- there was none; nil and the error if it cannot be read.
 	function restoring.left_of(room)
-		if not room or prosody.is_destroyed(room) then return {}; end
+		if not room or inside.is_destroyed(room) then return {}; end
 		return dmuc.log.read(room.jid);
 	end
 

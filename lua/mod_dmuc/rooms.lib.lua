@@ -30,8 +30,8 @@ return function (dmuc)
 	local rooms = {};
 	dmuc.rooms = rooms;
 
-	local prosody, turns = dmuc.prosody, dmuc.turns;
-	local own, occupants_of, listed = prosody.own, prosody.occupants, prosody.listed;
+	local inside, turns = dmuc.prosody, dmuc.turns;
+	local own, occupants_of, listed = inside.own, inside.occupants, inside.listed;
 	local current = turns.current;
 
 	-- The engine outlives a reload of this module, and so do its tokens.
@@ -107,7 +107,7 @@ return function (dmuc)
 	-- The occupant-id is the one its home gave (G5). mod_muc computes it unless it is set.
 	local function identify(room, occupant)
 		local _, remote = rooms.remote_session(room, occupant);
-		prosody.set_occupant_id(occupant, remote and not room._dmuc.locals[occupant.nick] and remote.occupant_id or nil);
+		inside.set_occupant_id(occupant, remote and not room._dmuc.locals[occupant.nick] and remote.occupant_id or nil);
 	end
 
 	-- Who acts may be known by the real JID only (the list of affiliations knows people), or not be here at all.
@@ -124,7 +124,7 @@ return function (dmuc)
 		return room._dmuc.is_source or current(room, "provisional") ~= nil;
 	end
 
-	local methods = prosody.replaced;
+	local methods = inside.replaced;
 
 	function methods:each_occupant(...)
 		if current(self, "only_locals") then return next, self._dmuc.locals, nil; end
@@ -338,8 +338,8 @@ return function (dmuc)
 			source = source;
 		};
 		room._dmuc = state;
-		prosody.kept(room).dmuc_source = not state.is_source and source or nil; -- outlives what is distributed about it
-		prosody.take(room, rooms.closed_setter);
+		inside.kept(room).dmuc_source = not state.is_source and source or nil; -- outlives what is distributed about it
+		inside.take(room, rooms.closed_setter);
 		-- Sessions of other instances that Prosody froze with the room, and those that came since.
 		local there = {};
 		for _, remote in ipairs(dmuc.ask("remote_occupants", room.jid)) do
@@ -392,7 +392,7 @@ return function (dmuc)
 				own.save_occupant(room, occupant);
 			end
 		end
-		prosody.give_back(room);
+		inside.give_back(room);
 		room._dmuc = nil;
 	end
 

@@ -7,7 +7,7 @@ return function (dmuc)
 	local seconds = {};
 	dmuc.seconds = seconds;
 
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 
 	local store_names = { "muc_log", "dmuc_log" };
 	local is_done = false; -- what is done for all rooms at once
@@ -18,7 +18,7 @@ return function (dmuc)
 
 	-- The file of the internal driver, written anew in one piece.
 	local function in_file(node, store_name)
-		local items = prosody.load_list(node, store_name);
+		local items = inside.load_list(node, store_name);
 		local changed = 0;
 		for _, item in ipairs(items or {}) do
 			if not is_whole(item.when) then
@@ -27,21 +27,21 @@ return function (dmuc)
 				changed = changed + 1;
 			end
 		end
-		if changed > 0 and not prosody.store_list(node, store_name, items) then return 0; end
+		if changed > 0 and not inside.store_list(node, store_name, items) then return 0; end
 		return changed;
 	end
 
 	-- SQLite keeps what it is given; other databases have whole seconds anyway.
 	local function in_sqlite(store_name)
-		return prosody.on_sqlite([[UPDATE "prosodyarchive" SET "when"=CAST("when" AS INTEGER)
+		return inside.on_sqlite([[UPDATE "prosodyarchive" SET "when"=CAST("when" AS INTEGER)
 			WHERE "host"=? AND "store"=? AND "when"<>CAST("when" AS INTEGER)]], module.host, store_name);
 	end
 
 	-- Before a room goes on.
 	function seconds.make_whole(node)
-		if prosody.has_fractions then return; end
+		if inside.has_fractions then return; end
 		for _, store_name in ipairs(store_names) do
-			local driver_name = prosody.driver_of(store_name);
+			local driver_name = inside.driver_of(store_name);
 			local ok, changed = true, 0;
 			if driver_name == "internal" then
 				ok, changed = pcall(in_file, node, store_name);

@@ -12,7 +12,7 @@ local desc = "Distributed rooms (mod_dmuc): see them and their links, steer them
 return function (dmuc)
 	local shell = {};
 	dmuc.shell = shell;
-	local prosody = dmuc.prosody;
+	local inside = dmuc.prosody;
 
 	-- Of all components: who is there, by host ({ overview, steering, install }), and the section, which sessions of the shell that
 	-- are open keep.
@@ -94,7 +94,7 @@ return function (dmuc)
 		for _, command in ipairs(commands) do
 			section[command.name] = function (self, ...) return run(command, self, ...); end;
 		end
-		prosody.put_into_shell("dmuc", section, desc, commands);
+		inside.put_into_shell("dmuc", section, desc, commands);
 	end
 
 	function shell.start()
@@ -105,6 +105,6 @@ return function (dmuc)
 	function shell.stop()
 		shared.services[module.host] = nil;
 		local _, other = next(shared.services);
-		if other then other.install(); else prosody.take_out_of_shell("dmuc"); end
+		if other then other.install(); else inside.take_out_of_shell("dmuc"); end
 	end
 end

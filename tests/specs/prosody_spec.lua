@@ -85,14 +85,14 @@ describe("what differs between releases", function ()
 	end);
 
 	it("is what waits in a connection", function ()
-		local prosody = shim.new({ libraries = { "prosody" } }).prosody;
+		local inside = shim.new({ libraries = { "prosody" } }).prosody;
 		local dbuffer = setmetatable({}, { __len = function () return 7; end });
-		assert.same({ 7, 0 }, { prosody.unsent({ conn = { writebuffer = dbuffer } }) });
-		assert.same({ 5, 0 }, { prosody.unsent({ conn = { writebuffer = { "ab", "cde" } } }) });
-		assert.same({ 3, 0 }, { prosody.unsent({ conn = { writebuffer = "abc" } }) });
-		assert.same({ 0, 0 }, { prosody.unsent({}) });
-		assert.same({ 0, 9 }, { prosody.unsent({ sendq = { count = function () return 9; end } }) });
-		assert.same({ 4, 2 }, { prosody.unsent({ sendq = { { "<a/>" }, { {} } } }) });
+		assert.same({ 7, 0 }, { inside.unsent({ conn = { writebuffer = dbuffer } }) });
+		assert.same({ 5, 0 }, { inside.unsent({ conn = { writebuffer = { "ab", "cde" } } }) });
+		assert.same({ 3, 0 }, { inside.unsent({ conn = { writebuffer = "abc" } }) });
+		assert.same({ 0, 0 }, { inside.unsent({}) });
+		assert.same({ 0, 9 }, { inside.unsent({ sendq = { count = function () return 9; end } }) });
+		assert.same({ 4, 2 }, { inside.unsent({ sendq = { { "<a/>" }, { {} } } }) });
 	end);
 
 	it("is not how a time of whole seconds is written", function ()
@@ -102,16 +102,16 @@ end);
 
 describe("an id that mod_muc gives a question", function ()
 	it("leads back to the question's own", function ()
-		local prosody = shim.new({ libraries = { "prosody" } }).prosody;
+		local inside = shim.new({ libraries = { "prosody" } }).prosody;
 		local room = { get_salt = function () return "salt"; end };
-		local id = prosody.private_id(room, "coven@rooms.macbeth.lit/firstwitch", "q1", "crone1@shakespeare.lit/desktop");
-		assert.equal("q1", prosody.question_id(id));
+		local id = inside.private_id(room, "coven@rooms.macbeth.lit/firstwitch", "q1", "crone1@shakespeare.lit/desktop");
+		assert.equal("q1", inside.question_id(id));
 	end);
 
 	it("is none of ours if it is anything else", function ()
-		local prosody = shim.new({ libraries = { "prosody" } }).prosody;
-		for _, id in ipairs { "", "q1", "!", "YWJj" } do assert.is_nil(prosody.question_id(id)); end
-		assert.is_nil(prosody.question_id(nil));
+		local inside = shim.new({ libraries = { "prosody" } }).prosody;
+		for _, id in ipairs { "", "q1", "!", "YWJj" } do assert.is_nil(inside.question_id(id)); end
+		assert.is_nil(inside.question_id(nil));
 	end);
 end);
 

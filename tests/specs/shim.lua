@@ -95,9 +95,9 @@ function shim.new(given)
 		["core.usermanager"] = { is_admin = function () return false; end };
 	};
 	for name, library in pairs(given.required or {}) do of_prosody[name] = library; end
-	local prosody = { hosts = {}; full_sessions = {}; incoming_s2s = {}; version = "spec" };
+	local global = { hosts = {}; full_sessions = {}; incoming_s2s = {}; version = "spec" };
 	local env = setmetatable({
-		module = module; prosody = prosody;
+		module = module; prosody = global;
 		require = function (name) return of_prosody[name] or require(name); end;
 	}, { __index = _G });
 
@@ -105,7 +105,7 @@ function shim.new(given)
 	for name, value in pairs(given) do dmuc[name] = value; end
 	dmuc.room_mt = given.room_mt or room_methods(shim.parameters());
 
-	host.module, host.prosody = module, prosody;
+	host.module, host.prosody = module, global;
 	function host.load(name)
 		return assert(load(chunk_of(name), "@"..name..".lib.lua", "t", env))()(dmuc);
 	end
