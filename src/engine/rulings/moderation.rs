@@ -39,7 +39,7 @@ impl Kind for Moderated {
     fn hold(&self, _room: &mut Room) {}
 
     fn is_same(&self, other: &Moderated) -> bool {
-        self.moderation.is_some() == other.moderation.is_some()
+        self.id == other.id && self.moderation.is_some() == other.moderation.is_some()
     }
 
     fn rule(self, engine: &mut Engine, now: Now, room: &BareJid, by: By<'_>) -> Result<Verdict, Error> {

@@ -57,14 +57,18 @@ fn hats(uris: &[&str]) -> Ruling {
 }
 
 fn moderated(by: Option<&str>) -> Ruling {
+    message("deed", by)
+}
+
+fn message(id: &str, by: Option<&str>) -> Ruling {
     let moderation = |nick: &str| Moderation {
-        id: "deed".to_owned(),
+        id: id.to_owned(),
         nick: Some(nick.to_owned()),
         reason: Some("Not to be named".to_owned()),
         ..Moderation::default()
     };
     Ruling::Moderated(Moderated {
-        id: "deed".to_owned(),
+        id: id.to_owned(),
         moderation: by.map(moderation),
     })
 }
@@ -127,6 +131,15 @@ fn rulings_of_two_kinds_are_about_two_matters_and_never_the_same() {
             assert_eq!(ruling.is_same(other), n == m, "{ruling:?} {other:?}");
             assert_eq!(ruling.matter() == other.matter(), n == m, "{ruling:?} {other:?}");
         }
+    }
+}
+
+#[test]
+fn two_messages_are_never_the_same() {
+    for by in [None, Some("hecate")] {
+        assert!(message("deed", by).is_same(&message("deed", by)));
+        assert!(!message("deed", by).is_same(&message("word", by)));
+        assert_ne!(message("deed", by).matter(), message("word", by).matter());
     }
 }
 
