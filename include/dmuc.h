@@ -653,13 +653,15 @@ dmuc_result dmuc_engine_let_go(dmuc_engine *engine,
                                dmuc_now now,
                                const char *room);
 
-// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_RESULT_INVALID_VALUE if it is not
-// for this room (a shadow, an ordinary one) or not for this service (a peer, or none).
+// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_VERDICT_DONE, or
+// DMUC_VERDICT_REFUSED with the words for the administrator: it is not for this room (a shadow) or not for this service (a peer,
+// or none). DMUC_RESULT_UNKNOWN_ROOM for an ordinary room, DMUC_RESULT_INVALID_VALUE for no such order.
 dmuc_result dmuc_engine_order(dmuc_engine *engine,
                               dmuc_now now,
                               uint32_t order,
                               const char *room,
-                              const char *service);
+                              const char *service,
+                              dmuc_verdict **verdict);
 
 // The room was destroyed here (XEP-0045 section 10.9). `reason`, `venue` and `password` are optional.
 dmuc_result dmuc_engine_destroyed(dmuc_engine *engine,
@@ -691,9 +693,9 @@ dmuc_result dmuc_engine_subject(dmuc_engine *engine,
                                 const char *actor_jid,
                                 const char *subject);
 
-// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
-// dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
-// DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
+// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. A shadow asks the source with
+// DMUC_ACT_SETTINGS, and only after DMUC_VERDICT_HOLD to that hands the change in itself: it holds here until the source has
+// decided. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
 dmuc_result dmuc_engine_settings(dmuc_engine *engine,
                                  dmuc_now now,
                                  const char *room,
@@ -800,9 +802,9 @@ dmuc_result dmuc_engine_groupchat(dmuc_engine *engine,
                                   const dmuc_message *message,
                                   dmuc_verdict **verdict);
 
-// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
-// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
-// message, or it cannot be hidden now. What is to be done with it follows as actions.
+// A message was taken away by somebody entitled. A shadow asks the source with DMUC_ACT_MODERATE, and only after
+// DMUC_VERDICT_HOLD to that hands it in itself: the message is hidden here until the source has decided. DMUC_VERDICT_REFUSED:
+// there is no such message, or it cannot be hidden. What is to be done with it follows as actions.
 dmuc_result dmuc_engine_moderate(dmuc_engine *engine,
                                  dmuc_now now,
                                  const char *room,
@@ -828,9 +830,9 @@ dmuc_result dmuc_engine_private_answered(dmuc_engine *engine,
                                          uint64_t token,
                                          dmuc_verdict **verdict);
 
-// Whether changes of the settings of `room` are decided now: always at the source; at a shadow while the link to the source
-// is not down. If so, a shadow asks the source with dmuc_engine_act. If not, it takes them itself, from whom mod_muc would
-// take them, and tells with dmuc_engine_settings and dmuc_engine_affiliation. True for rooms that are not distributed.
+// Whether the source of `room` can be asked now: always true at the source and for rooms that are not distributed; at a shadow
+// while the link to the source is not down. For people who look on: a host that acts on it races the link. What it is to do
+// with a change says the verdict of dmuc_engine_act (DMUC_VERDICT_HOLD), which counts however the link fares meanwhile.
 dmuc_result dmuc_engine_is_source_reachable(dmuc_engine *engine,
                                             const char *room,
                                             bool *is_reachable);

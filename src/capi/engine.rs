@@ -56,7 +56,8 @@ pub struct dmuc_engine {
 }
 
 impl dmuc_engine {
-    /// Hands in something that happened here. A refusal can only be a bug of the host.
+    /// Hands in something that happened here. A refusal can only be a bug of the host (else its caller wants the verdict, see
+    /// [`verdict_of`](super::verdict::verdict_of)).
     pub(super) fn input(&mut self, now: dmuc_now, input: Input<'_>) -> Outcome<()> {
         match self.engine.handle_input(now.into(), input) {
             Ok(_) => Ok(()),

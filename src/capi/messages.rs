@@ -205,9 +205,9 @@ pub unsafe extern "C" fn dmuc_engine_groupchat(
     }
 }
 
-/// A message was taken away by somebody entitled. At a shadow only while dmuc_engine_is_source_reachable says no: then it is
-/// hidden here until the source has decided, otherwise it is a DMUC_ACT_MODERATE. DMUC_VERDICT_REFUSED: there is no such
-/// message, or it cannot be hidden now. What is to be done with it follows as actions.
+/// A message was taken away by somebody entitled. A shadow asks the source with DMUC_ACT_MODERATE, and only after
+/// DMUC_VERDICT_HOLD to that hands it in itself: the message is hidden here until the source has decided. DMUC_VERDICT_REFUSED:
+/// there is no such message, or it cannot be hidden. What is to be done with it follows as actions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_moderate(
     engine: *mut dmuc_engine,

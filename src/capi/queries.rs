@@ -24,9 +24,9 @@ pub enum dmuc_link_state {
     DMUC_LINK_SYNCING = 4,
 }
 
-/// Whether changes of the settings of `room` are decided now: always at the source; at a shadow while the link to the source
-/// is not down. If so, a shadow asks the source with dmuc_engine_act. If not, it takes them itself, from whom mod_muc would
-/// take them, and tells with dmuc_engine_settings and dmuc_engine_affiliation. True for rooms that are not distributed.
+/// Whether the source of `room` can be asked now: always true at the source and for rooms that are not distributed; at a shadow
+/// while the link to the source is not down. For people who look on: a host that acts on it races the link. What it is to do
+/// with a change says the verdict of dmuc_engine_act (DMUC_VERDICT_HOLD), which counts however the link fares meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_is_source_reachable(
     engine: *mut dmuc_engine,

@@ -3,9 +3,10 @@
 use std::ffi::c_char;
 
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
-use super::guard::{optional_text, text, to_bare, to_nick, to_service};
+use super::guard::{Output, optional_text, text, to_bare, to_nick, to_service};
 use super::result::dmuc_result;
 use super::values::to_fitting_form;
+use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::{Input, Order};
 
 /// The room was made distributed, and becomes the source. `form` is its configuration, a data form (XEP-0004) with
@@ -128,8 +129,9 @@ pub enum dmuc_order {
     DMUC_ORDER_FORGET = 3,
 }
 
-/// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_RESULT_INVALID_VALUE if it is not
-/// for this room (a shadow, an ordinary one) or not for this service (a peer, or none).
+/// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_VERDICT_DONE, or
+/// DMUC_VERDICT_REFUSED with the words for the administrator: it is not for this room (a shadow) or not for this service (a peer,
+/// or none). DMUC_RESULT_UNKNOWN_ROOM for an ordinary room, DMUC_RESULT_INVALID_VALUE for no such order.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_order(
     engine: *mut dmuc_engine,
@@ -137,12 +139,14 @@ pub unsafe extern "C" fn dmuc_engine_order(
     order: u32,
     room: *const c_char,
     service: *const c_char,
+    verdict: *mut *mut dmuc_verdict,
 ) -> dmuc_result {
     // SAFETY: the caller keeps the conventions.
     unsafe {
         with_engine(engine, |engine| {
             let room = optional_text(room)?.map(|room| engine.room(room)).transpose()?;
             let service = optional_text(service)?.map(to_service).transpose()?;
+            let out = Output::new(verdict)?;
             const SYNC: u32 = dmuc_order::DMUC_ORDER_SYNC as u32;
             const REPLICATE: u32 = dmuc_order::DMUC_ORDER_REPLICATE as u32;
             const RETRACT: u32 = dmuc_order::DMUC_ORDER_RETRACT as u32;
@@ -155,7 +159,8 @@ pub unsafe extern "C" fn dmuc_engine_order(
                 (FORGET, None, Some(service)) => Order::Forget(service),
                 _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
             };
-            engine.input(now, Input::Order(order))
+            out.write_handle(verdict_of(engine, now, Input::Order(order))?);
+            Ok(())
         })
     }
 }

@@ -61,9 +61,9 @@ pub unsafe extern "C" fn dmuc_engine_subject(
     }
 }
 
-/// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. At a shadow only while
-/// dmuc_engine_is_source_reachable says no: then the change holds here until the source has decided, otherwise it is a
-/// DMUC_ACT_SETTINGS. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
+/// The room's configuration as it is now, all muc#roomconfig fields. Unchanged is recognised. A shadow asks the source with
+/// DMUC_ACT_SETTINGS, and only after DMUC_VERDICT_HOLD to that hands the change in itself: it holds here until the source has
+/// decided. `actor_nick` and `actor_jid`, a bare JID, say who changed it; optional; a shadow needs them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmuc_engine_settings(
     engine: *mut dmuc_engine,

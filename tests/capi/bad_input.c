@@ -180,7 +180,8 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_started(NULL, NOW, ROOM));
 	NULLS(dmuc_engine_started(engine, NOW, NULL));
 	NULLS(dmuc_engine_unread(NULL, NOW, ROOM, true));
-	NULLS(dmuc_engine_order(NULL, NOW, DMUC_ORDER_SYNC, ROOM, NULL));
+	NULLS(dmuc_engine_order(NULL, NOW, DMUC_ORDER_SYNC, ROOM, NULL, &verdict));
+	NULLS(dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, ROOM, NULL, NULL));
 	NULLS(dmuc_engine_undistribute(NULL, NOW, ROOM, NULL));
 	NULLS(dmuc_engine_undistribute(engine, NOW, NULL, NULL));
 	NULLS(dmuc_engine_destroyed(NULL, NOW, ROOM, NULL, NULL, NULL));
@@ -298,15 +299,14 @@ static void invalid_text(dmuc_engine *engine)
 		       &(dmuc_occupant){ .nick = "n", .jid = "a@b/c", .affiliation = "none", .role = "king" }));
 	/* Which order takes which of the two, and none that is none. */
 	const char *peer = "rooms.macbeth.lit";
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, NULL, NULL));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, ROOM, peer));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_REPLICATE, ROOM, NULL));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_RETRACT, NULL, peer));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_FORGET, ROOM, peer));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, 4, ROOM, peer));
-	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, NULL, "chat.kyd.lit"));
-	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, NULL, "a@rooms.macbeth.lit"));
-	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, "a@rooms.macbeth.lit", NULL));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, NULL, NULL, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, ROOM, peer, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_REPLICATE, ROOM, NULL, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_RETRACT, NULL, peer, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, DMUC_ORDER_FORGET, ROOM, peer, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_order(engine, NOW, 4, ROOM, peer, &verdict));
+	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, NULL, "a@rooms.macbeth.lit", &verdict));
+	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, "a@rooms.macbeth.lit", NULL, &verdict));
 	EXPECT(DMUC_RESULT_INVALID_VALUE, dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = 0 }, &verdict));
 	EXPECT(DMUC_RESULT_INVALID_JID,
 	       dmuc_engine_act(engine, NOW, ROOM, 1, &(dmuc_act){ .act = DMUC_ACT_REGISTER, .nick = "" }, &verdict));
@@ -357,7 +357,7 @@ static void unknown_rooms(dmuc_engine *engine)
 	const char *other = "heath@chat.shakespeare.lit";
 	dmuc_verdict *verdict = UNWRITTEN;
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_started(engine, NOW, other));
-	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, other, NULL));
+	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, other, NULL, &verdict));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_undistribute(engine, NOW, other, NULL));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_destroyed(engine, NOW, other, NULL, NULL, NULL));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_subject(engine, NOW, other, NULL, NULL, "s"));

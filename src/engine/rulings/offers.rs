@@ -26,8 +26,11 @@ pub(in crate::engine) struct Actor<'a> {
 }
 
 impl Engine {
-    /// Whether changes of the settings of `room` can be decided now: always at the source; at a shadow while the link to
-    /// the source is not down. Otherwise the host takes them itself, and tells with who made them.
+    /// Whether the source of `room` can be asked now: always true at the source and for rooms that are not distributed; at a
+    /// shadow while the link to the source is not down.
+    ///
+    /// For people who look on: a host that acts on it races the link. What it is to do with a change says the verdict on
+    /// [`Input::Act`](super::super::Input::Act), which counts however the link fares meanwhile.
     pub fn is_source_reachable(&self, room: &BareJid) -> bool {
         let Some(room) = self.rooms.get(room) else {
             return true;
