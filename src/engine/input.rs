@@ -360,7 +360,7 @@ pub struct Ruled<'a> {
     /// The room.
     pub room: &'a BareJid,
     /// What is so now: of the configuration all `muc#roomconfig` fields. Who set a subject, and who took a message away, is
-    /// part of it.
+    /// part of it; when a subject was set is when it is handed in, whatever its stamp.
     pub ruling: Ruling,
     /// What of a configuration was cut or left out ([`Form::parse_fitting`](crate::wire::Form::parse_fitting)).
     pub unfit: Unfit,

@@ -1,7 +1,7 @@
 //! Whether the source is asked or a shadow decides provisionally (G7) is the engine's to say, and what it has said counts.
 
 use dmuc::engine::{LinkState, Ruled};
-use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Moderated, Moderation};
+use dmuc::wire::{Act, ActKind, Affiliation, Condition, Form, Moderated, Moderation, Role};
 use dmuc::{Input, Verdict};
 
 use crate::scenes;
@@ -104,6 +104,63 @@ fn the_end_of_a_room_waits_for_nobody() {
     };
     let error = Some(Some(Condition::RemoteServerNotFound));
     assert_eq!(asked(&mut fed, 1, kind), (Verdict::Done, error));
+}
+
+#[test]
+fn what_is_no_ruling_waits_for_who_can_answer_it() {
+    let mut fed = coven();
+    cut(&mut fed);
+    let kinds = [
+        ActKind::Role {
+            nick: "foo".to_owned(),
+            serial: None,
+            role: Role::Visitor,
+            request: None,
+        },
+        ActKind::Voice {
+            serial: 1,
+            request: 1,
+        },
+        ActKind::Invite {
+            jid: "hag66@shakespeare.lit".parse().unwrap(),
+        },
+        ActKind::Decline {
+            nick: Some("foo".to_owned()),
+            jid: None,
+        },
+    ];
+    for (token, kind) in (1..).zip(kinds) {
+        let said = asked(&mut fed, token, kind.clone());
+        let error = Some(Some(Condition::RemoteServerNotFound));
+        assert_eq!(said, (Verdict::Done, error), "{kind:?}");
+    }
+}
+
+/// What the engine says to witch inviting `invitee`.
+fn invited(fed: &mut Federation, token: u64, invitee: &str) -> Verdict {
+    fed.at(&bare(ROOMS), |host| {
+        let input = Input::Invite {
+            room: &bare(COVEN_AT_ROOMS),
+            token,
+            nick: Some("witch"),
+            jid: &"somewitch@macbeth.lit/pda".parse().unwrap(),
+            invitee: &invitee.parse().unwrap(),
+            reason: None,
+        };
+        host.input(input).unwrap()
+    })
+}
+
+#[test]
+fn who_is_invited_becomes_a_member_here_only_while_the_source_cannot_be_asked() {
+    let mut fed = coven();
+    fed.configure(FOO, &[("muc#roomconfig_membersonly", "1")]);
+    fed.run();
+    assert_eq!(invited(&mut fed, 1, "banquo@macbeth.lit"), Verdict::Done);
+    cut(&mut fed);
+    assert_eq!(invited(&mut fed, 2, "fleance@macbeth.lit"), Verdict::Hold);
+    // Who is a member already needs nobody's word.
+    assert_eq!(invited(&mut fed, 3, "somewitch@macbeth.lit"), Verdict::Continue);
 }
 
 /// What the host does after Hold: an entry of the list, a field of the configuration, a message.
