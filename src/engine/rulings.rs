@@ -56,8 +56,9 @@ trait Kind: Stored + Clone + PartialEq {
     /// The source is asked for it. `true`: the engine has decided, and shows it. `false`: the host decides, and tells.
     fn take(&self, engine: &mut Engine, now: Now, room: &BareJid, asker: Asker<'_>) -> Result<bool, Error>;
 
-    /// The act that asks the source for what `offer` has made of it. `None`: that is decided at the source only.
-    fn as_act(&self, offer: &Offer) -> Option<ActKind>;
+    /// The act that asks the source for what `offer` has made of it, and the reason given. `None`: that is decided at the source
+    /// only.
+    fn as_act(&self, offer: &Offer) -> Option<(ActKind, Option<String>)>;
 }
 
 /// A type with a variant of [`Ruling`].
@@ -164,7 +165,7 @@ impl Ruling {
         each_kind!(self, kind => kind.show(engine, room));
     }
 
-    fn as_act(&self, offer: &Offer) -> Option<ActKind> {
+    fn as_act(&self, offer: &Offer) -> Option<(ActKind, Option<String>)> {
         each_kind!(self, kind => kind.as_act(offer))
     }
 

@@ -109,6 +109,25 @@ pub enum ActKind {
     },
 }
 
+impl ActKind {
+    /// Whether it asks for a [`Ruling`](super::Ruling): the source decides it, and a shadow that cannot reach the source does so
+    /// provisionally (G7). The rest is for the home of an occupant, or waits for the source.
+    pub fn is_ruling(&self) -> bool {
+        match self {
+            ActKind::Affiliation { .. }
+            | ActKind::Config { .. }
+            | ActKind::Subject { .. }
+            | ActKind::Moderate { .. }
+            | ActKind::Register { .. } => true,
+            ActKind::Role { .. }
+            | ActKind::Voice { .. }
+            | ActKind::Invite { .. }
+            | ActKind::Decline { .. }
+            | ActKind::Destroy { .. } => false,
+        }
+    }
+}
+
 /// An entry of the list of affiliations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listed {

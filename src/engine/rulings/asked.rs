@@ -23,19 +23,7 @@ impl Engine {
     /// Whether somebody here asks for a ruling of the source's that holds here until the source can be asked: the host does it
     /// then as it would at the source, and says so.
     pub(in crate::engine) fn is_held_here(&self, jid: &BareJid, kind: &ActKind) -> bool {
-        let is_ruling = match kind {
-            ActKind::Affiliation { .. }
-            | ActKind::Config { .. }
-            | ActKind::Subject { .. }
-            | ActKind::Moderate { .. }
-            | ActKind::Register { .. } => true,
-            ActKind::Role { .. }
-            | ActKind::Voice { .. }
-            | ActKind::Invite { .. }
-            | ActKind::Decline { .. }
-            | ActKind::Destroy { .. } => false,
-        };
-        is_ruling && !self.is_source_reachable(jid)
+        kind.is_ruling() && !self.is_source_reachable(jid)
     }
 
     /// Another instance asks the source for something in the name of `actor`. `true`: that leaves nothing for the host to do. It
@@ -66,7 +54,7 @@ impl Engine {
     }
 }
 
-/// What an act asks for, with what it says that was.
+/// What an act asks for, with what it says that was. `None`: it asks for no ruling, or for one that only the host can tell.
 pub(super) fn asked(kind: &ActKind, actor: &BareJid) -> Option<(Option<Ruling>, Ruling)> {
     let listed = |jid: &BareJid, entry: Listed| {
         let jid = jid.clone();
@@ -90,8 +78,6 @@ pub(super) fn asked(kind: &ActKind, actor: &BareJid) -> Option<(Option<Ruling>, 
             let now = registered(was, nick.as_deref());
             (Some(listed(actor, was.clone())), listed(actor, now))
         }
-        // What a registration makes of an entry depends on that.
-        ActKind::Register { was: None, .. } => return None,
         ActKind::Config { form, was } => {
             let was = was.as_ref().map(|was| form::same_fields(form, was));
             (was.map(Ruling::Form), Ruling::Form(form.clone()))
@@ -111,11 +97,8 @@ pub(super) fn asked(kind: &ActKind, actor: &BareJid) -> Option<(Option<Ruling>, 
             };
             (Some(there.into()), Moderated::from(moderation).into())
         }
-        ActKind::Role { .. }
-        | ActKind::Voice { .. }
-        | ActKind::Invite { .. }
-        | ActKind::Decline { .. }
-        | ActKind::Destroy { .. } => return None,
+        // What a registration makes of an entry depends on that; the rest are no rulings (`ActKind::is_ruling`).
+        _ => return None,
     })
 }
 

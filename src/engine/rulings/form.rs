@@ -44,11 +44,12 @@ impl Kind for Form {
         Ok(false)
     }
 
-    fn as_act(&self, offer: &Offer) -> Option<ActKind> {
-        Some(ActKind::Config {
+    fn as_act(&self, offer: &Offer) -> Option<(ActKind, Option<String>)> {
+        let kind = ActKind::Config {
             form: self.clone(),
             was: Form::of(&offer.was).cloned(),
-        })
+        };
+        Some((kind, None))
     }
 }
 

@@ -42,7 +42,7 @@ impl Kind for Hatted {
         Ok(false)
     }
 
-    fn as_act(&self, _offer: &Offer) -> Option<ActKind> {
+    fn as_act(&self, _offer: &Offer) -> Option<(ActKind, Option<String>)> {
         None
     }
 }

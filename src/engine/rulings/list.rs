@@ -57,10 +57,10 @@ impl Kind for Listing {
     }
 
     /// Who registers a nick asks for that alone.
-    fn as_act(&self, offer: &Offer) -> Option<ActKind> {
+    fn as_act(&self, offer: &Offer) -> Option<(ActKind, Option<String>)> {
         let was = Listing::of(&offer.was).map(|was| was.entry.clone());
         let entry = self.entry.clone();
-        Some(match offer.is_registration() {
+        let kind = match offer.is_registration() {
             true => ActKind::Register {
                 nick: entry.nick,
                 was,
@@ -72,7 +72,8 @@ impl Kind for Listing {
                 was,
                 is_invited: offer.is_invited,
             },
-        })
+        };
+        Some((kind, None))
     }
 }
 

@@ -83,8 +83,10 @@ impl Kind for Moderated {
         Ok(false)
     }
 
-    fn as_act(&self, _offer: &Offer) -> Option<ActKind> {
-        Some(ActKind::Moderate { id: self.id.clone() })
+    fn as_act(&self, _offer: &Offer) -> Option<(ActKind, Option<String>)> {
+        let moderation = self.moderation.as_ref();
+        let reason = moderation.and_then(|moderation| moderation.reason.clone());
+        Some((ActKind::Moderate { id: self.id.clone() }, reason))
     }
 }
 

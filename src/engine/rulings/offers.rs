@@ -11,7 +11,7 @@ use super::super::state::waiting::{Matter, Offer};
 use super::super::{Action, Engine};
 use super::Kind;
 use super::list::{has_same_nick, is_only_the_nick};
-use crate::wire::{Act, Condition, Moderated, Request, Ruling, StanzaError};
+use crate::wire::{Act, Condition, Request, Ruling, StanzaError};
 
 /// How many changes may wait for the source; more are refused by taking them back at once (G13).
 const MAX_OFFERS: usize = 500;
@@ -268,16 +268,11 @@ impl Offer {
 
     /// The act that asks the source for it.
     pub(super) fn as_act(&self) -> Option<Act> {
-        let reason = match &self.now {
-            Ruling::Moderated(Moderated { moderation, .. }) => moderation
-                .as_ref()
-                .and_then(|moderation| moderation.reason.clone()),
-            _ => None,
-        };
+        let (kind, reason) = self.now.as_act(self)?;
         Some(Act {
             actor_nick: self.actor_nick.clone(),
             actor_jid: self.actor_jid.clone(),
-            kind: self.now.as_act(self)?,
+            kind,
             reason,
         })
     }

@@ -65,12 +65,13 @@ impl Kind for Option<Subject> {
         Ok(true)
     }
 
-    fn as_act(&self, offer: &Offer) -> Option<ActKind> {
+    fn as_act(&self, offer: &Offer) -> Option<(ActKind, Option<String>)> {
         let was = Self::of(&offer.was).map(text).unwrap_or_default();
-        Some(ActKind::Subject {
+        let kind = ActKind::Subject {
             text: text(self).to_owned(),
             was: Some(was.to_owned()),
-        })
+        };
+        Some((kind, None))
     }
 }
 

@@ -2,7 +2,7 @@ use super::super::state::room::Room;
 use super::list::registered;
 use super::*;
 use crate::wire::{
-    Affiliation, Condition, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, RoomId, Subject,
+    Affiliation, Condition, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, Role, RoomId, Subject,
 };
 
 fn jid(jid: &str) -> BareJid {
@@ -258,6 +258,60 @@ fn a_message_is_there_before_it_is_taken_away() {
         id: "deed".to_owned(),
     };
     assert!(!is_so(&shadow(), &act).unwrap());
+}
+
+#[test]
+fn a_ruling_is_asked_for_as_one() {
+    let hecate = jid("hecate@shakespeare.lit");
+    let acts = [
+        ActKind::Affiliation {
+            jid: hecate.clone(),
+            affiliation: Affiliation::Member,
+            nick: None,
+            was: None,
+            is_invited: false,
+        },
+        ActKind::Config {
+            form: Form::default(),
+            was: None,
+        },
+        ActKind::Subject {
+            text: "Fire burn".to_owned(),
+            was: None,
+        },
+        ActKind::Moderate {
+            id: "deed".to_owned(),
+        },
+        ActKind::Register {
+            nick: None,
+            was: Some(Listed::default()),
+        },
+        ActKind::Role {
+            nick: "hecate".to_owned(),
+            serial: None,
+            role: Role::Visitor,
+            request: None,
+        },
+        ActKind::Voice {
+            serial: 1,
+            request: 1,
+        },
+        ActKind::Invite {
+            jid: hecate.clone().into(),
+        },
+        ActKind::Decline {
+            nick: None,
+            jid: Some(hecate.clone()),
+        },
+        ActKind::Destroy {
+            venue: None,
+            password: None,
+        },
+    ];
+    for act in acts {
+        let is_ruling = asked::asked(&act, &hecate).is_some();
+        assert_eq!(act.is_ruling(), is_ruling, "{act:?}");
+    }
 }
 
 #[test]
