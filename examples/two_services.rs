@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 
 use dmuc::address::{BareJid, FullJid, Jid};
-use dmuc::engine::Occupant;
+use dmuc::engine::{Occupant, Shown};
 use dmuc::inbound::{Head, Inbound, handle_stanza};
 use dmuc::wire::{
     Affiliation, DiscoInfo, Form, Iq, IqBody, IqKind, Request, Response, Role, Stanza, Unfit, ns, write_iq,
@@ -39,9 +39,11 @@ impl Service {
         while let Some(action) = self.engine.poll_action() {
             wire.extend(action.stanza());
             match action {
-                Action::ApplySettings { room, source, .. } => {
-                    println!("{}: {room} is an instance of {source}", self.name);
-                    self.room = Some(room);
+                Action::Apply { room, shown } => {
+                    if let Shown::Settings { source, .. } = *shown {
+                        println!("{}: {room} is an instance of {source}", self.name);
+                        self.room = Some(room);
+                    }
                 }
                 Action::ShowOccupant(occupant) => {
                     println!(

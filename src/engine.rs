@@ -51,7 +51,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::address::{BareJid, Jid};
 
-pub use action::{Action, Notice, RemoteOccupant, SendPresence, Verdict};
+pub use action::{Action, Notice, RemoteOccupant, SendPresence, Shown, Verdict};
 use allowance::Allowances;
 pub use cause::Cause;
 pub use input::{Departure, Input, Occupant, PeerPresence, Ruled};

@@ -8,7 +8,7 @@ use crate::address::{BareJid, Jid};
 use super::fields::{Fields, dmuc_field as F};
 use super::guard::{c_text, guard_or, reference, release};
 use super::requests::dmuc_act_type;
-use crate::engine::{Action, Engine, Notice, RemoteOccupant};
+use crate::engine::{Action, Engine, Notice, RemoteOccupant, Shown};
 use crate::wire::{Act, ActKind, Hatted, Listing, Moderated, Ruling};
 use crate::words;
 
@@ -174,28 +174,7 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
         | Action::SendGroupchat { .. }
         | Action::SendSubject { .. }
         | Action::SendModeration { .. } => return None,
-        Action::ApplySettings {
-            room,
-            source,
-            form,
-            salt,
-        } => (
-            dmuc_action_type::DMUC_ACTION_APPLY_SETTINGS,
-            room_fields(&room)
-                .jid(F::DMUC_FIELD_SOURCE, &source)
-                .set(F::DMUC_FIELD_FORM, &form.to_xml())
-                .some(F::DMUC_FIELD_SALT, salt.as_deref()),
-        ),
-        Action::Apply {
-            room,
-            ruling,
-            actor,
-            reason,
-        } => {
-            let (kind, fields) = ruling_fields(room_fields(&room), &ruling);
-            let fields = fields.some(F::DMUC_FIELD_REASON, reason.as_deref());
-            (kind, fields.some(F::DMUC_FIELD_ACTOR, actor.as_deref()))
-        }
+        Action::Apply { room, shown } => shown_fields(room_fields(&room), &shown),
         Action::ShowOccupant(occupant) => (
             dmuc_action_type::DMUC_ACTION_SHOW_OCCUPANT,
             occupant_fields(fields, &occupant),
@@ -428,16 +407,29 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
 }
 
 /// What the host is to show.
-fn ruling_fields(fields: Fields, ruling: &Ruling) -> (dmuc_action_type, Fields) {
-    match ruling {
-        Ruling::Listed(Listing { jid, entry }) => (
+fn shown_fields(fields: Fields, shown: &Shown) -> (dmuc_action_type, Fields) {
+    match shown {
+        Shown::Settings { source, form, salt } => (
+            dmuc_action_type::DMUC_ACTION_APPLY_SETTINGS,
+            fields
+                .jid(F::DMUC_FIELD_SOURCE, source)
+                .set(F::DMUC_FIELD_FORM, &form.to_xml())
+                .some(F::DMUC_FIELD_SALT, salt.as_deref()),
+        ),
+        Shown::Listed {
+            listing: Listing { jid, entry },
+            actor,
+            reason,
+        } => (
             dmuc_action_type::DMUC_ACTION_APPLY_AFFILIATION,
             fields
                 .jid(F::DMUC_FIELD_JID, jid)
                 .set(F::DMUC_FIELD_AFFILIATION, entry.affiliation.as_str())
-                .some(F::DMUC_FIELD_RESERVED_NICK, entry.nick.as_deref()),
+                .some(F::DMUC_FIELD_RESERVED_NICK, entry.nick.as_deref())
+                .some(F::DMUC_FIELD_REASON, reason.as_deref())
+                .some(F::DMUC_FIELD_ACTOR, actor.as_deref()),
         ),
-        Ruling::Subject(subject) => {
+        Shown::Subject(subject) => {
             let subject = subject.as_ref();
             let nick = subject.and_then(|subject| subject.nick.as_deref());
             (
@@ -447,11 +439,7 @@ fn ruling_fields(fields: Fields, ruling: &Ruling) -> (dmuc_action_type, Fields) 
                     .set(F::DMUC_FIELD_SUBJECT, subject.map_or("", |subject| &subject.text)),
             )
         }
-        Ruling::Form(form) => (
-            dmuc_action_type::DMUC_ACTION_APPLY_SETTINGS,
-            fields.set(F::DMUC_FIELD_FORM, &form.to_xml()),
-        ),
-        Ruling::Moderated(Moderated { id, moderation }) => match moderation {
+        Shown::Moderated(Moderated { id, moderation }) => match moderation {
             Some(moderation) => (
                 dmuc_action_type::DMUC_ACTION_HIDE_MESSAGE,
                 fields.moderation(Some(moderation)),
@@ -461,7 +449,7 @@ fn ruling_fields(fields: Fields, ruling: &Ruling) -> (dmuc_action_type, Fields) 
                 fields.set(F::DMUC_FIELD_STANZA_ID, id),
             ),
         },
-        Ruling::Hats(Hatted { jid, hats }) => (
+        Shown::Hats(Hatted { jid, hats }) => (
             dmuc_action_type::DMUC_ACTION_APPLY_HATS,
             fields
                 .jid(F::DMUC_FIELD_JID, jid)

@@ -7,7 +7,8 @@ use crate::address::{BareJid, Jid};
 use super::cause::Cause;
 use super::parked::ParkedRoom;
 use crate::wire::{
-    Act, Affiliation, EventStamp, Form, Moderation, Request, Response, Role, Ruling, StanzaError,
+    Act, Affiliation, EventStamp, Form, Hatted, Listing, Moderated, Moderation, Request, Response, Role,
+    Ruling, StanzaError, Subject,
 };
 
 /// The engine's immediate answer to an input.
@@ -115,33 +116,12 @@ pub enum Action {
         version: Option<u64>,
     },
 
-    /// Make the shadow's room if it does not exist, and give it this configuration.
-    ApplySettings {
-        /// Our room.
-        room: BareJid,
-        /// Its source.
-        source: BareJid,
-        /// The configuration form.
-        form: Form,
-        /// The salt of its occupant-ids, if the peer shares it.
-        salt: Option<String>,
-    },
-    /// Show what the source has decided: it is in force here. The configuration comes as [`Action::ApplySettings`]. A source that
-    /// shows a subject hands it in like one of its own ([`super::Ruled`]): if nothing else was set meanwhile that is no news.
-    ///
-    /// Hats follow the entry of the list, if that changes as well. Of messages these are the only ones: one that somebody here
-    /// took away while the source is out of reach (XEP-0425), of which people here are told and the archive says so, while the
-    /// stored log still has it; and one that is there again, in the archive too, since the source decided otherwise or
-    /// tells it differently: [`super::Engine::message`] gives it.
+    /// Show what the source has decided: it is in force here.
     Apply {
         /// Our room.
         room: BareJid,
         /// What was decided.
-        ruling: Box<Ruling>,
-        /// Of an entry of the list: the nick of who did it.
-        actor: Option<String>,
-        /// Why.
-        reason: Option<String>,
+        shown: Box<Shown>,
     },
     /// Put an occupant of a peer instance into the room, or change it.
     ShowOccupant(Box<RemoteOccupant>),
@@ -453,14 +433,44 @@ pub struct RemoteOccupant {
     pub payload: Option<String>,
 }
 
+/// How the host is shown what the source has decided ([`Action::Apply`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The whole configuration. A shadow's room is made if it does not exist.
+    Settings {
+        /// The source of the room.
+        source: BareJid,
+        /// The configuration form.
+        form: Form,
+        /// The salt of its occupant-ids, if the peer shares it.
+        salt: Option<String>,
+    },
+    /// An entry of the list.
+    Listed {
+        /// Whose, and what it is.
+        listing: Listing,
+        /// The nick of who did it.
+        actor: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The subject. A source that shows one hands it in like one of its own ([`super::Ruled`]): if nothing else was set meanwhile
+    /// that is no news.
+    Subject(Option<Subject>),
+    /// A message that somebody here took away while the source is out of reach (XEP-0425), of which people here are told and the
+    /// archive says so, while the stored log still has it; or one that is there again, in the archive too, since the source
+    /// decided otherwise or tells it differently: [`super::Engine::message`] gives it. No other message comes so.
+    Moderated(Moderated),
+    /// Somebody's hats. They follow the entry of the list, if that changes as well.
+    Hats(Hatted),
+}
+
 impl Action {
-    /// A ruling for the host to show, of which nothing is said of who did it and why.
-    pub(super) fn apply(room: &BareJid, ruling: impl Into<Ruling>) -> Action {
+    /// What the host is to show of a room.
+    pub(super) fn apply(room: &BareJid, shown: Shown) -> Action {
         Action::Apply {
             room: room.clone(),
-            ruling: Box::new(ruling.into()),
-            actor: None,
-            reason: None,
+            shown: Box::new(shown),
         }
     }
 

@@ -26,8 +26,8 @@ pub(super) use offers::Actor;
 
 /// What the engine does with one kind of ruling.
 trait Kind: Stored + Clone + PartialEq {
-    /// What it is about.
-    fn matter(&self) -> Matter;
+    /// What it is about. `None`: it is about several things, each of which is decided for itself ([`Ruling::each`]).
+    fn matter(&self) -> Option<Matter>;
 
     /// What is in force in `room` of what it is about.
     fn held(&self, room: &Room) -> Self;
@@ -144,7 +144,7 @@ impl Engine {
 
 /// The table, for a ruling whose kind is not known before ([`Kind`] says what each is).
 impl Ruling {
-    pub(crate) fn matter(&self) -> Matter {
+    pub(crate) fn matter(&self) -> Option<Matter> {
         each_kind!(self, kind => kind.matter())
     }
 

@@ -3,7 +3,7 @@
 use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
-use crate::engine::{Action, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence};
+use crate::engine::{Action, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence, Shown};
 use crate::wire::{Act, ActKind, Hatted, IqKind, Listing, Moderated, Moderation, Ruling, StanzaError};
 use crate::words::{self, Line};
 
@@ -124,24 +124,7 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
             .some("nick", nick)?
             .set("text", text)?
             .some("version", version.map(|version| version.to_string()))?,
-        Action::ApplySettings {
-            room,
-            source,
-            form,
-            salt,
-        } => Fields::new(lua, "apply_settings")?
-            .jid("room", &room)?
-            .jid("source", &source)?
-            .set("form", form.to_xml())?
-            .some("salt", salt)?,
-        Action::Apply {
-            room,
-            ruling,
-            actor,
-            reason,
-        } => apply(lua, &room, *ruling)?
-            .some("actor", actor)?
-            .some("reason", reason)?,
+        Action::Apply { room, shown } => apply(lua, &room, *shown)?,
         Action::ShowOccupant(occupant) => return occupant_table(lua, *occupant),
         Action::HideOccupant {
             room,
@@ -320,27 +303,36 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
     }
 }
 
-fn apply(lua: &Lua, room: &BareJid, ruling: Ruling) -> mlua::Result<Fields> {
+fn apply(lua: &Lua, room: &BareJid, shown: Shown) -> mlua::Result<Fields> {
     let fields = |kind: &str| Fields::new(lua, kind)?.jid("room", room);
-    match ruling {
-        Ruling::Listed(Listing { jid, entry }) => fields("apply_affiliation")?
+    match shown {
+        Shown::Settings { source, form, salt } => fields("apply_settings")?
+            .jid("source", &source)?
+            .set("form", form.to_xml())?
+            .some("salt", salt),
+        Shown::Listed {
+            listing: Listing { jid, entry },
+            actor,
+            reason,
+        } => fields("apply_affiliation")?
             .jid("jid", &jid)?
             .set("affiliation", entry.affiliation.as_str())?
-            .some("nick", entry.nick),
-        Ruling::Subject(subject) => {
+            .some("nick", entry.nick)?
+            .some("actor", actor)?
+            .some("reason", reason),
+        Shown::Subject(subject) => {
             let (nick, text) = subject
                 .map(|subject| (subject.nick, subject.text))
                 .unwrap_or_default();
             fields("apply_subject")?.some("nick", nick)?.set("text", text)
         }
-        Ruling::Form(form) => fields("apply_settings")?.set("form", form.to_xml()),
-        Ruling::Moderated(Moderated { id, moderation }) => match moderation {
+        Shown::Moderated(Moderated { id, moderation }) => match moderation {
             Some(moderation) => {
                 fields("hide_message")?.set("moderation", moderation_table(lua, &moderation)?)
             }
             None => fields("restore_message")?.set("id", id),
         },
-        Ruling::Hats(Hatted { jid, hats }) => {
+        Shown::Hats(Hatted { jid, hats }) => {
             fields("apply_hats")?.jid("jid", &jid)?.set("hats", hats.to_xml())
         }
     }

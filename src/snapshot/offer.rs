@@ -61,7 +61,8 @@ pub(super) fn read(el: &Element) -> Result<(Matter, Offer), RestoreError> {
         is_invited: el.attr("invited") == Some("true"),
         is_registered: el.attr("registered") == Some("true"),
     };
-    Ok((offer.now.matter(), offer))
+    let matter = offer.now.matter();
+    Ok((matter.ok_or_else(|| wrong("an offer about nothing"))?, offer))
 }
 
 macro_rules! readers {
@@ -276,7 +277,7 @@ mod tests {
         ];
         for (was, now) in pairs {
             let offer = offer(was, now);
-            assert_eq!(read_again(&offer), (offer.now.matter(), offer));
+            assert_eq!(read_again(&offer), (offer.now.matter().unwrap(), offer));
         }
     }
 

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
 use dmuc::Action;
+use dmuc::engine::Shown;
 use dmuc::wire::{Hatted, Listing, Request, Ruling};
 use sha2::{Digest, Sha256};
 
@@ -90,30 +91,23 @@ pub fn end() {
 /// act as XML, everything else as it is.
 pub fn described(action: &Action) -> String {
     match action {
-        Action::ApplySettings {
-            room,
-            source,
-            form,
-            salt,
-        } => format!("form {room} {source} {form:?} {salt:?}"),
-        Action::Apply {
-            room,
-            ruling,
-            actor,
-            reason,
-        } => match ruling.as_ref() {
-            Ruling::Listed(Listing { jid, entry }) => {
+        Action::Apply { room, shown } => match shown.as_ref() {
+            Shown::Settings { source, form, salt } => format!("form {room} {source} {form:?} {salt:?}"),
+            Shown::Listed {
+                listing: Listing { jid, entry },
+                actor,
+                reason,
+            } => {
                 let (affiliation, nick) = (entry.affiliation, &entry.nick);
                 format!("listed {room} {jid} {affiliation:?} {nick:?} {reason:?} {actor:?}")
             }
-            Ruling::Subject(None) => format!("subject {room} None {:?}", ""),
-            Ruling::Subject(Some(subject)) => format!("subject {room} {:?} {:?}", subject.nick, subject.text),
-            Ruling::Form(form) => format!("fields {room} {form:?}"),
-            Ruling::Moderated(moderated) => match &moderated.moderation {
+            Shown::Subject(None) => format!("subject {room} None {:?}", ""),
+            Shown::Subject(Some(subject)) => format!("subject {room} {:?} {:?}", subject.nick, subject.text),
+            Shown::Moderated(moderated) => match &moderated.moderation {
                 Some(moderation) => format!("hidden {room} {moderation:?}"),
                 None => format!("restored {room} {}", moderated.id),
             },
-            Ruling::Hats(Hatted { jid, hats }) => format!("hats {room} {jid} {hats:?}"),
+            Shown::Hats(Hatted { jid, hats }) => format!("hats {room} {jid} {hats:?}"),
         },
         Action::Overridden {
             room,

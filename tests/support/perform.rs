@@ -1,10 +1,10 @@
 //! The engine's actions, performed as the Lua shim performs them.
 
 use dmuc::address::{BareJid, Jid};
-use dmuc::engine::{RemoteOccupant, Ruled};
+use dmuc::engine::{RemoteOccupant, Ruled, Shown};
 use dmuc::wire::{
     Act, ActKind, Affiliation, Condition, Form, Hatted, Iq, IqBody, Listing, Moderated, Moderation, Role,
-    Ruling, StanzaError, write_iq,
+    StanzaError, write_iq,
 };
 use dmuc::{Action, Input};
 
@@ -23,18 +23,7 @@ impl Host {
             return;
         }
         match action {
-            Action::ApplySettings {
-                room,
-                source,
-                form,
-                salt,
-            } => self.apply_settings(&room, source, form, salt),
-            Action::Apply {
-                room,
-                ruling,
-                actor,
-                reason,
-            } => self.apply(&room, *ruling, actor.as_deref(), reason.as_deref()),
+            Action::Apply { room, shown } => self.apply(&room, *shown),
             Action::ShowOccupant(occupant) => self.show_occupant(*occupant),
             Action::HideOccupant {
                 room,
@@ -179,16 +168,21 @@ impl Host {
     }
 
     /// The source has decided.
-    fn apply(&mut self, room: &BareJid, ruling: Ruling, actor: Option<&str>, reason: Option<&str>) {
-        match ruling {
-            Ruling::Listed(Listing { jid, entry }) => {
+    fn apply(&mut self, room: &BareJid, shown: Shown) {
+        match shown {
+            Shown::Settings { source, form, salt } => self.apply_settings(room, source, form, salt),
+            Shown::Listed {
+                listing: Listing { jid, entry },
+                actor,
+                reason,
+            } => {
                 let entry = Listed {
                     affiliation: entry.affiliation,
                     nick: entry.nick,
                 };
-                self.set_affiliation(room, &jid, &entry, reason, actor);
+                self.set_affiliation(room, &jid, &entry, reason.as_deref(), actor.as_deref());
             }
-            Ruling::Subject(subject) => {
+            Shown::Subject(subject) => {
                 let (nick, text) = subject
                     .map(|subject| (subject.nick, subject.text))
                     .unwrap_or_default();
@@ -198,16 +192,15 @@ impl Host {
                     self.tell_subject(room, nick.as_deref(), None, &text);
                 }
             }
-            Ruling::Form(form) => panic!("{form:?} comes with the settings of {room}"),
-            Ruling::Moderated(Moderated {
+            Shown::Moderated(Moderated {
                 moderation: Some(moderation),
                 ..
             }) => self.hide_message(room, &moderation),
-            Ruling::Moderated(Moderated { id, moderation: None }) => {
+            Shown::Moderated(Moderated { id, moderation: None }) => {
                 let entry = self.engine.message(room, &id).cloned();
                 self.rewrite_archived(room, &id, entry.map(|entry| entry.payload.to_string()));
             }
-            Ruling::Hats(Hatted { jid, hats }) => {
+            Shown::Hats(Hatted { jid, hats }) => {
                 let host_room = self.rooms.get_mut(room).expect("a room with a list");
                 let is_listed = host_room.affiliations.contains_key(&jid);
                 assert!(

@@ -7,15 +7,18 @@ use super::super::state::edition::{News, news};
 use super::super::state::instance::{Instance, Stage, SyncStage};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
-use super::super::{Action, Engine, Verdict};
+use super::super::{Action, Engine, Shown, Verdict};
 use super::subject::said;
 use super::{Actor, Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Config as ConfigPush, Field, Form, Ruling, Subject};
 
 impl Kind for Form {
-    fn matter(&self) -> Matter {
-        Matter::Form(self.fields.iter().map(|field| field.var.clone()).collect())
+    fn matter(&self) -> Option<Matter> {
+        match &*self.fields {
+            [field] => Some(Matter::Field(field.var.clone())),
+            _ => None,
+        }
     }
 
     fn held(&self, room: &Room) -> Form {
@@ -108,12 +111,12 @@ impl Engine {
     pub(in crate::engine) fn show_settings(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid) else { return };
         let Some(source) = room.source.clone() else { return };
-        self.actions.push_back(Action::ApplySettings {
-            room: jid.clone(),
+        let shown = Shown::Settings {
             source,
             form: room.settings.form.clone(),
             salt: room.settings.salt.clone(),
-        });
+        };
+        self.actions.push_back(Action::apply(jid, shown));
     }
 
     /// After a restart a shadow's room may lack what the engine has, or have what it never heard of: either may have been
@@ -125,7 +128,8 @@ impl Engine {
         };
         let subject = room.settings.subject.clone();
         self.show_settings(jid);
-        self.actions.push_back(Action::apply(jid, subject));
+        self.actions
+            .push_back(Action::apply(jid, Shown::Subject(subject)));
     }
 
     /// The source, which takes us for one that knows only the XEP's text (it may have just started), has said something
@@ -194,6 +198,27 @@ impl Engine {
         }
     }
 
+    /// [`Self::source_says`] of all fields at once: those that wait for the source's decision stay as they are here. Returns
+    /// whether anything is otherwise now.
+    fn source_says_form(&mut self, jid: &BareJid, mut form: Form) -> bool {
+        let Some(room) = self.rooms.get(jid) else {
+            return false;
+        };
+        let offered = room.offers.values().filter_map(|offer| Form::of(&offer.now));
+        for ours in offered.cloned().collect::<Vec<_>>() {
+            self.source_says(jid, &same_fields(&ours, &form));
+            for field in ours.fields {
+                form.set(&field.var, field.values);
+            }
+        }
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return false;
+        };
+        let is_changed = room.settings.form != form;
+        room.settings.form = form;
+        is_changed
+    }
+
     /// Takes in a configuration of the source's. The first one makes the shadow joinable.
     pub(in crate::engine) fn apply_config(
         &mut self,
@@ -223,24 +248,15 @@ impl Engine {
             room.said_before = settings.and_then(|settings| settings.said.clone());
         }
         room.ready = true;
-        // What waits for the source's decision stays as it is here.
-        let mut form = config.form;
-        for offer in room.offers.values_mut() {
-            if let Ruling::Form(ours) = &offer.now {
-                offer.base = Ruling::Form(same_fields(ours, &form));
-                for field in &ours.fields {
-                    form.set(&field.var, field.values.clone());
-                }
-            }
-        }
-        let is_changed = is_first || room.settings.form != form;
-        room.settings.form = form;
+        let is_changed = self.source_says_form(jid, config.form) || is_first;
         let mut subject: Option<Option<Subject>> = None;
         let shadows = config
             .settings
             .as_ref()
             .map(|settings| settings.instances.clone());
-        if let Some(settings) = config.settings {
+        if let Some(settings) = config.settings
+            && let Some(room) = self.rooms.get_mut(jid)
+        {
             room.settings.term = settings.term;
             room.settings.form_version = settings.version;
             if settings.salt.is_some() && settings.salt != room.settings.salt {
@@ -261,7 +277,8 @@ impl Engine {
             self.reveal_jids(now, jid);
         }
         if let Some(subject) = subject {
-            self.actions.push_back(Action::apply(jid, subject));
+            self.actions
+                .push_back(Action::apply(jid, Shown::Subject(subject)));
         }
         if let Some(shadows) = shadows {
             self.shadows_told(now, jid, &shadows);

@@ -5,14 +5,14 @@ use crate::address::BareJid;
 use super::super::state::clock::Now;
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
-use super::super::{Action, Engine, Verdict, refuse};
+use super::super::{Action, Engine, Shown, Verdict, refuse};
 use super::{Asker, By, Kind};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, Hats, Hatted};
 
 impl Kind for Hatted {
-    fn matter(&self) -> Matter {
-        Matter::Hats(self.jid.clone())
+    fn matter(&self) -> Option<Matter> {
+        Some(Matter::Hats(self.jid.clone()))
     }
 
     fn held(&self, room: &Room) -> Hatted {
@@ -86,7 +86,7 @@ impl Engine {
             false => Hats::default(),
         };
         let user = user.clone();
-        self.actions
-            .push_back(Action::apply(jid, Hatted { jid: user, hats }));
+        let shown = Shown::Hats(Hatted { jid: user, hats });
+        self.actions.push_back(Action::apply(jid, shown));
     }
 }

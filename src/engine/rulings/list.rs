@@ -9,7 +9,7 @@ use super::super::presence::shown;
 use super::super::state::clock::Now;
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
-use super::super::{Action, Engine, Verdict};
+use super::super::{Action, Engine, Shown, Verdict};
 use super::{Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{
@@ -17,8 +17,8 @@ use crate::wire::{
 };
 
 impl Kind for Listing {
-    fn matter(&self) -> Matter {
-        Matter::Listed(self.jid.clone())
+    fn matter(&self) -> Option<Matter> {
+        Some(Matter::Listed(self.jid.clone()))
     }
 
     fn held(&self, room: &Room) -> Listing {
@@ -293,12 +293,12 @@ impl Engine {
         let user = &listing.jid;
         let has_hats = |room: &Room| room.settings.hats.contains_key(user);
         let hatted = self.rooms.get(jid).is_some_and(has_hats).then(|| user.clone());
-        self.actions.push_back(Action::Apply {
-            room: jid.clone(),
-            ruling: Box::new(Ruling::Listed(listing)),
+        let shown = Shown::Listed {
+            listing,
             actor,
             reason,
-        });
+        };
+        self.actions.push_back(Action::apply(jid, shown));
         if let Some(user) = hatted {
             self.show_hats(jid, &user);
         }

@@ -15,19 +15,19 @@ use super::super::state::clock::Now;
 use super::super::state::log::{Entry, EventKey};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
-use super::super::{Action, Engine, Verdict, bare, refuse};
+use super::super::{Action, Engine, Shown, Verdict, bare, refuse};
 use super::{Actor, Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Affiliation, Condition, EventStamp, Moderated, Moderation, Ruling, limits};
 
 impl Kind for Moderated {
-    fn matter(&self) -> Matter {
-        Matter::Moderated(self.id.clone())
+    fn matter(&self) -> Option<Matter> {
+        Some(Matter::Moderated(self.id.clone()))
     }
 
     /// What is hidden here is not in the log, but in the offer itself.
     fn held(&self, room: &Room) -> Moderated {
-        let offer = room.offers.get(&self.matter());
+        let offer = room.offers.get(&Matter::Moderated(self.id.clone()));
         let hidden = offer.and_then(|offer| Moderated::of(&offer.now));
         hidden.cloned().unwrap_or_else(|| Moderated {
             id: self.id.clone(),
@@ -53,7 +53,8 @@ impl Kind for Moderated {
     fn show(&self, engine: &mut Engine, jid: &BareJid) {
         let has_it = |room: &Room| room.log.has_id(&self.id);
         if self.moderation.is_some() || engine.rooms.get(jid).is_some_and(has_it) {
-            engine.actions.push_back(Action::apply(jid, self.clone()));
+            let shown = Shown::Moderated(self.clone());
+            engine.actions.push_back(Action::apply(jid, shown));
         }
     }
 

@@ -57,7 +57,7 @@ impl Engine {
         if was.is_same(&now) {
             return;
         }
-        let matter = now.matter();
+        let Some(matter) = now.matter() else { return };
         if room.offers.len() >= MAX_OFFERS && !room.offers.contains_key(&matter) {
             let offer = Offer::of(actor, was, now);
             self.overridden(jid, &offer);
@@ -223,7 +223,7 @@ impl Engine {
             return false;
         };
         if !room.offers.is_empty()
-            && let Some(offer) = room.offers.get_mut(&said.matter())
+            && let Some(offer) = said.matter().and_then(|matter| room.offers.get_mut(&matter))
         {
             offer.base = said.clone().into();
             return false;

@@ -6,14 +6,14 @@ use super::super::state::clock::Now;
 use super::super::state::edition::{News, news};
 use super::super::state::room::Room;
 use super::super::state::waiting::{Matter, Offer};
-use super::super::{Action, Engine, Verdict, refuse};
+use super::super::{Action, Engine, Shown, Verdict, refuse};
 use super::{Actor, Asker, By, Kind, Variant};
 use crate::error::Error;
 use crate::wire::{ActKind, Condition, Ruling, Subject, limits};
 
 impl Kind for Option<Subject> {
-    fn matter(&self) -> Matter {
-        Matter::Subject
+    fn matter(&self) -> Option<Matter> {
+        Some(Matter::Subject)
     }
 
     fn held(&self, room: &Room) -> Option<Subject> {
@@ -41,7 +41,8 @@ impl Kind for Option<Subject> {
     }
 
     fn show(&self, engine: &mut Engine, room: &BareJid) {
-        engine.actions.push_back(Action::apply(room, self.clone()));
+        let shown = Shown::Subject(self.clone());
+        engine.actions.push_back(Action::apply(room, shown));
     }
 
     fn check(&self, _engine: &Engine, _room: &Room, _asker: Asker<'_>) -> Result<(), Error> {
@@ -115,7 +116,8 @@ impl Engine {
             self.offer(jid, Ruling::Subject(Some(subject.clone())), actor);
             // Stored before anybody sees it: it has to be offered, or whoever set it told, after a crash too (G7).
             self.queue_stores();
-            self.actions.push_back(Action::apply(jid, Some(subject)));
+            let shown = Shown::Subject(Some(subject));
+            self.actions.push_back(Action::apply(jid, shown));
             return Ok(Verdict::Done);
         }
         // No subject and one that was removed are the same.
@@ -161,7 +163,8 @@ impl Engine {
             stamp: now.wall_ms as i64,
             text: text.to_owned(),
         };
-        self.actions.push_back(Action::apply(jid, Some(subject)));
+        let shown = Shown::Subject(Some(subject));
+        self.actions.push_back(Action::apply(jid, shown));
         let actor = Actor {
             nick,
             jid: None,
@@ -245,7 +248,8 @@ impl Engine {
         let is_news = room.settings.subject.as_ref().map(said) != Some(said(&subject));
         let subject = Some(subject);
         if self.source_says(jid, &subject) {
-            self.actions.push_back(Action::apply(jid, subject));
+            self.actions
+                .push_back(Action::apply(jid, Shown::Subject(subject)));
         }
         self.unsaved.insert(jid.clone());
         if version.is_none() && is_news {

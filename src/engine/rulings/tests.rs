@@ -119,7 +119,7 @@ fn a_hidden_message_is_held_by_its_offer() {
     let (was, now) = (moderated(None), moderated(Some("hecate")));
     assert_eq!(now.held(&room), was);
     let offer = offered(was, now.clone(), "hecate@shakespeare.lit");
-    room.offers.insert(now.matter(), offer);
+    room.offers.insert(now.matter().unwrap(), offer);
     assert_eq!(moderated(None).held(&room), now);
 }
 
@@ -153,6 +153,8 @@ fn subjects_are_the_same_if_they_say_the_same() {
 #[test]
 fn each_field_of_a_form_is_decided_for_itself() {
     let both = form(&[("a", "1"), ("b", "2")]);
+    assert_eq!(both.matter(), None);
+    assert_eq!(form(&[("a", "1")]).matter(), form(&[("a", "2")]).matter());
     assert_eq!(both.each(), [form(&[("a", "1")]), form(&[("b", "2")])]);
     assert_eq!(subject("hecate", "x").each(), [subject("hecate", "x")]);
 }

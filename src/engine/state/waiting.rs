@@ -13,8 +13,8 @@ pub(crate) enum Matter {
     /// Somebody's entry of the list of affiliations.
     Listed(BareJid),
     Subject,
-    /// These fields of the configuration; what waits for the source is about one.
-    Form(Vec<String>),
+    /// A field of the configuration.
+    Field(String),
     /// The message with this stanza-id.
     Moderated(String),
     /// Somebody's hats.

@@ -10,7 +10,7 @@ use super::super::state::clock::Now;
 use super::super::state::instance::{OpenPage, SyncStage};
 use super::super::state::log::{Entry, EventKey, UNSTAMPED};
 use super::super::state::room::Room;
-use super::super::{Action, Engine, Notice};
+use super::super::{Action, Engine, Notice, Shown};
 use super::GRACE_MS;
 use crate::wire::{Moderated, Numbers, Roster, RosterExtra, SeenNumbers, SyncAnswer, SyncEvent};
 
@@ -245,7 +245,7 @@ impl Engine {
         room.touch();
         let moderation = None;
         self.actions
-            .push_back(Action::apply(jid, Moderated { id, moderation }));
+            .push_back(Action::apply(jid, Shown::Moderated(Moderated { id, moderation })));
         let origin = held.origin;
         self.note(jid, &source.service(), Notice::Differs { origin });
     }
