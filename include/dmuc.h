@@ -879,6 +879,14 @@ dmuc_result dmuc_engine_handle_stanza(dmuc_engine *engine,
                                       bool taken,
                                       dmuc_verdict **verdict);
 
+// Bytes of a stanza of the peer service `service` have come in, and the stanza is not whole yet: over a thin link that takes
+// longer than `link_timeout`. Told every eighth of that, or less, as long as bytes come, it keeps the link from being called
+// down; no word is needed of stanzas that are whole sooner. DMUC_VERDICT_DONE; DMUC_VERDICT_CONTINUE if it is no peer.
+dmuc_result dmuc_engine_arriving(dmuc_engine *engine,
+                                 dmuc_now now,
+                                 const char *service,
+                                 dmuc_verdict **verdict);
+
 // The room that a stanza asks this service to hold, if it is a `<replicate/>`; NULL for every other stanza, and for what is
 // none. Free it with dmuc_string_free. Changes nothing.
 dmuc_result dmuc_engine_wanted_room(dmuc_engine *engine,

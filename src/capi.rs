@@ -87,7 +87,7 @@ pub use rooms::{
 pub use settings::{
     dmuc_affiliation, dmuc_engine_affiliation, dmuc_engine_hats, dmuc_engine_settings, dmuc_engine_subject,
 };
-pub use stanza::{dmuc_engine_handle_stanza, dmuc_engine_wanted_room};
+pub use stanza::{dmuc_engine_arriving, dmuc_engine_handle_stanza, dmuc_engine_wanted_room};
 pub use verdict::{
     dmuc_verdict, dmuc_verdict_free, dmuc_verdict_kind, dmuc_verdict_number, dmuc_verdict_text,
     dmuc_verdict_type,

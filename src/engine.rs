@@ -34,6 +34,7 @@ mod private;
 mod proving;
 mod queries;
 mod rank;
+mod rate;
 mod refusals;
 mod replication;
 mod request;
@@ -235,6 +236,9 @@ impl Engine {
         let is_taken = |verdict: &Verdict| *verdict != Verdict::Continue;
         if let Some(peer) = peer.filter(|_| verdict.as_ref().is_ok_and(is_taken)) {
             self.heard(now, &peer);
+            if let Some(came) = came.as_ref().filter(|came| !came.is_answer) {
+                self.note_received(&peer, came.bytes);
+            }
         }
         if let Some(came) = came {
             self.keep_pace(now, &came, &verdict);
@@ -389,6 +393,10 @@ impl Engine {
                 event,
                 moderation,
             } => self.peer_moderation(now, from, room, event, moderation),
+            Input::Arriving { service } => Ok(match self.arriving(now, service) {
+                true => Verdict::Done,
+                false => Verdict::Continue,
+            }),
             Input::PeerError { from, error } => Ok(self.peer_error(now, from, error)),
         }
     }

@@ -260,6 +260,10 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let service = bare(&service).ok();
         this.with(|engine| service.is_some_and(|service| engine.config().peers.contains_key(&service)))
     });
+    // link_timeout(): seconds
+    methods.add_method("link_timeout", |_, this, ()| {
+        this.with(|engine| engine.config().link_timeout_ms as f64 / 1000.0)
+    });
     methods.add_method("has_unread", |_, this, ()| {
         this.with(|engine| engine.has_unread())
     });

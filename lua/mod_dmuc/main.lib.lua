@@ -56,6 +56,7 @@ return function (build)
 		"direct"; -- direct invitations that users of this server get
 		"links"; -- connections that swallow everything, and whose change did not hold
 		"buffers"; -- what waits for peers that do not read
+		"arriving"; -- stanzas that take long to arrive
 		"pace"; -- peers that send more than they may are read more slowly
 		"discovery"; -- disco, redirects
 		"actions"; -- does what the engine says
@@ -120,6 +121,7 @@ return function (build)
 		dmuc.turns.finish();
 		dmuc.retrying.stop();
 		dmuc.fanout.stop();
+		dmuc.prosody.stop_looking();
 		dmuc.tally.stop();
 		dmuc.requests.stop();
 		dmuc.lifecycle.stop();

@@ -7,6 +7,7 @@
 
 local array = require "util.array";
 local datetime = require "util.datetime";
+local filters = require "util.filters";
 local base64 = require "util.encodings".base64;
 local hmac_sha256 = require "util.hashes".hmac_sha256;
 local resolve_path = require "util.paths".resolve_relative_path;
@@ -404,6 +405,59 @@ return function (dmuc)
 		local both = outgoing()[service];
 		if both and both.incoming then table.insert(found, both); end -- used in both directions (XEP-0288)
 		return found;
+	end
+
+	-- Every session over which stanzas of other servers come: [session] = services.
+	function inside.incoming()
+		local found = {};
+		local function add(session, service)
+			local services = found[session] or {};
+			services[#services + 1] = service;
+			found[session] = services;
+		end
+		for session in pairs(global.incoming_s2s) do
+			for service, known in pairs(session.hosts or {}) do
+				if known.authed then add(session, service); end
+			end
+		end
+		for service, session in pairs(outgoing()) do
+			if session.incoming then add(session, service); end -- used in both directions (XEP-0288)
+		end
+		return found;
+	end
+
+	-- What has been read of the stanza that a session is in the middle of: [session] = { bytes, how many there were at the last
+	-- look }. Filters are how other modules see bytes, and none of this module's after it is unloaded.
+	local unfinished = setmetatable({}, { __mode = "k" });
+	local function note_bytes(data, session)
+		local part = unfinished[session];
+		if part and data:find("%S") then part.bytes = part.bytes + #data; end
+		return data;
+	end
+	local function note_stanza(stanza, session)
+		local part = unfinished[session];
+		if part then part.bytes, part.looked = 0, 0; end
+		return stanza;
+	end
+
+	-- Whether a session is in the middle of the same stanza as at the last look, and more of it has come since.
+	function inside.is_arriving(session)
+		local part = unfinished[session];
+		if not part then
+			part = { bytes = 0; looked = 0 };
+			unfinished[session] = part;
+			filters.add_filter(session, "bytes/in", note_bytes);
+			filters.add_filter(session, "stanzas/in", note_stanza);
+		end
+		local is_more = part.looked > 0 and part.bytes > part.looked;
+		part.looked = part.bytes;
+		return is_more;
+	end
+	function inside.stop_looking()
+		for session in pairs(unfinished) do
+			filters.remove_filter(session, "bytes/in", note_bytes);
+			filters.remove_filter(session, "stanzas/in", note_stanza);
+		end
 	end
 
 	-- Whether a stanza came over the session of another server, and is none that our own has made in its name.

@@ -4,9 +4,10 @@ use std::ffi::c_char;
 use std::ptr;
 
 use super::engine::{dmuc_engine, dmuc_now, to_c, with_engine};
-use super::guard::{Output, text_of_length};
+use super::guard::{Output, text, text_of_length, to_service};
 use super::result::dmuc_result;
-use super::verdict::dmuc_verdict;
+use super::verdict::{dmuc_verdict, verdict_of};
+use crate::engine::Input;
 use crate::inbound::{self, Inbound};
 use crate::wire::{PresenceKind, Stanza};
 
@@ -43,6 +44,27 @@ pub unsafe extern "C" fn dmuc_engine_handle_stanza(
                 engine.presences.insert(from, payload);
             }
             out.write_handle(dmuc_verdict::of_stanza(handled));
+            Ok(())
+        })
+    }
+}
+
+/// Bytes of a stanza of the peer service `service` have come in, and the stanza is not whole yet: over a thin link that takes
+/// longer than `link_timeout`. Told every eighth of that, or less, as long as bytes come, it keeps the link from being called
+/// down; no word is needed of stanzas that are whole sooner. DMUC_VERDICT_DONE; DMUC_VERDICT_CONTINUE if it is no peer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_arriving(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    service: *const c_char,
+    verdict: *mut *mut dmuc_verdict,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (service, out) = (to_service(text(service)?)?, Output::new(verdict)?);
+            let input = Input::Arriving { service: &service };
+            out.write_handle(verdict_of(engine, now, input)?);
             Ok(())
         })
     }

@@ -3,7 +3,8 @@
 //! Only an answer to something of ours proves that both directions work, so every peer is asked something in every ping
 //! interval: a digest ([`super::digest`]), or what it supports. An answer may have to wait behind a great deal of data,
 //! so nothing counts as unanswered while something keeps arriving from there, within a bound: who hears nothing from us
-//! takes the link for down and sends nothing any more, which is how a direction that is cut alone is found.
+//! takes the link for down and sends nothing any more, which is how a direction that is cut alone is found. Bytes of a stanza
+//! that is not whole yet are such a sign as long as they come.
 
 use crate::address::BareJid;
 
@@ -37,16 +38,24 @@ impl Engine {
         let since = link.waiting_since.map_or(sent_at, |since| since.min(sent_at));
         let timeout = self.config.link_timeout_ms;
         // More than the pause between two heartbeats of the peer, of which the last may be lost.
-        let until = link.heard_at + timeout / 4 * 3;
-        let until = until.min(since + MOST_PATIENCE * timeout);
-        (link.heard_at > since && until > now.mono_ms).then_some(until)
+        let pause = timeout / 4 * 3;
+        let heard_until = (link.heard_at + pause).min(since + MOST_PATIENCE * timeout);
+        let heard_until = (link.heard_at > since).then_some(heard_until);
+        // However long it takes: it ends with its stanza.
+        let arriving_at = link.arriving_at.filter(|at| *at > since);
+        let until = heard_until.max(arriving_at.map(|at| at + pause));
+        let until = until.filter(|until| *until > now.mono_ms)?;
+        // Heartbeats go on as often as ever.
+        Some(until.min(now.mono_ms + self.ping_after()))
     }
 
     /// A heartbeat, or the question whether the peer is there, is given more time: others follow it, by which the peer hears
     /// that we are there, and one of which may arrive where this one was lost.
     pub(super) fn ping_goes_on(&mut self, now: Now, service: &BareJid) {
+        let interval = self.ping_after();
         if let Some(link) = self.links.get_mut(service)
             && link.due_at.is_none()
+            && now.mono_ms >= link.beat_at + interval
             && matches!(
                 link.state,
                 LinkState::Up | LinkState::Syncing | LinkState::Suspect
@@ -110,6 +119,7 @@ impl Engine {
             link.due_at = None;
             return;
         }
+        link.beat_at = now.mono_ms;
         link.waiting_since.get_or_insert(now.mono_ms);
         let is_first = link.pinged_until.is_none();
         let deadline = *link.pinged_until.get_or_insert(now.mono_ms + wait);

@@ -290,6 +290,13 @@ pub enum Input<'a> {
         /// What is moderated.
         moderation: &'a Moderation,
     },
+    /// Bytes of a stanza of this peer service have come in, and the stanza is not whole yet: over a thin link, or behind a
+    /// rate limit, that takes longer than [`Config::link_timeout_ms`](crate::Config). Told every eighth of that, or less.
+    /// [`Verdict::Continue`](super::Verdict) if it is no peer.
+    Arriving {
+        /// The service.
+        service: &'a BareJid,
+    },
     /// A stanza of type error came back from a peer instance. Moves link state, never occupants (G8).
     /// [`Verdict::Continue`](super::Verdict): it counts for nothing, since its sender is no instance, or says again that an
     /// occupant of ours has lost its nick.

@@ -8,6 +8,7 @@ use crate::address::BareJid;
 use super::Engine;
 use super::cause::Cause;
 use super::outage::DOUBT_MS;
+use super::rate::Flow;
 use super::request::Pending;
 use super::state::clock::Now;
 use super::state::instance::{Instance, Stage, SyncStage};
@@ -71,6 +72,12 @@ pub(crate) struct Link {
     pub(super) acked_at: u64,
     /// When anything last came from there (monotonic ms).
     pub(super) heard_at: u64,
+    /// When it was last asked whether it is there (monotonic ms).
+    pub(super) beat_at: u64,
+    /// When bytes of a stanza last came that is not whole yet (monotonic ms).
+    pub(super) arriving_at: Option<u64>,
+    /// What it carries.
+    pub(super) flow: Flow,
     /// Since when heartbeats are not answered (monotonic ms); absent if the last one was.
     pub(super) waiting_since: Option<u64>,
     /// When the latest question that was answered had been sent (monotonic ms): what was sent before it is lost.
@@ -106,6 +113,9 @@ impl Default for Link {
             cause: Cause::Unreachable,
             acked_at: 0,
             heard_at: 0,
+            beat_at: 0,
+            arriving_at: None,
+            flow: Flow::default(),
             waiting_since: None,
             answered_for: 0,
             is_asking: false,
@@ -270,6 +280,12 @@ impl Engine {
             state: if was_out { LinkState::Up } else { link.state },
             acked_at: now.mono_ms,
             heard_at: link.heard_at,
+            arriving_at: link.arriving_at,
+            beat_at: link.beat_at,
+            flow: match was_away {
+                true => link.flow.anew(),
+                false => std::mem::take(&mut link.flow),
+            },
             answered_for: link.answered_for,
             since: if was_away { now.mono_ms } else { link.since },
             life: link.life.take(),

@@ -5,6 +5,7 @@ use crate::address::{BareJid, Jid};
 
 use super::cause::Cause;
 use super::invitations::{Declining, Inviting};
+use super::rate::Asked;
 use super::state::clock::Now;
 use super::{Action, Engine};
 use crate::wire::{Condition, Request, Response, StanzaError};
@@ -48,6 +49,7 @@ pub(crate) enum Pending {
         room: BareJid,
         instance: BareJid,
         settings: Option<u64>,
+        page: Asked,
     },
     /// A heartbeat.
     Digest(BareJid),
@@ -189,6 +191,15 @@ impl Engine {
     }
 
     fn answered(&mut self, now: Now, pending: Pending, sent_at: u64, answer: Result<&str, StanzaError>) {
+        if let Ok(xml) = &answer {
+            match &pending {
+                Pending::Sync { instance, page, .. } => {
+                    self.note_page(now, &instance.service(), *page, sent_at, xml.len());
+                }
+                Pending::Digest(service) => self.note_round_trip(now, service, sent_at),
+                _ => {}
+            }
+        }
         let read = answer.and_then(|xml| Response::parse_fitting(Some(xml)).map_err(StanzaError::from));
         let response = read.map(|(response, unfit)| {
             if let Pending::Sync { room, instance, .. } = &pending {
@@ -232,6 +243,7 @@ impl Engine {
                     room,
                     instance,
                     settings,
+                    ..
                 },
                 response,
             ) => self.sync_answered(now, &room, &instance, settings, response),

@@ -10,7 +10,7 @@ mod taking;
 
 use crate::address::BareJid;
 
-pub(super) use answer::EVENT_BYTES;
+pub(super) use answer::{EVENT_BYTES, PAGE_BYTES};
 pub(super) use pulls::Pulls;
 
 use super::link::{Caps, LinkState};
@@ -78,6 +78,7 @@ impl Engine {
             return;
         };
         let from_source = room.is_from_source(peer);
+        let service = peer.service();
         let seen = room.log.vector(|origin| relay || origin == peer, false);
         let seen = match from_source {
             true => room.log.without_withheld(seen),
@@ -95,19 +96,23 @@ impl Engine {
         };
         (instance.sync, instance.resync_at) = (SyncStage::Asked, None);
         instance.wants_whole = false;
+        let roster = instance.roster_version;
+        self.pulls.begin(&service, (jid.clone(), peer.clone()));
+        let page = self.next_page(&service, self.pulls.at_once(&service));
         let request = Request::Sync(SyncRequest {
             seen,
-            roster: instance.roster_version,
+            roster,
             settings,
             relay,
             is_new,
+            max: (page.bytes < PAGE_BYTES as u64).then_some(page.bytes),
         });
         let pending = Pending::Sync {
             room: jid.clone(),
             instance: peer.clone(),
             settings,
+            page,
         };
-        self.pulls.begin(&peer.service(), (jid.clone(), peer.clone()));
         self.request(now, jid.clone(), peer.clone(), request, pending);
     }
 

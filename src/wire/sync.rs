@@ -40,6 +40,8 @@ pub struct SyncRequest {
     pub relay: bool,
     /// Whether it has nothing at all yet: only then it is told, too, what nobody has numbered.
     pub is_new: bool,
+    /// About the most bytes that the answer may have, if that is less than usual; one event it may have in any case.
+    pub max: Option<u64>,
 }
 
 /// The answer, or a page of it.
@@ -118,6 +120,7 @@ impl SyncRequest {
             settings: count(el, "settings")?,
             relay: flag(el, "relay")?,
             is_new: flag(el, "new")?,
+            max: count(el, "max")?,
         })
     }
 
@@ -127,6 +130,7 @@ impl SyncRequest {
             .opt_number("settings", self.settings)
             .flag("relay", self.relay)
             .flag("new", self.is_new)
+            .opt_number("max", self.max)
             .body(|out| write_seen(out, &self.seen));
     }
 }

@@ -131,6 +131,22 @@ static void expect_continue(dmuc_verdict *verdict)
 	dmuc_verdict_free(verdict);
 }
 
+static void arriving(dmuc_engine *engine)
+{
+	dmuc_verdict *verdict = UNWRITTEN;
+	NULLS(dmuc_engine_arriving(NULL, NOW, "rooms.macbeth.lit", &verdict));
+	NULLS(dmuc_engine_arriving(engine, NOW, NULL, &verdict));
+	NULLS(dmuc_engine_arriving(engine, NOW, "rooms.macbeth.lit", NULL));
+	EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_arriving(engine, NOW, "\x80", &verdict));
+	EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_arriving(engine, NOW, "a@b", &verdict));
+	CHECK(verdict == UNWRITTEN);
+
+	/* Of who is no peer it says nothing. */
+	OK(dmuc_engine_arriving(engine, NOW, "conference.marlowe.lit", &verdict));
+	expect_continue(verdict);
+	expect_no_action(engine);
+}
+
 static void private_messages(dmuc_engine *engine)
 {
 	dmuc_verdict *verdict = UNWRITTEN;
@@ -213,6 +229,7 @@ int main(void)
 	dmuc_engine *engine = engine_with_room();
 	drain(engine);
 	stored_log(engine);
+	arriving(engine);
 	private_messages(engine);
 	queries(engine);
 	dmuc_engine_free(engine);

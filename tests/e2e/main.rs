@@ -60,6 +60,7 @@ mod storage_away;
 mod story;
 mod subjects;
 mod support;
+mod thin_links;
 mod unlike;
 mod unread_links;
 mod upgrading;

@@ -53,6 +53,7 @@ mod splits;
 mod storing;
 mod subjects;
 mod talking;
+mod thin;
 mod unlike;
 mod unproven;
 mod unread;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::config::{RoomIdScheme, ShadowNames};
+use dmuc::engine::Input;
 use dmuc::wire::{
     Affiliation, Condition, Form, Iq, IqBody, Message, MessageKind, Presence, PresenceKind, Request, Role,
     Stanza, StanzaError, write_iq, write_message, write_presence,
@@ -307,6 +308,15 @@ impl Federation {
     }
 
     fn deliver(&mut self, flight: Flight) {
+        if flight.is_part {
+            if self.hosts.contains_key(&flight.to) && self.runs(&flight.to) {
+                let service = flight.from;
+                self.at(&flight.to, |host| {
+                    host.tell(Input::Arriving { service: &service })
+                });
+            }
+            return;
+        }
         let bounce_of = |condition| bounce(&flight.xml, condition);
         if self.bare.contains(&flight.to) && flight.bounce.is_none() {
             if let Some(xml) = without_module(&flight.xml) {
@@ -374,7 +384,7 @@ impl Federation {
     pub fn is_settled(&self) -> bool {
         // Whoever waits for a liar may wait for ever.
         let is_lie = |flight: &Flight| self.liars.contains(&flight.from) || self.liars.contains(&flight.to);
-        let is_beat = |flight: &Flight| is_heartbeat(&flight.xml) || is_lie(flight);
+        let is_beat = |flight: &Flight| flight.is_part || is_heartbeat(&flight.xml) || is_lie(flight);
         let is_settled = |host: &Host| !self.liars.is_empty() || host.is_settled();
         self.net.flights().all(is_beat) && self.hosts.values().all(is_settled)
     }

@@ -46,6 +46,10 @@ pub enum Reset {
 pub struct Direction {
     pub mode: Mode,
     pub latency_ms: u64,
+    /// What it carries, if that is little: a stanza has arrived when all of it has.
+    pub bytes_per_s: Option<u64>,
+    /// When what was sent until now has been put on the line.
+    free_at: u64,
     pub weather: Weather,
     /// Nothing overtakes what was sent before.
     last_at: u64,
@@ -66,7 +70,12 @@ pub struct Flight {
     pub xml: String,
     /// It comes back to its sender as this error.
     pub bounce: Option<Condition>,
+    /// This is only the news that more of a stanza has arrived.
+    pub is_part: bool,
 }
+
+/// How often a host notices that a stanza is arriving.
+const PARTS_MS: u64 = 1_000;
 
 #[derive(Debug)]
 pub struct Network {
@@ -163,6 +172,7 @@ impl Network {
         if direction.mode == Mode::Wedged {
             direction.mode = Mode::Up;
         }
+        direction.free_at = 0;
         let latency_ms = direction.latency_ms;
         let mut dying: Vec<Flight> = direction.stalled.drain(..).collect();
         let concerned = |flight: &Flight| flight.from == *from && flight.to == *to && flight.bounce.is_none();
@@ -173,6 +183,7 @@ impl Network {
             .map(|(key, _)| *key)
             .collect();
         dying.extend(keys.iter().filter_map(|key| self.flights.remove(key)));
+        dying.retain(|flight| !flight.is_part);
         if dying.is_empty() {
             return;
         }
@@ -207,6 +218,7 @@ impl Network {
             to,
             xml,
             bounce: None,
+            is_part: false,
         };
         let (from, to) = (flight.from.clone(), flight.to.clone());
         match mode {
@@ -256,8 +268,30 @@ impl Network {
         (direction.last_loss_at, direction.last_fault_at) = (Some(now), Some(now));
     }
 
+    /// Puts a stanza on the line when that is free. Returns for how long it waits and is on it.
+    fn put_on_line(&mut self, flight: &Flight) -> u64 {
+        let now = self.now_ms;
+        let direction = self.direction(&flight.from, &flight.to);
+        let Some(rate) = direction.bytes_per_s.filter(|_| flight.bounce.is_none()) else {
+            return 0;
+        };
+        let begins_at = direction.free_at.max(now);
+        direction.free_at = begins_at + (flight.xml.len() as u64 * 1_000).div_ceil(rate);
+        let (ends_at, latency_ms) = (direction.free_at, direction.latency_ms);
+        for at in (begins_at + PARTS_MS..ends_at).step_by(PARTS_MS as usize) {
+            self.count += 1;
+            let part = Flight {
+                xml: String::new(),
+                is_part: true,
+                ..flight.clone()
+            };
+            self.flights.insert((at + latency_ms, self.count), part);
+        }
+        ends_at - now
+    }
+
     fn schedule(&mut self, delay_ms: u64, flight: Flight, in_order: bool) {
-        let mut at = self.now_ms + delay_ms;
+        let mut at = self.now_ms + delay_ms + self.put_on_line(&flight);
         if in_order {
             let direction = self.direction(&flight.from, &flight.to);
             at = at.max(direction.last_at);

@@ -71,6 +71,7 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
         settings: Some(0),
         relay: true,
         is_new: false,
+        max: None,
     };
     expect_request(
         &Request::Sync(request),
@@ -83,6 +84,14 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
         is_new: true,
         ..SyncRequest::default()
     };
+    let over_a_thin_link = SyncRequest {
+        max: Some(4_096),
+        ..SyncRequest::default()
+    };
+    expect_request(
+        &Request::Sync(over_a_thin_link),
+        "<sync xmlns='urn:x-dmuc:0' max='4096'/>",
+    );
     expect_request(
         &Request::Sync(newcomer),
         "<sync xmlns='urn:x-dmuc:0' new='true'/>",

@@ -17,7 +17,7 @@ use crate::wire::{
 /// Most events in one page.
 const PAGE_EVENTS: usize = 200;
 /// About the most bytes of events in one page.
-const PAGE_BYTES: usize = 131_072;
+pub(in crate::engine) const PAGE_BYTES: usize = 131_072;
 /// About what an event costs besides its payload.
 pub(in crate::engine) const EVENT_BYTES: usize = 200;
 /// A roster or a configuration larger than this has an answer of its own.
@@ -59,8 +59,11 @@ impl Engine {
             roster = None;
         }
         let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
-        let is_large = roster.is_some() && roster_bytes > LARGE_BYTES || config_bytes > LARGE_BYTES;
         let max_bytes = self.most_bytes(&asker.service(), PAGE_BYTES);
+        let asked_for = request.max.map(|max| usize::try_from(max).unwrap_or(PAGE_BYTES));
+        let max_bytes = asked_for.map_or(max_bytes, |max| max_bytes.min(max));
+        let large_bytes = LARGE_BYTES.min(max_bytes / 2);
+        let is_large = roster.is_some() && roster_bytes > large_bytes || config_bytes > large_bytes;
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };

@@ -38,6 +38,13 @@ impl Pulls {
         self.open.entry(service.clone()).or_default().insert(pair);
     }
 
+    /// How many pulls of a service are under way at the same time, as far as is known.
+    pub(super) fn at_once(&self, service: &BareJid) -> usize {
+        let open = self.open.get(service).map_or(0, BTreeSet::len);
+        let waiting = self.waiting.get(service).map_or(0, |waiting| waiting.pairs.len());
+        open + waiting
+    }
+
     /// Takes out whose turn it is.
     fn next(&mut self, service: &BareJid) -> Option<Pair> {
         let waiting = self.waiting.get_mut(service)?;
@@ -56,6 +63,7 @@ impl Pulls {
 impl Engine {
     /// Whether one more instance of a service may be asked (G13).
     pub(super) fn may_pull(&mut self, service: &BareJid) -> bool {
+        let most = self.most_pulls(service, MAX_PULLS);
         let rooms = &self.rooms;
         let is_open = |(jid, peer): &Pair| {
             let instance = rooms.get(jid).and_then(|room| room.instances.get(peer));
@@ -66,7 +74,7 @@ impl Engine {
             return true;
         };
         open.retain(is_open);
-        open.len() < MAX_PULLS
+        open.len() < most
     }
 
     /// It waits for its turn. Rooms that have ended meanwhile are forgotten when there are as many as others (G13).

@@ -63,6 +63,14 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             },
         )
     });
+    // arriving(mono, wall, service)
+    methods.add_method(
+        "arriving",
+        |lua, this, (mono, wall, service): (f64, f64, String)| {
+            let service = bare(&service)?;
+            this.input(lua, now(mono, wall), Input::Arriving { service: &service })
+        },
+    );
     // peer_presence(mono, wall, from, to, available, item): item has affiliation, role, jid, occupant_id, serial,
     // version, codes, new_nick, actor, reason, payload
     methods.add_method(

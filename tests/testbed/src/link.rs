@@ -49,8 +49,18 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Everything as it was: open, without delay.
+    /// Lets no more through than so many bytes a second, in each direction of the connections.
+    pub async fn throttle(&self, bytes_per_s: u32) {
+        for proxy in self.each() {
+            proxy.set_rate(Some(bytes_per_s)).await;
+        }
+    }
+
+    /// Everything as it was: open, without delay, as fast as can be.
     pub async fn heal(&self) {
+        for proxy in self.each() {
+            proxy.set_rate(None).await;
+        }
         self.delay(Duration::ZERO).await;
         self.set_mode(Mode::Open).await;
     }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -43,6 +43,8 @@ pub enum Direction {
 struct Setting {
     mode: Mode,
     delay: Duration,
+    /// Bytes a second in each direction, if it is thin.
+    rate: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +118,11 @@ impl Proxy {
     /// Delays every byte, in both directions of the connection.
     pub(crate) async fn set_delay(&self, delay: Duration) {
         self.change(|s| s.delay = delay).await;
+    }
+
+    /// Lets no more through than so many bytes a second, in each direction of each connection.
+    pub(crate) async fn set_rate(&self, rate: Option<u32>) {
+        self.change(|s| s.rate = rate).await;
     }
 
     pub(crate) fn bytes(&self, direction: Direction) -> u64 {
@@ -247,6 +254,8 @@ async fn pump(
     // Unbounded on purpose: a delayed link holds what is in flight.
     let (tx, mut rx) = mpsc::unbounded_channel::<Chunk>();
     let mut reading = setting.clone();
+    // Bytes that have been read and not been passed on.
+    let backlog = AtomicUsize::new(0);
     // Something that this direction carried is gone.
     let tainted = AtomicBool::new(false);
     let lose = |bytes: usize| {
@@ -276,8 +285,18 @@ async fn pump(
                 return Ok(());
             }
             let now = *reading.borrow();
+            if let Some(rate) = now.rate {
+                // What is not on the line yet waits at its sender.
+                while backlog.load(Ordering::Relaxed) > rate as usize {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            backlog.fetch_add(read, Ordering::Relaxed);
             match now.mode {
-                Mode::Swallowing => lose(read),
+                Mode::Swallowing => {
+                    backlog.fetch_sub(read, Ordering::Relaxed);
+                    lose(read);
+                }
                 _ => {
                     let chunk = (Instant::now() + now.delay, buffer[..read].to_vec());
                     if tx.send(chunk).is_err() {
@@ -292,6 +311,7 @@ async fn pump(
             // This is the link's latency, not a wait for something.
             tokio::time::sleep_until(due).await;
             wait_for(&mut setting, |m| m != Mode::Stalled).await;
+            backlog.fetch_sub(chunk.len(), Ordering::Relaxed);
             if setting.borrow().mode == Mode::Swallowing {
                 lose(chunk.len());
                 continue;
@@ -300,8 +320,15 @@ async fn pump(
                 Direction::Forward => &counters.forward,
                 Direction::Backward => &counters.backward,
             };
-            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            to.write_all(&chunk).await?;
+            let rate = setting.borrow().rate;
+            // As it comes from a thin line: a little at a time.
+            for part in chunk.chunks(rate.map_or(chunk.len(), |rate| (rate / 10).max(1) as usize)) {
+                if let Some(rate) = rate {
+                    tokio::time::sleep(Duration::from_secs(1) * part.len() as u32 / rate).await;
+                }
+                counter.fetch_add(part.len() as u64, Ordering::Relaxed);
+                to.write_all(part).await?;
+            }
         }
         // The other side closed: pass that on, in order.
         to.shutdown().await

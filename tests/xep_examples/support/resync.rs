@@ -46,6 +46,7 @@ impl Gen {
             settings: self.maybe(Gen::countable),
             relay: self.flip(),
             is_new: self.flip(),
+            max: self.maybe(Gen::countable),
         }
     }
 

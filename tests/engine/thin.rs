@@ -1,0 +1,158 @@
+//! Thin links: bytes that arrive are life, and pages are as large as the line carries in a part of the link timeout.
+
+use dmuc::engine::LinkState;
+
+use crate::scenes;
+use crate::support::event::{Crossing, Event};
+use crate::support::federation::Federation;
+use crate::support::names::*;
+use crate::support::net::Mode;
+
+/// 2,400 bit/s.
+const SHIP: u64 = 300;
+
+fn ship(bytes_per_s: u64, latency_ms: u64) -> Federation {
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
+    fed.join(FOO, CRONE1);
+    fed.join(WITCH_PLACE, WITCH);
+    fed.run();
+    for (a, b) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
+        let line = fed.net.direction(&bare(a), &bare(b));
+        (line.bytes_per_s, line.latency_ms) = (Some(bytes_per_s), latency_ms);
+    }
+    fed.forget();
+    fed
+}
+
+fn miss(fed: &mut Federation, count: usize, bytes: usize) -> Vec<String> {
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.run_for(130_000);
+    let said: Vec<String> = (0..count).map(|n| format!("{n} {}", "x".repeat(bytes))).collect();
+    for text in &said {
+        fed.say(FOO, text);
+    }
+    fed.forget();
+    said
+}
+
+/// Until the shadow has them all, at most so long. Returns how long that took since the link was up again.
+fn until_here(fed: &mut Federation, said: &[String], most_ms: u64) -> u64 {
+    fed.net.heal();
+    let states = |fed: &Federation| fed.host(ROOMS).engine.link_state(&bare(CHAT));
+    let until = fed.now_ms + most_ms;
+    while states(fed) == LinkState::Down {
+        assert!(fed.step(until), "the link does not come up");
+    }
+    let began = fed.now_ms;
+    while fed.heard(WITCH_PLACE).len() < said.len() {
+        let heard = fed.heard(WITCH_PLACE).len();
+        assert!(fed.step(until), "{heard} of {} have arrived", said.len());
+        assert_ne!(
+            states(fed),
+            LinkState::Down,
+            "called down after {} ms",
+            fed.now_ms - began
+        );
+    }
+    fed.now_ms - began
+}
+
+fn sent(fed: &mut Federation) -> u64 {
+    fed.net.direction(&bare(CHAT), &bare(ROOMS)).bytes
+}
+
+/// How many events each page had.
+fn pages(fed: &Federation) -> Vec<usize> {
+    let pages = fed.events.iter().filter_map(|event| match event {
+        Event::Crossed {
+            what: Crossing::Synced(ids),
+            ..
+        } => Some(ids.len()),
+        _ => None,
+    });
+    pages.filter(|events| *events > 0).collect()
+}
+
+#[test]
+fn a_hundred_missed_messages_arrive_at_any_rate_in_little_more_than_the_lines_time() {
+    for (bytes_per_s, count, bytes) in [
+        (SHIP, 100, 60),
+        (100, 60, 60),
+        (1_200, 300, 200),
+        (12_000, 1_000, 400),
+    ] {
+        let mut fed = ship(bytes_per_s, 300);
+        let said = miss(&mut fed, count, bytes);
+        let before = sent(&mut fed);
+        let took_ms = until_here(&mut fed, &said, 3_600_000);
+        assert_eq!(fed.heard(WITCH_PLACE), said, "once, in order");
+        // What the messages alone come to in one page.
+        let each = said.iter().map(|text| 2 * text.len() as u64 + 210); // the id is the text
+        let line_ms = each.sum::<u64>() * 1_000 / bytes_per_s;
+        let sent_ms = (sent(&mut fed) - before) * 1_000 / bytes_per_s;
+        assert!(
+            took_ms * 10 <= line_ms * 13,
+            "{bytes_per_s} bytes/s: {took_ms} ms, of the line {line_ms} ms, sent {sent_ms} ms, pages {:?}",
+            pages(&fed),
+        );
+    }
+}
+
+#[test]
+fn a_page_takes_a_third_of_the_link_timeout_and_a_fast_link_has_large_ones() {
+    let mut fed = ship(SHIP, 300);
+    let said = miss(&mut fed, 200, 60);
+    until_here(&mut fed, &said, 3_600_000);
+    // 20 s of 300 bytes.
+    assert!(
+        pages(&fed).iter().all(|events| *events <= 20),
+        "{:?}",
+        pages(&fed)
+    );
+
+    let mut fed = ship(1_000_000, 20);
+    let said = miss(&mut fed, 150, 60);
+    until_here(&mut fed, &said, 60_000);
+    assert_eq!(pages(&fed), [150]);
+    // Far away and thick: the first page shows it.
+    let mut fed = ship(1_000_000, 5_000);
+    let said = miss(&mut fed, 150, 60);
+    until_here(&mut fed, &said, 200_000);
+    assert!(pages(&fed).len() <= 3, "{:?}", pages(&fed));
+}
+
+/// As from a peer that does not know how to make pages smaller.
+#[test]
+fn a_stanza_that_takes_longer_than_any_timeout_is_waited_for_while_its_bytes_arrive() {
+    let mut fed = ship(SHIP, 300);
+    let long = "y".repeat(75_000);
+    fed.say(FOO, &long);
+    for _ in 0..600 {
+        fed.run_for(1_000);
+        for (here, there) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
+            let state = fed.host(here).engine.link_state(&bare(there));
+            assert_ne!(state, LinkState::Down, "at {here}");
+        }
+    }
+    assert_eq!(fed.heard(WITCH_PLACE), [long]);
+    for (here, there) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
+        let asked = fed.crossed(here, there);
+        let digests = asked
+            .iter()
+            .filter(|what| **what == Crossing::Request("digest".to_owned()));
+        let digests = digests.count();
+        assert!(digests <= 25, "{digests} heartbeats of {here}");
+    }
+}
+
+#[test]
+fn a_line_that_falls_silent_is_called_down_in_time_though_bytes_had_come() {
+    let mut fed = ship(SHIP, 300);
+    fed.say(FOO, &"y".repeat(100_000));
+    fed.run_for(100_000);
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.net
+        .reset(&bare(CHAT), &bare(ROOMS), crate::support::net::Reset::Loses);
+    fed.run_for(62_000);
+    assert_eq!(fed.host(ROOMS).engine.link_state(&bare(CHAT)), LinkState::Down);
+}
