@@ -33,6 +33,7 @@ mod presence;
 mod private;
 mod proving;
 mod queries;
+mod quiet;
 mod rank;
 mod rate;
 mod refusals;
@@ -98,6 +99,8 @@ pub struct Engine {
     /// Shadows that the configuration, here or at their source, leaves out, as they are stored.
     parked: BTreeMap<BareJid, Room>,
     links: BTreeMap<BareJid, Link>,
+    /// Services whose link carries little.
+    thin: BTreeSet<BareJid>,
     outstanding: BTreeMap<String, Outstanding>,
     /// What peers would not have, by service.
     refusals: BTreeMap<BareJid, Refusals>,
@@ -149,6 +152,7 @@ impl Engine {
             rooms: Rooms::default(),
             parked: BTreeMap::new(),
             links: BTreeMap::new(),
+            thin: BTreeSet::new(),
             outstanding: BTreeMap::new(),
             refusals: BTreeMap::new(),
             is_greeted: false,
@@ -245,6 +249,7 @@ impl Engine {
         }
         self.settle_nicks(now);
         self.take_left_out(now);
+        self.note_speech(now);
         self.queue_stores();
         verdict
     }
@@ -416,6 +421,7 @@ impl Engine {
         self.drop_unconfigured(now);
         self.settle_nicks(now);
         self.handle_left_out_timeouts(now);
+        self.note_speech(now);
         self.queue_stores();
     }
 

@@ -66,13 +66,13 @@ impl Engine {
     }
 
     /// How long a link may be without an answer before it is asked for one.
-    fn ping_after(&self) -> u64 {
+    pub(super) fn ping_after(&self) -> u64 {
         self.config.ping_interval_ms.min(self.config.link_timeout_ms / 2)
     }
 
     /// The next heartbeat, an interval after the last answer.
     pub(super) fn schedule_ping(&mut self, now: Now, service: &BareJid) {
-        let interval = self.ping_after();
+        let interval = self.next_ping_after(service);
         let jitter = self.ids.below(interval / 10);
         let is_shared = self.is_shared(service);
         if let Some(link) = self.links.get_mut(service) {

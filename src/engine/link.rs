@@ -74,6 +74,8 @@ pub(crate) struct Link {
     pub(super) heard_at: u64,
     /// When it was last asked whether it is there (monotonic ms).
     pub(super) beat_at: u64,
+    /// When something was last said to it, while it is thin (monotonic ms).
+    pub(super) spoke_at: u64,
     /// When bytes of a stanza last came that is not whole yet (monotonic ms).
     pub(super) arriving_at: Option<u64>,
     /// What it carries.
@@ -114,6 +116,7 @@ impl Default for Link {
             acked_at: 0,
             heard_at: 0,
             beat_at: 0,
+            spoke_at: 0,
             arriving_at: None,
             flow: Flow::default(),
             waiting_since: None,
@@ -282,6 +285,7 @@ impl Engine {
             heard_at: link.heard_at,
             arriving_at: link.arriving_at,
             beat_at: link.beat_at,
+            spoke_at: link.spoke_at,
             flow: match was_away {
                 true => link.flow.anew(),
                 false => std::mem::take(&mut link.flow),
@@ -293,6 +297,7 @@ impl Engine {
             unlike: std::mem::take(&mut link.unlike),
             ..Link::default()
         };
+        self.note_thin(service);
         self.schedule_ping(now, service);
         for room in self.rooms_with(service) {
             if caps == Caps::Xep {

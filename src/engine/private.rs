@@ -56,6 +56,7 @@ impl Engine {
                 "Too many private messages are on their way there",
             ));
         }
+        self.said_to(now, &service);
         self.private_mark += 1;
         let private = Private {
             service,

@@ -24,6 +24,8 @@ const GROWTH: u64 = 16;
 /// A link on which pages have to be smaller is thin: more than two at once would only wait for each other.
 const THIN_BYTES: u64 = 32_768;
 const THIN_PULLS: usize = 2;
+/// One on which a digest takes so long to be answered (ms) is taken for thin until a page has come over it.
+const SLOW_MS: u64 = 1_000;
 /// About what a stanza is besides its payload.
 const STANZA_BYTES: u64 = 200;
 
@@ -78,6 +80,7 @@ impl Engine {
             return false;
         };
         link.arriving_at = Some(now.mono_ms);
+        self.is_lively(now, service);
         true
     }
 
@@ -90,6 +93,7 @@ impl Engine {
             let flow = &mut link.flow;
             flow.round_trip_ms = Some(flow.round_trip_ms.map_or(took_ms, |least| least.min(took_ms)));
         }
+        self.note_thin(service);
     }
 
     /// For how long a page may be on its way (ms).
@@ -107,6 +111,14 @@ impl Engine {
             Some(self.carried(per_s).clamp(FIRST_BYTES, PAGE_BYTES as u64))
         };
         flow.at_once.or_else(guessed).unwrap_or(FIRST_BYTES)
+    }
+
+    /// Whether a link carries so little that every heartbeat counts: as far as is known, for its answers take long.
+    pub(super) fn is_thin(&self, service: &BareJid) -> bool {
+        self.links.get(service).is_some_and(|link| {
+            let takes_long = link.flow.round_trip_ms.is_some_and(|ms| ms >= SLOW_MS);
+            link.flow.at_once.map_or(takes_long, |bytes| bytes < THIN_BYTES)
+        })
     }
 
     /// What a link carries while a page may be on its way, with something to spare.
@@ -163,5 +175,6 @@ impl Engine {
         if let Some(link) = self.links.get_mut(service) {
             link.flow.at_once = Some(next.clamp(LEAST_BYTES, most));
         }
+        self.note_thin(service);
     }
 }

@@ -156,3 +156,75 @@ fn a_line_that_falls_silent_is_called_down_in_time_though_bytes_had_come() {
     fed.run_for(62_000);
     assert_eq!(fed.host(ROOMS).engine.link_state(&bare(CHAT)), LinkState::Down);
 }
+
+/// A link that its pages have shown to be thin.
+fn measured() -> Federation {
+    let mut fed = ship(SHIP, 300);
+    let said = miss(&mut fed, 30, 60);
+    until_here(&mut fed, &said, 3_600_000);
+    fed.run_for(120_000);
+    fed.forget();
+    fed
+}
+
+#[test]
+fn a_thin_link_on_which_nobody_speaks_carries_next_to_nothing() {
+    let mut fed = measured();
+    let ways = [(CHAT, ROOMS), (ROOMS, CHAT)];
+    let bytes = |fed: &mut Federation| ways.map(|(a, b)| fed.net.direction(&bare(a), &bare(b)).bytes);
+    let before = bytes(&mut fed);
+    fed.run_for(3_600_000);
+    for (after, before) in bytes(&mut fed).into_iter().zip(before) {
+        assert!(after - before <= 5_000, "{} bytes in an hour", after - before);
+        assert!(after > before, "it is asked all the same");
+    }
+}
+
+#[test]
+fn a_fault_of_a_quiet_thin_link_is_noticed_in_time_by_who_speaks() {
+    let speak: [fn(&mut Federation); 4] = [
+        |fed| _ = fed.say(FOO, "is anybody there?"),
+        |fed| fed.update(FOO, "<show>away</show>"),
+        |fed| fed.set_subject(FOO, "Toil"),
+        |fed| _ = fed.affiliate(FOO, "hag66@shakespeare.lit", dmuc::wire::Affiliation::Member),
+    ];
+    for (number, speak) in speak.into_iter().enumerate() {
+        let mut fed = measured();
+        fed.run_for(1_200_000 + 137_000 * number as u64);
+        fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+        speak(&mut fed);
+        fed.run_for(60_500);
+        let state = fed.host(CHAT).engine.link_state(&bare(ROOMS));
+        assert_eq!(state, LinkState::Down, "{number}");
+    }
+}
+
+/// What is said while a heartbeat is on its way is not vouched for by its answer.
+#[test]
+fn what_is_lost_on_a_quiet_thin_link_is_found_when_the_next_heartbeat_is_answered() {
+    let mut fed = measured();
+    fed.say(FOO, "one");
+    fed.run_for(30_200);
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.say(FOO, "two");
+    fed.run_for(10);
+    fed.net.set_direction(&bare(CHAT), &bare(ROOMS), Mode::Up);
+    fed.run_for(45_000);
+    assert_eq!(fed.heard(WITCH_PLACE), ["one", "two"]);
+}
+
+#[test]
+fn a_long_stanza_over_a_quiet_thin_link_does_not_take_it_down() {
+    let mut fed = measured();
+    fed.run_for(1_200_000);
+    let long = "y".repeat(40_000);
+    fed.say(FOO, &long);
+    for _ in 0..330 {
+        fed.run_for(1_000);
+        for (here, there) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
+            let state = fed.host(here).engine.link_state(&bare(there));
+            assert_ne!(state, LinkState::Down, "at {here}");
+        }
+    }
+    assert_eq!(fed.heard(WITCH_PLACE), [long]);
+}
