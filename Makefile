@@ -82,8 +82,8 @@ lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
 	KEEP='$(KEEP)' cargo run --quiet --example demo
 
-bench: deps plugin ## Engine, border and end-to-end benchmarks
-	cargo bench -p dmuc --benches
+bench: deps plugin ## Engine, border and end-to-end benchmarks (PART=cpu: that of the last, printed only)
+	cargo bench -p dmuc $(if $(PART),--bench federation -- $(PART),--benches)
 
 sim: ## Simulate many networks (SEEDS=500)
 	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --test sim -- --nocapture

@@ -1,10 +1,10 @@
-//! CPU of a server per delivered message in a local room: with the module and without it, in turn.
+//! CPU of a server per delivered message and presence in a local room: with the module and without it, in turn.
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Client, Federation, Version};
 
 use crate::report::{Table, verdict};
-use crate::{everybody_has, say};
+use crate::{everybody_has, everybody_sees, say, show};
 
 /// Deliveries per batch, about.
 const DELIVERIES: usize = 6_000;
@@ -40,6 +40,34 @@ const fn kind(is_generational: bool, rooms: Rooms) -> Kind {
     Kind {
         is_generational,
         rooms,
+    }
+}
+
+/// What is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Message,
+    Presence,
+}
+
+impl What {
+    const ALL: [What; 2] = [What::Message, What::Presence];
+
+    fn name(self) -> &'static str {
+        match self {
+            What::Message => "message",
+            What::Presence => "presence",
+        }
+    }
+
+    /// What distributed may cost at most, in that of plain.
+    fn bar(self, occupants: usize) -> f64 {
+        match (self, occupants) {
+            (What::Message, 100..) => 0.40,
+            (What::Message, 20..) => 0.60,
+            (What::Message, _) => 0.90,
+            (What::Presence, _) => 1.0,
+        }
     }
 }
 
@@ -88,22 +116,30 @@ impl Hall {
         Ok(())
     }
 
-    /// A batch of messages, sent as fast as the server takes them.
-    async fn batch(&self, fed: &Federation, server: usize) -> Result<f64> {
-        let count = (DELIVERIES / self.clients.len()).max(10);
+    /// A batch, sent as fast as the server takes it.
+    async fn batch(&self, fed: &Federation, server: usize, what: What) -> Result<f64> {
+        let count = (DELIVERIES / self.clients.len()).clamp(10, 300);
+        let number = self.clients.len() - 1;
         let sender = self.clients.last().context("nobody is here")?;
         let before = fed[server].stats().await?;
         let mut last = String::new();
         for _ in 0..count {
-            last = say(sender, &self.room).await?;
+            last = match what {
+                What::Message => say(sender, &self.room).await?,
+                What::Presence => show(sender, &format!("{}/nick{number}", self.room)).await?,
+            };
         }
-        everybody_has(&self.clients, &last).await?;
+        match what {
+            What::Message => everybody_has(&self.clients, &last).await?,
+            What::Presence => everybody_sees(&self.clients, &last).await?,
+        }
         let after = fed[server].stats().await?;
-        let delivered = |stats: &dmuc_testbed::Stats| stats.delivered.get("message").copied().unwrap_or(0);
+        let delivered = |stats: &dmuc_testbed::Stats| stats.delivered.get(what.name()).copied().unwrap_or(0);
         let deliveries = delivered(&after) - delivered(&before);
         ensure!(
             deliveries == (count * self.clients.len()) as u64,
-            "{deliveries} deliveries of {count} messages to {}",
+            "{deliveries} deliveries of {count} {}s to {}",
+            what.name(),
             self.clients.len()
         );
         Ok((after.cpu_s - before.cpu_s) * 1e6 / deliveries as f64)
@@ -141,7 +177,7 @@ async fn servers(version: Version) -> Result<Federation> {
 
 pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
     let mut table = Table::new(&[
-        "CPU per delivered message",
+        "CPU per delivered stanza",
         "occupants",
         "plain",
         "distributed",
@@ -150,17 +186,18 @@ pub async fn measure(versions: &[Version], bars: &mut Table) -> Result<String> {
     for version in versions {
         // The largest room takes long to fill: on one version only.
         let sizes: &[usize] = match version.is_0_12() {
-            true => &[20, 100, 300],
-            false => &[20, 100],
+            true => &[5, 20, 100, 300],
+            false => &[5, 20, 100],
         };
         measure_version(*version, sizes, &mut table, bars).await?;
     }
     Ok(format!(
-        "### CPU per delivered message\n\n\
+        "### CPU per delivered stanza\n\n\
          One room, everybody local: distributed (nobody elsewhere) against the same Prosody without the module. Messages of \
-         about 460\nbytes, archived (mod_muc_mam), sent as fast as the server takes them; CPU time of the server's process \
-         divided by what\nit delivered; the median of {ROUNDS} batches of about {DELIVERIES} deliveries, the four servers taking \
-         turns. The ratio is the median of\nthe ratios of neighbouring batches.\n\n{}",
+         about 460\nbytes, archived (mod_muc_mam), and presences of about 500 as one occupant changes what it shows, sent as \
+         fast as the\nserver takes them; CPU time of the server's process divided by what it delivered; the median of {ROUNDS} \
+         batches of about\n{DELIVERIES} deliveries (in small rooms of 300 stanzas), the four servers taking turns. The ratio is \
+         the median of the ratios of\nneighbouring batches.\n\n{}",
         table.text()
     ))
 }
@@ -179,39 +216,55 @@ async fn measure_version(
     for size in sizes {
         for (server, hall) in halls.iter_mut().enumerate() {
             hall.fill(&fed, server, *size).await?;
-            hall.measured.clear();
         }
-        for round in 0..=ROUNDS {
-            for (server, hall) in halls.iter_mut().enumerate() {
-                let cost = hall.batch(&fed, server).await?;
-                if round > 0 {
-                    hall.measured.push(cost);
-                }
+        for what in What::ALL {
+            measure_rooms(&fed, &mut halls, what).await?;
+            for pair in 0..KINDS.len() / 2 {
+                let mode = match KINDS[pair * 2].is_generational {
+                    true => "generational",
+                    false => "default",
+                };
+                let title = format!("{}, Prosody {version}, {mode} GC", what.name());
+                report(&title, &halls[pair * 2..], *size, what, table, bars);
             }
-        }
-        for pair in 0..KINDS.len() / 2 {
-            let (plain, dmuc) = (&halls[pair * 2].measured, &halls[pair * 2 + 1].measured);
-            let ratios: Vec<f64> = dmuc.iter().zip(plain).map(|(dmuc, plain)| dmuc / plain).collect();
-            let ratio = median(&ratios);
-            let mode = match KINDS[pair * 2].is_generational {
-                true => "generational",
-                false => "default",
-            };
-            let what = format!("Prosody {version}, {mode} GC");
-            table.row([
-                what.clone(),
-                size.to_string(),
-                format!("{:.1} us", median(plain)),
-                format!("{:.1} us", median(dmuc)),
-                format!("{ratio:.2}"),
-            ]);
-            bars.row([
-                format!("a local broadcast costs no more: {what}, {size} occupants"),
-                format!("{ratio:.2} of plain"),
-                verdict(ratio <= 1.0),
-            ]);
         }
     }
     drop(halls);
     fed.finish_fast()
+}
+
+/// All servers in turn, round by round.
+async fn measure_rooms(fed: &Federation, halls: &mut [Hall], what: What) -> Result<()> {
+    for hall in halls.iter_mut() {
+        hall.measured.clear();
+    }
+    for round in 0..=ROUNDS {
+        for (server, hall) in halls.iter_mut().enumerate() {
+            let cost = hall.batch(fed, server, what).await?;
+            if round > 0 {
+                hall.measured.push(cost);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row for a room without the module and one with it.
+fn report(title: &str, pair: &[Hall], size: usize, what: What, table: &mut Table, bars: &mut Table) {
+    let (plain, dmuc) = (&pair[0].measured, &pair[1].measured);
+    let ratios: Vec<f64> = dmuc.iter().zip(plain).map(|(dmuc, plain)| dmuc / plain).collect();
+    let ratio = median(&ratios);
+    table.row([
+        title.to_owned(),
+        size.to_string(),
+        format!("{:.1} us", median(plain)),
+        format!("{:.1} us", median(dmuc)),
+        format!("{ratio:.2}"),
+    ]);
+    let bar = what.bar(size);
+    bars.row([
+        format!("a local broadcast costs at most {bar:.2} of plain: {title}, {size} occupants"),
+        format!("{ratio:.2} of plain"),
+        verdict(ratio <= bar),
+    ]);
 }

@@ -87,6 +87,35 @@ async fn everybody_has<'c>(clients: impl IntoIterator<Item = &'c Client>, id: &s
     Ok(())
 }
 
+/// Shows something else of an occupant, as clients of today do, and returns what is in it only.
+async fn show(client: &Client, occupant: &str) -> Result<String> {
+    let id = format!("6f1e9c5e-7d0f-4d3c-9d53-{:0>24}", client.new_id());
+    let xml = format!(
+        "<presence to='{occupant}' xml:lang='en'><show>away</show><status>{id}</status><priority>50</priority>\
+         <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://gajim.org' ver='q/eDLDUBHWbkFyOJ6lS9XWUFZzE='/>\
+         <x xmlns='vcard-temp:x:update'><photo>9e1e3b1f9b4c2d60a6dd7a1d2f24f7a9a1b6b6c1</photo></x>\
+         <idle xmlns='urn:xmpp:idle:1' since='2026-11-30T10:00:00Z'/></presence>"
+    );
+    client.send_xml(&xml).await?;
+    Ok(id)
+}
+
+/// Waits until everybody has seen what somebody shows, and forgets what came so far.
+async fn everybody_sees<'c>(clients: impl IntoIterator<Item = &'c Client>, id: &str) -> Result<()> {
+    for client in clients {
+        client
+            .expect(&format!("the presence {id}"), |s| {
+                s.get_child("status", "jabber:client")
+                    .map(dmuc_testbed::Element::text)
+                    .as_deref()
+                    == Some(id)
+            })
+            .await?;
+        client.drain();
+    }
+    Ok(())
+}
+
 /// Waits until a server's instance knows all others.
 async fn instances_known(fed: &Federation, server: usize, room: &str) -> Result<()> {
     let muc = fed[server].muc();
