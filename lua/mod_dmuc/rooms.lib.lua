@@ -14,6 +14,7 @@
 -- What a coroutine is in the middle of (dmuc.turns.within):
 --   only_locals: the room is walked by its local occupants;
 --   skips_remotes: nothing is sent to sessions of other instances;
+--   tells_all: what is sent goes to many;
 --   takes_form: the source's configuration is taken in;
 --   is_performing: this instance does what another one asked of it;
 --   provisional: this instance decides what the source will be told, { nick, jid } of who wants it;
@@ -42,6 +43,11 @@ return function (dmuc)
 		return turns.within(room, { only_locals = true; skips_remotes = true }, own[method], room, ...);
 	end
 	rooms.locally = locally;
+
+	-- The same of one that tells everybody the same.
+	local function to_all(room, method, ...)
+		return turns.within(room, { only_locals = true; skips_remotes = true; tells_all = true }, own[method], room, ...);
+	end
 
 	-- The session through which an occupant takes part elsewhere, and what is known of it.
 	function rooms.remote_session(room, occupant)
@@ -132,12 +138,15 @@ return function (dmuc)
 	end
 
 	function methods:route_stanza(stanza)
-		if current(self, "skips_remotes") and self._dmuc.remotes[stanza.attr.to] then
+		local to = stanza.attr.to;
+		if self._dmuc.remotes[to] then
 			-- Who sent a private message is told why it is refused here.
-			if stanza.attr.type ~= "error" or current(self, "whispering") ~= stanza.attr.to then return; end
+			if current(self, "skips_remotes") and (stanza.attr.type ~= "error" or current(self, "whispering") ~= to) then return; end
+			local passes = current(self, "passes"); -- persons.lib.lua
+			if passes and not passes(self, stanza) then return; end
+		elseif current(self, "tells_all") then
+			return dmuc.fanout.route(self, stanza);
 		end
-		local passes = current(self, "passes"); -- persons.lib.lua
-		if passes and not passes(self, stanza) then return; end
 		return own.route_stanza(self, stanza);
 	end
 
@@ -160,15 +169,14 @@ return function (dmuc)
 
 	function methods:broadcast(stanza, condition)
 		local remotes, to = self._dmuc.remotes, stanza.attr.to;
-		local fit = dmuc.fanout.fit;
-		dmuc.fanout.begin(stanza);
+		-- Another module may have put its own in this place.
+		local route = self.route_stanza == methods.route_stanza and dmuc.fanout.route or self.route_stanza;
 		for nick, occupant in next, self._dmuc.locals do
 			if condition == nil or condition(nick, occupant) then
 				for jid in occupant:each_session() do
 					if not remotes[jid] then
-						fit(jid);
 						stanza.attr.to = jid;
-						self:route_stanza(stanza);
+						route(self, stanza);
 					end
 				end
 			end
@@ -193,7 +201,8 @@ return function (dmuc)
 		-- mod_muc does not say who is removed when a room becomes members-only: nobody would see it.
 		if occupant.role == nil and prev_role == nil then prev_role = "participant"; end
 		actor = actor and rooms.acting_session(room, actor);
-		locally(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
+		local publicise_it = recipient and locally or to_all;
+		publicise_it(room, "publicise_occupant_status", occupant, x, nick, actor, reason, prev_role, force_unavailable, recipient);
 		if not recipient and not force_unavailable and room._dmuc == state then
 			local actor_nick = actor and jid_resource(room:get_occupant_jid(actor));
 			dmuc.presence.publicised(room, occupant, has_left, x.base or x, nick, actor_nick, reason);

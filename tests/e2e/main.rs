@@ -14,6 +14,7 @@ mod destroying;
 mod discovering;
 mod downgrading;
 mod entry;
+mod fanning_out;
 mod finding;
 mod flooding;
 mod governing;

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_xmpp::xmlstream::ReadError;
 
 use crate::background;
-use crate::stream::{Account, COMPONENT, Wire, log_in, shake_hands};
+use crate::stream::{Account, COMPONENT, Resumption, Wire, log_in, shake_hands};
 use crate::waiting::deadline;
 use crate::xml::{CLIENT, DISCO_INFO, escape, rename_namespace, set_attr, stanza, to_string};
 
@@ -73,9 +73,9 @@ impl std::fmt::Debug for Command {
 }
 
 impl Inbox {
-    pub(crate) async fn client(account: Account) -> Result<(Inbox, String)> {
+    pub(crate) async fn client(account: Account, resumption: Option<Resumption>) -> Result<(Inbox, String)> {
         let name = format!("{}@{}/{}", account.user, account.domain, account.resource);
-        let connect = background::spawn(log_in(account));
+        let connect = background::spawn(log_in(account, resumption));
         let (wire, jid) = tokio::time::timeout(deadline(), connect)
             .await
             .with_context(|| format!("logging in {name}: timeout"))??

@@ -19,7 +19,7 @@ use crate::control::Control;
 use crate::install::Version;
 use crate::log::{LogStore, READY};
 use crate::stats::Stats;
-use crate::stream::Account;
+use crate::stream::{Account, Resumption};
 use crate::waiting::{deadline, scaled};
 
 /// A Prosody server of a federation.
@@ -251,13 +251,25 @@ impl Server {
 
     /// Connects a user; any name is registered, any resource that is not in use is free.
     pub async fn client(&self, user: &str, resource: &str) -> Result<Client> {
-        let account = Account {
+        Client::connect(self.account(user, resource), None).await
+    }
+
+    /// Connects a client that goes on with the session that it had (XEP-0198), having heard so many stanzas in it.
+    pub async fn resume_client(&self, user: &str, resource: &str, id: &str, heard: u32) -> Result<Client> {
+        let resumption = Resumption {
+            id: id.to_owned(),
+            heard,
+        };
+        Client::connect(self.account(user, resource), Some(resumption)).await
+    }
+
+    fn account(&self, user: &str, resource: &str) -> Account {
+        Account {
             address: self.address,
             domain: self.spec.domain.clone(),
             user: user.to_owned(),
             resource: resource.to_owned(),
-        };
-        Client::connect(account).await
+        }
     }
 
     /// Connects an XEP-0114 component that the [`ServerSpec`] declares.

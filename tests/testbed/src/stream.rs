@@ -55,7 +55,15 @@ async fn open(
     Ok(initiate_stream(BufStream::new(socket), ns, header, timeouts()).await?)
 }
 
-pub(crate) async fn log_in(account: Account) -> Result<(Wire, String)> {
+/// A session that is to go on (XEP-0198).
+#[derive(Debug, Clone)]
+pub(crate) struct Resumption {
+    pub(crate) id: String,
+    /// How many stanzas have been heard in it.
+    pub(crate) heard: u32,
+}
+
+pub(crate) async fn log_in(account: Account, resumption: Option<Resumption>) -> Result<(Wire, String)> {
     let stream = open(SocketAddr::from((account.address, 5222)), CLIENT, &account.domain).await?;
     let (features, stream) = stream.recv_features().await?;
     let credentials = Credentials::default()
@@ -72,6 +80,19 @@ pub(crate) async fn log_in(account: Account) -> Result<(Wire, String)> {
         .await?
         .recv_features::<Element>()
         .await?;
+    if let Some(Resumption { id, heard }) = resumption {
+        let resume = format!(
+            "<resume xmlns='urn:xmpp:sm:3' previd='{}' h='{heard}'/>",
+            escape(&id)
+        );
+        stream.send(&stanza(&resume)?).await?;
+        let answer = stream.next().await.context("the stream ended")??;
+        if answer.name() != "resumed" {
+            bail!("resuming a session: {}", to_string(&answer));
+        }
+        let jid = format!("{}@{}/{}", account.user, account.domain, account.resource);
+        return Ok((stream, jid));
+    }
     let bind = stanza(&format!(
         "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{}</resource></bind></iq>",
         escape(&account.resource)

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use minidom::Element;
 
 use crate::inbox::Inbox;
-use crate::stream::Account;
+use crate::stream::{Account, Resumption};
 use crate::xml::{CLIENT, DISCO_INFO, DISCO_ITEMS, body, error_condition, escape, stanza, to_string};
 
 pub use mam::MamItem;
@@ -33,9 +33,9 @@ impl Deref for Client {
 }
 
 impl Client {
-    pub(crate) async fn connect(account: Account) -> Result<Client> {
+    pub(crate) async fn connect(account: Account, resumption: Option<Resumption>) -> Result<Client> {
         let bare = format!("{}@{}", account.user, account.domain);
-        let (inbox, jid) = Inbox::client(account).await?;
+        let (inbox, jid) = Inbox::client(account, resumption).await?;
         Ok(Client { inbox, jid, bare })
     }
 
