@@ -417,6 +417,7 @@ impl Engine {
         self.handle_refusal_timeouts(now);
         self.handle_resyncs(now);
         self.handle_untold_splits(now);
+        self.handle_unshown_splits(now);
         self.handle_private_timeouts(now);
         self.drop_unconfigured(now);
         self.settle_nicks(now);

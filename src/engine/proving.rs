@@ -56,7 +56,7 @@ impl Engine {
             // Who was out of sight is hidden already.
             self.forget_occupants(jid, &peer.service());
             if let Some(instance) = self.instance_mut(jid, peer) {
-                (instance.is_cut, instance.is_out) = (false, false);
+                instance.is_back();
             }
         }
         self.settle_link(&peer.service());

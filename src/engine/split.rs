@@ -13,10 +13,39 @@ use super::{Action, Engine, Notice};
 use crate::config::SplitPresence;
 use crate::wire::{Condition, StanzaError, escaped, split_payload};
 
+/// Who is out of reach is shown so after this: a link that is back by then has left nothing to see.
+const SETTLES_MS: u64 = 5_000;
+/// What a link that goes up and down shows of all its occupants it shows once in this time.
+const FLOODS_MS: u64 = 60_000;
+
 impl Instance {
     /// Whether local occupants see this occupant of it.
     pub(crate) fn shows(&self, remote: &Remote) -> bool {
         !remote.hidden && !self.is_out
+    }
+
+    /// Its occupants are not out of reach. Returns whether people here have seen that they were.
+    pub(crate) fn is_back(&mut self) -> bool {
+        let was_shown = self.is_cut_shown;
+        (self.is_cut, self.is_cut_shown, self.is_out) = (false, false, false);
+        self.show_cut_at = None;
+        was_shown
+    }
+
+    /// Its occupants are out of reach. Returns whether people here are still to see that.
+    fn will_show_cut(&mut self, now: Now, how: SplitPresence) -> bool {
+        self.is_cut = true;
+        let is_shown = match how {
+            SplitPresence::Keep => true,
+            SplitPresence::Away => self.is_cut_shown,
+            SplitPresence::Leave => self.is_out,
+        };
+        if is_shown || self.show_cut_at.is_some() {
+            return false;
+        }
+        let next = self.cut_shown_at.map_or(0, |at| at + FLOODS_MS);
+        self.show_cut_at = Some((now.mono_ms + SETTLES_MS).max(next));
+        true
     }
 }
 
@@ -39,24 +68,56 @@ impl Engine {
             }
             return;
         }
-        if instance.is_cut {
-            return;
+        let was_cut = instance.is_cut;
+        if instance.will_show_cut(now, how) {
+            self.timed.insert(jid.clone());
         }
-        let seen: Vec<(String, Remote)> = instance
-            .occupants
-            .iter()
-            .filter(|(_, remote)| !remote.hidden)
+        if !was_cut {
+            self.unsaved.insert(jid.clone());
+            self.tell_split(now, jid, &peer);
+        }
+    }
+
+    /// Instances that have been out of reach for long enough: people here see it of everybody there.
+    pub(super) fn handle_unshown_splits(&mut self, now: Now) {
+        let mut due = Vec::new();
+        for jid in &self.timed {
+            let room = self.rooms.get_mut(jid);
+            for (peer, instance) in room.into_iter().flat_map(|room| &mut room.instances) {
+                if instance.show_cut_at.is_some_and(|at| at <= now.mono_ms) {
+                    (instance.show_cut_at, instance.cut_shown_at) = (None, Some(now.mono_ms));
+                    due.push((jid.clone(), peer.clone()));
+                }
+            }
+        }
+        for (jid, peer) in due {
+            self.show_cut(&jid, &peer);
+        }
+    }
+
+    fn show_cut(&mut self, jid: &BareJid, peer: &BareJid) {
+        let how = self.config.split_presence;
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let Some(instance) = room.instances.get_mut(peer) else {
+            return;
+        };
+        let occupants = instance.occupants.iter();
+        let seen: Vec<(String, Remote)> = occupants
+            .filter(|(_, remote)| instance.shows(remote))
             .map(|(nick, remote)| (nick.clone(), remote.clone()))
             .collect();
-        (instance.is_cut, instance.is_out) = (true, how == SplitPresence::Leave);
+        (instance.is_cut_shown, instance.is_out) = (true, how == SplitPresence::Leave);
         for (nick, remote) in &seen {
             match how {
                 SplitPresence::Keep => {}
                 SplitPresence::Away => {
-                    let shown = presence::shown(room, &peer, nick, remote, Some(decorated(remote, service)));
+                    let payload = Some(decorated(remote, &peer.service()));
+                    let shown = presence::shown(room, peer, nick, remote, payload);
                     self.actions.push_back(Action::ShowOccupant(Box::new(shown)));
                 }
-                SplitPresence::Leave => self.actions.push_back(presence::hidden(jid, &peer, nick)),
+                SplitPresence::Leave => self.actions.push_back(presence::hidden(jid, peer, nick)),
             }
         }
         if how == SplitPresence::Leave {
@@ -66,7 +127,6 @@ impl Engine {
             }
         }
         self.unsaved.insert(jid.clone());
-        self.tell_split(now, jid, &peer);
     }
 
     /// People here are told that the link to an instance is down: now, or when they have not been told so often lately, if it
@@ -113,12 +173,12 @@ impl Engine {
         let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
-        (instance.is_cut, instance.is_out) = (false, false);
+        let was_shown = instance.is_back();
         // Who was not told of the beginning hears nothing of the end.
         let is_told = instance.tell_split_at.take().is_none();
         let nicks: Vec<String> = instance.occupants.keys().cloned().collect();
         for nick in nicks {
-            if how != SplitPresence::Keep {
+            if was_shown && how != SplitPresence::Keep {
                 self.show_again(now, jid, peer, &nick);
             }
             // Somebody who had lost a nick may have it now: whoever had it has left meanwhile, or was here before a restart.
@@ -281,7 +341,7 @@ impl Engine {
 
 /// What is shown of an occupant: as it is, or as out of reach.
 pub(super) fn payload_of(instance: &Instance, home: &BareJid, remote: &Remote, how: SplitPresence) -> String {
-    match instance.is_cut && how == SplitPresence::Away {
+    match instance.is_cut_shown && how == SplitPresence::Away {
         true => decorated(remote, &home.service()),
         false => remote.payload.to_string(),
     }

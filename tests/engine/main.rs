@@ -49,6 +49,7 @@ mod resync;
 mod rulings;
 mod scenes;
 mod sharing_ended;
+mod short_splits;
 mod splits;
 mod storing;
 mod subjects;

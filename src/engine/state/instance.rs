@@ -88,8 +88,13 @@ pub(crate) struct Instance {
     pub(crate) agreed_at: Option<u64>,
     /// Whether its link went down since both sides agreed: its occupants are shown as out of reach.
     pub(crate) is_cut: bool,
+    /// Whether people here see that of its occupants. Not at once, and not too often.
+    pub(crate) is_cut_shown: bool,
     /// Whether they are not shown at all since then (`dmuc_split_presence = "leave"`).
     pub(crate) is_out: bool,
+    /// When they see it if the link is still down, and when they last did (monotonic ms).
+    pub(crate) show_cut_at: Option<u64>,
+    pub(crate) cut_shown_at: Option<u64>,
     /// How often people here were told that its link is down, and when they are if they were not (monotonic ms).
     pub(crate) splits: Bucket,
     pub(crate) tell_split_at: Option<u64>,
@@ -167,6 +172,9 @@ impl Instance {
             has_caught_up: false,
             agreed_at: None,
             is_cut: false,
+            is_cut_shown: false,
+            show_cut_at: None,
+            cut_shown_at: None,
             is_out: false,
             splits: Bucket::default(),
             tell_split_at: None,

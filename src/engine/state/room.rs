@@ -382,6 +382,7 @@ impl Room {
                 instance.resync_at,
                 instance.take_in_at,
                 instance.tell_split_at,
+                instance.show_cut_at,
                 next_part,
             ]
         });

@@ -193,7 +193,8 @@ impl StoredInstance {
         (instance.is_named, instance.may_hold) = (self.is_named, self.may_hold);
         instance.refused_for = self.refused_for;
         if let Some(cut) = &self.cut {
-            (instance.is_cut, instance.is_out) = (true, cut.is_out);
+            // What was shown of them is gone with the process.
+            (instance.is_cut, instance.is_cut_shown, instance.is_out) = (true, true, cut.is_out);
             instance.roster_version = cut.roster_version;
             instance.occupants.clone_from(&cut.occupants);
         }
