@@ -7,7 +7,7 @@ local cpu_now = os.clock;
 
 -- In a turn of the server that has taken long already these wait for the next one, in which others get theirs, and all that
 -- was decided after them waits behind them.
-local takes_long = { apply_list = true; store = true; send_iq = true };
+local takes_long = { apply_list = true; store = true; send_iq = true; show_occupant = true; hide_occupant = true };
 
 return function (dmuc)
 	local engine, is_new;
@@ -54,6 +54,11 @@ return function (dmuc)
 		-- An address or a value that the engine does not take; nothing has changed.
 		local what = tostring(a):match("^[^\n]*"):gsub("^runtime error: ", ""); -- without Lua's traceback
 		return nil, "modify", "jid-malformed", "This address or value is not taken here: "..what;
+	end
+
+	-- Whether this turn of the server has taken long already.
+	function dmuc.is_turn_over()
+		return dmuc.turns.is_over(turn_began);
 	end
 
 	local tick;

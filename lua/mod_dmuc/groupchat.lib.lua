@@ -66,6 +66,7 @@ return function (dmuc)
 
 	-- What is decided while people here are shown a message goes out after it (G2).
 	function inside.replaced:broadcast_message(stanza)
+		dmuc.crowds.settle(stanza.attr.from);
 		local ok, result = pcall(dmuc.hold, inside.own.broadcast_message, self, stanza);
 		local message = under_way[stanza];
 		under_way[stanza] = nil;

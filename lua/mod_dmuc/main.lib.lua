@@ -40,6 +40,7 @@ return function (build)
 		"lifecycle"; -- rooms become distributed and ordinary, are stored and evicted
 		"seconds"; -- archives with fractions of seconds
 		"restoring"; -- stored rooms come back, or are closed until they can be read
+		"crowds"; -- what people here are told of many occupants at a time
 		"presence"; -- occupants, here and elsewhere
 		"affiliations"; -- the source's list of affiliations
 		"hats"; -- what goes with an affiliation and is seen in presences

@@ -90,14 +90,20 @@ return function (dmuc)
 		};
 	end
 
-	-- Whether everybody here sees the occupant of another instance like this.
-	local function is_shown(room, occupant, session, remote, role, pr)
-		local known, shown = room._dmuc.remotes[session], occupant and occupant:get_presence(session);
-		if not known or not shown or occupant.role ~= role then return false; end
+	-- An occupant of another instance as the room has it: { remote, pr, role }; nil if it has not.
+	local function held(room, occupant, session)
+		local remote, pr = room._dmuc.remotes[session], occupant and occupant:get_presence(session);
+		if not remote or not pr or pr.attr.type then return nil; end
+		return { remote = remote; pr = pr; role = occupant.role };
+	end
+
+	-- Whether everybody sees the same of it.
+	local function is_same(one, other)
+		if one.role ~= other.role then return false; end
 		for _, key in ipairs { "jid"; "affiliation"; "is_verified"; "occupant_id" } do
-			if known[key] ~= remote[key] then return false; end
+			if one.remote[key] ~= other.remote[key] then return false; end
 		end
-		return dmuc.hats.is_same(known.hats, remote.hats) and stanzas.same_children(shown, pr);
+		return dmuc.hats.is_same(one.remote.hats, other.remote.hats) and stanzas.same_children(one.pr, other.pr);
 	end
 
 	-- Puts an occupant of another instance into the room, or changes it.
@@ -121,8 +127,9 @@ return function (dmuc)
 		local hats = dmuc.hats.taken_out(pr);
 		if not action.payload and not told then hats = known and known.hats; end
 		remote.hats = not action.jid and action.affiliation ~= "none" and hats or nil;
-		-- A roster repeats what people here have seen already, and so does a home of a change of affiliation.
-		if is_shown(room, occupant, session, remote, action.role, pr) then return; end
+		-- A roster repeats what is so already, and so does a home of a change of affiliation.
+		local was = held(room, occupant, session);
+		if was and is_same(was, { remote = remote; pr = pr; role = action.role }) then return; end
 		local prev_role = occupant and occupant.role;
 		local is_new = not occupant;
 		-- Without a real JID that is known to be true an occupant is nobody in particular.
@@ -142,15 +149,21 @@ return function (dmuc)
 		-- Its home may have said who has made it what it is now.
 		local item = told and item_in(told);
 		local actor = item and item:get_child("actor");
-		room:publicise_occupant_status(occupant, st.stanza("x", { xmlns = xmlns_muc_user }), nil,
-			actor and rooms.session_of(room, actor.attr.nick), item and item:get_child_text("reason"), prev_role);
-		if is_new then
-			-- As mod_muc has it: modules answer whoever this is from (with the room's avatar, say).
-			pr.attr.from, pr.attr.to = session, nick_jid;
-			module:fire_event("muc-occupant-joined", {
-				room = room; nick = nick_jid; occupant = occupant; stanza = pr; origin = inside.origin();
-			});
-		end
+		dmuc.crowds.tell(room, nick_jid, session, not is_new and { shown = was; role = prev_role }, function (live, before)
+			local current = live:get_occupant_by_nick(nick_jid);
+			local is = held(live, current, session);
+			if not is or before and before.shown and is_same(before.shown, is) then return; end
+			live:publicise_occupant_status(current, st.stanza("x", { xmlns = xmlns_muc_user }), nil,
+				actor and rooms.session_of(live, actor.attr.nick), item and item:get_child_text("reason"),
+				before and before.role or nil);
+			if not before then
+				-- As mod_muc has it: modules answer whoever this is from (with the room's avatar, say).
+				pr.attr.from, pr.attr.to = session, nick_jid;
+				module:fire_event("muc-occupant-joined", {
+					room = live; nick = nick_jid; occupant = current; stanza = pr; origin = inside.origin();
+				});
+			end
+		end);
 	end
 
 	-- Everybody may see real JIDs from now on: shows those that are known of other instances.
@@ -187,7 +200,7 @@ return function (dmuc)
 			end
 			return;
 		end
-		local prev_role = occupant.role;
+		local was, prev_role = held(room, occupant, session), occupant.role;
 		local told = at_hand(action, session);
 		local pr = told;
 		if action.new_nick then
@@ -203,21 +216,32 @@ return function (dmuc)
 		end
 		occupant:set_session(session, pr);
 		room:save_occupant(occupant);
-		if not is_silent then
-			-- What made it go may not be in the list here yet.
-			local item = told and item_in(told);
-			if item and remotes[session] then remotes[session].parting = item.attr.affiliation; end
-			local x = st.stanza("x", { xmlns = xmlns_muc_user });
-			for _, code in ipairs(action.codes or {}) do
-				x:tag("status", { code = ("%03d"):format(code) }):up();
-			end
-			local actor = rooms.session_of(room, action.actor);
-			room:publicise_occupant_status(occupant, x, action.new_nick, actor, action.reason, prev_role);
-		end
+		local remote = remotes[session];
 		remotes[session] = nil;
-		if not is_silent then
-			module:fire_event("muc-occupant-left", { room = room; nick = nick_jid; occupant = occupant });
+		if is_silent then return; end
+		-- What made it go may not be in the list here yet.
+		local item = told and item_in(told);
+		if item and remote then remote.parting = item.attr.affiliation; end
+		local x = st.stanza("x", { xmlns = xmlns_muc_user });
+		for _, code in ipairs(action.codes) do
+			x:tag("status", { code = ("%03d"):format(code) }):up();
 		end
+		local actor = rooms.session_of(room, action.actor);
+		local function publicise(live, before)
+			if not before then return; end -- nobody has seen it come
+			local there = live._dmuc.remotes;
+			there[session] = remote;
+			live:publicise_occupant_status(occupant, x, action.new_nick, actor, action.reason, before.role);
+			if there[session] == remote then there[session] = nil; end
+			module:fire_event("muc-occupant-left", { room = live; nick = nick_jid; occupant = occupant });
+		end
+		local before = { shown = was; role = prev_role };
+		if not action.new_nick and not action.codes[1] then
+			return dmuc.crowds.tell(room, nick_jid, session, before, publicise);
+		end
+		-- Why it goes is told whether it comes back or not.
+		dmuc.crowds.settle(nick_jid);
+		publicise(room, before);
 	end
 
 	-- Instances tell each other of occupants, and nothing else by presence: what a room says of itself (its avatar) each

@@ -8,6 +8,7 @@ mod absence;
 pub mod agreement;
 mod clashes;
 mod crashes;
+mod crowds;
 mod enduring;
 mod evidence;
 mod faults;
