@@ -159,9 +159,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         subject: None,
     };
     services[0].engine.handle_input(now, distribute)?;
-    services[0]
-        .engine
-        .handle_input(now, Input::Started { room: &room })?;
+    services[0].engine.handle_input(
+        now,
+        Input::Started {
+            room: &room,
+            is_whole: true,
+        },
+    )?;
     services[0].room = Some(room);
     settle(&mut services, &mut wire, &mut now);
 

@@ -201,6 +201,9 @@ typedef enum {
   // The service PEER sends more than one peer may: read nothing of what comes from there for PAUSE_MS, the newest of these
   // from when it is given. What is sent there goes out as always, and nothing that has come is dropped.
   DMUC_ACTION_SLOW_DOWN = 28,
+  // Somebody waits for what is in the stored log of ROOM, after dmuc_engine_started_reading: it is to be read before others
+  // are.
+  DMUC_ACTION_READ_LOG = 29,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -635,6 +638,19 @@ dmuc_result dmuc_engine_distribute(dmuc_engine *engine,
 dmuc_result dmuc_engine_started(dmuc_engine *engine,
                                 dmuc_now now,
                                 const char *room);
+
+// The same after dmuc_engine_restore, when not all of the stored log has been handed in: what was appended since the snapshot
+// was stored has been, the rest follows in any order, and dmuc_engine_log_read. Until then peers that ask for what is in the
+// log are told to wait, and so is whoever wants a message moderated.
+dmuc_result dmuc_engine_started_reading(dmuc_engine *engine,
+                                        dmuc_now now,
+                                        const char *room);
+
+// The last entry of the stored log has been handed in, after dmuc_engine_started_reading. As long as it has not, that is to be
+// done before a message of a peer comes in that nobody has numbered: it may be one that is stored.
+dmuc_result dmuc_engine_log_read(dmuc_engine *engine,
+                                 dmuc_now now,
+                                 const char *room);
 
 // The host cannot read what it has stored of `room`, or, without one, which rooms there are; or it has read it by now, if
 // `is_unread` is false. Until then peers that ask for such a room are told to wait, and nobody is told that a room is gone.

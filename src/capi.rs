@@ -81,8 +81,8 @@ pub use requests::{
 };
 pub use result::{dmuc_result, dmuc_result_text};
 pub use rooms::{
-    dmuc_engine_destroyed, dmuc_engine_distribute, dmuc_engine_started, dmuc_engine_undistribute,
-    dmuc_engine_unread,
+    dmuc_engine_destroyed, dmuc_engine_distribute, dmuc_engine_log_read, dmuc_engine_started,
+    dmuc_engine_started_reading, dmuc_engine_undistribute, dmuc_engine_unread,
 };
 pub use settings::{
     dmuc_affiliation, dmuc_engine_affiliation, dmuc_engine_hats, dmuc_engine_settings, dmuc_engine_subject,

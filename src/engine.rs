@@ -36,6 +36,7 @@ mod queries;
 mod quiet;
 mod rank;
 mod rate;
+mod reading;
 mod refusals;
 mod replication;
 mod request;
@@ -264,8 +265,12 @@ impl Engine {
                 salt,
                 subject,
             } => self.distribute(now, room, form, &unfit, salt, subject),
-            Input::Started { room } => {
-                self.room_mut(room)?.started = true;
+            Input::Started { room, is_whole } => {
+                let started = self.room_mut(room)?;
+                started.started = true;
+                if is_whole {
+                    started.log.finish_reading();
+                }
                 self.note_bans(now, room);
                 self.show_stored(room);
                 self.trim(now, room);
@@ -273,6 +278,7 @@ impl Engine {
                 self.tell_soon(now, room);
                 Ok(Verdict::Done)
             }
+            Input::LogRead { room } => self.log_read(now, room),
             Input::Unread { room, is_unread } => {
                 self.note_unread(room, is_unread);
                 Ok(Verdict::Done)

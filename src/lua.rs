@@ -264,6 +264,10 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
     methods.add_method("link_timeout", |_, this, ()| {
         this.with(|engine| engine.config().link_timeout_ms as f64 / 1000.0)
     });
+    methods.add_method("is_log_whole", |_, this, room: String| {
+        let room = bare(&room)?;
+        this.with(|engine| engine.is_log_whole(&room))
+    });
     methods.add_method("has_unread", |_, this, ()| {
         this.with(|engine| engine.has_unread())
     });

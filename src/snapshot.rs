@@ -164,6 +164,8 @@ impl Snapshot {
                 room.instances.insert(bare(child, "jid")?, instance);
             } else if child.is("seen", NS) {
                 room.seen.extend(part(read_seen(child), &mut unfit));
+            } else if child.is("logged", NS) {
+                room.logged.extend(part(read_seen(child), &mut unfit));
             } else if child.is("withheld", NS) {
                 room.withheld.extend(part(read_withheld(child), &mut unfit));
             } else if child.is("ban", NS) {
@@ -216,11 +218,13 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
         push_attr(out, "jid", jid.as_str());
         out.push_str("/>");
     }
-    for (origin, life, numbers) in &room.seen {
-        let mut parts = numbers.parts().peekable();
-        while parts.peek().is_some() {
-            let part = parts.by_ref().take(MAX_RANGES).collect::<Vec<_>>().join(" ");
-            write_numbers(out, "seen", origin, *life, &part);
+    for (name, list) in [("seen", &room.seen), ("logged", &room.logged)] {
+        for (origin, life, numbers) in list {
+            let mut parts = numbers.parts().peekable();
+            while parts.peek().is_some() {
+                let part = parts.by_ref().take(MAX_RANGES).collect::<Vec<_>>().join(" ");
+                write_numbers(out, name, origin, *life, &part);
+            }
         }
     }
     for (origin, life, numbers) in &room.withheld {

@@ -105,6 +105,9 @@ pub enum dmuc_action_type {
     /// The service PEER sends more than one peer may: read nothing of what comes from there for PAUSE_MS, the newest of these
     /// from when it is given. What is sent there goes out as always, and nothing that has come is dropped.
     DMUC_ACTION_SLOW_DOWN = 28,
+    /// Somebody waits for what is in the stored log of ROOM, after dmuc_engine_started_reading: it is to be read before others
+    /// are.
+    DMUC_ACTION_READ_LOG = 29,
 }
 
 /// An action and its parts. Opaque.
@@ -296,6 +299,7 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .set(F::DMUC_FIELD_PARKED, parked.reason.as_str())
                 .number(F::DMUC_FIELD_DELIVER, has_people.into()),
         ),
+        Action::ReadLog { room } => (dmuc_action_type::DMUC_ACTION_READ_LOG, room_fields(&room)),
         Action::Unpark { room } => (dmuc_action_type::DMUC_ACTION_UNPARK, room_fields(&room)),
         Action::Notice { room, peer, notice } => {
             let line = words::of_notice(engine, &room, &peer, &notice);

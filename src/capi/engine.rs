@@ -76,9 +76,9 @@ impl dmuc_engine {
 
     /// The state of a room is complete. Who was out of reach when the engine stopped is known from the snapshot, and the
     /// host, which keeps no remote occupants over a restart, is told.
-    pub(super) fn started(&mut self, now: dmuc_now, room: &BareJid) -> Outcome<()> {
+    pub(super) fn started(&mut self, now: dmuc_now, room: &BareJid, is_whole: bool) -> Outcome<()> {
         let known = self.engine.remote_occupants(room);
-        self.input(now, Input::Started { room })?;
+        self.input(now, Input::Started { room, is_whole })?;
         self.restored.extend(known);
         Ok(())
     }

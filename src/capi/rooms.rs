@@ -54,7 +54,42 @@ pub unsafe extern "C" fn dmuc_engine_started(
     unsafe {
         with_engine(engine, |engine| {
             let room = engine.room(text(room)?)?;
-            engine.started(now, &room)
+            engine.started(now, &room, true)
+        })
+    }
+}
+
+/// The same after dmuc_engine_restore, when not all of the stored log has been handed in: what was appended since the snapshot
+/// was stored has been, the rest follows in any order, and dmuc_engine_log_read. Until then peers that ask for what is in the
+/// log are told to wait, and so is whoever wants a message moderated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_started_reading(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            engine.started(now, &room, false)
+        })
+    }
+}
+
+/// The last entry of the stored log has been handed in, after dmuc_engine_started_reading. As long as it has not, that is to be
+/// done before a message of a peer comes in that nobody has numbered: it may be one that is stored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_log_read(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            engine.input(now, Input::LogRead { room: &room })
         })
     }
 }

@@ -264,6 +264,11 @@ pub enum Action {
         /// Our room.
         room: BareJid,
     },
+    /// Somebody waits for what is in the stored log of this room: it is to be read before others are.
+    ReadLog {
+        /// Our room.
+        room: BareJid,
+    },
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise (G7).
     /// The room is back to the source's value already; who made the change is told by the room.
     Overridden {

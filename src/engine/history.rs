@@ -43,6 +43,12 @@ impl Engine {
         };
         instance.was_asked = true;
         instance.held.get_or_insert_default();
+        // It is told apart from what is here by what it says.
+        if !room.log.is_whole() {
+            instance.wants_history = true;
+            self.actions.push_back(Action::ReadLog { room: jid.clone() });
+            return;
+        }
         let pending = Pending::History {
             room: jid.clone(),
             instance: peer.clone(),

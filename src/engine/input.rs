@@ -29,9 +29,18 @@ pub enum Input<'a> {
     Started {
         /// The room.
         room: &'a BareJid,
+        /// Whether all of the stored log has been handed in. If not, the rest follows, and [`Input::LogRead`]; what was
+        /// appended since the snapshot was taken has to be there already.
+        is_whole: bool,
+    },
+    /// The last entry of the stored log has been handed in, after [`Input::Started`]. Until then peers that ask for what is in
+    /// it are told to wait, and so is whoever wants one of its messages moderated.
+    LogRead {
+        /// The room.
+        room: &'a BareJid,
     },
     /// An entry of the host's stored log, read back after [`Engine::restore`](super::Engine::restore) and before
-    /// [`Input::Started`]; or as soon as a peer has made a shadow here that was one before and of which only the log was
+    /// [`Input::Started`], or, of what the snapshot knows, before [`Input::LogRead`]; or as soon as a peer has made a shadow here that was one before and of which only the log was
     /// stored. In any order; one that is known is passed over.
     Logged {
         /// The room.

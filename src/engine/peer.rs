@@ -212,21 +212,13 @@ impl Engine {
             Request::RosterQuery => self.roster_asked(now, target, asker)?,
             Request::History(history) => {
                 self.prove(target, asker);
+                self.expect_whole(target)?;
                 return Ok(Some(Response::History(
                     self.history_asked(now, target, asker, &history),
                 )));
             }
             Request::Sync(sync) => {
-                if !self.rooms.get(target).is_some_and(|room| room.ready) {
-                    return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
-                }
-                self.saw_ours(now, &asker.service());
-                if self.stop_waiting(target, asker) {
-                    // It knows us, and nobody will introduce us to it any more.
-                    self.want_sync(now, target, asker);
-                }
-                self.prove(target, asker);
-                let answer = self.sync_asked(now, target, asker, &sync);
+                let answer = self.sync_asked(now, target, asker, &sync)?;
                 return Ok(Some(Response::Sync(Box::new(answer))));
             }
             Request::Act(Act {

@@ -199,6 +199,7 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
         Action::Park { parked, has_people } => {
             Fields(parked_table(lua, "park", &parked)?).set("has_people", has_people)?
         }
+        Action::ReadLog { room } => Fields::new(lua, "read_log")?.jid("room", &room)?,
         Action::Unpark { room } => Fields::new(lua, "unpark")?.jid("room", &room)?,
         Action::Notice { room, notice, .. } => {
             let fields = Fields::new(lua, "notice")?.jid("room", &room)?;

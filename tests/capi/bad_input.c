@@ -179,6 +179,10 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_distribute(engine, NOW, ROOM, FORM, NULL, NULL, NULL));
 	NULLS(dmuc_engine_started(NULL, NOW, ROOM));
 	NULLS(dmuc_engine_started(engine, NOW, NULL));
+	NULLS(dmuc_engine_started_reading(NULL, NOW, ROOM));
+	NULLS(dmuc_engine_started_reading(engine, NOW, NULL));
+	NULLS(dmuc_engine_log_read(NULL, NOW, ROOM));
+	NULLS(dmuc_engine_log_read(engine, NOW, NULL));
 	NULLS(dmuc_engine_unread(NULL, NOW, ROOM, true));
 	NULLS(dmuc_engine_order(NULL, NOW, DMUC_ORDER_SYNC, ROOM, NULL, &verdict));
 	NULLS(dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, ROOM, NULL, NULL));
@@ -247,6 +251,8 @@ static void invalid_text(dmuc_engine *engine)
 	for (size_t i = 0; i < COUNT(NOT_UTF8); i++) {
 		const char *bad = NOT_UTF8[i];
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_started(engine, NOW, bad));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_started_reading(engine, NOW, bad));
+		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_log_read(engine, NOW, bad));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_unread(engine, NOW, bad, true));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", NULL, bad));
 		EXPECT(DMUC_RESULT_INVALID_UTF8, dmuc_engine_subject(engine, NOW, ROOM, "n", bad, "s"));
@@ -266,6 +272,8 @@ static void invalid_text(dmuc_engine *engine)
 					 "coven@rooms.macbeth.lit", "coven@chat.shakespeare.lit/nick", "a b@chat.shakespeare.lit" };
 	for (size_t i = 0; i < COUNT(no_rooms); i++) {
 		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_started(engine, NOW, no_rooms[i]));
+		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_started_reading(engine, NOW, no_rooms[i]));
+		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_log_read(engine, NOW, no_rooms[i]));
 		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_unread(engine, NOW, no_rooms[i], true));
 		EXPECT(DMUC_RESULT_INVALID_JID, dmuc_engine_distribute(engine, NOW, no_rooms[i], FORM, "s", NULL, NULL));
 	}
@@ -357,6 +365,8 @@ static void unknown_rooms(dmuc_engine *engine)
 	const char *other = "heath@chat.shakespeare.lit";
 	dmuc_verdict *verdict = UNWRITTEN;
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_started(engine, NOW, other));
+	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_started_reading(engine, NOW, other));
+	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_log_read(engine, NOW, other));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_order(engine, NOW, DMUC_ORDER_SYNC, other, NULL, &verdict));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_undistribute(engine, NOW, other, NULL));
 	EXPECT(DMUC_RESULT_UNKNOWN_ROOM, dmuc_engine_destroyed(engine, NOW, other, NULL, NULL, NULL));

@@ -329,9 +329,11 @@ static void restart_alone(void)
 	CHECK(rooms.remote_count == 0);
 	start(&rooms, &chat, 4);
 	join(&rooms, "secondwitch", "hag66@macbeth.lit/pda", "member", "participant", "<status>on the heath</status>");
-	OK(dmuc_engine_started(rooms.engine, now(), rooms.room));
+	/* As if some of the log were still to be read. */
+	OK(dmuc_engine_started_reading(rooms.engine, now(), rooms.room));
 	settle();
 	CHECK(contains(shown(&rooms, "firstwitch"), "<show>xa</show>"));
+	OK(dmuc_engine_log_read(rooms.engine, now(), rooms.room));
 	say(&rooms, "secondwitch", "m13", "<body>doth come.</body>");
 	say(&chat, "firstwitch", "m14", "<body>The weird sisters, hand in hand</body>");
 	wait_until(are_down);

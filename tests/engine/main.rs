@@ -39,6 +39,7 @@ mod pace;
 mod parked;
 mod persons;
 mod privacy;
+mod reading;
 mod redirects;
 mod refusals;
 mod refused_words;

@@ -100,7 +100,13 @@ pub fn snapshot(data: &[u8]) {
     let now = Clock::default().now();
     if engine.restore(now, &stored).is_ok() {
         let room = stored.room().clone();
-        let _ = engine.handle_input(now, Input::Started { room: &room });
+        let _ = engine.handle_input(
+            now,
+            Input::Started {
+                room: &room,
+                is_whole: true,
+            },
+        );
         engine.handle_timeout(Now {
             mono_ms: now.mono_ms + 3_600_000,
             ..now
@@ -237,7 +243,10 @@ fn begin(now: Now) -> Engine {
             occupant_id: Some("hag-id"),
             payload: "",
         }),
-        Input::Started { room: &room },
+        Input::Started {
+            room: &room,
+            is_whole: true,
+        },
     ];
     for input in inputs {
         if let Err(error) = engine.handle_input(now, input) {
@@ -283,7 +292,13 @@ fn restarted(engine: &Engine, now: Now) -> Engine {
         if let Err(error) = next.restore(now, &stored) {
             panic!("{error}: {xml}");
         }
-        let _ = next.handle_input(now, Input::Started { room: stored.room() });
+        let _ = next.handle_input(
+            now,
+            Input::Started {
+                room: stored.room(),
+                is_whole: true,
+            },
+        );
     }
     while next.poll_action().is_some() {}
     next

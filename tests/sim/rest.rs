@@ -27,7 +27,10 @@ impl World {
         let mut busy_at = self.fed.now_ms;
         loop {
             if self.fed.is_settled() && self.fed.now_ms >= busy_at + quiet_ms {
-                break;
+                if !self.finish_reading() {
+                    break;
+                }
+                busy_at = self.fed.now_ms;
             }
             // Without heartbeats there may be nothing left to happen.
             let wait_until = (busy_at + quiet_ms).max(self.fed.now_ms);
@@ -49,6 +52,17 @@ impl World {
         }
         self.tell("rest".to_owned());
         self.expect_agreement()
+    }
+
+    /// Stored logs have been read by now, whether or not anything happened there. Returns whether one had not been.
+    fn finish_reading(&mut self) -> bool {
+        let mut was_unread = false;
+        for service in self.fed.hosts.keys().cloned().collect::<Vec<_>>() {
+            if self.fed.runs(&service) {
+                was_unread |= self.fed.at(&service, Host::read_logs);
+            }
+        }
+        was_unread
     }
 
     fn expect_agreement(&mut self) -> Result<(), String> {

@@ -15,6 +15,7 @@ use crate::support::federation::Federation;
 use crate::support::host::Host;
 use crate::support::names::{bare, service_of};
 use crate::support::net::{Mode, Weather};
+use crate::support::reading::Pace;
 
 pub struct World {
     pub fed: Federation,
@@ -150,7 +151,11 @@ impl World {
             self.checkers.speaks_xep_only(&bare(&service.name));
         } else {
             let config = self.config(number);
+            let name = config.service.clone();
             self.fed.add(config);
+            if let Some(host) = self.fed.hosts.get_mut(&name) {
+                host.reading.pace = Pace::Mixed;
+            }
         }
     }
 

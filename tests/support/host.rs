@@ -13,6 +13,7 @@ use super::event::{Cause, Event, Seen, SeenMessage, What};
 use super::inviting::{Letter, Sent};
 use super::outputs;
 use super::private::Whisper;
+use super::reading::Reading;
 use super::room::{Archived, HostRoom, Listed, Local};
 use super::slow::Slow;
 use super::storage::{Disk, LogEntry, Remains};
@@ -33,6 +34,10 @@ pub struct Host {
     pub logs: BTreeMap<BareJid, Vec<Arc<LogEntry>>>,
     /// What of all this would survive a loss of power.
     pub(super) disk: Disk,
+    /// The id of the entry that the stored log ended with when the engine's state was stored.
+    pub(super) places: BTreeMap<BareJid, Option<String>>,
+    /// What has not been read back yet.
+    pub reading: Reading,
     pub(super) backup: Option<Box<Remains>>,
     /// It does not run.
     pub is_down: bool,
@@ -88,6 +93,10 @@ impl Host {
             stored: BTreeMap::new(),
             logs: BTreeMap::new(),
             disk: Disk::default(),
+            places: BTreeMap::new(),
+            reading: Reading::new(u64::from_be_bytes([
+                seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
+            ])),
             backup: None,
             is_down: false,
             fuse: None,
@@ -138,12 +147,17 @@ impl Host {
 
     /// Performs what the engine wants, in order, until it wants nothing more.
     pub fn drain(&mut self) {
-        while let Some(action) = self.engine.poll_action() {
-            outputs::note(outputs::Kind::Action, || {
-                format!("{} {}", self.service, outputs::described(&action))
-            });
-            self.tick();
-            self.perform(action);
+        loop {
+            while let Some(action) = self.engine.poll_action() {
+                outputs::note(outputs::Kind::Action, || {
+                    format!("{} {}", self.service, outputs::described(&action))
+                });
+                self.tick();
+                self.perform(action);
+            }
+            if !self.read_some() {
+                break;
+            }
         }
         self.flush_some();
     }
@@ -400,7 +414,8 @@ impl Host {
         self.engine.history(self.now, room)
     }
 
-    pub(super) fn history_for(&self, room: &BareJid) -> Vec<SeenMessage> {
+    pub(super) fn history_for(&mut self, room: &BareJid) -> Vec<SeenMessage> {
+        self.read_history(room);
         let Some(host_room) = self.rooms.get(room) else {
             return Vec::new();
         };

@@ -97,6 +97,12 @@ impl Host {
             room.is_some_and(|room| !room.is_distributed && !room.is_closed && !room.is_parked)
         };
         let taken = wanted.as_ref().is_some_and(is_taken);
+        // What has no number may be among what has not been read.
+        if let Stanza::Message(message) = inbound.stanza()
+            && message.event.is_none()
+        {
+            self.read_log(&message.to.to_bare());
+        }
         let unknown = wanted.filter(|room| !is_known(self, room));
         let handled = handle_inbound(&mut self.engine, self.now, head, inbound, taken);
         self.settle(head, handled, xml);

@@ -22,6 +22,7 @@ pub mod outputs;
 pub mod people;
 pub mod perform;
 pub mod private;
+pub mod reading;
 pub mod register;
 pub mod room;
 pub mod slow;

@@ -189,6 +189,7 @@ impl Host {
             return Err(Denied::NotEntitled);
         }
         let user = actor.jid.to_bare();
+        self.read_log(room);
         let kind = ActKind::Moderate { id: id.to_owned() };
         if self.room(room).is_shadow()
             && let Some(wish) = self.ask(room, nick, &actor, kind, reason)

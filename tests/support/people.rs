@@ -85,7 +85,7 @@ impl Host {
                 other => panic!("a message of the past got {other:?}"),
             }
         }
-        self.tell(Input::Started { room });
+        self.tell(Input::Started { room, is_whole: true });
         self.event(Event::Turned {
             room: room.clone(),
             turn: Turn::Distributed,

@@ -125,6 +125,7 @@ impl Host {
                 let (room, turn) = (parked.room, Turn::Parked);
                 self.event(Event::Turned { room, turn });
             }
+            Action::ReadLog { room } => self.reading.ask_for(&room),
             Action::Unpark { room } => {
                 self.feed_stored(&room);
                 let Some(host_room) = self.rooms.get_mut(&room) else {

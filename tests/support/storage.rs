@@ -33,6 +33,7 @@ pub struct Remains {
     /// Without occupants.
     rooms: BTreeMap<BareJid, HostRoom>,
     stored: BTreeMap<BareJid, String>,
+    places: BTreeMap<BareJid, Option<String>>,
     logs: BTreeMap<BareJid, Vec<Arc<LogEntry>>>,
 }
 
@@ -41,6 +42,7 @@ pub struct Remains {
 pub struct Disk {
     /// Rooms without occupants and archive, and what the engine wants stored with them.
     rooms: BTreeMap<BareJid, (HostRoom, Option<String>)>,
+    places: BTreeMap<BareJid, Option<String>>,
     logs: BTreeMap<BareJid, Vec<Arc<LogEntry>>>,
     /// How much of each archive.
     archived: BTreeMap<BareJid, usize>,
@@ -129,6 +131,7 @@ impl Host {
         Remains {
             rooms: self.rooms.iter().map(bare).collect(),
             stored: self.stored.clone(),
+            places: self.places.clone(),
             logs: self.logs.clone(),
         }
     }
@@ -206,9 +209,12 @@ impl Host {
                 let stored = snapshot.to_xml();
                 outputs::note(outputs::Kind::Snapshot, || stored.clone());
                 self.stored.insert(room.clone(), stored);
+                let place = self.place_of(room);
+                self.places.insert(room.clone(), place);
             }
             None => {
                 self.stored.remove(room);
+                self.places.remove(room);
             }
         }
         // A room that has ended is remembered as long as somebody has to be told, without its messages.
@@ -270,6 +276,8 @@ impl Host {
         match self.rooms.get(room) {
             Some(host_room) => {
                 let stored = self.stored.get(room).cloned();
+                let place = self.places.get(room).cloned().flatten();
+                self.disk.places.insert(room.clone(), place);
                 self.disk
                     .rooms
                     .insert(room.clone(), (without_memory(host_room), stored));
@@ -329,13 +337,14 @@ impl Host {
                 self.stored.insert(jid, stored);
             }
         }
-        self.logs = disk.logs;
+        (self.logs, self.places) = (disk.logs, disk.places);
         self.logs.retain(|jid, _| self.stored.contains_key(jid));
         self.flush();
     }
 
     fn take_up(&mut self, remains: Remains) {
         (self.rooms, self.stored, self.logs) = (remains.rooms, remains.stored, remains.logs);
+        self.places = remains.places;
     }
 
     fn go_down(&mut self) {
@@ -345,6 +354,7 @@ impl Host {
         self.unstored.clear();
         self.are_messages_away = false;
         self.slow.clear();
+        self.reading.forget();
         self.private.clear();
         self.presence_payload = None;
         // Nobody is to mistake the dead engine for one that runs.
@@ -471,22 +481,25 @@ impl Host {
     /// could; otherwise what is left of an earlier room of this name is none of its business.
     pub(super) fn make_up(&mut self, room: &BareJid) {
         if self.rooms.get(room).is_some_and(HostRoom::is_shadow) {
-            self.feed_log(room);
+            self.feed_log(room, 0);
         } else {
             self.logs.remove(room);
             self.forget_unstored(room);
         }
     }
 
-    fn feed_log(&mut self, room: &BareJid) {
+    /// All of it, but for so many entries at the beginning, which are read later.
+    fn feed_log(&mut self, room: &BareJid, left: usize) {
         let log = self.logs.get(room).cloned().unwrap_or_default();
-        for entry in log {
+        for (at, entry) in log.into_iter().enumerate() {
             self.event(Event::Kept {
                 room: room.clone(),
                 id: entry.event.id.clone(),
                 payload: entry.payload.to_string(),
             });
-            self.tell_logged(room, &entry);
+            if at >= left {
+                self.tell_logged(room, &entry);
+            }
             // The archive lacks what was logged in the last moment.
             self.keep(room, entry.archived());
         }
@@ -500,7 +513,7 @@ impl Host {
         }
     }
 
-    fn tell_logged(&mut self, room: &BareJid, entry: &LogEntry) {
+    pub(super) fn tell_logged(&mut self, room: &BareJid, entry: &LogEntry) {
         self.tell(Input::Logged {
             room,
             nick: &entry.nick,
@@ -514,14 +527,19 @@ impl Host {
 
     /// What the engine is told of a room between its snapshot and its start.
     pub(super) fn feed_stored(&mut self, room: &BareJid) {
-        self.feed_log(room);
+        let left = self.may_be_left(room);
+        self.feed_log(room, left);
         // Who was out of reach when the process ended is still listed.
         for occupant in self.engine.remote_occupants(room) {
             self.show_occupant(occupant);
         }
         self.tell_settings(room);
         self.take_list(room);
-        self.tell(Input::Started { room });
+        let is_whole = left == 0;
+        self.tell(Input::Started { room, is_whole });
+        if !is_whole {
+            self.leave_unread(room, left);
+        }
     }
 
     /// A shadow's list is what the engine has of it: what was done to it in the last moment before a crash is nobody's wish
@@ -620,7 +638,10 @@ impl Host {
         if let Some(room) = from.rooms.get(jid) {
             self.rooms.insert(jid.clone(), room.clone());
         }
+        self.places.remove(jid);
         if let Some(stored) = from.stored.get(jid) {
+            let place = from.places.get(jid).cloned().flatten();
+            self.places.insert(jid.clone(), place);
             self.stored.insert(jid.clone(), stored.clone());
         }
         if let Some(log) = from.logs.get(jid) {

@@ -10,6 +10,7 @@ use crate::address::{BareJid, Jid};
 
 use super::super::groupchat::check_stamp;
 use super::super::link::Caps;
+use super::super::reading::still_reading;
 use super::super::state::admitted::Admitted;
 use super::super::state::clock::Now;
 use super::super::state::log::{Entry, EventKey};
@@ -63,6 +64,9 @@ impl Kind for Moderated {
     fn check(&self, engine: &Engine, room: &Room, Asker { home, act }: Asker<'_>) -> Result<(), Error> {
         let rank = || engine.rank_of(room, home, act.actor_nick.as_deref(), act.actor_jid.as_ref());
         let is_known = room.log.has_id(&self.id) || room.log.moderation_of(&self.id).is_some();
+        if !is_known && !room.log.is_whole() {
+            return Err(still_reading());
+        }
         if is_known || rank() >= Affiliation::Admin {
             return Ok(());
         }
@@ -100,6 +104,9 @@ impl Engine {
         moderation: Moderation,
         actor_jid: Option<&BareJid>,
     ) -> Result<Verdict, Error> {
+        if self.message(jid, &moderation.id).is_none() {
+            self.expect_whole(jid)?;
+        }
         let room = self.room_mut(jid)?;
         let target = room.log.get(&moderation.id);
         let is_rooms = target.is_some_and(|entry| entry.nick.is_empty());

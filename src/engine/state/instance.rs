@@ -147,6 +147,8 @@ pub(crate) struct Instance {
     pub(crate) unmet: BTreeMap<BareJid, bool>,
     /// Whether its history was asked for since we know it.
     pub(crate) was_asked: bool,
+    /// Whether it is to be, as soon as the stored log has been read.
+    pub(crate) wants_history: bool,
     /// Its messages that came while its history is on the way.
     pub(crate) held: Option<Vec<Admitted>>,
     /// When a roster it could not take is sent again (monotonic ms), and how often that was tried.
@@ -203,6 +205,7 @@ impl Instance {
             is_introduced: false,
             unmet: BTreeMap::new(),
             was_asked: false,
+            wants_history: false,
             held: None,
             retry_at: None,
             retries: 0,

@@ -1,5 +1,6 @@
 //! The log of a room's messages: grow-only, merged by union, ordered by (hybrid logical clock, origin).
 
+mod awaited;
 mod contents;
 mod rulings;
 mod withheld;
@@ -141,6 +142,10 @@ pub(crate) struct Log {
     newest: BTreeMap<BareJid, contents::Newest>,
     /// What has been seen and is left to the source ([`withheld`]).
     withheld: BTreeMap<(BareJid, u64), Numbers>,
+    /// The numbers of what is held.
+    held: awaited::Awaited,
+    /// What is in the stored log and has not been read yet; nothing as soon as all of it has been ([`awaited`]).
+    awaited: Option<awaited::Awaited>,
     /// Characters of payload held.
     bytes: usize,
     /// How many entries the host's stored log has.
@@ -279,6 +284,7 @@ impl Log {
         let entry = admitted.into_entry();
         let key = &entry.key;
         self.stored += 1;
+        self.note_read(key);
         // The source may have told it since the snapshot was taken.
         self.release_withheld(key);
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
@@ -300,6 +306,7 @@ impl Log {
         let key = entry.key.clone();
         self.bytes += entry.size();
         self.by_id.insert(entry.id.clone(), key.clone());
+        self.note_held(&key, true);
         self.entries.insert(key.clone(), entry);
         self.note_contents(&key);
         if let Some(moderation) = moderation {
@@ -381,6 +388,7 @@ impl Log {
 
     fn drop_entry(&mut self, key: &EventKey) {
         if let Some(entry) = self.entries.remove(key) {
+            self.note_held(key, false);
             self.ahead.remove(key);
             self.bytes -= entry.size();
             self.by_id.remove(&entry.id);
@@ -419,7 +427,7 @@ impl Log {
     /// as done.
     pub(crate) fn take_excess(&mut self) -> Option<usize> {
         let held = self.entries.len();
-        if self.stored <= held + held / 10 + KEPT_HOWEVER_OLD {
+        if !self.is_whole() || self.stored <= held + held / 10 + KEPT_HOWEVER_OLD {
             return None;
         }
         self.stored = held;
@@ -455,30 +463,6 @@ impl Log {
             }
         }
         seen
-    }
-
-    /// What has been seen and is not held, for the snapshot. What is held comes back with the stored log; if that has
-    /// lost something with the power, it is missing then and not given up.
-    pub(crate) fn given_up(&self) -> Vec<(&BareJid, u64, Numbers)> {
-        let mut held: BTreeMap<(&BareJid, u64), Numbers> = BTreeMap::new();
-        for key in self.entries.keys() {
-            held.entry((&key.origin, key.incarnation))
-                .or_default()
-                .insert(key.seq);
-        }
-        let mut gone = Vec::new();
-        for (origin, known) in &self.seen {
-            for (incarnation, numbers) in &known.lives {
-                let numbers = match held.get(&(origin, *incarnation)) {
-                    Some(held) => numbers.without(held),
-                    None => numbers.clone(),
-                };
-                if !numbers.ranges().is_empty() {
-                    gone.push((origin, *incarnation, numbers));
-                }
-            }
-        }
-        gone
     }
 
     /// A hash over what has been seen of third origins: the same on two instances that have the same of them. What is left

@@ -30,6 +30,8 @@ pub(crate) struct StoredRoom {
     pub(crate) retracted: BTreeSet<BareJid>,
     /// What was seen of an origin in one of its lives, and is not in the stored log.
     pub(crate) seen: Vec<(BareJid, u64, Numbers)>,
+    /// What the stored log has of it.
+    pub(crate) logged: Vec<(BareJid, u64, Numbers)>,
     /// What was seen and is left to the source.
     pub(crate) withheld: Vec<(BareJid, u64, Numbers)>,
     /// Who is banned since when.
@@ -80,6 +82,7 @@ impl StoredRoom {
             unnamed: BTreeSet::new(),
             retracted: BTreeSet::new(),
             seen: Vec::new(),
+            logged: Vec::new(),
             withheld: Vec::new(),
             bans: BTreeMap::new(),
             offers: BTreeMap::new(),
@@ -92,6 +95,7 @@ impl StoredRoom {
         let listed = room.settings.affiliations.keys().chain(room.settings.hats.keys());
         let listed: BTreeSet<&BareJid> = listed.collect();
         let seen = room.log.given_up().into_iter();
+        let logged = room.log.logged().into_iter();
         let withheld = room.log.withheld().iter();
         let instances = room.instances.iter();
         StoredRoom {
@@ -117,6 +121,9 @@ impl StoredRoom {
             retracted: room.retracted.clone(),
             seen: seen
                 .map(|(origin, life, numbers)| (origin.clone(), life, numbers))
+                .collect(),
+            logged: logged
+                .map(|((origin, life), numbers)| (origin, life, numbers))
                 .collect(),
             withheld: withheld
                 .map(|((origin, life), numbers)| (origin.clone(), *life, numbers.clone()))
@@ -161,6 +168,10 @@ impl StoredRoom {
         room.retracted.clone_from(&self.retracted);
         for (origin, life, numbers) in &self.seen {
             room.log.recall(origin, *life, numbers);
+        }
+        room.log.expect_more();
+        for (origin, life, numbers) in &self.logged {
+            room.log.recall_logged(origin, *life, numbers);
         }
         for (origin, life, numbers) in &self.withheld {
             room.log.recall_withheld(origin.clone(), *life, numbers.clone());

@@ -8,10 +8,11 @@ use super::super::state::clock::Now;
 use super::super::state::list::entry_item;
 use super::super::state::log::Page;
 use super::super::state::room::Room;
-use super::super::{Engine, LIFE};
+use super::super::{Engine, LIFE, refuse};
 use super::GRACE_MS;
+use crate::error::Error;
 use crate::wire::{
-    Affiliation, Config, Roster, RosterExtra, RosterItem, SeenNumbers, SyncAnswer, SyncRequest,
+    Affiliation, Condition, Config, Roster, RosterExtra, RosterItem, SeenNumbers, SyncAnswer, SyncRequest,
 };
 
 /// Most events in one page.
@@ -24,8 +25,31 @@ pub(in crate::engine) const EVENT_BYTES: usize = 200;
 const LARGE_BYTES: usize = 65_536;
 
 impl Engine {
-    /// What somebody who knows what `request` says lacks.
+    /// A peer asks what it lacks.
     pub(in crate::engine) fn sync_asked(
+        &mut self,
+        now: Now,
+        jid: &BareJid,
+        asker: &BareJid,
+        request: &SyncRequest,
+    ) -> Result<SyncAnswer, Error> {
+        if !self.rooms.get(jid).is_some_and(|room| room.ready) {
+            return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
+        }
+        self.saw_ours(now, &asker.service());
+        if self.stop_waiting(jid, asker) {
+            // It knows us, and nobody will introduce us to it any more.
+            self.want_sync(now, jid, asker);
+        }
+        self.prove(jid, asker);
+        if self.lacks_logged(jid, request) {
+            self.expect_whole(jid)?;
+        }
+        Ok(self.what_is_lacking(now, jid, asker, request))
+    }
+
+    /// What somebody who knows what `request` says lacks.
+    fn what_is_lacking(
         &mut self,
         now: Now,
         jid: &BareJid,

@@ -64,6 +64,18 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
+    // started(mono, wall, room, is_whole)
+    methods.add_method(
+        "started",
+        |lua, this, (mono, wall, room, is_whole): (f64, f64, String, bool)| {
+            let room = &bare(&room)?;
+            this.input(lua, now(mono, wall), Input::Started { room, is_whole })
+        },
+    );
+    methods.add_method("log_read", |lua, this, (mono, wall, room): (f64, f64, String)| {
+        let room = bare(&room)?;
+        this.input(lua, now(mono, wall), Input::LogRead { room: &room })
+    });
     // logged(mono, wall, room, entry): a table with nick, id, lang, occupant_id, stanza_id, origin, inc, seq, at, payload
     methods.add_method(
         "logged",

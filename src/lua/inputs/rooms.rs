@@ -37,10 +37,6 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             this.input(lua, now(mono, wall), input)
         },
     );
-    methods.add_method("started", |lua, this, (mono, wall, room): (f64, f64, String)| {
-        let room = bare(&room)?;
-        this.input(lua, now(mono, wall), Input::Started { room: &room })
-    });
     // unread(mono, wall, room or nil for the list of rooms, is_unread)
     methods.add_method(
         "unread",

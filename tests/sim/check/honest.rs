@@ -14,6 +14,7 @@ use crate::support::names::service_of;
 const NO_INSTANCE: &str = "This is not an instance of the room";
 
 /// What it says of somebody who should have been renamed.
+const STILL_READING: &str = "What was said in this room is still being read here; ask again later";
 const NICK_IS_LOST: &str = "Somebody else has this nick: the occupant needs another one";
 
 #[derive(Debug, Default)]
@@ -75,6 +76,8 @@ impl Honest {
                     Some(group) if stanza.contains("<was") && error.condition == Condition::Conflict => {
                         self.loosened.contains(&group)
                     }
+                    // What it asks for is in the stored log, which is still being read after a restart.
+                    _ if error.text.as_deref() == Some(STILL_READING) => true,
                     _ if stanza.contains("<act ") => {
                         // What it is about may have been lost on the way, and comes later.
                         let is_early = is_troubled && error.condition == Condition::ResourceConstraint;
