@@ -55,6 +55,7 @@ return function (dmuc)
 		unpark = dmuc.parked.finish;
 		store = function (action) lifecycle.store(action.room); end;
 		trim_log = dmuc.log.trim;
+		read_log = function (action) dmuc.reading.hurry(action.room); end;
 		private_done = dmuc.private.done;
 		private_failed = dmuc.private.failed;
 		overridden = on_room(dmuc.links.overridden);

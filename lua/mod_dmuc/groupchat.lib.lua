@@ -214,6 +214,10 @@ return function (dmuc)
 		local room = dmuc.get_room(room_jid);
 		if not room or not room._dmuc then return refuse(origin, stanza, room_jid, "cancel", "item-not-found", "The room is not here yet"); end
 		local event = stanza:get_child("event", dmuc.xmlns_ours);
+		-- What nobody has numbered may be a copy of what is stored.
+		if not event and not dmuc.reading.finish(room_jid) then
+			return refuse(origin, stanza, room_jid, "wait", "resource-constraint", "The storage of this room cannot be reached yet; try again");
+		end
 		local attr = event and event.attr or {};
 		local message = st.clone(stanza);
 		message:maptags(function (tag)
@@ -346,6 +350,7 @@ return function (dmuc)
 	-- The newest messages of the log that belong into the history, newest first.
 	local function newest(room, max, event)
 		local found, chars, skip = {}, 0, 0;
+		dmuc.reading.newest(room.jid, max);
 		while #found < max do
 			local page = dmuc.ask("newest", room.jid, time_now(), skip, max, event.since);
 			local is_archived = dmuc.archiving.those(room, page);
@@ -445,6 +450,7 @@ return function (dmuc)
 	-- The room will be an ordinary one: mod_muc keeps the history in memory itself.
 	function groupchat.keep_history(room)
 		local history = {};
+		dmuc.reading.newest(room.jid, room:get_historylength());
 		local entries = dmuc.ask("newest", room.jid, time_now(), 0, room:get_historylength());
 		local is_archived = dmuc.archiving.those(room, entries);
 		for _, entry in ipairs(entries) do

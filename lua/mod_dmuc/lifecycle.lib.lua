@@ -16,6 +16,11 @@ return function (dmuc)
 
 	local store = module:open_store("dmuc");
 
+	function lifecycle.forget_log(room_jid)
+		dmuc.reading.forget(room_jid);
+		dmuc.log.forget(room_jid);
+	end
+
 	-- The messages a room has from before it was distributed, as it would send them to somebody who joins.
 	local function past_of(room)
 		local past = {};
@@ -70,7 +75,7 @@ return function (dmuc)
 		room:set_persistent(true);
 		local subject_from, subject = room:get_subject();
 		local past = past_of(room);
-		dmuc.log.forget(room.jid); -- of an earlier life, if a crash left it
+		lifecycle.forget_log(room.jid); -- of an earlier life, if a crash left it
 		local form, no_form = dmuc.forms.get(room);
 		local verdict, _, condition, text = nil, nil, "internal-server-error", no_form;
 		if form then
@@ -95,7 +100,7 @@ return function (dmuc)
 			breathe();
 			if dmuc.role(room.jid) ~= "source" then return; end -- destroyed, or an ordinary one again
 		end
-		dmuc.tell("started", room.jid);
+		dmuc.tell("started", room.jid, true);
 		dmuc.restoring.mark(room, true);
 		module:log("info", "%s is distributed now", room.jid);
 	end
@@ -292,14 +297,16 @@ return function (dmuc)
 		local snapshot = dmuc.ask("snapshot", room_jid);
 		if not snapshot then return dmuc.storage.write(store, "set", node, nil); end
 		-- In version 1 the whole log is in one archive; who reads that alone, leaves the room closed.
-		return dmuc.storage.write(store, "set", node, { version = 2; snapshot = snapshot; log = dmuc.log.place(room_jid) });
+		return dmuc.storage.write(store, "set", node, {
+			version = 2; snapshot = snapshot; log = dmuc.log.place(room_jid); written_by = inside.version;
+		});
 	end, true);
 
 	function lifecycle.store(room_jid)
 		local node = jid_split(room_jid);
 		if states.waiting[node] then states:forget(node); end
 		states:put(node, {}, 0);
-		if not dmuc.role(room_jid) and not dmuc.parked.of(room_jid) then dmuc.log.forget(room_jid); end
+		if not dmuc.role(room_jid) and not dmuc.parked.of(room_jid) then lifecycle.forget_log(room_jid); end
 	end
 
 	function lifecycle.start()
@@ -322,6 +329,8 @@ return function (dmuc)
 		dmuc.checks.loaded();
 		dmuc.parked.warn();
 	end
+
+	module:hook_global("server-stopping", function () dmuc.log.settle(lifecycle.store); end, 900);
 
 	function lifecycle.stop()
 		for room in dmuc.live_rooms() do

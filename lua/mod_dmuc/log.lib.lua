@@ -5,6 +5,7 @@
 -- part of it for the price of that part. A message is one element with its children as text: nothing here looks into them.
 
 local st = require "util.stanza";
+local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local sha1 = require "util.hashes".sha1;
@@ -83,8 +84,8 @@ return function (dmuc)
 		return first or 1, last or 0;
 	end
 
-	-- nil and the error if the storage is away.
-	local function book_of(node)
+	-- nil and the error if the storage is away. What has to be read for that is visited: visit(key, stanza).
+	local function book_of(node, visit)
 		if books[node] then return books[node]; end
 		local ok, stored = storage.read(states, "get", node);
 		local known = ok and stored and stored.log;
@@ -97,7 +98,7 @@ return function (dmuc)
 		end
 		-- What was begun since that was stored.
 		while known do
-			local count, err = study(book, node, book.last + 1);
+			local count, err = study(book, node, book.last + 1, visit);
 			if not count then return nil, err; end
 			if count == 0 then break; end
 			book.last = book.last + 1;
@@ -116,7 +117,11 @@ return function (dmuc)
 		if not book then return false, err; end
 		local count = book.last >= book.first and book.bytes and book.counts[book.last];
 		-- Of a segment from before a restart it need not be known how much it has.
-		if not count or count >= per_segment or book.bytes >= max_bytes then begin_segment(book); end
+		if not count or count >= per_segment or book.bytes >= max_bytes then
+			begin_segment(book);
+			-- Of what is before it no more than this is read when the room comes back after a crash.
+			module:add_timer(0, function () dmuc.lifecycle.store(jid_join(node, module.host)); end);
+		end
 		local function append()
 			return storage.write(store, "append", name_of(node, book.last), nil, item.stanza, item.when, with);
 		end
@@ -224,6 +229,39 @@ return function (dmuc)
 		};
 	end
 
+	-- The messages of one segment, in order: each a table for the engine. nil and the error if they cannot be read.
+	function log.segment(room_jid, number)
+		local node, entries = jid_node(room_jid), {};
+		local book, err = book_of(node);
+		if not book then return nil, err; end
+		local count, problem = study(book, node, number, function (_, stanza)
+			entries[#entries + 1] = entry_of(stanza, room_jid);
+		end);
+		if not count then return nil, problem; end
+		return entries;
+	end
+
+	-- What was appended since `place` was noted (log.place), in order, and perhaps some from before; and the numbers of the
+	-- first and last segment that were not read, or nil if everything was. nil and the error if it cannot be read.
+	function log.tail(room_jid, place)
+		local node = jid_node(room_jid);
+		local entries = {};
+		local function take(_, stanza) entries[#entries + 1] = entry_of(stanza, room_jid); end
+		if books[node] or not place or not place.count or place.last < place.first then return log.read(room_jid); end
+		local is_read, err = each_in(node, place.last, take);
+		if not is_read then return nil, err; end
+		-- What the storage has lost is missing from now on, not only when all has been read.
+		if #entries < place.count then return log.read(room_jid); end
+		local count = #entries;
+		local book, problem = book_of(node, take);
+		if not book then return nil, problem; end
+		book.counts[place.last] = count;
+		if count == 0 and book.last == place.last then book.prints[book.last], book.bytes = "", 0; end
+		for _, item in ipairs(queue:items(node)) do take(nil, item.stanza); end
+		if place.last == place.first then return entries; end
+		return entries, place.first, place.last - 1;
+	end
+
 	-- Every stored message, and those that wait to be stored, in order: each a table for the engine. nil and the error if
 	-- they cannot be read.
 	function log.read(room_jid)
@@ -271,7 +309,21 @@ return function (dmuc)
 	-- Which segments there are, for whoever stores what is known of the room; nil if that is not known.
 	function log.place(room_jid)
 		local book = book_of(jid_node(room_jid));
-		return book and { first = book.first; last = book.last } or nil;
+		if not book then return; end
+		local count = book.counts[book.last] or book.last < book.first and 0 or nil;
+		-- With those that wait: what is lost of them is noticed as well.
+		return { first = book.first; last = book.last; count = count and count + #queue:items(jid_node(room_jid)) };
+	end
+
+	-- The server stops: what was said since the rooms were stored begins no room's next start. Calls store(room_jid) of each
+	-- room that has to be stored anew.
+	function log.settle(store_room)
+		for node, book in pairs(books) do
+			if book.bytes and book.counts[book.last] > 0 then
+				begin_segment(book);
+				store_room(jid_join(node, module.host));
+			end
+		end
 	end
 
 	-- The room is not distributed any more, or not yet.

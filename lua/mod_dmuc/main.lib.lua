@@ -29,6 +29,7 @@ return function (build)
 		"storage"; -- stores that may be away
 		"retrying"; -- what could not be written waits
 		"log"; -- messages into the stored log, and back
+		"reading"; -- stored messages that are read while the room goes on
 		"archive"; -- messages into mod_muc_mam's archive
 		"fanout"; -- one text for many recipients
 		"rooms"; -- what is different about a room that is distributed
@@ -91,7 +92,9 @@ return function (build)
 	-- The instances of which something is missing here, or may be: each { room, instance }. What is said there now is shown
 	-- when that has been pulled.
 	function behind() -- luacheck: globals behind
-		return dmuc.ask("behind");
+		local list = dmuc.ask("behind");
+		for _, room_jid in ipairs(dmuc.restoring.awaited()) do list[#list + 1] = { room = room_jid; instance = room_jid }; end
+		return list;
 	end
 
 	-- What waits for a configuration to name a service, here or there: each { room, peer, source, reason }, reason being
@@ -109,10 +112,11 @@ return function (build)
 
 	-- Over a reload: what could not be written yet.
 	function module.save()
-		return { retrying = dmuc.retrying.save() };
+		return { retrying = dmuc.retrying.save(); reading = dmuc.reading.save() };
 	end
 	function module.restore(saved)
 		dmuc.retrying.restore(saved.retrying or {});
+		dmuc.reading.restore(saved.reading or {});
 	end
 
 	module:hook_global("server-stopping", dmuc.turns.finish, 1000);

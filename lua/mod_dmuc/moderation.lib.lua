@@ -107,7 +107,7 @@ return function (dmuc)
 		told:set(key, nil);
 		local original = has_listeners() and dmuc.archiving.get(room, given.id);
 		if not original or is_tombstone(room, original) then return false; end
-		local entry = dmuc.ask("message", room.jid, given.id) or archived(room, given.id);
+		local entry = dmuc.reading.message(room.jid, given.id) or archived(room, given.id);
 		local announcement = moderation.announcement(room, given);
 		local stone = entry and tombstone(room, entry, given, time_now());
 		local objects = module:fire_event(event_name, {
@@ -143,7 +143,7 @@ return function (dmuc)
 
 	-- A message is gone from the archive, and stays gone.
 	local function bury(room, given, when, words)
-		local entry = dmuc.ask("message", room.jid, given.id) or archived(room, given.id);
+		local entry = dmuc.reading.message(room.jid, given.id) or archived(room, given.id);
 		if not entry then return; end -- not here yet
 		local stone = words and words.tombstone and dated(words.tombstone, given, when) or tombstone(room, entry, given, when);
 		dmuc.archiving.replace(room, given.id, stone);
@@ -163,7 +163,7 @@ return function (dmuc)
 		bury(room, given, entry.time, words);
 		told:set(key_of(room, given.id), nil);
 		-- What is not in the engine's log is on its way, or too old to be in the stored one.
-		if dmuc.ask("message", room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
+		if dmuc.reading.message(room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
 		local message = words and words.announcement or moderation.announcement(room, given);
 		message.attr.id = entry.stanza_id;
 		worded:set(key_of(room, entry.stanza_id), words and st.clone(message));
@@ -210,7 +210,7 @@ return function (dmuc)
 	-- The source has decided otherwise.
 	function moderation.restore(room, action)
 		told:set(key_of(room, action.id), nil);
-		local entry = dmuc.ask("message", room.jid, action.id);
+		local entry = dmuc.reading.message(room.jid, action.id);
 		if not entry then return; end
 		dmuc.archiving.replace(room, action.id, groupchat.shown(room, entry));
 	end
@@ -241,7 +241,7 @@ return function (dmuc)
 	-- Whether a message is there to be retracted: only what is archived here has an id that anybody could name, but the
 	-- archive may have dropped it since.
 	local function is_there(room, stanza_id)
-		local entry = dmuc.ask("message", room.jid, stanza_id);
+		local entry = dmuc.reading.message(room.jid, stanza_id);
 		if not entry then return archived(room, stanza_id) ~= nil; end
 		return not entry.moderates and (dmuc.archiving.has(room, entry) or not dmuc.archiving.is_current(entry.time));
 	end

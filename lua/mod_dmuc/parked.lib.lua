@@ -84,6 +84,7 @@ return function (dmuc)
 
 	function parked.begin(action)
 		waking[action.room] = nil;
+		dmuc.reading.forget(action.room); -- all of it is read when the room goes on
 		parked.warn();
 		-- After a restart nobody is there yet, and the room need not be read.
 		local room = action.has_people and dmuc.get_room(action.room);

@@ -297,6 +297,8 @@ return function (dmuc)
 	-- COMPAT 0.12: whole seconds only.
 	local has_fractions = pcall(datetime.datetime, 0.5);
 	inside.has_fractions = has_fractions;
+	-- Of Prosody, as it calls itself.
+	inside.version = global.version;
 	function inside.stamp(seconds)
 		return datetime.datetime(has_fractions and seconds or math.floor(seconds));
 	end

@@ -77,6 +77,7 @@ return function (dmuc)
 		if payload.name == "replicate" then
 			local room_id = payload:get_child("room");
 			local room_jid = room_id and room_id.attr.id and dmuc.ask("shadow_room", room_id.attr.id);
+			if room_jid then dmuc.restoring.read_now(room_jid); end
 			new_jid = room_jid and not dmuc.role(room_jid) and room_jid or nil;
 			local room = new_jid and dmuc.get_room(new_jid) or nil;
 			taken = room and dmuc.lifecycle.is_taken(room, from, payload.attr.source) or false;

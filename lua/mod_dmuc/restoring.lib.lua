@@ -7,6 +7,7 @@ local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local st = require "util.stanza";
 local lfs = require "lfs";
+local cpu_now = os.clock;
 
 return function (dmuc)
 	local restoring = {};
@@ -27,8 +28,11 @@ return function (dmuc)
 	local closed = {};
 	-- Whether it is not even known which rooms there are.
 	local is_list_unread = false;
-	-- Rooms still to be read, as nodes.
-	local waiting = {};
+	-- Rooms still to be read: [node] = why it has not been.
+	local waiting, not_yet = {}, "it is not its turn yet";
+	-- Those of them that are still to be tried, and how many have failed since all were.
+	local round, failures = {}, 0;
+	local is_told = false; -- that all are there
 	local is_away = false; -- has been told
 	local delay_s = first_delay_s;
 	local turns = 0; -- a timer of an earlier start is stale
@@ -97,15 +101,17 @@ return function (dmuc)
 		return is_distributed or false;
 	end
 
+	local read_now;
 	local function refuse(event)
 		if not is_list_unread and next(closed) == nil then return; end
 		local origin, stanza = event.origin, event.stanza;
+		local room_jid = jid_bare(stanza.attr.to);
+		read_now(room_jid);
 		local type = stanza.attr.type;
 		if type == "error" or type == "result" or stanza.name == "presence" and type == "unavailable" then return; end
 		local payload = stanza.name == "iq" and stanza.tags[1];
 		local xmlns = payload and payload.attr.xmlns;
 		if xmlns and (xmlns == dmuc.xmlns or xmlns == dmuc.xmlns_ours) then return; end -- the engine asks peers to wait
-		local room_jid = jid_bare(stanza.attr.to);
 		if not restoring.is_closed(room_jid) then return; end
 		origin.send(st.error_reply(stanza, "wait", "service-unavailable", words, room_jid));
 		return true;
@@ -123,8 +129,15 @@ return function (dmuc)
 		if closed[room_jid] then return; end
 		closed[room_jid] = true;
 		dmuc.tell("unread", room_jid, true);
+	end
+
+	-- Those who are in rooms that are closed, and stay so for now.
+	local function tell_people()
 		for room in dmuc.live_rooms() do
-			if room.jid == room_jid then tell_owners(room, words..". Nobody can speak here until it answers."); end
+			if closed[room.jid] == true then
+				closed[room.jid] = "told";
+				tell_owners(room, words..". Nobody can speak here until it answers.");
+			end
 		end
 	end
 
@@ -165,32 +178,27 @@ return function (dmuc)
 		ok, config = storage.read(configs, "get", node);
 		if not ok then return nil, config; end
 		local room_jid = jid_join(node, module.host);
-		local entries, err = dmuc.log.read(room_jid);
-		if not entries then return nil, err; end
+		local entries, first, last = dmuc.log.tail(room_jid, stored.log);
+		if not entries then return nil, first; end
 		local room = dmuc.get_room(room_jid) or nil;
 		if room and is_broken(room) then return nil, "mod_muc cannot read it"; end
-		return { stored = stored; entries = entries; room = room };
+		return { stored = stored; entries = entries; first_unread = first; last_unread = last; room = room };
 	end
 
-	local function feed_log(room_jid, entries)
-		local untaken, problem = 0, nil;
-		for _, entry in ipairs(entries) do
-			local verdict, _, _, text = dmuc.feed("logged", room_jid, entry);
-			if not verdict then untaken, problem = untaken + 1, problem or text; end
-		end
-		if untaken > 0 then
-			module:log("warn", "%d stored messages of %s are not taken back: %s", untaken, room_jid, problem);
-		end
-	end
-
-	-- A room that the engine has been given, or has taken out of the parked ones, and its stored log.
-	function restoring.bring_back(room_jid, room, entries)
+	-- A room that the engine has been given, or has taken out of the parked ones, and what of its stored log has been read: all
+	-- but these segments.
+	function restoring.bring_back(room_jid, room, entries, first_unread, last_unread, written_by)
 		local role = dmuc.role(room_jid);
-		feed_log(room_jid, entries);
-		dmuc.tell("started", room_jid); -- from now on its peers may be contacted
+		dmuc.reading.hand_in(room_jid, entries);
+		dmuc.tell("started", room_jid, first_unread == nil); -- from now on its peers may be contacted
+		if first_unread then dmuc.reading.add(room_jid, first_unread, last_unread); end
 		if not room and role == "shadow" then room = dmuc.lifecycle.make_shadow(room_jid); end -- a crash came before it was stored
 		if room then
-			dmuc.seconds.make_whole(jid_node(room_jid));
+			-- Its archive is as this Prosody writes it, unless the room was last stored by another one.
+			if written_by ~= inside.version then
+				dmuc.seconds.make_whole(jid_node(room_jid));
+				dmuc.lifecycle.store(room_jid);
+			end
 			restoring.take_up(room);
 			dmuc.groupchat.repair_archive(room, entries);
 		elseif role == "source" then
@@ -210,7 +218,7 @@ return function (dmuc)
 	-- The shadow has been made anew, and goes on with that (G3). What else is left under its name is none of its business.
 	function restoring.make_up(room_jid, entries)
 		if entries[1] then
-			feed_log(room_jid, entries);
+			dmuc.reading.hand_in(room_jid, entries);
 		else
 			dmuc.log.forget(room_jid);
 		end
@@ -236,12 +244,15 @@ return function (dmuc)
 		if not ok then
 			-- It is somebody's room, and nothing that others may have.
 			close(room_jid);
+			tell_people();
 			module:log("error", "%s stays closed, its stored state cannot be taken: %s", room_jid, err);
 			return true;
 		end
 		local role = dmuc.role(room_jid);
 		-- Else it is parked, or only its end has to be told to somebody.
-		if role then restoring.bring_back(room_jid, found.room, found.entries); end
+		if role then
+			restoring.bring_back(room_jid, found.room, found.entries, found.first_unread, found.last_unread, stored.written_by);
+		end
 		open(room_jid);
 		return true;
 	end
@@ -260,16 +271,53 @@ return function (dmuc)
 		module:log("info", "The storage of distributed rooms can be read again: all of them are open");
 	end
 
+	-- Reads one room. Returns whether that is done; or nil and the error.
+	local function attempt(node)
+		local works, ok, err = xpcall(restore, debug.traceback, node);
+		if not works then
+			module:log("error", "%s stays closed, it could not be restored: %s", jid_join(node, module.host), ok);
+		end
+		if not works or ok then
+			waiting[node] = nil;
+			return true;
+		end
+		return nil, err;
+	end
+
 	local turn;
-	local function again()
+	local function after(delay)
 		local this = turns;
-		module:add_timer(delay_s, function ()
+		module:add_timer(delay, function ()
 			if this == turns then dmuc.hold(turn); end
 		end);
+	end
+	local function again()
+		after(delay_s);
 		delay_s = math.min(2 * delay_s, most_delay_s);
 	end
 
-	-- Reads what has not been read, as far as that is possible.
+	-- All have been tried. Those that could not be read are tried again.
+	local function round_over()
+		local count, problem = 0, nil;
+		for _, err in pairs(waiting) do
+			count = count + 1;
+			if err ~= not_yet then problem = err; end
+		end
+		dmuc.parked.warn();
+		if count == 0 then
+			tell_back();
+			if not is_told then
+				is_told = true;
+				dmuc.checks.loaded();
+			end
+			return;
+		end
+		tell_away(problem, count);
+		tell_people();
+		again();
+	end
+
+	-- Reads what has not been read, as far as that is possible, until the server has something else to do.
 	function turn()
 		if is_list_unread then
 			local nodes, err = read_list();
@@ -277,39 +325,56 @@ return function (dmuc)
 				tell_away(err);
 				return again();
 			end
-			is_list_unread, waiting = false, nodes;
-		end
-		local left, failures, problem = {}, {}, nil;
-		for _, node in ipairs(waiting) do
-			if #failures >= max_failures then
-				left[#left + 1] = node;
-			else
-				local works, ok, err = xpcall(restore, debug.traceback, node);
-				if not works then
-					module:log("error", "%s could not be restored: %s", jid_join(node, module.host), ok);
-				elseif not ok then
-					failures[#failures + 1], problem = node, err;
-				end
+			is_list_unread, waiting = false, {};
+			for _, node in ipairs(nodes) do
+				waiting[node] = not_yet;
+				close(jid_join(node, module.host));
 			end
+			dmuc.tell("unread", nil, false);
 		end
-		-- Others first, next time.
-		for _, node in ipairs(failures) do left[#left + 1] = node; end
-		waiting = left;
-		for _, node in ipairs(left) do close(jid_join(node, module.host)); end
-		dmuc.tell("unread", nil, false);
-		if not left[1] then return tell_back(); end
-		tell_away(problem, #left);
-		again();
+		local began = cpu_now();
+		if not round[1] then
+			failures = 0;
+			for node in pairs(waiting) do round[#round + 1] = node; end
+			table.sort(round);
+		end
+		while round[1] do
+			local node = table.remove(round);
+			-- It may have been read meanwhile, for somebody who asked for it.
+			if waiting[node] and failures < max_failures then
+				local ok, err = attempt(node);
+				if not ok then waiting[node], failures = err, failures + 1; end
+			end
+			if round[1] and dmuc.turns.is_over(began) then return after(0); end
+		end
+		round_over();
+	end
+
+	-- Somebody asks for a room whose turn has not come yet.
+	function read_now(room_jid)
+		local node = jid_node(room_jid);
+		if not node or waiting[node] ~= not_yet then return; end
+		local ok, err = dmuc.hold(attempt, node);
+		if not ok then waiting[node] = err; end
+	end
+	restoring.read_now = read_now;
+
+	-- The rooms whose turn has not come yet.
+	function restoring.awaited()
+		local rooms = {};
+		for node, why in pairs(waiting) do
+			if why == not_yet then rooms[#rooms + 1] = jid_join(node, module.host); end
+		end
+		return rooms;
 	end
 
 	-- Everything that is stored is read, and what the engine has not got is given to it. Runs with its actions held.
 	function restoring.start()
 		turns = turns + 1;
-		closed, waiting, delay_s = {}, {}, first_delay_s;
+		closed, waiting, round, delay_s, is_told = {}, {}, {}, first_delay_s, false;
 		is_list_unread = true;
 		dmuc.tell("unread", nil, true);
 		turn();
-		dmuc.checks.loaded();
 		if not is_list_unread then return; end
 		for room in dmuc.live_rooms() do
 			if restoring.is_closed(room.jid) then tell_owners(room, words..". Nobody can speak here until it answers."); end

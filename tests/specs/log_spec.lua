@@ -84,7 +84,7 @@ describe("the stored log", function ()
 
 	it("gives back what was appended, whole and in order", function ()
 		for number = 1, 450 do say(number); end
-		assert.same({ first = 1; last = 3 }, dmuc.log.place(room));
+		assert.same({ first = 1; last = 3; count = 50 }, dmuc.log.place(room));
 		assert.same(ids(1, 450), read());
 		assert.same({
 			nick = "firstwitch"; id = "m7"; lang = "en"; stanza_id = "id7"; origin = room; inc = "1"; seq = "7"; at = "1.0";
@@ -155,6 +155,57 @@ describe("the stored log", function ()
 		storage.asked = {};
 		dmuc.log.blank(room, "nobody's");
 		assert.same({}, storage.asked);
+	end);
+
+	-- What is read of the log before the room goes on, and which segments are left for later.
+	local function tail(place)
+		local entries, first, last = dmuc.log.tail(room, place);
+		local list = {};
+		for i, entry in ipairs(entries) do list[i] = entry.stanza_id; end
+		return list, first, last;
+	end
+
+	it("needs to be read from where it was when the room was stored, and no further", function ()
+		for number = 1, 450 do say(number); end
+		local place = dmuc.log.place(room);
+		assert.same({ first = 1; last = 3; count = 50 }, place);
+		for number = 451, 610 do say(number); end
+		storage.states.coven = { log = place };
+		start();
+		storage.asked = {};
+		local entries, first, last = tail(place);
+		assert.same({ ids(401, 610); 1; 2 }, { entries; first; last });
+		assert.same({ "coven/3"; "coven/4"; "coven/5" }, storage.asked);
+		assert.same("id200", dmuc.log.segment(room, 1)[200].stanza_id);
+		say(611);
+		assert.same(ids(1, 611), read());
+	end);
+
+	it("is read as a whole where the storage has lost what it had, or nothing is known of it", function ()
+		for number = 1, 250 do say(number); end
+		local place = dmuc.log.place(room);
+		storage.states.coven = { log = place };
+		table.remove(storage.archives["coven/2"]);
+		start();
+		assert.same({ ids(1, 249) }, { tail(place) });
+		start();
+		assert.same({ ids(1, 249) }, { tail(nil) });
+	end);
+
+	it("needs not be read at all after a stop in good order", function ()
+		local stored = {};
+		for number = 1, 250 do say(number); end
+		dmuc.log.settle(function (room_jid) stored[#stored + 1] = room_jid; end);
+		assert.same({ room }, stored);
+		local place = dmuc.log.place(room);
+		storage.states.coven = { log = place };
+		start();
+		assert.same({ {}; 1; 2 }, { tail(place) });
+		say(251);
+		assert.same({ first = 1; last = 3; count = 1 }, dmuc.log.place(room));
+		assert.same(ids(1, 251), read());
+		start();
+		dmuc.log.settle(error); -- nothing has been said since
 	end);
 
 	it("is gone when the room is", function ()
