@@ -8,6 +8,7 @@ mod lists;
 #[path = "../report/mod.rs"]
 mod report;
 mod resync;
+mod starts;
 
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ async fn measure() -> Result<()> {
     // `cargo bench --bench federation -- resync`: a part of it, not for the report.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let mut parts = Vec::new();
-    for part in ["links", "resync", "lists", "append", "hostile", "cpu"] {
+    for part in ["links", "resync", "lists", "append", "starts", "hostile", "cpu"] {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
             continue;
         }
@@ -42,6 +43,7 @@ async fn measure() -> Result<()> {
             "resync" => resync::measure(versions, &mut bars).await?,
             "lists" => lists::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
+            "starts" => starts::measure(versions, &mut bars).await?,
             "hostile" => hostile::measure(versions, &mut bars).await?,
             _ => cpu::measure(versions, &mut bars).await?,
         };

@@ -25,6 +25,7 @@ mod ids;
 mod inviting;
 mod joining;
 mod lasting;
+mod late_reading;
 mod limits;
 mod lists;
 mod log_lines;
