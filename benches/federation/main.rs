@@ -27,12 +27,23 @@ async fn main() -> ExitCode {
 }
 
 async fn measure() -> Result<()> {
-    let versions = Version::all();
+    // `cargo bench --bench federation -- cpu 13`: one part and one version, not for the report.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let (chosen, wanted): (Vec<String>, Vec<String>) = wanted
+        .into_iter()
+        .partition(|arg| arg.starts_with(|c: char| c.is_ascii_digit()) || arg == "newest");
+    let chosen: Vec<Version> = chosen
+        .iter()
+        .map(|name| Version::named(name))
+        .collect::<Result<_>>()?;
+    let versions = if chosen.is_empty() {
+        Version::all()
+    } else {
+        &chosen
+    };
     let names = versions.iter().map(|version| format!("Prosody {version}"));
     let circumstances = report::Circumstances::at_start("federation", names.collect());
     let mut bars = report::Table::new(&["bar", "measured", ""]);
-    // `cargo bench --bench federation -- resync`: a part of it, not for the report.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let mut parts = Vec::new();
     for part in ["links", "resync", "lists", "append", "starts", "hostile", "cpu"] {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
@@ -52,7 +63,7 @@ async fn measure() -> Result<()> {
         parts.push(text);
     }
     let body = format!("{}\n{}", bars.text(), parts.join("\n"));
-    if wanted.is_empty() {
+    if wanted.is_empty() && chosen.is_empty() {
         report::write("federation", "Servers", &circumstances, &body)?;
     } else {
         println!("{}", bars.text());
