@@ -14,28 +14,28 @@ return function (dmuc)
 	local inside = dmuc.prosody;
 	local full_sessions, own = inside.clients, inside.own;
 
-	-- What goes to several: [stanza] = once, then { attr = attributes but 'to', count = their number, nodes, head, tail }.
-	-- The first is for one recipient only, for all we know.
+	-- What goes to several, as far as is known: [stanza] = { post, times } and, from the second time on, attr = attributes but 'to',
+	-- count = their number, nodes, head, tail. The first is for one recipient only, for all we know.
 	local broadcasts = setmetatable({}, { __mode = "k" });
-	local once = {};
-	-- Tables of filters that have ours: a resumed stream (XEP-0198) brings new ones.
+	-- Functions by which sessions send, once ours stands last among the filters, and in the place of Prosody's: a resumed stream
+	-- (XEP-0198) brings new ones.
 	local fitted = setmetatable({}, { __mode = "k" });
 
 	-- The element and those in it, each with how many children it has: { element, number, … }.
 	local function list(element, nodes)
-		nodes[#nodes + 1] = element;
-		nodes[#nodes + 1] = #element;
+		local n = #nodes;
+		nodes[n + 1], nodes[n + 2] = element, #element;
 		for _, tag in ipairs(element.tags) do list(tag, nodes); end
 		return nodes;
 	end
 
-	-- A stanza as it is before anybody has seen this copy of it.
-	local function record(stanza)
+	-- Notes how a stanza is before anybody has seen this copy of it.
+	local function record(stanza, broadcast)
 		local attr, count = {}, 0;
 		for name, value in next, stanza.attr do
 			if name ~= "to" then attr[name], count = value, count + 1; end
 		end
-		return { attr = attr; count = count; nodes = list(stanza, {}) };
+		broadcast.attr, broadcast.count, broadcast.nodes = attr, count, list(stanza, {});
 	end
 
 	-- Whether it has the same attributes, and children have neither come nor gone, at any depth.
@@ -67,7 +67,7 @@ return function (dmuc)
 
 	local function last(stanza)
 		local broadcast = broadcasts[stanza];
-		if not broadcast or broadcast == once or not is_unchanged(stanza, broadcast) then return stanza; end
+		if not broadcast or not broadcast.attr or not is_unchanged(stanza, broadcast) then return stanza; end
 		if not broadcast.head then broadcast.head, broadcast.tail = split(stanza); end
 		return broadcast.head..xml_escape(stanza.attr.to)..broadcast.tail;
 	end
@@ -76,29 +76,29 @@ return function (dmuc)
 		return broadcasts[stanza] ~= nil;
 	end
 
-	-- Before a stanza goes to a recipient.
 	local function fit(session)
-		local its_filters = session.filters;
-		if its_filters and not fitted[its_filters] then
-			fitted[its_filters] = true;
+		if session.filters then
+			filters.remove_filter(session, "stanzas/out", last);
 			-- After everything else that filters.
 			filters.add_filter(session, "stanzas/out", last, -10000000);
 		end
 		inside.send_swiftly(session, is_broadcast);
+		fitted[session.send] = true;
 	end
 
 	-- As room:route_stanza(), for a stanza that goes to others, too, each time with its own 'to'.
 	function fanout.route(room, stanza)
-		local session = full_sessions[stanza.attr.to];
-		if not session then return own.route_stanza(room, stanza); end
-		local known = broadcasts[stanza];
-		if not known then
-			broadcasts[stanza] = once;
-		elseif known == once then
-			broadcasts[stanza] = record(stanza);
+		local session, broadcast = full_sessions[stanza.attr.to], broadcasts[stanza];
+		if not broadcast then
+			broadcast = { post = inside.poster(stanza); times = 1 };
+			broadcasts[stanza] = broadcast;
+		elseif broadcast.times == 1 then
+			broadcast.times = 2;
+			record(stanza, broadcast);
 		end
-		fit(session);
-		if not inside.post(stanza, session) then own.route_stanza(room, stanza); end
+		if not session or not broadcast.post then return own.route_stanza(room, stanza); end
+		if not fitted[session.send] then fit(session); end
+		if not broadcast.post(session) then own.route_stanza(room, stanza); end
 	end
 
 	function fanout.finish(stanza)

@@ -39,10 +39,11 @@ return function (dmuc)
 
 	-- Whatever claims to be from us is not (XEP-0203 section 4, XEP-0359 section 3).
 	local function without_ids(room, stanza)
-		return stanza:maptags(function (tag)
-			if stanzas.is_in_our_name(tag, room.jid) then return nil; end
-			return tag;
-		end);
+		local function is_kept(tag) return not stanzas.is_in_our_name(tag, room.jid) and tag or nil; end
+		for _, tag in ipairs(stanza.tags) do
+			if not is_kept(tag) then return stanza:maptags(is_kept); end
+		end
+		return stanza; -- nearly every message
 	end
 
 	-- Who is speaking, for the error if the engine does not take it: [stanza] = { origin, from }, from as it came.

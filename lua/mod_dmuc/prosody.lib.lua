@@ -360,20 +360,33 @@ return function (dmuc)
 	local routes, routes_plainly; -- the last method that was looked at
 	local full_events = { message = "message/full"; presence = "presence/full" };
 
-	-- Has a stanza handled that is for a client of this server: what room:route_stanza() does, without looking for who that is.
-	-- Returns nil, and has done nothing, where it is not known to come to the same.
-	function inside.post(stanza, session)
+	-- What room:route_stanza() does with a stanza for clients of this server, without looking for who that is: a function of the
+	-- session, which returns nil, and has done nothing, where it is not known to come to the same. nil if it is nowhere.
+	function inside.poster(stanza)
 		if own.route_stanza ~= routes then
 			routes, routes_plainly = own.route_stanza, is_of(own.route_stanza, "/muc.lib.lua");
 		end
-		local there, event_name = global.hosts[session.host], full_events[stanza.name];
-		if not routes_plainly or not event_name or not there or not there.modules[stanza.name] then return nil; end
-		there.events.fire_event(event_name, { origin = global.hosts[host]; stanza = stanza });
-		return true;
+		local name, origin = stanza.name, global.hosts[host];
+		local event_name = full_events[name];
+		if not routes_plainly or not event_name then return nil; end
+		local fire = {}; -- by host; false where nothing here handles it
+		return function (session)
+			local there = session.host;
+			local fire_there = fire[there];
+			if fire_there == nil then
+				local entry = global.hosts[there];
+				fire_there = entry and entry.modules[name] and entry.events.fire_event or false;
+				fire[there] = fire_there;
+			end
+			if not fire_there then return nil; end
+			fire_there(event_name, { origin = origin; stanza = stanza });
+			return true;
+		end;
 	end
 
 	local swift = setmetatable({}, { __mode = "k" }); -- [what stands in a session] = what Prosody had there
-	local top_tag = { __tostring = function (self) return self.stanza:top_tag(); end };
+	-- For the log, which makes text of it while somebody keeps one.
+	local shown = setmetatable({}, { __mode = "v"; __tostring = function (self) return self.stanza:top_tag(); end });
 
 	-- Has a stanza of which is_ours(stanza) is true go to a client as Prosody sends it, but for the text of its first tag, which is
 	-- made for a log that nobody keeps. Nothing changes where another module sends in Prosody's place (as BOSH does).
@@ -382,7 +395,8 @@ return function (dmuc)
 		if swift[send] or not session.rawsend or not is_of(send, "/core/sessionmanager.lua") then return; end
 		local function ours(stanza)
 			if not is_ours(stanza) then return send(stanza); end
-			session.log("debug", "Sending[%s]: %s", session.type, setmetatable({ stanza = stanza }, top_tag));
+			shown.stanza = stanza;
+			session.log("debug", "Sending[%s]: %s", session.type, shown);
 			local data = session.filter("stanzas/out", stanza);
 			return data == nil or session.rawsend(data);
 		end
