@@ -409,7 +409,7 @@ return function (dmuc)
 
 	-- What a crash left between the stored log and the archive: the newest messages that are in the one only.
 	function groupchat.repair_archive(room, entries)
-		local archived = dmuc.archiving.newest_ids(room, 2 * repaired);
+		local archived = entries[1] and dmuc.archiving.newest_ids(room, 2 * repaired);
 		if not archived then return; end
 		for i = math.max(1, #entries - repaired + 1), #entries do
 			local entry = not archived[entries[i].stanza_id] and dmuc.ask("message", room.jid, entries[i].stanza_id);
