@@ -7,7 +7,7 @@
 local envload = require "util.envload".envload;
 local lfs = require "lfs";
 
--- { native, identity, files = { [name] = { code, path } }, in_force = { [host] = options }, run }, for every build to come.
+-- { native, identity, files = { [name] = { code (compiled), path } }, in_force = { [host] = options }, run }, for every build to come.
 local where = "mod_dmuc.running";
 local how_to_build = "build both with 'make plugin' (see README.md)";
 
@@ -21,9 +21,23 @@ local function read(path)
 	return content;
 end
 
+-- The part of the library that has its mark, or its end; nil and the error if it cannot be read. It is some MB, and the mark
+-- is near its beginning.
+local function marked_part()
+	local file, err = io.open(folder.."dmuc.so", "rb");
+	if not file then return nil, err; end
+	local part, more = "";
+	repeat
+		more, err = file:read(65536);
+		part = part:sub(-200)..(more or ""); -- which may be cut in two
+	until not more or part:find("dmuc%-build:[^;\0]+;");
+	file:close();
+	return not err and part or nil, err;
+end
+
 -- The identity of the library on the disk, or nil and what is wrong with it.
 local function identity_of_library()
-	local content, err = read(folder.."dmuc.so");
+	local content, err = marked_part();
 	if not content then
 		return nil, ("dmuc.so cannot be read (%s): %s"):format(err, how_to_build);
 	end
@@ -50,10 +64,10 @@ local function read_files(identity)
 			if not code then return nil, err; end
 			local works, problem = envload(code, "@"..folder..name, {});
 			if not works then return nil, problem; end
-			files[short] = { code = code; path = folder..name };
+			files[short] = { code = string.dump(works); path = folder..name; stamp = short == "stamp" and code:match('"([^"]*)"') };
 		end
 	end
-	local stamp = files.stamp and files.stamp.code:match('"([^"]*)"');
+	local stamp = files.stamp and files.stamp.stamp;
 	if not stamp then
 		return nil, "stamp.lib.lua is missing beside mod_dmuc.lua: install the whole folder that 'make plugin' makes (see README.md)";
 	elseif stamp ~= identity then
