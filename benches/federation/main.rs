@@ -2,6 +2,7 @@
 
 mod append;
 mod cpu;
+mod crowds;
 mod hostile;
 mod links;
 mod lists;
@@ -45,7 +46,9 @@ async fn measure() -> Result<()> {
     let circumstances = report::Circumstances::at_start("federation", names.collect());
     let mut bars = report::Table::new(&["bar", "measured", ""]);
     let mut parts = Vec::new();
-    for part in ["links", "resync", "lists", "append", "starts", "hostile", "cpu"] {
+    for part in [
+        "links", "resync", "lists", "crowds", "append", "starts", "hostile", "cpu",
+    ] {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
             continue;
         }
@@ -53,6 +56,7 @@ async fn measure() -> Result<()> {
             "links" => links::measure(&mut bars).await?,
             "resync" => resync::measure(versions, &mut bars).await?,
             "lists" => lists::measure(versions, &mut bars).await?,
+            "crowds" => crowds::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
             "starts" => starts::measure(versions, &mut bars).await?,
             "hostile" => hostile::measure(versions, &mut bars).await?,
