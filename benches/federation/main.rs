@@ -6,6 +6,7 @@ mod crowds;
 mod hostile;
 mod links;
 mod lists;
+mod moderating;
 #[path = "../report/mod.rs"]
 mod report;
 mod resync;
@@ -47,7 +48,15 @@ async fn measure() -> Result<()> {
     let mut bars = report::Table::new(&["bar", "measured", ""]);
     let mut parts = Vec::new();
     for part in [
-        "links", "resync", "lists", "crowds", "append", "starts", "hostile", "cpu",
+        "links",
+        "resync",
+        "lists",
+        "crowds",
+        "append",
+        "starts",
+        "moderating",
+        "hostile",
+        "cpu",
     ] {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
             continue;
@@ -59,6 +68,7 @@ async fn measure() -> Result<()> {
             "crowds" => crowds::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
             "starts" => starts::measure(versions, &mut bars).await?,
+            "moderating" => moderating::measure(versions, &mut bars).await?,
             "hostile" => hostile::measure(versions, &mut bars).await?,
             _ => cpu::measure(versions, &mut bars).await?,
         };

@@ -13,11 +13,11 @@ const STORED: [u64; 2] = [100, 10_000];
 /// In that of the same server without the module.
 const BAR_START: f64 = 1.5;
 const BAR_TURN_MS: f64 = 50.0;
-const ROOM: &str = "coven";
-const NICK: &str = "firstcrone";
+pub const ROOM: &str = "coven";
+pub const NICK: &str = "firstcrone";
 
 /// What was said, by whoever is in the room.
-async fn fill(server: &Server, count: u64) -> Result<()> {
+pub async fn fill(server: &Server, count: u64) -> Result<()> {
     let (muc, room) = (server.muc(), server.room(ROOM));
     for first in (0..count).step_by(250) {
         let last = (first + 250).min(count);
@@ -38,7 +38,7 @@ async fn fill(server: &Server, count: u64) -> Result<()> {
     Ok(())
 }
 
-async fn cpu_ms(server: &Server) -> Result<f64> {
+pub async fn cpu_ms(server: &Server) -> Result<f64> {
     let clock = server.eval("return os.clock()").await?;
     Ok(clock.as_f64().context("no time")? * 1e3)
 }

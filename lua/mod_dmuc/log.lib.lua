@@ -18,7 +18,6 @@ return function (dmuc)
 	local log = {};
 	dmuc.log = log;
 
-	local with = "dmuc";
 	local store = module:open_store("dmuc_log", "archive");
 	if not store or not store.append then
 		error("mod_dmuc needs a storage with archives for the store dmuc_log, as \"internal\" or \"sql\" (see its README)", 0);
@@ -42,9 +41,10 @@ return function (dmuc)
 		return sha1(id):sub(1, 4);
 	end
 
-	-- Goes through a segment: visit(key, stanza). Returns true; or false and the error.
-	local function each_in(node, number, visit)
-		local ok, items = storage.read(store, "find", name_of(node, number), {});
+	-- Goes through a segment, or what of it has this id: visit(key, stanza). Returns true; or false and the error.
+	local function each_in(node, number, visit, id)
+		-- What an item is stored "with" drivers find without looking into the others. Earlier versions had no use for it.
+		local ok, items = storage.read(store, "find", name_of(node, number), { with = number > 0 and id or nil });
 		if not ok then return false, items; end
 		if not items then return true; end
 		return storage.each(visit, items);
@@ -123,7 +123,7 @@ return function (dmuc)
 			module:add_timer(0, function () dmuc.lifecycle.store(jid_join(node, module.host)); end);
 		end
 		local function append()
-			return storage.write(store, "append", name_of(node, book.last), nil, item.stanza, item.when, with);
+			return storage.write(store, "append", name_of(node, book.last), nil, item.stanza, item.when, item.stanza.attr.id);
 		end
 		local ok;
 		ok, err = append();
@@ -186,7 +186,7 @@ return function (dmuc)
 				local found_key, found;
 				local ok, problem = each_in(node, number, function (key, stanza)
 					if id_of(stanza) == id then found_key, found = key, stanza; end
-				end);
+				end, id);
 				if not ok then return nil, problem; end
 				if found then return number, found_key, found; end
 			end

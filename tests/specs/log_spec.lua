@@ -5,16 +5,19 @@ local st = require "util.stanza";
 local function new_storage()
 	local storage = { archives = {}; states = {}; asked = {} };
 	local archive = {};
-	function archive:append(user, _, value) -- luacheck: ignore 212/self
+	function archive:append(user, _, value, _, with) -- luacheck: ignore 212/self
 		storage.key = (storage.key or 0) + 1;
 		local items = storage.archives[user] or {};
 		storage.archives[user] = items;
-		items[#items + 1] = { key = tostring(storage.key); value = st.clone(value) };
+		items[#items + 1] = { key = tostring(storage.key); value = st.clone(value); with = with };
 		return tostring(storage.key);
 	end
-	function archive:find(user) -- luacheck: ignore 212/self
+	function archive:find(user, query) -- luacheck: ignore 212/self
 		table.insert(storage.asked, user);
-		local items, i = storage.archives[user] or {}, 0;
+		local items, i = {}, 0;
+		for _, item in ipairs(storage.archives[user] or {}) do
+			if not query.with or query.with == item.with then items[#items + 1] = item; end
+		end
 		return function ()
 			i = i + 1;
 			if items[i] then return items[i].key, st.clone(items[i].value); end
