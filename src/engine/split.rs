@@ -14,7 +14,7 @@ use crate::config::SplitPresence;
 use crate::wire::{Condition, StanzaError, escaped, split_payload};
 
 /// Who is out of reach is shown so after this: a link that is back by then has left nothing to see.
-const SETTLES_MS: u64 = 5_000;
+const SETTLES_MS: u64 = 2_000;
 /// What a link that goes up and down shows of all its occupants it shows once in this time.
 const FLOODS_MS: u64 = 60_000;
 
