@@ -69,7 +69,7 @@ pub use roster::{OccupantExtra, Roster, RosterExtra, RosterItem};
 pub use ruling::{Hatted, Listing, Moderated, Ruling};
 pub use settings::{Config, SettingsExtra, Subject};
 pub use stanza::{Iq, IqBody, Stanza, write_iq};
-pub use sync::{SeenNumbers, SyncAnswer, SyncEvent, SyncRequest};
+pub use sync::{Aside, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest};
 pub use text::{escaped, push_escaped};
 
 /// A stored element, which is as large as what it stores.

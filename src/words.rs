@@ -114,6 +114,18 @@ pub fn of_notice(engine: &Engine, room: &BareJid, peer: &BareJid, notice: &Notic
             );
             summing(line, *messages)
         }
+        Notice::SetAside { id } => {
+            let what =
+                format!("does not get through from {peer}, which ends every connection that it is sent over");
+            of_instance(
+                format!("set_aside {peer}"),
+                format!(
+                    "a message {what}: {} is not known here, everything else is",
+                    one_line(id)
+                ),
+                format!("a message {what}, in {{rooms}} rooms: everything else is known here"),
+            )
+        }
         Notice::Differs { origin } => {
             let what = format!("{peer} and this service were told different words under one number");
             of_instance(
@@ -479,6 +491,12 @@ mod tests {
             (Notice::Unsupported, true),
             (refused(Condition::Forbidden, None), true),
             (Notice::Gap { messages: 3 }, true),
+            (
+                Notice::SetAside {
+                    id: "22cf".to_owned(),
+                },
+                true,
+            ),
             (Notice::NotNamed, true),
             (Notice::TooManyPeerhosts, true),
         ] {

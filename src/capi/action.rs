@@ -498,6 +498,7 @@ fn notice_fields(fields: Fields, notice: &Notice, is_told: bool) -> Fields {
             .number(F::DMUC_FIELD_DELIVER, is_told),
         Notice::SplitEnded => named("split_ended").number(F::DMUC_FIELD_DELIVER, is_told),
         Notice::Gap { messages } => named("gap").number(F::DMUC_FIELD_MESSAGES, *messages),
+        Notice::SetAside { id } => named("set_aside").set(F::DMUC_FIELD_STANZA_ID, id),
         Notice::Differs { origin } => named("differs").jid(F::DMUC_FIELD_SHADOW, origin),
         Notice::Unfit { what } => named("unfit").set(F::DMUC_FIELD_REASON, what),
         Notice::ClockDiffers { ahead_ms } => {

@@ -71,6 +71,7 @@ pub enum dmuc_field {
     /// The password there.
     DMUC_FIELD_PASSWORD = 28,
     /// What happened: "replicated", "unsupported", "refused", "unreachable", "split_began", "split_ended", "gap",
+    /// "set_aside" (the message with that STANZA_ID does not get through),
     /// "too_many_peerhosts", "clock_ahead" and "clock_behind" (the peer's clock differs from ours by DIFFERENCE_MS), "takes_less" (the
     /// peer takes smaller messages than we do), "not_named" (the peer is not in `dmuc_peers` any more, and its instance is left out until it is), or
     /// "unfit": something was cut or left out, DMUC_FIELD_REASON says what.

@@ -352,6 +352,11 @@ pub enum Notice {
         /// How many.
         messages: u64,
     },
+    /// A message does not get through from the peer, however it is sent: it is not known here, and everything else goes on.
+    SetAside {
+        /// Its stanza-id.
+        id: String,
+    },
     /// An instance was told something else than others under one number: the source's word counts, and what it says is in
     /// force.
     Differs {

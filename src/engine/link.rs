@@ -74,6 +74,8 @@ pub(crate) struct Link {
     pub(super) heard_at: u64,
     /// When it was last asked whether it is there (monotonic ms).
     pub(super) beat_at: u64,
+    /// When our connection to it was last made anew since it carried nothing (monotonic ms).
+    pub(super) renewed_at: Option<u64>,
     /// When something was last said to it, while it is thin (monotonic ms).
     pub(super) spoke_at: u64,
     /// When bytes of a stanza last came that is not whole yet (monotonic ms).
@@ -116,6 +118,7 @@ impl Default for Link {
             acked_at: 0,
             heard_at: 0,
             beat_at: 0,
+            renewed_at: None,
             spoke_at: 0,
             arriving_at: None,
             flow: Flow::default(),
@@ -285,6 +288,7 @@ impl Engine {
             heard_at: link.heard_at,
             arriving_at: link.arriving_at,
             beat_at: link.beat_at,
+            renewed_at: link.renewed_at,
             spoke_at: link.spoke_at,
             flow: match was_away {
                 true => link.flow.anew(),

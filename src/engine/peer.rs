@@ -218,7 +218,7 @@ impl Engine {
                 )));
             }
             Request::Sync(sync) => {
-                let answer = self.sync_asked(now, target, asker, &sync)?;
+                let answer = self.sync_asked(now, target, asker, id, &sync)?;
                 return Ok(Some(Response::Sync(Box::new(answer))));
             }
             Request::Act(Act {

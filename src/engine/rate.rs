@@ -134,14 +134,15 @@ impl Engine {
         }
     }
 
-    /// A page that is about to be asked for, as one of `pulls`.
-    pub(super) fn next_page(&self, service: &BareJid, pulls: usize) -> Asked {
+    /// A page that is about to be asked for, as one of `pulls`, of at most `most` bytes.
+    pub(super) fn next_page(&self, service: &BareJid, pulls: usize, most: Option<u64>) -> Asked {
         let received = self.links.get(service).map_or(0, |link| link.flow.received);
         let at_once = self.at_once(service);
         let bytes = match at_once < THIN_BYTES {
             true => at_once / pulls.max(1) as u64,
             false => at_once,
         };
+        let bytes = bytes.min(most.unwrap_or(u64::MAX));
         Asked { bytes, received }
     }
 

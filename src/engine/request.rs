@@ -50,6 +50,8 @@ pub(crate) enum Pending {
         instance: BareJid,
         settings: Option<u64>,
         page: Asked,
+        /// Whether the number and id of an event that does not get through were asked for.
+        head: bool,
     },
     /// A heartbeat.
     Digest(BareJid),
@@ -88,12 +90,21 @@ const LATE_MS: u64 = 500;
 pub(crate) struct Outstanding {
     pub(crate) to: BareJid,
     pub(crate) pending: Pending,
-    sent_at: u64,
+    pub(super) sent_at: u64,
     deadline: u64,
+    /// When it is asked again if nothing at all has come since.
+    pub(super) check_at: Option<u64>,
     /// Whether it has been given its time again.
     is_extended: bool,
     /// The private stanzas before this one have arrived if it is answered.
     private_mark: u64,
+}
+
+impl Outstanding {
+    /// Whether it asks this instance for a page.
+    pub(super) fn is_page_of(&self, jid: &BareJid, peer: &BareJid) -> bool {
+        matches!(&self.pending, Pending::Sync { room, instance, .. } if room == jid && instance == peer)
+    }
 }
 
 impl Engine {
@@ -120,6 +131,7 @@ impl Engine {
     ) {
         let id = format!("dmuc-{}", self.ids.uuid());
         let deadline = now.mono_ms + wait_ms;
+        let is_page = matches!(pending, Pending::Sync { .. });
         self.outstanding.insert(
             id.clone(),
             Outstanding {
@@ -127,6 +139,7 @@ impl Engine {
                 pending,
                 sent_at: now.mono_ms,
                 deadline,
+                check_at: is_page.then_some(now.mono_ms + self.page_ms()),
                 is_extended: false,
                 private_mark: self.private_mark,
             },
@@ -243,10 +256,11 @@ impl Engine {
                     room,
                     instance,
                     settings,
+                    head,
                     ..
                 },
                 response,
-            ) => self.sync_answered(now, &room, &instance, settings, response),
+            ) => self.sync_answered(now, &room, &instance, (settings, head), response),
             (Pending::Digest(service), Ok(Response::Digest(digest))) => {
                 self.digest_taken(now, &service);
                 self.digest_answered(now, &service, &digest, sent_at);
@@ -287,7 +301,7 @@ impl Engine {
     pub(super) fn requests_timeout(&self) -> Option<u64> {
         self.outstanding
             .values()
-            .map(|outstanding| outstanding.deadline)
+            .map(|outstanding| outstanding.deadline.min(outstanding.check_at.unwrap_or(u64::MAX)))
             .min()
     }
 
@@ -327,6 +341,7 @@ impl Engine {
     pub(super) fn handle_request_timeouts(&mut self, now: Now) {
         self.extend_late_requests(now);
         self.extend_waiting_requests(now);
+        self.check_pages(now);
         let due: Vec<String> = self
             .outstanding
             .iter()
@@ -337,6 +352,7 @@ impl Engine {
             if let Some(outstanding) = self.outstanding.remove(&id) {
                 let service = outstanding.to.service();
                 let is_probe = matches!(outstanding.pending, Pending::Disco(_));
+                self.page_failed(&outstanding.pending, outstanding.sent_at);
                 self.answered(now, outstanding.pending, outstanding.sent_at, Err(silence()));
                 self.was_silent(now, &service, outstanding.sent_at, is_probe);
             }
@@ -355,6 +371,7 @@ impl Engine {
             .collect();
         for id in given_up {
             if let Some(outstanding) = self.outstanding.remove(&id) {
+                self.page_failed(&outstanding.pending, outstanding.sent_at);
                 self.answered(now, outstanding.pending, outstanding.sent_at, Err(silence()));
             }
         }

@@ -13,4 +13,5 @@ pub(crate) mod merge;
 pub(crate) mod room;
 pub(crate) mod rooms;
 pub(crate) mod stored;
+pub(crate) mod stuck;
 pub(crate) mod waiting;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod pulls;
+mod stuck;
 mod taking;
 
 use crate::address::BareJid;
@@ -62,7 +63,7 @@ impl Engine {
             SyncStage::Asked => {}
             SyncStage::Taking { .. } => instance.sync = SyncStage::Taking { again: true },
             _ if !may_ask => self.wait_for_sync(jid, peer),
-            _ => self.ask_sync(now, jid, peer),
+            _ => self.ask_sync(now, jid, peer, None),
         }
     }
 
@@ -72,7 +73,8 @@ impl Engine {
         self.caps(service) == Caps::Full && is_up && self.may_pull(service)
     }
 
-    fn ask_sync(&mut self, now: Now, jid: &BareJid, peer: &BareJid) {
+    /// Asks for the next page; `again` is the id of the question before, to which nothing has come.
+    fn ask_sync(&mut self, now: Now, jid: &BareJid, peer: &BareJid, again: Option<String>) {
         let relay = self.takes_relayed(jid, peer);
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
@@ -97,8 +99,9 @@ impl Engine {
         (instance.sync, instance.resync_at) = (SyncStage::Asked, None);
         instance.wants_whole = false;
         let roster = instance.roster_version;
+        let (most, head) = (instance.stuck.most(), instance.stuck.is_hopeless());
         self.pulls.begin(&service, (jid.clone(), peer.clone()));
-        let page = self.next_page(&service, self.pulls.at_once(&service));
+        let page = self.next_page(&service, self.pulls.at_once(&service), most);
         let request = Request::Sync(SyncRequest {
             seen,
             roster,
@@ -106,12 +109,15 @@ impl Engine {
             relay,
             is_new,
             max: (page.bytes < PAGE_BYTES as u64).then_some(page.bytes),
+            again,
+            head,
         });
         let pending = Pending::Sync {
             room: jid.clone(),
             instance: peer.clone(),
             settings,
             page,
+            head,
         };
         self.request(now, jid.clone(), peer.clone(), request, pending);
     }
@@ -121,21 +127,26 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         peer: &BareJid,
-        asked: Option<u64>,
+        (asked, head): (Option<u64>, bool),
         answer: Result<Response, StanzaError>,
     ) {
         let Some(instance) = self.instance_mut(jid, peer) else {
             return;
         };
-        if instance.sync != SyncStage::Asked {
+        if instance.sync != SyncStage::Asked || answer.is_err() && self.is_asked_twice(jid, peer) {
             return;
         }
+        let Some(instance) = self.instance_mut(jid, peer) else {
+            return;
+        };
         instance.sync = SyncStage::Idle;
         if let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_from_source(peer)) {
             room.settings.ahead = None;
         }
         match answer {
-            Ok(Response::Sync(answer)) => {
+            Ok(Response::Sync(mut answer)) => {
+                answer.aside = answer.aside.filter(|_| head);
+                self.page_came(jid, peer, &answer);
                 self.prove(jid, peer);
                 self.take_answer(now, jid, peer, asked, *answer);
             }

@@ -370,6 +370,7 @@ fn line_fields(fields: Fields, notice: &Notice, line: Option<Line>) -> mlua::Res
     let fields = match notice {
         Notice::NotNamed => fields.set("notice", "not_named")?,
         Notice::Gap { messages } => fields.set("notice", "gap")?.set("messages", *messages)?,
+        Notice::SetAside { .. } => fields.set("notice", "gap")?.set("messages", 1)?,
         _ => fields,
     };
     let Some(line) = line else { return Ok(fields) };

@@ -42,6 +42,11 @@ pub struct SyncRequest {
     pub is_new: bool,
     /// About the most bytes that the answer may have, if that is less than usual; one event it may have in any case.
     pub max: Option<u64>,
+    /// The id of the question to which no answer has come, and nothing else since: the connection over which the addressee sends
+    /// does not carry it.
+    pub again: Option<String>,
+    /// Of an event that was alone in the answer and did not arrive the number and id will do.
+    pub head: bool,
 }
 
 /// The answer, or a page of it.
@@ -58,6 +63,45 @@ pub struct SyncAnswer {
     pub roster: Option<Roster>,
     /// Events that are missing, in the order of the log.
     pub events: Vec<SyncEvent>,
+    /// An event that did not get through.
+    pub aside: Option<Aside>,
+}
+
+/// An event of which nothing is told but that there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Its origin.
+    pub origin: BareJid,
+    /// Its origin's incarnation.
+    pub incarnation: u64,
+    /// Its number.
+    pub seq: u64,
+    /// Its id.
+    pub id: String,
+}
+
+impl Aside {
+    fn read(el: &Element) -> Result<Aside, WireError> {
+        let (incarnation, seq) = (required_count(el, "inc")?, required_count(el, "seq")?);
+        if incarnation == 0 || seq == 0 {
+            return Err(bad("events and incarnations are numbered from 1"));
+        }
+        Ok(Aside {
+            origin: to_bare("origin", required(el, "origin")?)?,
+            incarnation,
+            seq,
+            id: to_id("event", required(el, "event")?)?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::new(out, "aside")
+            .attr("origin", self.origin.as_str())
+            .number("inc", self.incarnation)
+            .number("seq", self.seq)
+            .attr("event", &self.id)
+            .empty();
+    }
 }
 
 /// A message that was missed.
@@ -121,6 +165,8 @@ impl SyncRequest {
             relay: flag(el, "relay")?,
             is_new: flag(el, "new")?,
             max: count(el, "max")?,
+            again: id(el, "again")?,
+            head: flag(el, "head")?,
         })
     }
 
@@ -131,6 +177,8 @@ impl SyncRequest {
             .flag("relay", self.relay)
             .flag("new", self.is_new)
             .opt_number("max", self.max)
+            .opt("again", self.again.as_deref())
+            .flag("head", self.head)
             .body(|out| write_seen(out, &self.seen));
     }
 }
@@ -161,6 +209,7 @@ impl SyncAnswer {
                 None => None,
             },
             events,
+            aside: only(el, "aside", ns::OURS)?.map(Aside::read).transpose()?,
         })
     }
 
@@ -169,6 +218,9 @@ impl SyncAnswer {
             .flag("more", self.more)
             .body(|out| {
                 write_seen(out, &self.seen);
+                if let Some(aside) = &self.aside {
+                    aside.write(out);
+                }
                 if let Some(config) = &self.config {
                     config.write(out);
                 }

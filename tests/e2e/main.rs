@@ -63,6 +63,7 @@ mod story;
 mod subjects;
 mod support;
 mod thin_links;
+mod undigested;
 mod unlike;
 mod unread_links;
 mod upgrading;

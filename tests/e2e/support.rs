@@ -72,6 +72,24 @@ where
     Ok(())
 }
 
+/// How the link to a service is, as a server sees it.
+pub async fn link_state(fed: &Federation, server: usize, service: &str) -> Result<String> {
+    let muc = fed[server].muc().to_owned();
+    let state = fed[server]
+        .eval(&format!(
+            "local instances = prosody.hosts['{muc}'].modules.dmuc.instances; \
+             for i = 1, 9 do \
+               local name, value = debug.getupvalue(instances, i); \
+               if name == 'dmuc' then return value.ask('link', '{service}'); end; \
+             end"
+        ))
+        .await?;
+    state
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| anyhow::anyhow!("{state} is no name"))
+}
+
 /// Whether a room here has that instance, proven or only named.
 pub async fn is_instance(fed: &Federation, server: usize, room: &str, other: &str) -> Result<bool> {
     let muc = fed[server].muc().to_owned();

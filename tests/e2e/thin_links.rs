@@ -2,29 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version, scaled};
 
-use crate::support::{eventually, instances};
+use crate::support::{eventually, instances, link_state};
 
 /// What one page of it all would be on its way for longer than the link timeout.
 const BYTES_PER_S: u32 = 4_000;
 const MESSAGES: usize = 100;
 const TIMEOUT_S: u32 = 6;
-
-async fn link_state(fed: &Federation, server: usize, service: &str) -> Result<String> {
-    let muc = fed[server].muc().to_owned();
-    let state = fed[server]
-        .eval(&format!(
-            "local instances = prosody.hosts['{muc}'].modules.dmuc.instances; \
-             for i = 1, 9 do \
-               local name, value = debug.getupvalue(instances, i); \
-               if name == 'dmuc' then return value.ask('link', '{service}'); end; \
-             end"
-        ))
-        .await?;
-    state.as_str().map(str::to_owned).context("a name")
-}
 
 fn is_heard(stanza: &Element) -> bool {
     stanza.attr("type") == Some("groupchat") && body(stanza).is_some_and(|text| text.starts_with("missed "))

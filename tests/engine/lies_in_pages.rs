@@ -420,3 +420,17 @@ fn what_is_relayed_does_not_speak_as_somebody_at_the_receiver() {
     let (text, said) = fed.history(COVEN_AT_ROOMS).pop().unwrap();
     assert_eq!((text.as_str(), said.occupant_id), ("I am she", None));
 }
+
+/// As for a message that does not get through.
+#[test]
+fn what_is_set_aside_without_being_asked_for_is_heard_all_the_same() {
+    let mut fed = coven();
+    let own = next_stamp(&mut fed, FOO, "one");
+    fed.run();
+    let (inc, seq) = (own.incarnation, own.seq + 1);
+    let lie = format!("<aside origin='{COVEN}' inc='{inc}' seq='{seq}' event='x'/>");
+    lie_in_page(&mut fed, COVEN, COVEN_AT_ROOMS, &lie);
+    fed.say(FOO, "two");
+    fed.run();
+    assert!(texts(&fed, COVEN_AT_ROOMS).contains(&"two".to_owned()));
+}

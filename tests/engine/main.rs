@@ -56,6 +56,7 @@ mod storing;
 mod subjects;
 mod talking;
 mod thin;
+mod undigested;
 mod unlike;
 mod unproven;
 mod unread;

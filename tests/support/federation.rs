@@ -178,17 +178,26 @@ impl Federation {
             self.watch_private(&mut event);
             self.events.push(event);
         }
-        for xml in outbox {
+        // A connection is given up between what is sent before and after.
+        let mut resets = resets.into_iter().peekable();
+        for (number, xml) in outbox.into_iter().enumerate() {
+            while let Some((_, peer)) = resets.next_if(|(after, _)| *after <= number) {
+                self.reset(service, &peer);
+            }
             self.send(service, xml);
         }
-        for peer in resets {
-            let how = if self.dice.chance(50) {
-                Reset::Loses
-            } else {
-                Reset::Bounces
-            };
-            self.net.reset(service, &peer, how);
+        for (_, peer) in resets {
+            self.reset(service, &peer);
         }
+    }
+
+    fn reset(&mut self, service: &BareJid, peer: &BareJid) {
+        let how = if self.dice.chance(50) {
+            Reset::Loses
+        } else {
+            Reset::Bounces
+        };
+        self.net.reset(service, peer, how);
     }
 
     /// What a private message's end means depends on what the network has done since it was sent.

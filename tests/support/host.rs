@@ -58,8 +58,8 @@ pub struct Host {
     pub(super) unstored: Vec<(BareJid, Unstored)>,
     /// Messages that other modules' hooks hold up, by room and nick, in order.
     pub(super) slow: Vec<Slow>,
-    /// Connections that the engine has given up, by the peer's service.
-    pub resets: Vec<BareJid>,
+    /// Connections that the engine has given up, by the peer's service: after so many of the stanzas of the outbox.
+    pub resets: Vec<(usize, BareJid)>,
     /// Services that are not to be read for so long (ms). The network here goes on as before.
     pub slowed: Vec<(BareJid, u64)>,
     /// Private stanzas that are on their way, by their token.

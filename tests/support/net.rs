@@ -45,6 +45,8 @@ pub enum Reset {
 #[derive(Debug, Clone, Default)]
 pub struct Direction {
     pub mode: Mode,
+    /// What it cannot digest: a stanza with this text is lost, and so is what comes after it until there is a new connection.
+    pub chokes_on: Option<String>,
     pub latency_ms: u64,
     /// What it carries, if that is little: a stanza has arrived when all of it has.
     pub bytes_per_s: Option<u64>,
@@ -208,6 +210,10 @@ impl Network {
         let direction = self.direction(&from, &to);
         direction.stanzas += 1;
         direction.bytes += size;
+        let is_choked = |text: &String| direction.mode == Mode::Up && xml.contains(text);
+        if direction.chokes_on.as_ref().is_some_and(is_choked) {
+            direction.mode = Mode::Wedged;
+        }
         let (mode, weather, delay) = (
             direction.mode,
             direction.weather,

@@ -155,7 +155,7 @@ impl Host {
                 let what = What::of(*ruling);
                 self.event(Event::Overridden { room, actor, what });
             }
-            Action::ResetLink { service } => self.resets.push(service),
+            Action::ResetLink { service } => self.resets.push((self.outbox.len(), service)),
             Action::SlowDown { service, pause_ms } => self.slowed.push((service, pause_ms)),
             Action::Store { room } => self.store(&room),
             Action::TrimLog { room, keep } => self.trim_log(&room, keep),

@@ -92,7 +92,7 @@ fn exchange_bytes(events: Vec<SyncEvent>) -> usize {
         settings: Some(1_769_155_200_123),
         relay: true,
         is_new: false,
-        max: None,
+        ..SyncRequest::default()
     });
     let answer = written(&SyncAnswer {
         seen: known,

@@ -71,7 +71,7 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
         settings: Some(0),
         relay: true,
         is_new: false,
-        max: None,
+        ..SyncRequest::default()
     };
     expect_request(
         &Request::Sync(request),
@@ -86,11 +86,13 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
     };
     let over_a_thin_link = SyncRequest {
         max: Some(4_096),
+        again: Some("dmuc-2007d1d7".to_owned()),
+        head: true,
         ..SyncRequest::default()
     };
     expect_request(
         &Request::Sync(over_a_thin_link),
-        "<sync xmlns='urn:x-dmuc:0' max='4096'/>",
+        "<sync xmlns='urn:x-dmuc:0' max='4096' again='dmuc-2007d1d7' head='true'/>",
     );
     expect_request(
         &Request::Sync(newcomer),

@@ -8,7 +8,8 @@ use crate::address::{BareJid, Jid};
 use super::admitted::Admitted;
 use super::bans::LeftOut;
 use super::budget::Bucket;
-use crate::wire::{Affiliation, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
+use super::stuck::Stuck;
+use crate::wire::{Affiliation, Aside, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
 
 /// How far we are with another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,17 @@ pub(crate) struct OpenPage {
     pub(crate) is_useful: bool,
     /// When the next part is taken (monotonic ms).
     pub(crate) next_at: u64,
+}
+
+/// A page that an instance was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Paged {
+    /// The id of its question.
+    pub(crate) id: String,
+    /// When (monotonic ms).
+    pub(crate) at: u64,
+    /// The one event that was in it, if nothing else was.
+    pub(crate) alone: Option<Aside>,
 }
 
 /// Another instance of the room.
@@ -102,6 +114,10 @@ pub(crate) struct Instance {
     pub(crate) sync: SyncStage,
     /// The page that is being taken.
     pub(crate) page: Option<Box<OpenPage>>,
+    /// What it could not tell.
+    pub(crate) stuck: Stuck,
+    /// The page of our log that it was given last.
+    pub(crate) paged: Option<Paged>,
     /// When that is asked again (monotonic ms), and how often it was in vain.
     pub(crate) resync_at: Option<u64>,
     pub(crate) resyncs: u32,
@@ -182,6 +198,8 @@ impl Instance {
             tell_split_at: None,
             sync: SyncStage::Idle,
             page: None,
+            stuck: Stuck::default(),
+            paged: None,
             resync_at: None,
             resyncs: 0,
             pulls_until: None,

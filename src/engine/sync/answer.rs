@@ -31,6 +31,7 @@ impl Engine {
         now: Now,
         jid: &BareJid,
         asker: &BareJid,
+        id: &str,
         request: &SyncRequest,
     ) -> Result<SyncAnswer, Error> {
         if !self.rooms.get(jid).is_some_and(|room| room.ready) {
@@ -45,11 +46,11 @@ impl Engine {
         if self.lacks_logged(jid, request) {
             self.expect_whole(jid)?;
         }
-        Ok(self.what_is_lacking(now, jid, asker, request))
+        Ok(self.page_for(now, jid, asker, id, request))
     }
 
     /// What somebody who knows what `request` says lacks.
-    fn what_is_lacking(
+    pub(super) fn what_is_lacking(
         &mut self,
         now: Now,
         jid: &BareJid,
@@ -120,6 +121,7 @@ impl Engine {
             config,
             roster,
             events,
+            aside: None,
         }
     }
 

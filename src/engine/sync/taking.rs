@@ -33,7 +33,9 @@ impl Engine {
             answer.config = None;
             answer.roster = answer.roster.map(Roster::without_settings);
         }
-        let is_useful = answer.config.is_some() || answer.roster.is_some();
+        let aside = answer.aside.take();
+        let is_aside = aside.is_some_and(|aside| self.give_up_message(jid, peer, &aside));
+        let is_useful = answer.config.is_some() || answer.roster.is_some() || is_aside;
         if let Some(config) = answer.config.filter(|_| from_source) {
             // Who has become a member is one before the room takes only members, and who is none any more stays one
             // until it takes everybody: so nobody is removed whom the source did not remove.
@@ -113,7 +115,7 @@ impl Engine {
         if page.more {
             // A page without anything new would be followed by the same again.
             match page.is_useful {
-                true => self.ask_sync(now, jid, peer),
+                true => self.ask_sync(now, jid, peer, None),
                 false => self.resync_later(now, jid, peer),
             }
             return;

@@ -56,10 +56,19 @@ impl<'a> Link<'a> {
         }
     }
 
+    /// Connections over which more than so many bytes come in one go, from the side that opened them, carry nothing any more:
+    /// as where one large message is more than something on the way takes. They stay up.
+    pub async fn choke_on(&self, bytes: usize) {
+        for proxy in self.each() {
+            proxy.set_chokes_on(Some(bytes)).await;
+        }
+    }
+
     /// Everything as it was: open, without delay, as fast as can be.
     pub async fn heal(&self) {
         for proxy in self.each() {
             proxy.set_rate(None).await;
+            proxy.set_chokes_on(None).await;
         }
         self.delay(Duration::ZERO).await;
         self.set_mode(Mode::Open).await;

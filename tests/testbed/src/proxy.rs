@@ -45,7 +45,12 @@ struct Setting {
     delay: Duration,
     /// Bytes a second in each direction, if it is thin.
     rate: Option<u32>,
+    /// A connection over which more than so many bytes come in one go carries nothing any more from then on.
+    chokes_on: Option<usize>,
 }
+
+/// What comes after a longer pause is another go.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -123,6 +128,11 @@ impl Proxy {
     /// Lets no more through than so many bytes a second, in each direction of each connection.
     pub(crate) async fn set_rate(&self, rate: Option<u32>) {
         self.change(|s| s.rate = rate).await;
+    }
+
+    /// What it cannot digest: more than so many bytes in one go end what a connection carries forward, without a word.
+    pub(crate) async fn set_chokes_on(&self, bytes: Option<usize>) {
+        self.change(|s| s.chokes_on = bytes).await;
     }
 
     pub(crate) fn bytes(&self, direction: Direction) -> u64 {
@@ -265,6 +275,7 @@ async fn pump(
     let reader = async {
         let tx = tx; // the writer ends when this does
         let mut buffer = vec![0; 32 * 1024];
+        let (mut at, mut in_one_go, mut is_choked) = (Instant::now(), 0, false);
         loop {
             let mode = reading.borrow_and_update().mode;
             if mode == Mode::Stalled {
@@ -285,6 +296,16 @@ async fn pump(
                 return Ok(());
             }
             let now = *reading.borrow();
+            if at.elapsed() > PAUSE {
+                in_one_go = 0;
+            }
+            (at, in_one_go) = (Instant::now(), in_one_go + read);
+            is_choked |=
+                direction == Direction::Forward && now.chokes_on.is_some_and(|most| in_one_go > most);
+            if is_choked {
+                counters.lost.fetch_add(read as u64, Ordering::Relaxed);
+                continue;
+            }
             if let Some(rate) = now.rate {
                 // What is not on the line yet waits at its sender.
                 while backlog.load(Ordering::Relaxed) > rate as usize {

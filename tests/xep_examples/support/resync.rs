@@ -1,7 +1,9 @@
 //! Seeded random values of what makes up for a split: `<sync/>` and `<digest/>`.
 
 use dmuc::address::BareJid;
-use dmuc::wire::{Digest, EventStamp, Numbers, RoomDigest, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest};
+use dmuc::wire::{
+    Aside, Digest, EventStamp, Numbers, RoomDigest, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest,
+};
 
 use super::generator::Gen;
 
@@ -47,6 +49,8 @@ impl Gen {
             relay: self.flip(),
             is_new: self.flip(),
             max: self.maybe(Gen::countable),
+            again: self.maybe(Gen::word),
+            head: self.flip(),
         }
     }
 
@@ -86,6 +90,12 @@ impl Gen {
             config: self.maybe(Gen::config),
             roster: self.maybe(Gen::roster),
             events,
+            aside: self.maybe(|g| Aside {
+                origin: g.bare(),
+                incarnation: g.ordinal(),
+                seq: g.ordinal(),
+                id: g.word(),
+            }),
         }
     }
 
