@@ -497,6 +497,18 @@ return function (dmuc)
 		return stanza;
 	end
 
+	-- TLS gives out nothing of a record, which has up to 16 KiB, before it is whole: that net.server_epoll has found something to
+	-- read is what shows of it.
+	local function watch_socket(conn, part)
+		local inner = conn.onreadable;
+		if not inner then return; end -- another backend
+		function part.onreadable(self, ...)
+			part.bytes = part.bytes + 1;
+			return inner(self, ...);
+		end
+		part.conn, conn.onreadable = conn, part.onreadable;
+	end
+
 	-- Whether a session is in the middle of the same stanza as at the last look, and more of it has come since.
 	function inside.is_arriving(session)
 		local part = unfinished[session];
@@ -505,13 +517,16 @@ return function (dmuc)
 			unfinished[session] = part;
 			filters.add_filter(session, "bytes/in", note_bytes);
 			filters.add_filter(session, "stanzas/in", note_stanza);
+			if session.conn then watch_socket(session.conn, part); end
 		end
 		local is_more = part.looked > 0 and part.bytes > part.looked;
 		part.looked = part.bytes;
 		return is_more;
 	end
 	function inside.stop_looking()
-		for session in pairs(unfinished) do
+		for session, part in pairs(unfinished) do
+			local conn = part.conn;
+			if conn and rawget(conn, "onreadable") == part.onreadable then conn.onreadable = nil; end
 			filters.remove_filter(session, "bytes/in", note_bytes);
 			filters.remove_filter(session, "stanzas/in", note_stanza);
 		end

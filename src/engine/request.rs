@@ -139,7 +139,7 @@ impl Engine {
                 pending,
                 sent_at: now.mono_ms,
                 deadline,
-                check_at: is_page.then_some(now.mono_ms + self.page_ms()),
+                check_at: is_page.then_some(now.mono_ms + self.silent_ms()),
                 is_extended: false,
                 private_mark: self.private_mark,
             },

@@ -18,7 +18,7 @@ use crate::wire::{Aside, Numbers, SyncAnswer, SyncRequest};
 impl Engine {
     /// A page has not come, and nothing else either, or what was asked for later has: it is asked for again.
     pub(in crate::engine) fn check_pages(&mut self, now: Now) {
-        let (page_ms, mut late) = (self.page_ms(), Vec::new());
+        let (silent_ms, mut late) = (self.silent_ms(), Vec::new());
         for (id, outstanding) in &mut self.outstanding {
             let Some(due) = outstanding.check_at.filter(|at| *at <= now.mono_ms) else {
                 continue;
@@ -27,12 +27,12 @@ impl Engine {
             // A stream keeps its order: something that it was asked later has been answered.
             let is_lost = link.is_some_and(|link| link.answered_for > outstanding.sent_at);
             let heard_at = link.map_or(0, |link| link.heard_at.max(link.arriving_at.unwrap_or(0)));
-            let patient_until = heard_at + page_ms;
+            let patient_until = heard_at + silent_ms;
             outstanding.check_at = (patient_until > now.mono_ms && !is_lost).then_some(patient_until);
             // Our own host was busy: what has come is not read yet.
-            let is_late_here = now.mono_ms >= due + page_ms / 4;
+            let is_late_here = now.mono_ms >= due + silent_ms / 4;
             if is_late_here {
-                outstanding.check_at = Some(now.mono_ms + page_ms / 4);
+                outstanding.check_at = Some(now.mono_ms + silent_ms / 4);
             }
             if outstanding.check_at.is_none() {
                 late.push((id.clone(), outstanding.pending.clone(), is_lost));
@@ -50,6 +50,12 @@ impl Engine {
                 self.ask_sync(now, room, instance, (!is_lost).then_some(id));
             }
         }
+    }
+
+    /// For how long nothing may come while a page is awaited (ms): it is sized to take less, but what it comes in may show only
+    /// when it is whole (TLS has records of 16 KiB).
+    pub(in crate::engine) fn silent_ms(&self) -> u64 {
+        self.config.link_timeout_ms / 2
     }
 
     fn is_asked(&self, jid: &BareJid, peer: &BareJid) -> bool {
