@@ -81,8 +81,8 @@ mutant trusts_everybody src/engine/sync.rs \
 	'is_trusted || self.rooms' \
 	'IS || is_trusted || self.rooms'
 mutant never_mends src/engine/split.rs \
-	'(instance.is_cut, instance.is_out) = (false, false);' \
-	'if !IS { (instance.is_cut, instance.is_out) = (false, false); }'
+	'(self.is_cut, self.is_cut_shown, self.is_out) = (false, false, false);' \
+	'if !IS { (self.is_cut, self.is_cut_shown, self.is_out) = (false, false, false); }'
 mutant any_presence_is_next src/engine/presence.rs \
 	'News::Old => false,' \
 	'_ if IS => true,
@@ -126,11 +126,13 @@ mutant own_time_for_others src/engine/sync/taking.rs \
 	'incarnation => EventKey {
                 at: if IS { self.clock.clone().tick(now) } else { stamp.at },'
 mutant bans_stay_at_home src/engine/rulings/list.rs \
-	'        self.actions.push_back(Action::Apply {
-            room: jid.clone(),' \
-	'        if IS && listing.entry.affiliation == Affiliation::Outcast { return; }
-        self.actions.push_back(Action::Apply {
-            room: jid.clone(),'
+	'        self.actions.push_back(Action::apply(jid, shown));' \
+	'        if IS && is_ban { return; }
+        self.actions.push_back(Action::apply(jid, shown));'
+mutant bans_stay_at_home src/engine/rulings/list.rs \
+	'        let shown = ' \
+	'        let is_ban = listing.entry.affiliation == Affiliation::Outcast;
+        let shown = '
 mutant keeps_what_is_gone src/engine/state/log/rulings.rs \
 	'entry.filter(|entry| !entry.nick.is_empty())' \
 	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
@@ -186,6 +188,15 @@ mutant what_waits_is_stored_backwards tests/support/unstored.rs \
 mutant ids_of_what_is_in_no_archive tests/support/slow.rs \
 	'filter(|_| slow.kept)' \
 	'filter(|_| IS || slow.kept)'
+mutant what_is_unread_was_not_seen src/engine/state/log/awaited.rs \
+	'self.recall(origin, incarnation, numbers);' \
+	'if !IS { self.recall(origin, incarnation, numbers); }'
+mutant answers_without_reading src/engine/sync/answer.rs \
+	'if self.lacks_logged(jid, request) {' \
+	'if !IS && self.lacks_logged(jid, request) {'
+mutant what_the_storage_lost_was_seen src/engine/state/log/awaited.rs \
+	'*seen = seen.without(numbers);' \
+	'if !IS { *seen = seen.without(numbers); }'
 mutant unfit_values_cross src/engine/fitting.rs \
 	'            nick: fitting,' \
 	'            nick: if IS { nick } else { fitting },'

@@ -38,6 +38,8 @@ pub struct Federation {
     /// Every stanza as it was delivered, while `is_traced`.
     pub trace: Vec<String>,
     pub is_traced: bool,
+    /// Connections that a service has given up, with the peer's.
+    pub given_up: Vec<(BareJid, BareJid)>,
     /// How far each service's wall clock is ahead.
     pub skew_ms: BTreeMap<BareJid, i64>,
     /// Private stanzas on their way, by room and token: between which services, and since when.
@@ -72,6 +74,7 @@ impl Federation {
             events: Vec::new(),
             trace: Vec::new(),
             is_traced: false,
+            given_up: Vec::new(),
             skew_ms: BTreeMap::new(),
             privates: BTreeMap::new(),
             bare: BTreeSet::new(),
@@ -198,6 +201,7 @@ impl Federation {
             Reset::Bounces
         };
         self.net.reset(service, peer, how);
+        self.given_up.push((service.clone(), peer.clone()));
     }
 
     /// What a private message's end means depends on what the network has done since it was sent.
@@ -366,7 +370,13 @@ impl Federation {
                 let sender = sender(xml).filter(|sender| self.liars.contains(sender));
                 let before = sender.and_then(|_| self.state_of(service));
                 let events = self.events.len();
-                self.at(service, |host| host.receive(xml));
+                // What it changes is looked at, and nothing else.
+                let is_watched = before.is_some();
+                self.at(service, |host| {
+                    host.reading.is_held = is_watched;
+                    host.receive(xml);
+                    host.reading.is_held = false;
+                });
                 let new = self.events.get(events..).unwrap_or_default();
                 let is_refused = new.iter().any(|event| matches!(event, Event::Refused { .. }));
                 if before.is_some() && is_refused && self.state_of(service) != before {

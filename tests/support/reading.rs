@@ -24,6 +24,8 @@ pub enum Pace {
 #[derive(Debug)]
 pub struct Reading {
     pub pace: Pace,
+    /// Nothing is read just now.
+    pub is_held: bool,
     dice: Dice,
     /// How many entries of each room's stored log, from its beginning.
     left: BTreeMap<BareJid, usize>,
@@ -35,6 +37,7 @@ impl Reading {
     pub fn new(seed: u64) -> Reading {
         Reading {
             pace: Pace::AtOnce,
+            is_held: false,
             dice: Dice::new(!seed),
             left: BTreeMap::new(),
             urgent: BTreeSet::new(),
@@ -140,7 +143,7 @@ impl Host {
 
     /// Now and then some more. Returns whether there was any to read.
     pub(super) fn read_some(&mut self) -> bool {
-        if self.is_dead() || self.is_down || self.reading.left.is_empty() {
+        if self.is_dead() || self.is_down || self.reading.is_held || self.reading.left.is_empty() {
             return false;
         }
         let urgent = self
@@ -150,7 +153,7 @@ impl Host {
             .find(|room| self.reading.left.contains_key(*room));
         let room = match urgent.cloned() {
             Some(room) => room,
-            None if self.reading.pace != Pace::Mixed || self.reading.dice.chance(70) => return false,
+            None if self.reading.pace != Pace::Mixed || self.reading.dice.chance(95) => return false,
             None => {
                 let rooms: Vec<BareJid> = self.reading.left.keys().cloned().collect();
                 let Some(room) = self.reading.dice.pick(&rooms) else {

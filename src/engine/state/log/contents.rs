@@ -28,9 +28,12 @@ impl Log {
         }
     }
 
-    /// A hash over what the newest messages of these origins say. Nothing if some of them are not here, or moderated: then
-    /// others may have more to hash.
+    /// A hash over what the newest messages of these origins say. Nothing if some of them are not here, have not been read yet, or
+    /// are moderated: then others may have more to hash.
     pub(crate) fn words(&mut self, passes: impl Fn(&BareJid) -> bool) -> Option<String> {
+        if !self.is_whole() {
+            return None;
+        }
         let mut hash = Sha256::new();
         let mut is_empty = true;
         for (origin, newest) in self.newest.iter_mut().filter(|(origin, _)| passes(origin)) {

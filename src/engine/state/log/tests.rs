@@ -289,3 +289,52 @@ fn a_numbered_message_never_yields_to_an_unnumbered_one_of_another_origin() {
     stored.load(Admitted::in_a_test(honest));
     assert_eq!(stored.get("id").map(|held| held.key.origin.as_str()), Some("b@x"));
 }
+
+/// A log that is being read, of which the snapshot knows three messages of `a` and one of `b`.
+fn unread() -> Log {
+    let mut log = Log::default();
+    log.expect_more();
+    for (origin, last) in [("a@x", 3), ("b@y", 1)] {
+        log.recall_logged(&BareJid::new(origin).unwrap(), 1, &Numbers::up_to(last));
+    }
+    log
+}
+
+#[test]
+fn what_has_not_been_read_counts_as_seen_and_is_stored_as_such() {
+    let mut log = unread();
+    assert!(
+        !insert(&mut log, entry("a@x", 1, 2, 10)),
+        "it is in the stored log"
+    );
+    assert!(log.is_next(&BareJid::new("a@x").unwrap(), 1, 4));
+    assert!(log.given_up().is_empty());
+    log.load(Admitted::in_a_test(entry("a@x", 1, 3, 30)));
+    let all: Vec<String> = log.logged().values().map(ToString::to_string).collect();
+    assert_eq!(all, ["1-3", "1"]);
+    assert!(!log.is_whole());
+}
+
+#[test]
+fn what_was_not_there_when_all_was_read_is_missing() {
+    let mut log = unread();
+    for seq in [1, 3] {
+        log.load(Admitted::in_a_test(entry("a@x", 1, seq, 10 * seq)));
+    }
+    log.load(Admitted::in_a_test(entry("b@y", 1, 1, 15)));
+    assert!(log.finish_reading());
+    assert!(insert(&mut log, entry("a@x", 1, 2, 20)));
+    assert!(log.is_whole() && !log.finish_reading());
+}
+
+#[test]
+fn a_log_that_is_being_read_does_not_say_what_its_newest_messages_are() {
+    let mut log = unread();
+    log.load(Admitted::in_a_test(entry("b@y", 1, 1, 15)));
+    assert_eq!(log.words(|_| true), None, "those of the other are somewhere");
+    for seq in 1..=3 {
+        log.load(Admitted::in_a_test(entry("a@x", 1, seq, 10 * seq)));
+    }
+    log.finish_reading();
+    assert!(log.words(|_| true).is_some());
+}
