@@ -326,6 +326,14 @@ return function (dmuc)
 		end
 	end
 
+	-- Over a reload of this module: what is known of the segments need not be read again.
+	function log.save()
+		return books;
+	end
+	function log.restore(saved)
+		for node, book in pairs(saved) do books[node] = book; end
+	end
+
 	-- The room is not distributed any more, or not yet.
 	function log.forget(room_jid)
 		local node = jid_node(room_jid);

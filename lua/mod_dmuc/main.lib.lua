@@ -112,10 +112,11 @@ return function (build)
 
 	-- Over a reload: what could not be written yet.
 	function module.save()
-		return { retrying = dmuc.retrying.save(); reading = dmuc.reading.save() };
+		return { retrying = dmuc.retrying.save(); log = dmuc.log.save(); reading = dmuc.reading.save() };
 	end
 	function module.restore(saved)
 		dmuc.retrying.restore(saved.retrying or {});
+		dmuc.log.restore(saved.log or {});
 		dmuc.reading.restore(saved.reading or {});
 	end
 

@@ -211,6 +211,20 @@ describe("the stored log", function ()
 		dmuc.log.settle(error); -- nothing has been said since
 	end);
 
+	it("is known as well as before when the module has been reloaded", function ()
+		for number = 1, 450 do say(number); end
+		local place, saved = dmuc.log.place(room), dmuc.log.save();
+		storage.states.coven = { log = { first = 1; last = 1 } };
+		start();
+		dmuc.log.restore(saved);
+		storage.asked = {};
+		assert.same(place, dmuc.log.place(room));
+		say(451);
+		dmuc.log.blank(room, "id451");
+		assert.same({ "coven/3" }, storage.asked);
+		assert.equal("", dmuc.log.read(room)[451].payload);
+	end);
+
 	it("is gone when the room is", function ()
 		for number = 1, 450 do say(number); end
 		start();
