@@ -183,3 +183,28 @@ fn snapshots_of_a_room_that_is_being_read_lose_nothing_of_it() {
     });
     assert_eq!(said(&fed, ROOMS, COVEN_AT_ROOMS).len(), 30);
 }
+
+/// The life that the room is in, as it is stored.
+fn life(fed: &mut Federation, service: &str, room: &str) -> String {
+    fed.at(&bare(service), |host| host.store_now(&bare(room)));
+    let stored = &fed.host(service).stored[&bare(room)];
+    let (_, rest) = stored.split_once(" incarnation='").unwrap();
+    rest.split_once('\'').unwrap().0.to_owned()
+}
+
+#[test]
+fn numbers_that_others_know_are_not_used_again_while_it_is_read() {
+    let mut fed = restarted(CHAT);
+    let before = life(&mut fed, CHAT, COVEN);
+    // As after a backup was put back whose clock was right: a shadow knows more of this life than we do.
+    let asks = format!(
+        "<iq from='{COVEN_AT_ROOMS}' to='{COVEN}' id='q' type='get'><sync xmlns='urn:x-dmuc:0'>\
+         <seen origin='{COVEN}' inc='{before}' numbers='1-7'/></sync></iq>"
+    );
+    fed.at(&bare(CHAT), |host| {
+        host.reading.is_held = true;
+        host.receive(&asks);
+    });
+    assert!(!is_whole(&fed, CHAT, COVEN));
+    assert_ne!(life(&mut fed, CHAT, COVEN), before);
+}

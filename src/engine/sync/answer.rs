@@ -43,6 +43,8 @@ impl Engine {
             self.want_sync(now, jid, asker);
         }
         self.prove(jid, asker);
+        // Also where the answer has to wait: until then nothing more is said under numbers that were used.
+        self.check_incarnation(now, jid, asker, &request.seen);
         if self.lacks_logged(jid, request) {
             self.expect_whole(jid)?;
         }
@@ -58,7 +60,6 @@ impl Engine {
         request: &SyncRequest,
     ) -> SyncAnswer {
         let wait_ms = self.config.link_timeout_ms;
-        self.check_incarnation(now, jid, asker, &request.seen);
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };

@@ -2,6 +2,7 @@
 //! tells them again; what is not among those that were read, when all are, is missing after all.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::{EventKey, Log};
 use crate::address::BareJid;
@@ -83,14 +84,19 @@ impl Log {
 
     /// It is held from now on, or no longer.
     pub(super) fn note_held(&mut self, key: &EventKey, is_held: bool) {
-        let place = (key.origin.clone(), key.incarnation);
-        let numbers = self.held.entry(place.clone()).or_default();
-        match is_held {
-            true => drop(numbers.insert(key.seq)),
-            false => *numbers = numbers.without(&Numbers::single(key.seq)),
-        }
-        if numbers.ranges().is_empty() {
-            self.held.remove(&place);
+        let single = Numbers::single(key.seq);
+        match self.held.entry((key.origin.clone(), key.incarnation)) {
+            Entry::Occupied(mut numbers) if is_held => numbers.get_mut().merge(&single),
+            Entry::Occupied(mut numbers) => {
+                let left = numbers.get().without(&single);
+                if left.ranges().is_empty() {
+                    numbers.remove();
+                } else {
+                    numbers.insert(left);
+                }
+            }
+            Entry::Vacant(numbers) if is_held => drop(numbers.insert(single)),
+            Entry::Vacant(_) => {}
         }
     }
 }
