@@ -26,7 +26,8 @@ end
 local function marked_part()
 	local file, err = io.open(folder.."dmuc.so", "rb");
 	if not file then return nil, err; end
-	local part, more = "";
+	local part = "";
+	local more;
 	repeat
 		more, err = file:read(65536);
 		part = part:sub(-200)..(more or ""); -- which may be cut in two

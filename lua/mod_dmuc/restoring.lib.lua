@@ -24,7 +24,7 @@ return function (dmuc)
 	-- How many rooms that cannot be read are tried at a time: one that waits for its database may take long.
 	local max_failures = 10;
 
-	-- Rooms that cannot be read yet, and those that cannot be taken: [room JID] = true.
+	-- Rooms that have not been read yet, and those that cannot be taken: [room JID] = true, or "told" if the people in them have been.
 	local closed = {};
 	-- Whether it is not even known which rooms there are.
 	local is_list_unread = false;
