@@ -10,6 +10,7 @@ mod moderating;
 #[path = "../report/mod.rs"]
 mod report;
 mod resync;
+mod said;
 mod starts;
 
 use std::process::ExitCode;

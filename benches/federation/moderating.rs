@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Federation, Storage, Version};
 
 use crate::report::{Table, verdict};
-use crate::starts::{NICK, ROOM, cpu_ms, fill};
+use crate::said::{ROOM, cpu_ms, founded};
 
 /// Fewer than the internal driver takes.
 const STORED: u64 = 9_000;
@@ -35,15 +35,7 @@ async fn one_ms(version: Version, storage: Storage, has_dmuc: bool) -> Result<f6
         .await?;
     let server = &fed[0];
     let room = server.room(ROOM);
-    let owner = server.client("crone1", "desktop").await?;
-    let form = [
-        ("muc#roomconfig_persistentroom", "1"),
-        ("muc#roomconfig_distributed", "1"),
-    ];
-    owner
-        .create_room(&room, NICK, if has_dmuc { &form } else { &form[..1] })
-        .await?;
-    fill(server, STORED).await?;
+    let owner = founded(server, has_dmuc, STORED).await?;
     let ids = server
         .eval(&format!(
             "local store = require 'core.storagemanager'.open('{}', 'muc_log', 'archive')

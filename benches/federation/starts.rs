@@ -4,45 +4,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Federation, Server, Storage, Version, deadline};
+use dmuc_testbed::{Federation, Storage, Version, deadline};
 use tokio::time::{Instant, sleep};
 
 use crate::report::{Table, verdict};
+use crate::said::{NICK, ROOM, cpu_ms, founded};
 
 const STORED: [u64; 2] = [100, 10_000];
 /// In that of the same server without the module.
 const BAR_START: f64 = 1.5;
 const BAR_TURN_MS: f64 = 50.0;
-pub const ROOM: &str = "coven";
-pub const NICK: &str = "firstcrone";
-
-/// What was said, by whoever is in the room.
-pub async fn fill(server: &Server, count: u64) -> Result<()> {
-    let (muc, room) = (server.muc(), server.room(ROOM));
-    for first in (0..count).step_by(250) {
-        let last = (first + 250).min(count);
-        let said = server
-            .eval(&format!(
-                "local st = require 'util.stanza'
-                 local room = prosody.hosts['{muc}'].modules.muc.get_room_from_jid('{room}')
-                 for i = {first} + 1, {last} do
-                     local message = st.message({{ type = 'groupchat', id = 'm'..i, from = '{room}/{NICK}', to = '{room}' }})
-                         :text_tag('body', ('When shall we three meet again? '):rep(8)..i)
-                     room:broadcast_message(message)
-                 end
-                 return {last}"
-            ))
-            .await?;
-        ensure!(said.as_u64() == Some(last), "{said}");
-    }
-    Ok(())
-}
-
-pub async fn cpu_ms(server: &Server) -> Result<f64> {
-    let clock = server.eval("return os.clock()").await?;
-    Ok(clock.as_f64().context("no time")? * 1e3)
-}
-
 /// CPU (ms) of a start.
 struct Start {
     answers: f64,
@@ -63,15 +34,7 @@ async fn start(version: Version, storage: Storage, has_dmuc: bool, stored: u64) 
         .await?;
     let server = &fed[0];
     let room = server.room(ROOM);
-    let owner = server.client("crone1", "desktop").await?;
-    let form = [
-        ("muc#roomconfig_persistentroom", "1"),
-        ("muc#roomconfig_distributed", "1"),
-    ];
-    owner
-        .create_room(&room, NICK, if has_dmuc { &form } else { &form[..1] })
-        .await?;
-    fill(server, stored).await?;
+    founded(server, has_dmuc, stored).await?;
     server.restart().await?;
     let answers = cpu_ms(server).await?;
     server.eval("return measure_turns()").await?;

@@ -34,6 +34,34 @@ pub async fn distributed(fed: &Federation, config: &[(&str, &str)]) -> Result<Cl
     Ok(crone)
 }
 
+/// The coven at two services, and who is in it.
+pub struct Two {
+    /// By server.
+    pub rooms: [String; 2],
+    /// At the source.
+    pub crone: Client,
+    /// At the shadow.
+    pub witch: Client,
+}
+
+/// crone1 creates the coven and makes it distributed; somewitch joins its shadow, and they hear each other.
+pub async fn two_together(fed: &Federation) -> Result<Two> {
+    let rooms = [fed[0].room("coven"), fed[1].room("coven")];
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone
+        .create_room(&rooms[0], "firstcrone", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    eventually("there is a shadow", || async {
+        Ok(instances(fed, 0, &rooms[0]).await?.len() == 1 && instances(fed, 1, &rooms[1]).await?.len() == 1)
+    })
+    .await?;
+    let witch = fed[1].client("somewitch", "mobile").await?;
+    witch.join(&rooms[1], "firstwitch").await?;
+    crone.say(&rooms[0], "hail").await?;
+    witch.expect_body("hail").await?;
+    Ok(Two { rooms, crone, witch })
+}
+
 /// Waits until the source knows that these services hold the room, and every shadow the others.
 pub async fn replicated(fed: &Federation, services: &[&str]) -> Result<()> {
     for service in services {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version, scaled};
 
-use crate::support::{eventually, instances, link_state};
+use crate::support::{Two, eventually, link_state, three, two_together};
 
 /// What one page of it all would be on its way for longer than the link timeout.
 const BYTES_PER_S: u32 = 4_000;
@@ -17,34 +17,13 @@ fn is_heard(stanza: &Element) -> bool {
 }
 
 async fn thin(version: Version, storage: Storage) -> Result<()> {
-    let fed = Federation::builder()
+    let fed = three("thin-links", version, storage)
         .servers(2)
-        .label("thin-links")
-        .version(version)
-        .storage(storage)
-        .dmuc(true)
-        .muc_line("dmuc_room_id = \"name\"")
-        .muc_line("dmuc_shadow_names = \"any\"")
         .muc_line("dmuc_ping_interval = 2")
         .muc_line(&format!("dmuc_link_timeout = {TIMEOUT_S}"))
         .start()
         .await?;
-    let rooms = [fed[0].room("coven"), fed[1].room("coven")];
-    let crone = fed[0].client("crone1", "desktop").await?;
-    crone
-        .create_room(&rooms[0], "firstcrone", &[("muc#roomconfig_distributed", "1")])
-        .await?;
-    eventually("there is a shadow", || async {
-        Ok(
-            instances(&fed, 0, &rooms[0]).await?.len() == 1
-                && instances(&fed, 1, &rooms[1]).await?.len() == 1,
-        )
-    })
-    .await?;
-    let witch = fed[1].client("somewitch", "mobile").await?;
-    witch.join(&rooms[1], "firstwitch").await?;
-    crone.say(&rooms[0], "hail").await?;
-    witch.expect_body("hail").await?;
+    let Two { rooms, crone, witch } = two_together(&fed).await?;
 
     let services = [fed[0].muc().to_owned(), fed[1].muc().to_owned()];
     fed.link(0, 1).swallow().await;

@@ -4,43 +4,22 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Federation, Storage, Version, body, on_every_version, scaled};
+use dmuc_testbed::{Storage, Version, body, on_every_version, scaled};
 
-use crate::support::{eventually, instances, link_state};
+use crate::support::{Two, eventually, link_state, three, two_together};
 
 const MARKED_BYTES: usize = 150_000;
 /// More than everything else together.
 const LIMIT_BYTES: usize = 80_000;
 
 async fn undigested(version: Version, storage: Storage) -> Result<()> {
-    let fed = Federation::builder()
+    let fed = three("undigested", version, storage)
         .servers(2)
-        .label("undigested")
-        .version(version)
-        .storage(storage)
-        .dmuc(true)
-        .muc_line("dmuc_room_id = \"name\"")
-        .muc_line("dmuc_shadow_names = \"any\"")
         .muc_line("dmuc_ping_interval = 2")
         .muc_line("dmuc_link_timeout = 6")
         .start()
         .await?;
-    let rooms = [fed[0].room("coven"), fed[1].room("coven")];
-    let crone = fed[0].client("crone1", "desktop").await?;
-    crone
-        .create_room(&rooms[0], "firstcrone", &[("muc#roomconfig_distributed", "1")])
-        .await?;
-    eventually("there is a shadow", || async {
-        Ok(
-            instances(&fed, 0, &rooms[0]).await?.len() == 1
-                && instances(&fed, 1, &rooms[1]).await?.len() == 1,
-        )
-    })
-    .await?;
-    let witch = fed[1].client("somewitch", "mobile").await?;
-    witch.join(&rooms[1], "firstwitch").await?;
-    crone.say(&rooms[0], "hail").await?;
-    witch.expect_body("hail").await?;
+    let Two { rooms, crone, witch } = two_together(&fed).await?;
 
     fed.link_one_way(0, 1).choke_on(LIMIT_BYTES).await;
     let mark = fed[1].log().mark();

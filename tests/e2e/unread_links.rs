@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Federation, Storage, Version, body, on_every_version};
 
-use crate::support::{eventually, instances};
+use crate::support::{Two, eventually, three, two_together};
 
 const BOUND: u64 = 1_048_576;
 /// What the operating system's own buffers take on both sides of a loopback connection, at most.
@@ -28,36 +28,15 @@ async fn unsent(fed: &Federation, server: usize) -> Result<u64> {
 }
 
 async fn silent_reader(version: Version, storage: Storage) -> Result<()> {
-    let fed = Federation::builder()
+    let fed = three("unread-links", version, storage)
         .servers(2)
-        .label("unread-links")
-        .version(version)
-        .storage(storage)
-        .dmuc(true)
-        .muc_line("dmuc_room_id = \"name\"")
-        .muc_line("dmuc_shadow_names = \"any\"")
         .muc_line(&format!("dmuc_max_unsent = {BOUND}"))
         .muc_line("dmuc_ping_interval = 1")
         // Silence alone does not end it here.
         .muc_line("dmuc_link_timeout = 600")
         .start()
         .await?;
-    let rooms = [fed[0].room("coven"), fed[1].room("coven")];
-    let crone = fed[0].client("crone1", "desktop").await?;
-    crone
-        .create_room(&rooms[0], "firstcrone", &[("muc#roomconfig_distributed", "1")])
-        .await?;
-    eventually("there is a shadow", || async {
-        Ok(
-            instances(&fed, 0, &rooms[0]).await?.len() == 1
-                && instances(&fed, 1, &rooms[1]).await?.len() == 1,
-        )
-    })
-    .await?;
-    let witch = fed[1].client("somewitch", "mobile").await?;
-    witch.join(&rooms[1], "firstwitch").await?;
-    crone.say(&rooms[0], "hail").await?;
-    witch.expect_body("hail").await?;
+    let Two { rooms, crone, witch } = two_together(&fed).await?;
 
     let mark = fed[0].log().mark();
     fed.link(0, 1).stall().await;
