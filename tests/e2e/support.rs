@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: federations with a distributed room, and the versions they run on.
 
 use anyhow::Result;
-use dmuc_testbed::{Client, Element, Federation, Storage, Version};
+use dmuc_testbed::{Builder, Client, Element, Federation, Storage, Version};
 
 /// The source of the XEP.
 pub const SOURCE: &str = "coven@chat.shakespeare.lit";
@@ -11,8 +11,18 @@ pub const MACBETH: &str = "coven@rooms.macbeth.lit";
 pub const MARLOWE: &str = "coven@conference.marlowe.lit";
 
 /// Three services that peer with each other; ids are readable so that tests can name the shadows.
-pub fn three(label: &str, version: Version, storage: Storage) -> dmuc_testbed::Builder {
+pub fn three(label: &str, version: Version, storage: Storage) -> Builder {
+    services(3, label, version, storage)
+}
+
+/// The first two of them.
+pub fn two(label: &str, version: Version, storage: Storage) -> Builder {
+    services(2, label, version, storage)
+}
+
+fn services(count: usize, label: &str, version: Version, storage: Storage) -> Builder {
     Federation::builder()
+        .servers(count)
         .label(label)
         .version(version)
         .storage(storage)

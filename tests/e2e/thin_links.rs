@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version, scaled};
 
-use crate::support::{Two, eventually, link_state, three, two_together};
+use crate::support::{Two, eventually, link_state, two, two_together};
 
 /// What one page of it all would be on its way for longer than the link timeout.
 const BYTES_PER_S: u32 = 4_000;
@@ -17,8 +17,7 @@ fn is_heard(stanza: &Element) -> bool {
 }
 
 async fn thin(version: Version, storage: Storage) -> Result<()> {
-    let fed = three("thin-links", version, storage)
-        .servers(2)
+    let fed = two("thin-links", version, storage)
         .muc_line("dmuc_ping_interval = 2")
         .muc_line(&format!("dmuc_link_timeout = {TIMEOUT_S}"))
         .start()

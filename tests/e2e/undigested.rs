@@ -6,15 +6,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dmuc_testbed::{Storage, Version, body, on_every_version, scaled};
 
-use crate::support::{Two, eventually, link_state, three, two_together};
+use crate::support::{Two, eventually, link_state, two, two_together};
 
 const MARKED_BYTES: usize = 150_000;
 /// More than everything else together.
 const LIMIT_BYTES: usize = 80_000;
 
 async fn undigested(version: Version, storage: Storage) -> Result<()> {
-    let fed = three("undigested", version, storage)
-        .servers(2)
+    let fed = two("undigested", version, storage)
         .muc_line("dmuc_ping_interval = 2")
         .muc_line("dmuc_link_timeout = 6")
         .start()

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Federation, Storage, Version, body, on_every_version};
 
-use crate::support::{Two, eventually, three, two_together};
+use crate::support::{Two, eventually, two, two_together};
 
 const BOUND: u64 = 1_048_576;
 /// What the operating system's own buffers take on both sides of a loopback connection, at most.
@@ -28,8 +28,7 @@ async fn unsent(fed: &Federation, server: usize) -> Result<u64> {
 }
 
 async fn silent_reader(version: Version, storage: Storage) -> Result<()> {
-    let fed = three("unread-links", version, storage)
-        .servers(2)
+    let fed = two("unread-links", version, storage)
         .muc_line(&format!("dmuc_max_unsent = {BOUND}"))
         .muc_line("dmuc_ping_interval = 1")
         // Silence alone does not end it here.
