@@ -79,6 +79,7 @@ use refusals::Refusals;
 use request::Outstanding;
 use rulings::Actor;
 pub(crate) use rulings::{Variant, each_kind, with_kinds};
+pub(crate) use state::beside;
 use state::clock::HybridClock;
 pub(crate) use state::instance::{Instance, Remote, Stage};
 pub(crate) use state::room::Room;

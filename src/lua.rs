@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use crate::config::{Config, advice};
 use crate::engine::{Action, Engine, Entry, Input, Now, Verdict};
 use crate::error::Error;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ListPart, Snapshot};
 use crate::wire::{EventStamp, limits};
 use crate::words;
 use convert::{bare, now, options, text};
@@ -156,8 +156,23 @@ impl UserData for Handle {
                 }
             },
         );
-        methods.add_method("restore", |lua, this, (mono, wall, xml): (f64, f64, String)| {
-            let restored = match Snapshot::parse(&xml) {
+        add_stored(methods);
+        add_queries(methods);
+        overview::add_methods(methods);
+    }
+}
+
+/// What is stored, out of the engine and into it.
+fn add_stored<M: UserDataMethods<Handle>>(methods: &mut M) {
+    // restore(mono, wall, snapshot, list): list is what is stored of a list beside the room, nil if it is in the snapshot
+    methods.add_method(
+        "restore",
+        |lua, this, (mono, wall, xml, list): (f64, f64, String, Option<String>)| {
+            let parsed = match list {
+                Some(list) => Snapshot::parse_in_parts(&xml, &list),
+                None => Snapshot::parse(&xml),
+            };
+            let restored = match parsed {
                 Ok(snapshot) => this.with(|engine| engine.restore(now(mono, wall), &snapshot))?,
                 Err(error) => Err(error),
             };
@@ -165,14 +180,29 @@ impl UserData for Handle {
                 Ok(()) => Ok((Value::Boolean(true), Value::Nil)),
                 Err(error) => Ok((Value::Nil, text(lua, &error.to_string())?)),
             }
-        });
-        methods.add_method("snapshot", |_, this, room: String| {
+        },
+    );
+    methods.add_method("snapshot", |_, this, room: String| {
+        let room = bare(&room)?;
+        this.with(|engine| engine.snapshot(&room).map(|snapshot| snapshot.to_xml()))
+    });
+    // snapshot_in_parts(room, has_none, most_within): the snapshot; "within", "whole", "changes" or "unchanged"; the list
+    methods.add_method(
+        "snapshot_in_parts",
+        |_, this, (room, has_none, most_within): (String, bool, usize)| {
             let room = bare(&room)?;
-            this.with(|engine| engine.snapshot(&room).map(|snapshot| snapshot.to_xml()))
-        });
-        add_queries(methods);
-        overview::add_methods(methods);
-    }
+            let parts = this.with(|engine| engine.snapshot_in_parts(&room, has_none, most_within))?;
+            Ok(parts.map_or((None, None, None), |(snapshot, list)| {
+                let (kind, list) = match list {
+                    ListPart::Within => ("within", None),
+                    ListPart::Whole(list) => ("whole", Some(list)),
+                    ListPart::Changes(list) => ("changes", Some(list)),
+                    ListPart::Unchanged => ("unchanged", None),
+                };
+                (Some(snapshot.to_xml()), Some(kind), list)
+            }))
+        },
+    );
 }
 
 #[allow(clippy::too_many_lines)] // a table: one method after the other

@@ -2,6 +2,7 @@
 //! of every origin, what waits for the source. Messages are in the stored log, occupants nowhere, except those who were
 //! out of reach: nobody else could tell of them after a restart.
 
+mod list;
 mod offer;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,10 @@ use crate::engine::stored::{StoredCut, StoredInstance, StoredRoom};
 use crate::engine::{Ending, Remote, Room, Stage};
 use crate::error::RestoreError;
 use crate::wire::{
-    Condition, Hlc, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem,
-    Unfit, escaped, limits::MAX_RANGES,
+    Condition, IqKind, Numbers, OccupantExtra, Request, Role, RoomId, Roster, RosterExtra, RosterItem, Unfit,
+    escaped, limits::MAX_RANGES,
 };
+pub use list::ListPart;
 pub(crate) use offer::Stored;
 
 /// Namespace of the stored form, with its version.
@@ -85,10 +87,31 @@ impl Snapshot {
         }
         Some(Snapshot {
             jid: jid.clone(),
-            room: room.map(StoredRoom::of),
+            room: room.map(|room| StoredRoom::of(room, false)),
             ending: ending.cloned(),
             unfit: Unfit::default(),
         })
+    }
+
+    /// The same without a list that is stored beside the room, and what of that is to be stored.
+    pub(crate) fn in_parts(
+        jid: &BareJid,
+        room: Option<&mut Room>,
+        ending: Option<&Ending>,
+        has_none: bool,
+        most_within: usize,
+    ) -> Option<(Snapshot, ListPart)> {
+        let Some(room) = room else {
+            return Some((Snapshot::of(jid, None, ending)?, ListPart::Within));
+        };
+        let part = ListPart::of(room.list_to_store(has_none, most_within));
+        let snapshot = Snapshot {
+            jid: jid.clone(),
+            room: Some(StoredRoom::of(room, part != ListPart::Within)),
+            ending: ending.cloned(),
+            unfit: Unfit::default(),
+        };
+        Some((snapshot, part))
     }
 
     pub(crate) fn to_room(&self) -> Option<Room> {
@@ -131,8 +154,30 @@ impl Snapshot {
     /// Reads what [`Snapshot::to_xml`] wrote. What peers had a hand in costs at most itself ([`Snapshot::unfit`]).
     ///
     /// # Errors
-    /// [`RestoreError`] says what is wrong with the room itself: its ids, source, role or instances.
+    /// [`RestoreError`] says what is wrong with the room itself: its ids, source, role or instances, or that its list is
+    /// stored beside it.
     pub fn parse(xml: &str) -> Result<Snapshot, RestoreError> {
+        let snapshot = Snapshot::read(xml)?;
+        match &snapshot.room {
+            Some(room) if room.is_list_beside => Err(wrong("its list of affiliations is stored beside it")),
+            _ => Ok(snapshot),
+        }
+    }
+
+    /// Reads a room and what is stored of its list beside it: the newest base, and behind it all changes since in their order,
+    /// one after the other.
+    ///
+    /// # Errors
+    /// As [`Snapshot::parse`]; or the list cannot be read, or is none.
+    pub fn parse_in_parts(xml: &str, list: &str) -> Result<Snapshot, RestoreError> {
+        let mut snapshot = Snapshot::read(xml)?;
+        if let Some(room) = &mut snapshot.room {
+            list::read(room, list, &mut snapshot.unfit)?;
+        }
+        Ok(snapshot)
+    }
+
+    fn read(xml: &str) -> Result<Snapshot, RestoreError> {
         let el = crate::wire::stored_element(xml).map_err(|_| wrong("not XML"))?;
         let mut unfit = Unfit::default();
         if el.is("ended", NS) {
@@ -153,6 +198,7 @@ impl Snapshot {
         room.source = optional_bare(&el, "source")?;
         room.is_ready = required(&el, "ready")? == "true";
         room.ready_at_ms = number(&el, "ready-at")?.unwrap_or(0);
+        room.is_list_beside = el.attr("list") == Some("beside");
         let mut ending = None;
         for child in el.children() {
             if child.is("instance", NS) && child.attr("unnamed") == Some("true") {
@@ -169,7 +215,7 @@ impl Snapshot {
             } else if child.is("withheld", NS) {
                 room.withheld.extend(part(read_withheld(child), &mut unfit));
             } else if child.is("ban", NS) {
-                room.bans.extend(part(read_ban(child), &mut unfit));
+                list::read_ban(&mut room, child, &mut unfit);
             } else if child.is("offer", NS) {
                 room.offers.extend(part(offer::read(child), &mut unfit));
             } else if child.is("ended", NS) {
@@ -197,13 +243,12 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
     push_attr(out, "ready", if room.is_ready { "true" } else { "false" });
     push_attr(out, "ready-at", &room.ready_at_ms.to_string());
     push_attr(out, "incarnation", &room.incarnation.to_string());
+    if room.is_list_beside {
+        push_attr(out, "list", "beside");
+    }
     out.push('>');
     out.push_str(&Request::Config(room.config.clone()).to_xml());
-    let extra = RosterExtra {
-        affiliations: true,
-        ..RosterExtra::default()
-    };
-    write_rosters(out, &room.list, &extra);
+    list::write_items(out, &room.list);
     for (jid, instance) in &room.instances {
         write_instance(out, jid, instance);
     }
@@ -231,10 +276,7 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
         write_numbers(out, "withheld", origin, *life, &numbers.to_string());
     }
     for (user, since) in &room.bans {
-        out.push_str("<ban");
-        push_attr(out, "jid", user.as_str());
-        push_attr(out, "since", &since.to_string());
-        out.push_str("/>");
+        list::write_ban(out, user, Some(since));
     }
     for offer in room.offers.values() {
         offer::write(out, offer);
@@ -345,11 +387,6 @@ fn read_withheld(el: &Element) -> Result<(BareJid, u64, Numbers), RestoreError> 
         .parse()
         .map_err(|_| wrong("bad numbers"))?;
     Ok((origin, incarnation, numbers))
-}
-
-fn read_ban(el: &Element) -> Result<(BareJid, Hlc), RestoreError> {
-    let since = required(el, "since")?.parse().map_err(|_| wrong("bad since"))?;
-    Ok((bare(el, "jid")?, since))
 }
 
 fn read_instance(el: &Element, unfit: &mut Unfit) -> Result<StoredInstance, RestoreError> {

@@ -5,6 +5,7 @@ mod cpu;
 mod crowds;
 mod hostile;
 mod links;
+mod listed;
 mod lists;
 mod moderating;
 #[path = "../report/mod.rs"]
@@ -65,7 +66,10 @@ async fn measure() -> Result<()> {
         let text = match part {
             "links" => links::measure(&mut bars).await?,
             "resync" => resync::measure(versions, &mut bars).await?,
-            "lists" => lists::measure(versions, &mut bars).await?,
+            "lists" => {
+                let turns = lists::measure(versions, &mut bars).await?;
+                format!("{turns}\n{}", listed::measure(versions, &mut bars).await?)
+            }
             "crowds" => crowds::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
             "starts" => starts::measure(versions, &mut bars).await?,

@@ -69,7 +69,7 @@ return function (dmuc)
 	-- Stores that keep nothing over a restart.
 	local function storage()
 		local lost = {};
-		for _, name in ipairs { "persistent"; "config"; "dmuc"; "dmuc_log" } do
+		for _, name in ipairs { "persistent"; "config"; "dmuc"; "dmuc_list"; "dmuc_log" } do
 			local driver = inside.driver_of(name);
 			if forgetful:contains(driver) then
 				lost[driver] = lost[driver] or {};

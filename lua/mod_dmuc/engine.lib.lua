@@ -187,9 +187,9 @@ return function (dmuc)
 		return false;
 	end
 
-	-- A stored room. Returns true, or nil and what is wrong with it.
-	function dmuc.feed_restore(snapshot)
-		local ok, err = call("restore", monotonic(), now(), snapshot);
+	-- A stored room, and its list if that is beside it. Returns true, or nil and what is wrong with it.
+	function dmuc.feed_restore(snapshot, list)
+		local ok, err = call("restore", monotonic(), now(), snapshot, list);
 		collect();
 		drain();
 		return ok, err;

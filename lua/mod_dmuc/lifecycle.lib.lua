@@ -294,12 +294,25 @@ return function (dmuc)
 	local states = dmuc.retrying.queue("state", function (node)
 		-- As it is by now.
 		local room_jid = jid_join(node, module.host);
-		local snapshot = dmuc.ask("snapshot", room_jid);
-		if not snapshot then return dmuc.storage.write(store, "set", node, nil); end
-		-- In version 1 the whole log is in one archive; who reads that alone, leaves the room closed.
-		return dmuc.storage.write(store, "set", node, {
-			version = 2; snapshot = snapshot; log = dmuc.log.place(room_jid); written_by = inside.version;
+		local beside = dmuc.beside;
+		local snapshot, kind, list = dmuc.ask("snapshot_in_parts", room_jid, beside.has_none(node), beside.most_within);
+		if not snapshot then
+			beside.look_up(node);
+			local ok, err = dmuc.storage.write(store, "set", node, nil);
+			if ok then beside.forget(node); end
+			return ok, err;
+		end
+		beside.take(node, kind, list);
+		local known, err = beside.write(node);
+		if known == false then return false, err; end
+		-- In version 1 the whole log is in one archive, in version 2 the list is in the snapshot; who reads those alone, leaves the
+		-- room closed.
+		local ok, problem = dmuc.storage.write(store, "set", node, {
+			version = known and not known.is_within and 3 or 2; snapshot = snapshot; list = known; log = dmuc.log.place(room_jid);
+			written_by = inside.version;
 		});
+		if ok then beside.written(node); end
+		return ok, problem;
 	end, true);
 
 	function lifecycle.store(room_jid)

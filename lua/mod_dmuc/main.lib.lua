@@ -28,6 +28,7 @@ return function (build)
 		"engine"; -- calls into the engine, its timer, draining its actions
 		"storage"; -- stores that may be away
 		"retrying"; -- what could not be written waits
+		"beside"; -- long lists of affiliations, stored beside their rooms
 		"log"; -- messages into the stored log, and back
 		"reading"; -- stored messages that are read while the room goes on
 		"archive"; -- messages into mod_muc_mam's archive
@@ -112,11 +113,14 @@ return function (build)
 
 	-- Over a reload: what could not be written yet.
 	function module.save()
-		return { retrying = dmuc.retrying.save(); log = dmuc.log.save(); reading = dmuc.reading.save() };
+		return {
+			retrying = dmuc.retrying.save(); log = dmuc.log.save(); reading = dmuc.reading.save(); beside = dmuc.beside.save();
+		};
 	end
 	function module.restore(saved)
 		dmuc.retrying.restore(saved.retrying or {});
 		dmuc.log.restore(saved.log or {});
+		dmuc.beside.restore(saved.beside or {});
 		dmuc.reading.restore(saved.reading or {});
 	end
 

@@ -177,12 +177,14 @@ return function (dmuc)
 		local config;
 		ok, config = storage.read(configs, "get", node);
 		if not ok then return nil, config; end
+		local list, problem = dmuc.beside.read(node, stored.list);
+		if list == false then return nil, problem; end
 		local room_jid = jid_join(node, module.host);
 		local entries, first, last = dmuc.log.tail(room_jid, stored.log);
 		if not entries then return nil, first; end
 		local room = dmuc.get_room(room_jid) or nil;
 		if room and is_broken(room) then return nil, "mod_muc cannot read it"; end
-		return { stored = stored; entries = entries; first_unread = first; last_unread = last; room = room };
+		return { stored = stored; list = list; entries = entries; first_unread = first; last_unread = last; room = room };
 	end
 
 	-- A room that the engine has been given, or has taken out of the parked ones, and what of its stored log has been read: all
@@ -236,8 +238,9 @@ return function (dmuc)
 			return true;
 		end
 		local ok;
-		if stored.version == 1 or stored.version == 2 then
-			ok, err = dmuc.feed_restore(stored.snapshot);
+		if stored.version == 1 or stored.version == 2 or stored.version == 3 then
+			dmuc.beside.know(node, stored.list);
+			ok, err = dmuc.feed_restore(stored.snapshot, found.list);
 		else
 			ok, err = false, ("version %s of the stored form is not known"):format(tostring(stored.version));
 		end

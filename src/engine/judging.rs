@@ -79,10 +79,14 @@ impl Engine {
         let kept: BTreeMap<BareJid, Hlc> = banned
             .into_iter()
             .map(|user| {
-                let known = since.remove(&user).unwrap_or(at);
+                let known = since.remove(&user).unwrap_or_else(|| {
+                    room.beside.note(&user);
+                    at
+                });
                 (user, known)
             })
             .collect();
+        since.keys().for_each(|user| room.beside.note(user));
         let salt = room.settings.salt.clone();
         let id = |user: &BareJid| {
             let salt = salt.as_ref()?;

@@ -188,7 +188,7 @@ impl Engine {
         for (home, instance) in &room.instances {
             self.hide_all(jid, home, instance);
         }
-        self.set_aside(StoredRoom::of(&room).to_room());
+        self.set_aside(StoredRoom::of(&room, false).to_room());
         self.unsaved.insert(jid.clone());
         self.say_parked(jid, !nicks.is_empty());
     }

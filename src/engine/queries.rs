@@ -9,7 +9,7 @@ use super::state::instance::Instance;
 use super::state::log::Entry;
 use super::state::room::Room;
 use super::{Engine, RemoteOccupant, presence, split};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ListPart, Snapshot};
 use crate::wire::{Affiliation, Listed};
 
 /// What a host needs to know of a room.
@@ -206,5 +206,21 @@ impl Engine {
     pub fn snapshot(&self, room: &BareJid) -> Option<Snapshot> {
         let state = self.rooms.get(room).or_else(|| self.parked.get(room));
         Snapshot::of(room, state, self.endings.get(room))
+    }
+
+    /// The same for a host that stores a long list of affiliations beside the rest of the room, so that one more entry costs
+    /// what it is: the room without such a list, and what of the list is to be stored before that.
+    ///
+    /// `has_none` says that the host has nothing of the list beside the room, or does not know; lists of up to `most_within`
+    /// entries are in the snapshot. What is given is counted as stored: a host that cannot write it keeps it until it can.
+    pub fn snapshot_in_parts(
+        &mut self,
+        room: &BareJid,
+        has_none: bool,
+        most_within: usize,
+    ) -> Option<(Snapshot, ListPart)> {
+        let ending = self.endings.get(room);
+        let state = self.rooms.get_mut(room).or_else(|| self.parked.get_mut(room));
+        Snapshot::in_parts(room, state, ending, has_none, most_within)
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod admitted;
 pub(crate) mod bans;
+pub(crate) mod beside;
 pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod edition;

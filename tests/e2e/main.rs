@@ -59,6 +59,7 @@ mod shell;
 mod splits;
 mod stage;
 mod storage_away;
+mod stored_lists;
 mod story;
 mod subjects;
 mod support;

@@ -82,7 +82,7 @@ async fn mistakes(version: Version) -> Result<()> {
             MUC,
             "storage",
             "'memory'",
-            "storage is \"memory\" for the stores persistent, config, dmuc, dmuc_log",
+            "storage is \"memory\" for the stores persistent, config, dmuc, dmuc_list, dmuc_log",
         ),
         (
             MUC,

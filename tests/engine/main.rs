@@ -52,6 +52,7 @@ mod scenes;
 mod sharing_ended;
 mod short_splits;
 mod splits;
+mod stored_lists;
 mod storing;
 mod subjects;
 mod talking;

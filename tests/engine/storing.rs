@@ -1,6 +1,7 @@
 //! Whatever an engine has accepted it can store and take back (G3, G13).
 
 use dmuc::engine::{Input, Occupant, PeerPresence, Ruled};
+use dmuc::snapshot::ListPart;
 use dmuc::wire::{Affiliation, Form, Hlc, Role};
 use dmuc::{Engine, Now, Snapshot};
 
@@ -160,11 +161,33 @@ fn whatever_was_accepted_is_stored_and_taken_back() {
             fed.run_for(200_000);
         }
         let (config, now) = fed.at(&bare(ROOMS), |host| (host.engine.config().clone(), host.now));
+        let mut parts = String::new();
         for step in 0..150 {
             let xml = fed.at(&bare(ROOMS), |host| {
                 anything(&mut dice, &mut host.engine, now);
                 host.engine.snapshot(&bare(COVEN_AT_ROOMS)).unwrap().to_xml()
             });
+            // The same from its parts.
+            if dice.chance(50) {
+                let has_none = parts.is_empty();
+                let (snapshot, part) = fed.at(&bare(ROOMS), |host| {
+                    let engine = &mut host.engine;
+                    engine
+                        .snapshot_in_parts(&bare(COVEN_AT_ROOMS), has_none, 0)
+                        .unwrap()
+                });
+                match part {
+                    ListPart::Within => parts.clear(),
+                    ListPart::Whole(list) => parts = list,
+                    ListPart::Changes(list) => parts.push_str(&list),
+                    ListPart::Unchanged => {}
+                }
+                let stored = match parts.is_empty() {
+                    true => Snapshot::parse(&snapshot.to_xml()),
+                    false => Snapshot::parse_in_parts(&snapshot.to_xml(), &parts),
+                };
+                assert_eq!(stored.unwrap().to_xml(), xml, "{seed}/{step}: {parts}");
+            }
             let stored =
                 Snapshot::parse(&xml).unwrap_or_else(|error| panic!("{seed}/{step}: {error}: {xml}"));
             assert_eq!(stored.unfit().text(), None, "{seed}/{step}: {xml}");

@@ -154,6 +154,7 @@ impl World {
             let name = config.service.clone();
             self.fed.add(config);
             if let Some(host) = self.fed.hosts.get_mut(&name) {
+                host.most_within = 1; // nearly every list is stored beside its room
                 host.reading.pace = Pace::Mixed;
             }
         }

@@ -2,12 +2,12 @@ local shim = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./").."sh
 local st = require "util.stanza";
 
 describe("rooms after a start", function ()
-	local dmuc, host, stored, broken, restored, unread, lost_turns, counted;
+	local dmuc, host, stored, lists, broken, restored, unread, lost_turns, counted;
 
 	local function jid(node) return node.."@chat.shakespeare.lit"; end
 
 	before_each(function ()
-		stored, broken, restored, unread, lost_turns, counted = {}, {}, {}, {}, 0, 0;
+		stored, lists, broken, restored, unread, lost_turns, counted = {}, {}, {}, {}, {}, 0, 0;
 		for _, node in ipairs { "camp"; "castle"; "cave"; "coven"; "heath" } do
 			stored[node] = { version = 2; snapshot = node; written_by = "spec" };
 		end
@@ -21,10 +21,11 @@ describe("rooms after a start", function ()
 				end;
 			};
 			config = { get = function () return {}; end };
+			dmuc_list = { get = function (_, node) return lists[node]; end };
 		};
 		local nothing = function () end;
 		dmuc, host = shim.new({
-			libraries = { "storage" };
+			libraries = { "storage"; "beside" };
 			open_store = function (_, name) return stores[name]; end;
 			prosody = {
 				version = "spec"; is_broken = nothing; folder_of = nothing; is_destroyed = nothing;
@@ -39,9 +40,9 @@ describe("rooms after a start", function ()
 			tell = function (what, room_jid, is_unread)
 				if what == "unread" and room_jid then unread[room_jid] = is_unread or nil; end
 			end;
-			feed_restore = function (node)
+			feed_restore = function (node, list)
 				roles[jid(node)] = "source";
-				table.insert(restored, node);
+				table.insert(restored, node..(list or ""));
 				return true;
 			end;
 			log = { tail = function () return {}; end };
@@ -115,12 +116,26 @@ describe("rooms after a start", function ()
 		assert.matches("can be read again", host.lines[2]);
 	end);
 
+	it("come back with the list that is stored beside them, and not without it", function ()
+		local room = stored.cave;
+		room.version, room.list = 3, { first = 3; last = 4; changes = " and more" };
+		lists["cave/3"] = { list = ": a base" };
+		dmuc.restoring.start();
+		assert.equal(4, #restored);
+		assert.equal("service-unavailable", send("cave"));
+		assert.matches("cannot be read %(part 4 of its list of affiliations is not there%)", host.lines[1]);
+		lists["cave/4"] = { list = " and changes" };
+		host.pass(5);
+		assert.equal("cave: a base and changes and more", restored[5]);
+		assert.equal("passes", send("cave"));
+	end);
+
 	it("stay closed if what is stored is of another version", function ()
-		stored.cave.version = 3;
+		stored.cave.version = 4;
 		dmuc.restoring.start();
 		assert.equal(4, #restored);
 		assert.equal("service-unavailable", send("cave"));
 		assert.is_true(unread[jid("cave")]);
-		assert.matches("^error: cave@.* stays closed, .*version 3", host.lines[1]);
+		assert.matches("^error: cave@.* stays closed, .*version 4", host.lines[1]);
 	end);
 end);

@@ -50,6 +50,8 @@ pub struct Host {
     pub(super) dice: Dice,
     /// What the engine wants stored cannot be: the store `dmuc` answers nothing but errors.
     pub is_store_away: bool,
+    /// Lists of more entries are stored beside their rooms.
+    pub most_within: usize,
     /// It could not be stored once.
     pub(super) has_missed_store: bool,
     /// No message can be stored: the stores of the log and of the archive answer nothing but errors.
@@ -106,6 +108,7 @@ impl Host {
                 seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
             ])),
             is_store_away: false,
+            most_within: 64,
             has_missed_store: false,
             are_messages_away: false,
             unstored: Vec::new(),

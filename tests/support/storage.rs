@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use dmuc::address::BareJid;
 use dmuc::engine::{Entry, Ruled};
+use dmuc::snapshot::ListPart;
 use dmuc::wire::{Affiliation, EventStamp, Hatted};
 use dmuc::{Config, Engine, Input, Snapshot};
 
@@ -204,9 +205,22 @@ impl Host {
             self.has_missed_store = true;
             return;
         }
-        match self.engine.snapshot(room) {
-            Some(snapshot) => {
+        // What is beside a room is behind its line, as the host has it.
+        let had = self.stored.get(room).and_then(|stored| stored.split_once('\n'));
+        let had = had.map(|(_, list)| list.to_owned());
+        match self
+            .engine
+            .snapshot_in_parts(room, had.is_none(), self.most_within)
+        {
+            Some((snapshot, list)) => {
                 let stored = snapshot.to_xml();
+                let had = had.unwrap_or_default();
+                let stored = match list {
+                    ListPart::Within => stored,
+                    ListPart::Whole(list) => format!("{stored}\n{list}"),
+                    ListPart::Changes(list) => format!("{stored}\n{had}{list}"),
+                    ListPart::Unchanged => format!("{stored}\n{had}"),
+                };
                 outputs::note(outputs::Kind::Snapshot, || stored.clone());
                 self.stored.insert(room.clone(), stored);
                 let place = self.place_of(room);
@@ -431,7 +445,11 @@ impl Host {
 
     fn read_stored(&mut self) {
         for (room, xml) in self.stored.clone() {
-            let snapshot = Snapshot::parse(&xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
+            let snapshot = match xml.split_once('\n') {
+                Some((snapshot, list)) => Snapshot::parse_in_parts(snapshot, list),
+                None => Snapshot::parse(&xml),
+            };
+            let snapshot = snapshot.unwrap_or_else(|error| panic!("{error}: {xml}"));
             self.engine
                 .restore(self.now, &snapshot)
                 .unwrap_or_else(|error| panic!("{error}"));

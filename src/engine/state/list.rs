@@ -29,6 +29,7 @@ impl Room {
         } else {
             self.settings.hats.insert(user.clone(), hats);
         }
+        self.beside.note(user);
         true
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::address::{BareJid, Jid};
 
 use super::bans::Bans;
+use super::beside::Beside;
 use super::clock::MAX_CLOCK_LEAD_MS;
 use super::instance::{Instance, Remote};
 use super::log::{EventKey, Log, UNSTAMPED};
@@ -57,6 +58,8 @@ pub(crate) struct Room {
     pub(crate) log: Log,
     /// Since when who is banned.
     pub(crate) bans: Bans,
+    /// What the host has stored of the list of affiliations by itself.
+    pub(crate) beside: Beside,
     /// How many bytes of them have been counted ([`super::rooms::Rooms::note_log`]).
     pub(crate) noted_bytes: usize,
     /// Grows whenever numbers used before may not be known any more.
@@ -161,6 +164,7 @@ impl Room {
             last_serial: 0,
             log: Log::default(),
             bans: Bans::default(),
+            beside: Beside::default(),
             noted_bytes: 0,
             incarnation,
             lived: BTreeSet::new(),
@@ -286,10 +290,12 @@ impl Room {
         reserved_nick: Option<&str>,
     ) -> bool {
         if affiliation == Affiliation::None && reserved_nick.is_none() {
-            let gone = self.settings.affiliations.remove(jid);
-            let nick = gone.as_ref().and_then(|entry| entry.reserved_nick.as_deref());
-            self.settings.forget_nick(jid, nick);
-            return gone.is_some();
+            let Some(gone) = self.settings.affiliations.remove(jid) else {
+                return false;
+            };
+            self.settings.forget_nick(jid, gone.reserved_nick.as_deref());
+            self.beside.note(jid);
+            return true;
         }
         let is_same = |entry: &Affiliated| {
             entry.affiliation == affiliation && entry.reserved_nick.as_deref() == reserved_nick
@@ -311,6 +317,7 @@ impl Room {
         if nick.as_deref() != reserved_nick {
             self.settings.forget_nick(jid, nick.as_deref());
         }
+        self.beside.note(jid);
         true
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::beside::Beside;
 use super::instance::{Instance, Remote, Stage};
 use super::room::Room;
 use super::waiting::{Matter, Offer};
@@ -21,8 +22,11 @@ pub(crate) struct StoredRoom {
     pub(crate) incarnation: u64,
     /// What the source decided.
     pub(crate) config: Config,
-    /// Its list of affiliations, with hats.
+    /// Its list of affiliations, with hats; empty if it is stored beside it.
     pub(crate) list: Vec<RosterItem>,
+    pub(crate) is_list_beside: bool,
+    /// What the host has of the list beside the room, where it was read from there: the base's entries, and the changes since.
+    pub(crate) read_beside: Option<(usize, usize)>,
     pub(crate) instances: BTreeMap<BareJid, StoredInstance>,
     /// Those at services that are no peers (any more).
     pub(crate) unnamed: BTreeSet<BareJid>,
@@ -78,6 +82,8 @@ impl StoredRoom {
                 settings: None,
             },
             list: Vec::new(),
+            is_list_beside: false,
+            read_beside: None,
             instances: BTreeMap::new(),
             unnamed: BTreeSet::new(),
             retracted: BTreeSet::new(),
@@ -89,11 +95,12 @@ impl StoredRoom {
         }
     }
 
-    /// The room as it is now.
-    pub(crate) fn of(room: &Room) -> StoredRoom {
-        // Who waits for the source's decision may be off the list here and have hats there.
-        let listed = room.settings.affiliations.keys().chain(room.settings.hats.keys());
-        let listed: BTreeSet<&BareJid> = listed.collect();
+    /// The room as it is now, with its list or without.
+    pub(crate) fn of(room: &Room, is_list_beside: bool) -> StoredRoom {
+        let listed = match is_list_beside {
+            true => BTreeSet::new(),
+            false => room.listed_users(),
+        };
         let seen = room.log.given_up().into_iter();
         let logged = room.log.logged().into_iter();
         let withheld = room.log.withheld().iter();
@@ -114,6 +121,8 @@ impl StoredRoom {
                 }),
             },
             list: listed.into_iter().map(|user| room.entry(user)).collect(),
+            is_list_beside,
+            read_beside: None,
             instances: instances
                 .map(|(jid, instance)| (jid.clone(), StoredInstance::of(instance)))
                 .collect(),
@@ -128,7 +137,10 @@ impl StoredRoom {
             withheld: withheld
                 .map(|((origin, life), numbers)| (origin.clone(), *life, numbers.clone()))
                 .collect(),
-            bans: room.bans.since.clone(),
+            bans: match is_list_beside {
+                true => BTreeMap::new(),
+                false => room.bans.since.clone(),
+            },
             offers: room.offers.clone(),
         }
     }
@@ -178,6 +190,9 @@ impl StoredRoom {
         }
         room.bans.since.clone_from(&self.bans);
         room.offers.clone_from(&self.offers);
+        if let Some((entries, changes)) = self.read_beside {
+            room.beside = Beside::read(entries, changes);
+        }
         room
     }
 }
