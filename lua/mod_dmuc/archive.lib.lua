@@ -89,13 +89,14 @@ return function (dmuc)
 			ok, err = append();
 		end
 		if not ok then return false, err; end
+		return true;
+	end, false, function (node, item)
 		known_of(node):set(item.id, true);
 		-- What lets mod_muc_mam expire it.
 		local date = datetime.date();
 		if cleaned_dates:get(node) ~= date and not (store.caps and store.caps.wildcard_delete) then
 			if dmuc.storage.write(cleanup, "set", date, node, true) then cleaned_dates:set(node, date); end
 		end
-		return true;
 	end);
 	-- mod_muc_mam drops the archive then.
 	module:hook("muc-room-destroyed", function (event)
@@ -220,6 +221,11 @@ return function (dmuc)
 					:tag("item", { affiliation = room:get_affiliation(jid) or "none"; role = occupant.role or "none"; jid = jid }));
 			end
 		end
-		return queue:put(node, { id = id; stanza = st.clone(stored); when = when }, dmuc.log.size_of(stored));
+		local item = { id = id; stanza = st.clone(stored); when = when };
+		return dmuc.together.archive(stanza, { queue = queue; node = node; item = item; size = dmuc.log.size_of(stored) });
+	end
+
+	function archiving.database()
+		return inside.database_of(store);
 	end
 end

@@ -129,6 +129,7 @@ return function (dmuc)
 	function drain()
 		if is_draining or is_paused or held[coroutine.running()] then return; end
 		is_draining = true;
+		dmuc.together.settle();
 		while queue.first <= queue.last do
 			local action = queue[queue.first];
 			if takes_long[action.kind] and dmuc.turns.is_over(turn_began) then

@@ -68,7 +68,11 @@ return function (dmuc)
 	-- What is decided while people here are shown a message goes out after it (G2).
 	function inside.replaced:broadcast_message(stanza)
 		dmuc.crowds.settle(stanza.attr.from);
-		local ok, result = pcall(dmuc.hold, inside.own.broadcast_message, self, stanza);
+		local ok, result = pcall(dmuc.hold, function ()
+			local done = inside.own.broadcast_message(self, stanza);
+			dmuc.together.settle(); -- where a hook has shown it to nobody
+			return done;
+		end);
 		local message = under_way[stanza];
 		under_way[stanza] = nil;
 		if message and message.id then is_unseen[message.id] = nil; end
@@ -110,7 +114,7 @@ return function (dmuc)
 		cause.id = id;
 		if is_kept then
 			-- Before anybody sees it (G3).
-			dmuc.log.append(room.jid, stanza, { id = id; origin = room.jid; inc = inc; seq = seq; at = at }, payload);
+			dmuc.together.keep(room.jid, stanza, { id = id; origin = room.jid; inc = inc; seq = seq; at = at }, payload);
 			event.dmuc_id = id;
 			is_unseen[id] = true;
 		end
@@ -243,7 +247,8 @@ return function (dmuc)
 				if occupant_id then message:add_direct_child(stanzas.occupant_id(occupant_id)); end
 				if id then
 					-- Before anybody sees it (G3).
-					dmuc.log.append(room_jid, message, { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at }, payload);
+					local stamp = { id = id; origin = jid_bare(from); inc = inc; seq = seq; at = at };
+					dmuc.together.keep(room_jid, message, stamp, payload);
 					is_unseen[id] = true;
 				end
 				under_way[message] = { id = id };

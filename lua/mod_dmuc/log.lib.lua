@@ -23,7 +23,7 @@ return function (dmuc)
 		error("mod_dmuc needs a storage with archives for the store dmuc_log, as \"internal\" or \"sql\" (see its README)", 0);
 	end
 	local states = module:open_store("dmuc");
-	local storage = dmuc.storage;
+	local storage, inside = dmuc.storage, dmuc.prosody;
 	-- The internal driver takes no more of one archive.
 	local item_limit = module:get_option_number("storage_archive_item_limit");
 	local per_segment = math.max(1, math.min(max_messages, item_limit or max_messages));
@@ -132,10 +132,12 @@ return function (dmuc)
 			ok, err = append();
 		end
 		if not ok then return false, err; end
+		return true;
+	end, false, function (node, item)
+		local book = books[node];
 		local last = book.last;
 		book.counts[last], book.prints[last] = book.counts[last] + 1, book.prints[last]..print_of(item.stanza.attr.id);
 		book.bytes = book.bytes + item.size;
-		return true;
 	end);
 
 	-- About how many bytes a stanza has in memory.
@@ -148,9 +150,9 @@ return function (dmuc)
 	end
 	log.size_of = size_of;
 
-	-- Appends a message. The stanza is as the room shows it; event has id, origin, inc, seq and at; payload is its children
-	-- as text, where the caller has them.
-	function log.append(room_jid, stanza, event, payload)
+	-- A message as it is appended: what a queue takes (together.lib.lua). The stanza is as the room shows it; event has id, origin,
+	-- inc, seq and at; payload is its children as text, where the caller has them.
+	function log.part(room_jid, stanza, event, payload)
 		local occupant_id = stanza:get_child("occupant-id", dmuc.stanzas.xmlns_occupant_id);
 		local nick = jid_resource(stanza.attr.from);
 		-- Of the room itself: that a message is moderated.
@@ -163,7 +165,18 @@ return function (dmuc)
 		}):text(moderate and tostring(moderate) or payload or dmuc.stanzas.payload(stanza, room_jid));
 		local size = #event.id + size_of(stored);
 		-- In whole seconds, for every version; the order is that of appending.
-		queue:put(jid_node(room_jid), { stanza = stored; when = math.floor(time_now()); size = size }, size);
+		local item = { stanza = stored; when = math.floor(time_now()); size = size };
+		return { queue = queue; node = jid_node(room_jid); item = item; size = size };
+	end
+
+	-- Appends a message.
+	function log.append(...)
+		local part = log.part(...);
+		queue:put(part.node, part.item, part.size);
+	end
+
+	function log.database()
+		return inside.database_of(store);
 	end
 
 	-- What is left of a message: that there was one, and whose.

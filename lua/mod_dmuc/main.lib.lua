@@ -32,6 +32,7 @@ return function (build)
 		"log"; -- messages into the stored log, and back
 		"reading"; -- stored messages that are read while the room goes on
 		"archive"; -- messages into mod_muc_mam's archive
+		"together"; -- log and archive written as one
 		"fanout"; -- one text for many recipients
 		"rooms"; -- what is different about a room that is distributed
 		"persons"; -- one person with clients at several instances is one occupant
@@ -113,6 +114,7 @@ return function (build)
 
 	-- Over a reload: what could not be written yet.
 	function module.save()
+		dmuc.together.settle();
 		return {
 			retrying = dmuc.retrying.save(); log = dmuc.log.save(); reading = dmuc.reading.save(); beside = dmuc.beside.save();
 		};

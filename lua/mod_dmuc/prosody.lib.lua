@@ -333,10 +333,52 @@ return function (dmuc)
 		return files.list_store(node, host, store_name, items);
 	end
 
+	-- The connections of mod_storage_sql, by database: it shares them with other modules.
+	local databases = module:shared("/*/sql/connections");
+
+	-- While a transaction goes on, whatever stores do is part of it.
+	local function as_part_of_it(_, work, ...)
+		return true, work(...);
+	end
+
+	-- The database in which an archive store is, as what begins a transaction on it: begin(work); nil if it is in none, or
+	-- somebody else has put something in the place of the method.
+	function inside.database_of(store)
+		if next(databases) == nil then return nil; end
+		local found;
+		local asked = {};
+		for _, database in pairs(databases) do
+			if type(database.transaction) == "function" and rawget(database, "transaction") == nil then
+				asked[database] = true;
+				function database:transaction(...)
+					found, asked[self], self.transaction = self, nil, nil;
+					return self:transaction(...);
+				end
+			end
+		end
+		pcall(store.find, store, "", { limit = 1 });
+		for database in pairs(asked) do database.transaction = nil; end
+		return found;
+	end
+
+	-- Calls work() in one transaction of a database: all that stores write there meanwhile is kept as a whole, or not at all if
+	-- work raises, or returns nothing. work waits for nobody. Returns whether it is kept.
+	function inside.in_one_transaction(database, work)
+		if rawget(database, "transaction") ~= nil then return false; end
+		local ok = database:transaction(function ()
+			database.transaction = as_part_of_it;
+			local works, is_whole = pcall(work);
+			database.transaction = nil;
+			if not works or not is_whole then error(is_whole or "a part could not be written", 0); end
+			return true;
+		end);
+		return ok and true or false;
+	end
+
 	-- Runs a statement on every SQLite database that mod_storage_sql has open; returns how many rows it has changed.
 	function inside.on_sqlite(statement, ...)
 		local changed, values = 0, table.pack(...);
-		for _, engine in pairs(module:shared("/*/sql/connections")) do
+		for _, engine in pairs(databases) do
 			if engine.params.driver == "SQLite3" then
 				local ok, result = engine:transaction(function ()
 					return engine:update(statement, table.unpack(values, 1, values.n));

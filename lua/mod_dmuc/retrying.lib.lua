@@ -75,11 +75,11 @@ return function (dmuc)
 	local queue_mt = {};
 	queue_mt.__index = queue_mt;
 
-	-- A queue of what is written by write(node, item): true, or nil or false and an error. What is no message counts for
-	-- nothing: there is one for each room at most.
-	function retrying.queue(name, write, is_state)
+	-- A queue of what is written by write(node, item): true, or nil or false and an error. When that is kept written(node, item)
+	-- is called, if there is one. What is no message counts for nothing: there is one for each room at most.
+	function retrying.queue(name, write, is_state, written)
 		local queue = setmetatable({
-			write = write; waiting = {}; tried_at = {}; weight = is_state and 0 or 1; count = 0; total = 0;
+			write = write; written = written or function () end; waiting = {}; tried_at = {}; weight = is_state and 0 or 1; count = 0; total = 0;
 		}, queue_mt);
 		queues[name] = queue;
 		return queue;
@@ -93,6 +93,7 @@ return function (dmuc)
 		while items[1] do
 			local ok, err = self.write(node, items[1].item);
 			if not ok then return false, err; end
+			self.written(node, items[1].item);
 			self.count, bytes = self.count - self.weight, bytes - items[1].size;
 			table.remove(items, 1);
 		end
@@ -145,7 +146,10 @@ return function (dmuc)
 		if not waits then
 			local ok;
 			ok, err = self.write(node, item);
-			if ok then return true; end
+			if ok then
+				self.written(node, item);
+				return true;
+			end
 			self.tried_at[node] = time_now();
 		end
 		if self.weight > 0 and retrying.is_full() then return false; end
@@ -153,6 +157,23 @@ return function (dmuc)
 		self:wait(node, item, size);
 		arm();
 		return false;
+	end
+
+	-- Writes what goes into several queues as one, by as_one(work), each { queue, node, item, size }: all of them are written
+	-- then, or none and false. Only if nothing waits before them.
+	function retrying.put_as_one(parts, as_one)
+		for _, part in ipairs(parts) do
+			if part.queue.waiting[part.node] then return false; end
+		end
+		local is_done = as_one(function ()
+			for _, part in ipairs(parts) do
+				if not part.queue.write(part.node, part.item) then return false; end
+			end
+			return true;
+		end);
+		if not is_done then return false; end
+		for _, part in ipairs(parts) do part.queue.written(part.node, part.item); end
+		return true;
 	end
 
 	-- What waits for a room, in order.

@@ -168,6 +168,7 @@ return function (dmuc)
 	end
 
 	function methods:broadcast(stanza, condition)
+		dmuc.together.settle();
 		local remotes, to = self._dmuc.remotes, stanza.attr.to;
 		-- Another module may have put its own in this place.
 		local route = self.route_stanza == methods.route_stanza and dmuc.fanout.route or self.route_stanza;

@@ -33,6 +33,7 @@ mod members_only;
 mod mistakes;
 mod moderation;
 mod moderation_events;
+mod one_transaction;
 mod operating;
 mod options;
 mod ordinary;

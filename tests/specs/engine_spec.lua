@@ -21,6 +21,7 @@ before_each(function ()
 		seed = function () return ("x"):rep(32); end;
 		options = {};
 		groupchat = { drained = function () end };
+		together = { settle = function () end };
 	});
 	function dmuc.perform(action)
 		table.insert(performed, action.kind.." "..tostring(action.room or ""));

@@ -56,7 +56,7 @@ end
 -- timers, events) as second value.
 function shim.new(given)
 	given = given or {};
-	local host = { name = "chat.shakespeare.lit"; lines = {}; timers = {}; hooks = {}; fired = {}; now = 0 };
+	local host = { name = "chat.shakespeare.lit"; lines = {}; timers = {}; hooks = {}; fired = {}; now = 0; shared = given.shared or {} };
 	local options = given.options or {};
 	local module = { host = host.name; environment = {}; open_store = given.open_store };
 	function module:log(level, text, ...) -- luacheck: ignore 212/self
@@ -71,6 +71,7 @@ function shim.new(given)
 		table.sort(host.hooks[name], function (a, b) return a.priority > b.priority; end);
 	end
 	function module.hook_global() end
+	function module.shared() return host.shared; end
 	function module:fire_event(name, event) -- luacheck: ignore 212/self
 		table.insert(host.fired, name);
 		for _, hook in ipairs(host.hooks[name] or {}) do

@@ -1,0 +1,61 @@
+-- A message goes into the stored log and into the archive of its room: in one transaction, where one database has both. That
+-- is what storing costs there, and how long the server stands still for it.
+--
+-- So what is to be logged waits until the archive is to have it as well, within the same broadcast: it is written before anybody
+-- sees it, here or elsewhere (G3).
+
+return function (dmuc)
+	local together = {};
+	dmuc.together = together;
+
+	local inside, retrying = dmuc.prosody, dmuc.retrying;
+
+	-- What is yet to be logged, in order: { stanza, part }. Nearly always none, or one.
+	local kept = {};
+	-- The database that has both; false if there is none.
+	local database;
+
+	local function shared()
+		if database == nil then
+			local of_log = dmuc.log.database();
+			database = of_log and of_log == dmuc.archiving.database() and of_log or false;
+		end
+		return database;
+	end
+
+	local function put(part)
+		return part.queue:put(part.node, part.item, part.size);
+	end
+
+	-- Takes what is to be logged of a stanza. What was to be logged before it is.
+	local function take(stanza)
+		for i = 1, #kept do
+			if kept[i].stanza == stanza then
+				for _ = 1, i - 1 do put(table.remove(kept, 1).part); end
+				return table.remove(kept, 1).part;
+			end
+		end
+	end
+
+	-- A message that is being broadcast is to be logged (log.part).
+	function together.keep(room_jid, stanza, ...)
+		kept[#kept + 1] = { stanza = stanza; part = dmuc.log.part(room_jid, stanza, ...) };
+	end
+
+	-- The archive is to have a stanza. Returns whether it is written.
+	function together.archive(stanza, archived)
+		local logged = take(stanza);
+		if logged and shared() and retrying.put_as_one({ logged, archived }, function (work)
+			return inside.in_one_transaction(database, work);
+		end) then
+			return true;
+		end
+		if logged then put(logged); end
+		return put(archived);
+	end
+
+	-- Nothing that was said is on its way to anybody before it is logged, whether the archive has it or not.
+	function together.settle()
+		while kept[1] do put(table.remove(kept, 1).part); end
+	end
+end
