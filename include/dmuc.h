@@ -204,6 +204,10 @@ typedef enum {
   // Somebody waits for what is in the stored log of ROOM, after dmuc_engine_started_reading: it is to be read before others
   // are.
   DMUC_ACTION_READ_LOG = 29,
+  // The vCard of ROOM is VCARD now, or none if it is absent: keep it, and tell the people in the room (XEP-0486, status 104).
+  DMUC_ACTION_APPLY_AVATAR = 30,
+  // The vCard of ROOM is needed: hand it over with dmuc_engine_picture, whether there is one or not.
+  DMUC_ACTION_READ_AVATAR = 31,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -300,7 +304,7 @@ typedef enum {
   DMUC_FIELD_MESSAGES = 42,
   // The real JID of who did it.
   DMUC_FIELD_ACTOR_JID = 43,
-  // What was changed: "affiliation", "registration", "subject", "field" or "moderation".
+  // What was changed: "affiliation", "registration", "subject", "field", "avatar" or "moderation".
   DMUC_FIELD_CHANGE = 44,
   // The variable of a field of the configuration, as "muc#roomconfig_roomname".
   DMUC_FIELD_VARIABLE = 45,
@@ -328,6 +332,8 @@ typedef enum {
   DMUC_FIELD_TAKES_HERE = 55,
   // A number: for how long nothing is read, in milliseconds.
   DMUC_FIELD_PAUSE_MS = 56,
+  // The vCard of a room, an element `<vCard xmlns='vcard-temp'/>` (XEP-0054).
+  DMUC_FIELD_VCARD = 57,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -348,6 +354,9 @@ typedef enum {
   DMUC_ACT_REGISTER = 7,
   // Invite a user of this server. Not for dmuc_engine_act: that is what dmuc_engine_invite does.
   DMUC_ACT_INVITE = 8,
+  // Set the vCard of the room, which shows its avatar: `vcard` (absent or empty to remove it). Only owners may. Hand it in with
+  // dmuc_engine_picture before: the source asks for it. Never asked of a host.
+  DMUC_ACT_AVATAR = 9,
 } dmuc_act_type;
 
 // What an administrator orders (dmuc_engine_order).
@@ -464,6 +473,8 @@ typedef struct {
   const char *password;
   // The stanza-id of a message.
   const char *message;
+  // A vCard, an element `<vCard xmlns='vcard-temp'/>`.
+  const char *vcard;
 } dmuc_act;
 
 // A message from before the room was distributed.
@@ -736,6 +747,25 @@ dmuc_result dmuc_engine_hats(dmuc_engine *engine,
                              const char *room,
                              const char *jid,
                              const char *hats);
+
+// The room has this vCard now, which shows its avatar (XEP-0486); NULL or an empty one for none. Unchanged is recognised. The host
+// keeps it, and tells the people in the room. At a shadow as for dmuc_engine_settings, with DMUC_ACT_AVATAR.
+// DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md).
+dmuc_result dmuc_engine_avatar(dmuc_engine *engine,
+                               dmuc_now now,
+                               const char *room,
+                               const char *vcard,
+                               const char *actor_nick,
+                               const char *actor_jid);
+
+// The vCard that the host has of the room, in answer to DMUC_ACTION_READ_AVATAR: NULL if it has none. Or, with `is_wanted`, one that
+// somebody wants set: before the DMUC_ACT_AVATAR that asks the source for it, or dmuc_engine_avatar.
+// DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md).
+dmuc_result dmuc_engine_picture(dmuc_engine *engine,
+                                dmuc_now now,
+                                const char *room,
+                                const char *vcard,
+                                bool is_wanted);
 
 // A local user wants something done that only another instance may do: the source, or the home of an occupant.
 // DMUC_VERDICT_DONE: answered later by DMUC_ACTION_ACT_ANSWERED with the same `token`. DMUC_VERDICT_HOLD (not for a role or the

@@ -85,7 +85,8 @@ pub use rooms::{
     dmuc_engine_started_reading, dmuc_engine_undistribute, dmuc_engine_unread,
 };
 pub use settings::{
-    dmuc_affiliation, dmuc_engine_affiliation, dmuc_engine_hats, dmuc_engine_settings, dmuc_engine_subject,
+    dmuc_affiliation, dmuc_engine_affiliation, dmuc_engine_avatar, dmuc_engine_hats, dmuc_engine_picture,
+    dmuc_engine_settings, dmuc_engine_subject,
 };
 pub use stanza::{dmuc_engine_arriving, dmuc_engine_handle_stanza, dmuc_engine_wanted_room};
 pub use verdict::{

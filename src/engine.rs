@@ -29,6 +29,7 @@ mod pace;
 mod parked;
 mod peer;
 mod peer_roster;
+mod pictures;
 mod presence;
 mod private;
 mod proving;
@@ -74,6 +75,7 @@ use crate::wire::{Condition, StanzaError};
 pub(crate) use ending::Ending;
 use invitations::Invitations;
 use link::Link;
+use pictures::Pictures;
 use private::Private;
 use refusals::Refusals;
 use request::Outstanding;
@@ -137,6 +139,8 @@ pub struct Engine {
     unconfigured: BTreeMap<BareJid, u64>,
     /// What is asked of peers that is missing here, or waits for that.
     pulls: sync::Pulls,
+    /// vCards of rooms on their way.
+    pictures: Pictures,
     /// Rooms whose stored log is to be cut down, and to how many entries.
     trims: BTreeMap<BareJid, usize>,
     /// What the host cannot read yet.
@@ -173,6 +177,7 @@ impl Engine {
             allowances: Allowances::default(),
             unconfigured: BTreeMap::new(),
             pulls: sync::Pulls::default(),
+            pictures: Pictures::default(),
             trims: BTreeMap::new(),
             unread: Unread::default(),
         }
@@ -252,6 +257,7 @@ impl Engine {
         self.settle_nicks(now);
         self.take_left_out(now);
         self.note_speech(now);
+        self.follow_avatars(now);
         self.queue_stores();
         verdict
     }
@@ -274,6 +280,7 @@ impl Engine {
                 }
                 self.note_bans(now, room);
                 self.show_stored(room);
+                self.look_up_avatar(room);
                 self.trim(now, room);
                 self.begin(now, room);
                 self.tell_soon(now, room);
@@ -332,6 +339,11 @@ impl Engine {
                 keep,
             } => self.local_groupchat(now, room, nick, (message_id, lang), payload, keep),
             Input::Ruled(ruled) => self.ruled(now, ruled),
+            Input::Avatar {
+                room,
+                vcard,
+                is_wanted,
+            } => self.picture_given(now, room, vcard, is_wanted),
             Input::Private {
                 room,
                 nick,
@@ -426,10 +438,12 @@ impl Engine {
         self.handle_untold_splits(now);
         self.handle_unshown_splits(now);
         self.handle_private_timeouts(now);
+        self.handle_picture_timeouts(now);
         self.drop_unconfigured(now);
         self.settle_nicks(now);
         self.handle_left_out_timeouts(now);
         self.note_speech(now);
+        self.follow_avatars(now);
         self.queue_stores();
     }
 
@@ -449,6 +463,7 @@ impl Engine {
             self.links_timeout(),
             self.instances_timeout(),
             self.privates_timeout(),
+            self.pictures.next_timer(),
             self.refusals_timeout(),
             self.unconfigured_timeout(),
             (!self.is_greeted).then_some(0),

@@ -199,6 +199,7 @@ impl Snapshot {
         room.is_ready = required(&el, "ready")? == "true";
         room.ready_at_ms = number(&el, "ready-at")?.unwrap_or(0);
         room.is_list_beside = el.attr("list") == Some("beside");
+        room.pictured = el.attr("pictured").map(str::to_owned);
         let mut ending = None;
         for child in el.children() {
             if child.is("instance", NS) && child.attr("unnamed") == Some("true") {
@@ -246,6 +247,7 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
     if room.is_list_beside {
         push_attr(out, "list", "beside");
     }
+    push_some(out, "pictured", room.pictured.as_deref());
     out.push('>');
     out.push_str(&Request::Config(room.config.clone()).to_xml());
     list::write_items(out, &room.list);

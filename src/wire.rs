@@ -8,6 +8,7 @@
 //! a stanza of `jabber:client`: an element of that namespace needs no `xmlns`, every other one has its own.
 
 mod act;
+mod avatar;
 pub mod datetime;
 mod digest;
 mod disco;
@@ -43,6 +44,7 @@ mod sync;
 mod text;
 
 pub use act::{Act, ActKind, Listed};
+pub use avatar::{Avatar, AvatarPart, AvatarQuery, Picture};
 pub use digest::{Digest, RoomDigest};
 pub use disco::{DiscoInfo, Identity};
 pub use ending::{Close, Destroy};

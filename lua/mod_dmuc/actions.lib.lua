@@ -55,6 +55,8 @@ return function (dmuc)
 		unpark = dmuc.parked.finish;
 		store = function (action) lifecycle.store(action.room); end;
 		trim_log = dmuc.log.trim;
+		apply_avatar = on_room(dmuc.avatar.apply);
+		read_avatar = dmuc.avatar.hand_over;
 		read_log = function (action) dmuc.reading.hurry(action.room); end;
 		private_done = dmuc.private.done;
 		private_failed = dmuc.private.failed;
@@ -149,12 +151,13 @@ return function (dmuc)
 		apply_list = of_list;
 		apply_settings = of_settings;
 		apply_subject = function (action) return "subject of "..action.room; end;
+		apply_avatar = function (action) return "avatar of "..action.room; end;
 		perform_act = function (action) return "acts of "..action.actor.." in "..action.room; end;
 	};
 	-- What does not need the room.
 	local is_for_nobody_here = {
 		call = true; store = true; trim_log = true; private_done = true; private_failed = true; reset_link = true; notice = true;
-		send_iq = true; send_presence = true; send_groupchat = true; send_subject = true; send_moderation = true;
+		read_avatar = true; send_iq = true; send_presence = true; send_groupchat = true; send_subject = true; send_moderation = true;
 	};
 	-- Rooms that are being made: until that is done everything for them waits for it.
 	local is_in_the_making = {};

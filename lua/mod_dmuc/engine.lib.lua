@@ -7,7 +7,9 @@ local cpu_now = os.clock;
 
 -- In a turn of the server that has taken long already these wait for the next one, in which others get theirs, and all that
 -- was decided after them waits behind them.
-local takes_long = { apply_list = true; store = true; send_iq = true; show_occupant = true; hide_occupant = true };
+local takes_long = {
+	apply_list = true; apply_avatar = true; read_avatar = true; store = true; send_iq = true; show_occupant = true; hide_occupant = true;
+};
 
 return function (dmuc)
 	local engine, is_new;

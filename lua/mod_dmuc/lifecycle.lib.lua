@@ -164,6 +164,7 @@ return function (dmuc)
 			if not made then return nil, err or "the service has as many rooms as it may"; end
 			room = made;
 		end
+		if not room._dmuc then dmuc.avatar.forget(room_jid); end
 		dmuc.rooms.attach(room);
 		kept(room).dmuc_distributed = true;
 		return room;

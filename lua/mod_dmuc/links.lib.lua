@@ -16,6 +16,7 @@ return function (dmuc)
 			return ("the registration of the nick %q"):format(action.nick);
 		end;
 		subject = function (action) return ("the subject %q"):format(action.text); end;
+		avatar = function () return "the avatar that you set"; end;
 		moderation = function () return "that you took a message away"; end;
 		field = function (action) return ("your change of %s"):format((action.var:gsub("^muc#roomconfig_", ""))); end;
 	};

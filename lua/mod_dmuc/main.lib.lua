@@ -47,6 +47,7 @@ return function (build)
 		"presence"; -- occupants, here and elsewhere
 		"affiliations"; -- the source's list of affiliations
 		"hats"; -- what goes with an affiliation and is seen in presences
+		"avatar"; -- the room's vCard
 		"setters"; -- what the methods of a room set
 		"listing"; -- the source's list put into a room as one
 		"groupchat"; -- messages and history

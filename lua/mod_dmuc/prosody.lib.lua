@@ -308,6 +308,29 @@ return function (dmuc)
 	-- In which a room says of somebody's hats. COMPAT 0.12: it has a namespace of its own, and takes the other from clients.
 	inside.hats_namespaces = { ["urn:xmpp:hats:0"] = true; ["xmpp:prosody.im/protocol/hats:1"] = true };
 
+	-- vCards of rooms --
+
+	-- COMPAT 0.12: only the community module mod_vcard_muc has them. 13 brings them with mod_muc, in the same store unless it is told
+	-- otherwise, and remembers with the room what the hash of its photo was (13.0.1 for good).
+	local has_vcards = module.could and inside.has_module("vcard") and module:get_option_boolean("muc_vcard", true);
+	inside.vcard_store = has_vcards and module:get_option_string("vcard_store_name")
+		or has_vcards and module:get_option_string("component_module") ~= "muc" and "vcard" or "vcard_muc";
+
+	function inside.avatar_changed(room)
+		room.avatar_hash = nil;
+	end
+
+	-- Whether another module tells who joins.
+	function inside.greets_with_avatar()
+		return has_vcards or inside.has_module("vcard_muc");
+	end
+
+	-- Whether people are told of avatars in this way, or in any. The option is that of 13.
+	local told_by = module:get_option_string("muc_avatar_advertise_hashes");
+	function inside.tells_avatar(way)
+		return told_by == nil or told_by ~= "none" and (way == nil or told_by == way);
+	end
+
 	-- Storage --
 
 	function inside.driver_of(store_name)

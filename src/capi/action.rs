@@ -108,6 +108,10 @@ pub enum dmuc_action_type {
     /// Somebody waits for what is in the stored log of ROOM, after dmuc_engine_started_reading: it is to be read before others
     /// are.
     DMUC_ACTION_READ_LOG = 29,
+    /// The vCard of ROOM is VCARD now, or none if it is absent: keep it, and tell the people in the room (XEP-0486, status 104).
+    DMUC_ACTION_APPLY_AVATAR = 30,
+    /// The vCard of ROOM is needed: hand it over with dmuc_engine_picture, whether there is one or not.
+    DMUC_ACTION_READ_AVATAR = 31,
 }
 
 /// An action and its parts. Opaque.
@@ -299,6 +303,7 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .set(F::DMUC_FIELD_PARKED, parked.reason.as_str())
                 .number(F::DMUC_FIELD_DELIVER, has_people.into()),
         ),
+        Action::ReadAvatar { room } => (dmuc_action_type::DMUC_ACTION_READ_AVATAR, room_fields(&room)),
         Action::ReadLog { room } => (dmuc_action_type::DMUC_ACTION_READ_LOG, room_fields(&room)),
         Action::Unpark { room } => (dmuc_action_type::DMUC_ACTION_UNPARK, room_fields(&room)),
         Action::Notice { room, peer, notice } => {
@@ -391,7 +396,7 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
             kind(fields, dmuc_act_type::DMUC_ACT_INVITE).set(F::DMUC_FIELD_JID, jid.as_str())
         }
         // The engine sees to these itself.
-        ActKind::Voice { .. } | ActKind::Decline { .. } => fields,
+        ActKind::Voice { .. } | ActKind::Decline { .. } | ActKind::Avatar { .. } => fields,
         ActKind::Config { form, .. } => {
             kind(fields, dmuc_act_type::DMUC_ACT_SETTINGS).set(F::DMUC_FIELD_FORM, &form.to_xml())
         }
@@ -453,6 +458,10 @@ fn shown_fields(fields: Fields, shown: &Shown) -> (dmuc_action_type, Fields) {
                 fields.set(F::DMUC_FIELD_STANZA_ID, id),
             ),
         },
+        Shown::Avatar(vcard) => (
+            dmuc_action_type::DMUC_ACTION_APPLY_AVATAR,
+            fields.some(F::DMUC_FIELD_VCARD, vcard.as_deref()),
+        ),
         Shown::Hats(Hatted { jid, hats }) => (
             dmuc_action_type::DMUC_ACTION_APPLY_HATS,
             fields
@@ -480,6 +489,7 @@ fn change_fields(fields: Fields, ruling: &Ruling, is_registration: bool) -> Fiel
             F::DMUC_FIELD_VARIABLE,
             form.fields.first().map(|field| field.var.as_str()),
         ),
+        Ruling::Avatar(_) => named("avatar"),
         Ruling::Hats(hatted) => named("hats").jid(F::DMUC_FIELD_JID, &hatted.jid),
     }
 }

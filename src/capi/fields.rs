@@ -105,7 +105,7 @@ pub enum dmuc_field {
     DMUC_FIELD_MESSAGES = 42,
     /// The real JID of who did it.
     DMUC_FIELD_ACTOR_JID = 43,
-    /// What was changed: "affiliation", "registration", "subject", "field" or "moderation".
+    /// What was changed: "affiliation", "registration", "subject", "field", "avatar" or "moderation".
     DMUC_FIELD_CHANGE = 44,
     /// The variable of a field of the configuration, as "muc#roomconfig_roomname".
     DMUC_FIELD_VARIABLE = 45,
@@ -133,6 +133,8 @@ pub enum dmuc_field {
     DMUC_FIELD_TAKES_HERE = 55,
     /// A number: for how long nothing is read, in milliseconds.
     DMUC_FIELD_PAUSE_MS = 56,
+    /// The vCard of a room, an element `<vCard xmlns='vcard-temp'/>` (XEP-0054).
+    DMUC_FIELD_VCARD = 57,
 }
 
 /// Named parts; what is absent is not in it.

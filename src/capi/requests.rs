@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{Outcome, Output, optional_text, reference, text, to_bare, to_full, to_jid, to_nick};
 use super::result::dmuc_result;
-use super::values::{to_affiliation, to_form, to_role};
+use super::values::{to_affiliation, to_avatar, to_form, to_role};
 use super::verdict::{dmuc_verdict, verdict_of};
 use crate::engine::Input;
 use crate::wire::{Act, ActKind};
@@ -30,6 +30,9 @@ pub enum dmuc_act_type {
     DMUC_ACT_REGISTER = 7,
     /// Invite a user of this server. Not for dmuc_engine_act: that is what dmuc_engine_invite does.
     DMUC_ACT_INVITE = 8,
+    /// Set the vCard of the room, which shows its avatar: `vcard` (absent or empty to remove it). Only owners may. Hand it in with
+    /// dmuc_engine_picture before: the source asks for it. Never asked of a host.
+    DMUC_ACT_AVATAR = 9,
 }
 
 /// What a local user wants done at another instance, which decides. The texts that `act` does not need are not looked at.
@@ -60,6 +63,8 @@ pub struct dmuc_act {
     pub password: *const c_char,
     /// The stanza-id of a message.
     pub message: *const c_char,
+    /// A vCard, an element `<vCard xmlns='vcard-temp'/>`.
+    pub vcard: *const c_char,
 }
 
 /// A local user wants something done that only another instance may do: the source, or the home of an occupant.
@@ -104,6 +109,7 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
     const SETTINGS: u32 = dmuc_act_type::DMUC_ACT_SETTINGS as u32;
     const DESTROY: u32 = dmuc_act_type::DMUC_ACT_DESTROY as u32;
     const MODERATE: u32 = dmuc_act_type::DMUC_ACT_MODERATE as u32;
+    const AVATAR: u32 = dmuc_act_type::DMUC_ACT_AVATAR as u32;
     const REGISTER: u32 = dmuc_act_type::DMUC_ACT_REGISTER as u32;
     // SAFETY: passed on to the caller.
     unsafe {
@@ -131,6 +137,10 @@ unsafe fn act_kind(act: &dmuc_act) -> Outcome<ActKind> {
             },
             MODERATE => ActKind::Moderate {
                 id: text(act.message)?.to_owned(),
+            },
+            AVATAR => ActKind::Avatar {
+                avatar: to_avatar(optional_text(act.vcard)?)?,
+                was: None,
             },
             REGISTER => ActKind::Register {
                 nick: optional_text(act.nick)?.map(to_nick).transpose()?,

@@ -1,11 +1,11 @@
-//! What is set in a room of this service: its subject, configuration, affiliations and hats.
+//! What is set in a room of this service: its subject, configuration, affiliations, hats and avatar.
 
 use std::ffi::c_char;
 
 use super::engine::{dmuc_engine, dmuc_now, with_engine};
 use super::guard::{optional_text, reference, text, to_bare, to_nick};
 use super::result::dmuc_result;
-use super::values::{invalid_xml, to_affiliation, to_fitting_form};
+use super::values::{invalid_xml, to_affiliation, to_avatar, to_fitting_form};
 use crate::engine::{Input, Ruled};
 use crate::wire::{Hats, Hatted, Listed, Listing, Subject};
 
@@ -146,6 +146,62 @@ pub unsafe extern "C" fn dmuc_engine_hats(
             };
             let ruled = Ruled::by_the_room(&room, Hatted { jid, hats });
             engine.input(now, Input::Ruled(ruled))
+        })
+    }
+}
+
+/// The room has this vCard now, which shows its avatar (XEP-0486); NULL or an empty one for none. Unchanged is recognised. The host
+/// keeps it, and tells the people in the room. At a shadow as for dmuc_engine_settings, with DMUC_ACT_AVATAR.
+/// DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_avatar(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    vcard: *const c_char,
+    actor_nick: *const c_char,
+    actor_jid: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let avatar = to_avatar(optional_text(vcard)?)?;
+            let actor_nick = optional_text(actor_nick)?.map(to_nick).transpose()?;
+            let actor_jid = optional_text(actor_jid)?.map(to_bare).transpose()?;
+            let ruled = Ruled {
+                actor_nick: actor_nick.as_deref(),
+                actor_jid: actor_jid.as_ref(),
+                ..Ruled::by_the_room(&room, avatar)
+            };
+            engine.input(now, Input::Ruled(ruled))
+        })
+    }
+}
+
+/// The vCard that the host has of the room, in answer to DMUC_ACTION_READ_AVATAR: NULL if it has none. Or, with `is_wanted`, one that
+/// somebody wants set: before the DMUC_ACT_AVATAR that asks the source for it, or dmuc_engine_avatar.
+/// DMUC_RESULT_INVALID_XML also for what is over a limit (docs/PROTOCOL.md).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_picture(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    vcard: *const c_char,
+    is_wanted: bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let room = engine.room(text(room)?)?;
+            let vcard = optional_text(vcard)?.filter(|vcard| !vcard.is_empty());
+            to_avatar(vcard)?;
+            let input = Input::Avatar {
+                room: &room,
+                vcard,
+                is_wanted,
+            };
+            engine.input(now, input)
         })
     }
 }

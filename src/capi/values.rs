@@ -2,7 +2,7 @@
 
 use super::guard::Outcome;
 use super::result::dmuc_result;
-use crate::wire::{Affiliation, Form, Role, Unfit, WireError};
+use crate::wire::{Affiliation, Avatar, Form, Picture, Role, Unfit, WireError};
 
 pub(super) fn invalid_value(_: WireError) -> dmuc_result {
     dmuc_result::DMUC_RESULT_INVALID_VALUE
@@ -23,6 +23,13 @@ pub(super) fn to_role(name: &str) -> Outcome<Role> {
 /// The form of a room, and what no instance would take of it.
 pub(super) fn to_fitting_form(xml: &str) -> Outcome<(Form, Unfit)> {
     Form::parse_fitting(xml).map_err(invalid_xml)
+}
+
+/// Which avatar a vCard is.
+pub(super) fn to_avatar(vcard: Option<&str>) -> Outcome<Option<Avatar>> {
+    let vcard = vcard.filter(|vcard| !vcard.is_empty());
+    let picture = vcard.map_or(Ok(None), Picture::parse).map_err(invalid_xml)?;
+    Ok(picture.map(|picture| picture.avatar))
 }
 
 pub(super) fn to_form(xml: &str) -> Outcome<Form> {

@@ -264,6 +264,11 @@ pub enum Action {
         /// Our room.
         room: BareJid,
     },
+    /// The vCard of this room is needed: hand it over with [`super::Input::Avatar`], whether there is one or not.
+    ReadAvatar {
+        /// Our room.
+        room: BareJid,
+    },
     /// Somebody waits for what is in the stored log of this room: it is to be read before others are.
     ReadLog {
         /// Our room.
@@ -471,6 +476,9 @@ pub enum Shown {
     /// archive says so, while the stored log still has it; or one that is there again, in the archive too, since the source
     /// decided otherwise or tells it differently: [`super::Engine::message`] gives it. No other message comes so.
     Moderated(Moderated),
+    /// The vCard of the room, an element `<vCard xmlns='vcard-temp'/>`; `None` to remove it. The people here are told (XEP-0486,
+    /// status 104), and the host keeps it.
+    Avatar(Option<String>),
     /// Somebody's hats. They follow the entry of the list, if that changes as well.
     Hats(Hatted),
 }

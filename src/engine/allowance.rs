@@ -91,7 +91,7 @@ impl Engine {
         request: &Request,
     ) -> Result<(), Error> {
         let lines = match request {
-            Request::Sync(_) | Request::RosterQuery | Request::History(_) => 0,
+            Request::Sync(_) | Request::RosterQuery | Request::History(_) | Request::Avatar(_) => 0,
             Request::Digest(digest) => digest.rooms.len(),
             _ => return Ok(()),
         };
@@ -124,6 +124,7 @@ impl Engine {
                 let items = answer.roster.iter().flat_map(|roster| &roster.items);
                 events + items.map(item_bytes).sum::<usize>()
             }
+            Response::Avatar(part) => part.text.len(),
             // Only peers that speak the XEP's text alone have reason to ask for one.
             Response::History(_) => response.to_xml().map_or(0, |xml| xml.len()),
             _ => return,

@@ -135,6 +135,19 @@ pub enum Input<'a> {
     },
     /// Somebody entitled here has decided what is the source's to decide, or the room itself has it so; unchanged is recognised.
     Ruled(Ruled<'a>),
+    /// The vCard that the host has of the room, in answer to [`Action::ReadAvatar`](super::Action). Or one that somebody wants
+    /// set, before the [`Input::Act`] that asks the source for it, which asks for it in turn, or before [`Input::Ruled`].
+    ///
+    /// Refused with `bad-request` or `policy-violation` if it is none that a room could have. Of what the host has that counts as
+    /// none.
+    Avatar {
+        /// The room.
+        room: &'a BareJid,
+        /// The element `<vCard xmlns='vcard-temp'/>`; `None` for none.
+        vcard: Option<&'a str>,
+        /// Whether somebody wants it set.
+        is_wanted: bool,
+    },
     /// A visitor here asks for voice (XEP-0045 section 7.13). The host shows it to the moderators here; the engine tells
     /// the other instances that host one. [`Verdict::Continue`](super::Verdict) if the occupant is no visitor.
     VoiceRequest {
@@ -368,6 +381,8 @@ pub(super) struct Came {
 /// [`Verdict::Hold`](super::Verdict) to an [`Input::Act`]; but a subject is handed in always, which the shadow asks the source
 /// for by itself. The source may be back by the time the host has done what `Hold` says: the change is offered at once then.
 /// What the host is to show comes as [`Action::Apply`](super::Action).
+///
+/// Of an avatar the host hands in the vCard before ([`Input::Avatar`]), and keeps it afterwards.
 ///
 /// Hats are given at the source only (a shadow follows it, and what it says of hats is no news), to who is on the list: give an
 /// affiliation first. Who is taken off the list has none. A message that was retracted does not come back by a ruling.

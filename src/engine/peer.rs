@@ -2,13 +2,16 @@
 
 use crate::address::{BareJid, Jid};
 
+use super::pictures::{Asked, Proposal};
 use super::presence;
 use super::state::clock::Now;
 use super::state::instance::Remote;
 use super::state::room::Room;
 use super::{Action, Engine, Verdict, bare, refuse};
 use crate::error::Error;
-use crate::wire::{Act, ActKind, Affiliation, Condition, IqKind, Request, Response, Roster, StanzaError};
+use crate::wire::{
+    Act, ActKind, Affiliation, AvatarQuery, Condition, IqKind, Request, Response, Roster, StanzaError,
+};
 
 impl Engine {
     #[allow(clippy::too_many_arguments)] // one call site, which takes Input::PeerIq apart
@@ -64,7 +67,7 @@ impl Engine {
             }
             request => match self.room_request(now, asker, target, request, from, to, id)? {
                 Some(response) => response,
-                None => return Ok(Verdict::Done), // the host answers
+                None => return Ok(Verdict::Done), // the answer follows
             },
         };
         self.tell_unfit(target, &service, &unfit);
@@ -185,7 +188,43 @@ impl Engine {
         Ok(Some(actor))
     }
 
-    /// Requests between instances. `None`: the host performs it and answers.
+    /// Somebody elsewhere wants this done: it is, or the host does it, or the vCard is asked for that it is about.
+    fn act_told(
+        &mut self,
+        now: Now,
+        asker: &BareJid,
+        target: &BareJid,
+        act: Act,
+        (from, to, id): (&Jid, &Jid, &str),
+    ) -> Result<Option<Response>, Error> {
+        let Some(actor) = self.act_asked(now, asker, target, &act)? else {
+            return Ok(Some(Response::Empty));
+        };
+        if let ActKind::Avatar {
+            avatar: Some(avatar), ..
+        } = &act.kind
+        {
+            let (hash, avatar) = (avatar.hash.clone(), avatar.clone());
+            let proposal = Proposal {
+                act,
+                actor: actor.to_bare(),
+                asked: asked_later(AvatarQuery { hash, from: 0 }, from, to, id),
+            };
+            self.fetch_proposed(now, target, asker, avatar, proposal)?;
+            return Ok(None);
+        }
+        self.actions.push_back(Action::PerformAct {
+            room: target.clone(),
+            actor,
+            act: Box::new(act),
+            to: from.clone(),
+            from: to.clone(),
+            id: id.to_owned(),
+        });
+        Ok(None)
+    }
+
+    /// Requests between instances. `None`: the host performs it and answers, or the answer follows.
     #[allow(clippy::too_many_arguments)] // one call site
     fn room_request(
         &mut self,
@@ -239,20 +278,10 @@ impl Engine {
                 (nick.as_deref(), jid.as_ref()),
                 reason,
             )?,
-            Request::Act(act) => {
-                let Some(actor) = self.act_asked(now, asker, target, &act)? else {
-                    return Ok(Some(Response::Empty));
-                };
-                self.actions.push_back(Action::PerformAct {
-                    room: target.clone(),
-                    actor,
-                    act: Box::new(act),
-                    to: from.clone(),
-                    from: to.clone(),
-                    id: id.to_owned(),
-                });
-                return Ok(None);
+            Request::Avatar(query) => {
+                return self.avatar_asked(target, asked_later(query, from, to, id));
             }
+            Request::Act(act) => return self.act_told(now, asker, target, act, (from, to, id)),
             request @ (Request::Close(_) | Request::Destroy(_)) => {
                 of_source(is_source)?;
                 self.shadow_ends(target, matches!(request, Request::Close(_)));
@@ -425,6 +454,15 @@ impl Engine {
             )),
             None => Err(unknown()),
         }
+    }
+}
+
+fn asked_later(query: AvatarQuery, from: &Jid, to: &Jid, id: &str) -> Asked {
+    Asked {
+        query,
+        from: from.clone(),
+        to: to.clone(),
+        id: id.to_owned(),
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) enum Pending {
         /// Whether the number and id of an event that does not get through were asked for.
         head: bool,
     },
+    /// A part of the vCard with this hash.
+    Avatar { room: BareJid, hash: String },
     /// A heartbeat.
     Digest(BareJid),
     /// A change made here while the source was out of reach.
@@ -272,6 +274,7 @@ impl Engine {
             (Pending::Offer { room, matter }, response) => {
                 self.offer_answered(now, &room, &matter, response.err().as_ref());
             }
+            (Pending::Avatar { room, hash }, response) => self.picture_answered(now, &room, &hash, response),
             (Pending::Ending { room, instance }, response) => {
                 self.ending_answered(now, &room, &instance, response.err().as_ref());
             }

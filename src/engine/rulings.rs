@@ -5,6 +5,7 @@
 //! What becomes of a change at a shadow that cannot reach its source is the same for all, and in [`offers`].
 
 mod asked;
+mod avatar;
 mod form;
 mod hats;
 mod list;
@@ -76,6 +77,7 @@ macro_rules! with_kinds {
             $crate::wire::Form => Form,
             $crate::wire::Moderated => Moderated,
             $crate::wire::Hatted => Hats,
+            Option<$crate::wire::Avatar> => Avatar,
         }
     };
 }
@@ -112,6 +114,7 @@ macro_rules! each_kind {
             $crate::wire::Ruling::Form($kind) => $does,
             $crate::wire::Ruling::Moderated($kind) => $does,
             $crate::wire::Ruling::Hats($kind) => $does,
+            $crate::wire::Ruling::Avatar($kind) => $does,
         }
     };
 }

@@ -204,6 +204,7 @@ impl Engine {
             self.heal_instance(now, jid, peer);
         }
         if from_source {
+            self.pictures.look_at(jid);
             self.make_offers(now, jid);
         }
         self.tell_voice_requests(now, jid, Some(peer));

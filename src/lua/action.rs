@@ -199,6 +199,7 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
         Action::Park { parked, has_people } => {
             Fields(parked_table(lua, "park", &parked)?).set("has_people", has_people)?
         }
+        Action::ReadAvatar { room } => Fields::new(lua, "read_avatar")?.jid("room", &room)?,
         Action::ReadLog { room } => Fields::new(lua, "read_log")?.jid("room", &room)?,
         Action::Unpark { room } => Fields::new(lua, "unpark")?.jid("room", &room)?,
         Action::Notice { room, notice, .. } => {
@@ -292,6 +293,7 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
         ActKind::Invite { jid } => fields.set("act", "invite")?.set("jid", jid.as_str()),
         ActKind::Config { form, .. } => fields.set("act", "config")?.set("form", form.to_xml()),
         // The engine sees to these itself, and has them shown.
+        ActKind::Avatar { .. } => fields.set("act", "avatar"),
         ActKind::Voice { .. } => fields.set("act", "voice"),
         ActKind::Decline { .. } => fields.set("act", "decline"),
         ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),
@@ -333,6 +335,7 @@ fn apply(lua: &Lua, room: &BareJid, shown: Shown) -> mlua::Result<Fields> {
             }
             None => fields("restore_message")?.set("id", id),
         },
+        Shown::Avatar(vcard) => fields("apply_avatar")?.some("vcard", vcard),
         Shown::Hats(Hatted { jid, hats }) => {
             fields("apply_hats")?.jid("jid", &jid)?.set("hats", hats.to_xml())
         }
@@ -360,6 +363,7 @@ fn overridden(lua: &Lua, ruling: &Ruling, is_registration: bool) -> mlua::Result
         Ruling::Form(form) => fields
             .set("change", "field")?
             .some("var", form.fields.first().map(|field| field.var.as_str())),
+        Ruling::Avatar(_) => fields.set("change", "avatar"),
         Ruling::Hats(hatted) => fields.set("change", "hats")?.jid("jid", &hatted.jid),
     }
 }

@@ -12,7 +12,7 @@ use std::ops::Deref;
 use mlua::{BorrowedStr, FromLua, Lua, LuaString, UserDataMethods, Value};
 
 use super::Handle;
-use crate::wire::{Form, Unfit, fitting_char};
+use crate::wire::{Avatar, Form, Picture, Unfit, fitting_char};
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     rooms::add_methods(methods);
@@ -63,6 +63,16 @@ fn str_of(text: &LuaString) -> Sound {
         Ok(text) if is_sound(&text) => Sound::Given(text),
         _ => Sound::Fitting(text.to_string_lossy().chars().map(fitting_char).collect()),
     }
+}
+
+/// Which avatar a vCard is; an empty text is none.
+fn avatar_of(vcard: &str) -> mlua::Result<Option<Avatar>> {
+    let picture = match vcard {
+        "" => Ok(None),
+        xml => Picture::parse(xml),
+    };
+    let picture = picture.map_err(|error| mlua::Error::runtime(error.to_string()))?;
+    Ok(picture.map(|picture| picture.avatar))
 }
 
 /// The form of a room as XML, as far as other instances take it, and what is not of it.

@@ -6,7 +6,7 @@ use crate::address::BareJid;
 use crate::engine::{Matter, Offer, Variant, each_kind, with_kinds};
 use crate::error::RestoreError;
 use crate::wire::{
-    Field, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, Ruling, Subject, escaped, ns,
+    Avatar, Field, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, Ruling, Subject, escaped, ns,
 };
 
 use super::{NS, optional_bare, push_attr, push_some, required, wrong};
@@ -178,6 +178,26 @@ impl Stored for Moderated {
     }
 }
 
+impl Stored for Option<Avatar> {
+    const ABOUT: &'static str = "avatar";
+
+    fn about(&self) -> String {
+        "true".to_owned()
+    }
+
+    fn write(&self, out: &mut String, _name: &str) {
+        if let Some(avatar) = self {
+            push_attr(out, "hash", &avatar.hash);
+            push_attr(out, "bytes", &avatar.bytes.to_string());
+        }
+        out.push_str("/>");
+    }
+
+    fn read(_about: &str, el: &Element) -> Result<Option<Avatar>, RestoreError> {
+        Avatar::read_optional(el).map_err(|_| wrong("bad avatar"))
+    }
+}
+
 impl Stored for Hatted {
     const ABOUT: &'static str = "hats";
 
@@ -262,12 +282,19 @@ mod tests {
             jid: jid.clone(),
             hats,
         };
-        let pairs: [(Ruling, Ruling); 5] = [
+        let avatar = |hash: &str| {
+            Some(Avatar {
+                hash: hash.to_owned(),
+                bytes: 4_000,
+            })
+        };
+        let pairs: [(Ruling, Ruling); 6] = [
+            (None::<Avatar>.into(), avatar("1f").into()),
             (
                 listing(Affiliation::None, None).into(),
                 listing(Affiliation::Member, Some("crone1")).into(),
             ),
-            (None.into(), Some(subject).into()),
+            (None::<Subject>.into(), Some(subject).into()),
             (form(&[]).into(), form(&["anyone", "moderators"]).into()),
             (moderated(None).into(), moderated(Some(moderation)).into()),
             (

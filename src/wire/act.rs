@@ -9,7 +9,7 @@ use super::dom::{
 };
 use super::reading::Reading;
 use super::text::{Tag, opt_text};
-use super::{Affiliation, Form, Role, WireError, ns};
+use super::{Affiliation, Avatar, Form, Role, WireError, ns};
 
 /// `<act xmlns='urn:x-dmuc:0'/>`: who wants what, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,13 @@ pub enum ActKind {
         /// Its stanza-id.
         id: String,
     },
+    /// Change the avatar; sent to the source, which asks the sender for the vCard before it decides.
+    Avatar {
+        /// The new one; `None` to remove it.
+        avatar: Option<Avatar>,
+        /// Only if it is still this one (G7).
+        was: Option<Option<Avatar>>,
+    },
     /// Register a nick for the actor, or take its registration back (XEP-0045 section 7.10); sent to the source. The actor
     /// need not be in the room.
     Register {
@@ -118,6 +125,7 @@ impl ActKind {
             | ActKind::Config { .. }
             | ActKind::Subject { .. }
             | ActKind::Moderate { .. }
+            | ActKind::Avatar { .. }
             | ActKind::Register { .. } => true,
             ActKind::Role { .. }
             | ActKind::Voice { .. }
@@ -209,6 +217,12 @@ impl ActKind {
             "moderate" => ActKind::Moderate {
                 id: to_id("id", required(el, "id")?)?,
             },
+            "avatar" => ActKind::Avatar {
+                avatar: Avatar::read_optional(el)?,
+                was: only(el, "was", ns::OURS)?
+                    .map(Avatar::read_optional)
+                    .transpose()?,
+            },
             "register" => ActKind::Register {
                 nick: nick(el, "nick")?,
                 was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
@@ -270,6 +284,13 @@ impl ActKind {
                 opt_text(out, "was", was.as_deref());
             }),
             ActKind::Moderate { id } => Tag::new(out, "moderate").attr("id", id).empty(),
+            ActKind::Avatar { avatar, was } => {
+                Avatar::tag(avatar.as_ref(), out, "avatar").body(|out| {
+                    if let Some(was) = was {
+                        Avatar::tag(was.as_ref(), out, "was").empty();
+                    }
+                });
+            }
             ActKind::Register { nick, was } => {
                 Tag::new(out, "register")
                     .opt("nick", nick.as_deref())

@@ -17,6 +17,11 @@ pub const MAX_TEXT_BYTES: usize = 4096;
 pub const MAX_HATS: usize = 16;
 /// Longest URI or title of a hat, in bytes.
 pub const MAX_HAT_BYTES: usize = 256;
+/// Largest vCard of a room, in bytes: as much as Prosody takes from a client in one stanza.
+pub const MAX_AVATAR_BYTES: usize = 256 * 1024;
+/// Largest part of one on the wire, in bytes as it is written there. Every server takes stanzas of 10,000 bytes (RFC 6120
+/// section 13.12).
+pub const MAX_AVATAR_PART_BYTES: usize = 8_000;
 /// Most fields in one data form.
 pub const MAX_FORM_FIELDS: usize = 256;
 /// Most values in one data form, all fields together.

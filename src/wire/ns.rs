@@ -26,6 +26,8 @@ pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// What a room says about somebody besides role and affiliation (XEP-0317).
 pub const HATS: &str = "urn:xmpp:hats:0";
+/// vCards (XEP-0054): a room's shows its avatar (XEP-0486).
+pub const VCARD: &str = "vcard-temp";
 /// Direct invitations (XEP-0249).
 pub const CONFERENCE: &str = "jabber:x:conference";
 /// Service discovery of what an entity is (XEP-0030).

@@ -34,11 +34,13 @@ pub(super) fn push_sound(out: &mut String, payload: &str) {
     }
 }
 
+/// How many levels of elements there are, the element itself included.
+pub(super) fn depth(el: &Element) -> usize {
+    1 + el.children().map(depth).max().unwrap_or(0)
+}
+
 fn check_depth(el: &Element) -> Result<(), WireError> {
-    fn levels(el: &Element) -> usize {
-        1 + el.children().map(levels).max().unwrap_or(0)
-    }
-    if levels(el) > MAX_PAYLOAD_DEPTH {
+    if depth(el) > MAX_PAYLOAD_DEPTH {
         return Err(over(format!(
             "the payload is nested deeper than {MAX_PAYLOAD_DEPTH} levels"
         )));

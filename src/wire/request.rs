@@ -5,8 +5,8 @@ use super::limits::MAX_CONTROL_BYTES;
 use super::reading::Reading;
 use super::text::Tag;
 use super::{
-    Act, Close, Condition, Config, Destroy, Digest, History, Peerhost, Replicate, Roster, SyncRequest, Unfit,
-    WireError, ns,
+    Act, AvatarQuery, Close, Condition, Config, Destroy, Digest, History, Peerhost, Replicate, Roster,
+    SyncRequest, Unfit, WireError, ns,
 };
 
 /// The type of an IQ that asks (RFC 6120 section 8.2.3).
@@ -46,6 +46,8 @@ pub enum Request {
     /// Set, service to service: heartbeat, and what the rooms here have to offer (ours). Answered with the same of the
     /// rooms that were named.
     Digest(Digest),
+    /// Get, instance to instance: the vCard of the room (ours).
+    Avatar(AvatarQuery),
     /// Get: what do you support (XEP-0030)?
     DiscoInfo,
 }
@@ -54,7 +56,11 @@ impl Request {
     /// The type of IQ it travels in.
     pub fn iq_kind(&self) -> IqKind {
         match self {
-            Request::RosterQuery | Request::History(_) | Request::Sync(_) | Request::DiscoInfo => IqKind::Get,
+            Request::RosterQuery
+            | Request::History(_)
+            | Request::Sync(_)
+            | Request::Avatar(_)
+            | Request::DiscoInfo => IqKind::Get,
             _ => IqKind::Set,
         }
     }
@@ -97,6 +103,7 @@ impl Request {
             (ns::OURS, "destroy") => Request::Destroy(Destroy::read(&el)?),
             (ns::OURS, "leave") => Request::Leave,
             (ns::OURS, "sync") => Request::Sync(SyncRequest::read(&el)?),
+            (ns::OURS, "avatar") => Request::Avatar(AvatarQuery::read(&el)?),
             (ns::OURS, "digest") => Request::Digest(Digest::read(&el)?),
             (ns::DISCO_INFO, "query") => Request::DiscoInfo,
             (ns::DMUC | ns::OURS, name) => {
@@ -131,6 +138,7 @@ impl Request {
             Request::Destroy(destroy) => destroy.write(&mut out),
             Request::Sync(sync) => sync.write(&mut out),
             Request::Digest(digest) => digest.write(&mut out),
+            Request::Avatar(query) => query.write(&mut out),
             Request::Leave => Tag::within(&mut out, "leave", ns::OURS).empty(),
             Request::DiscoInfo => Tag::within(&mut out, "query", ns::DISCO_INFO).empty(),
         }

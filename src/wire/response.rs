@@ -3,7 +3,7 @@
 use super::dom::{bad, parse};
 use super::limits::MAX_CONTROL_BYTES;
 use super::reading::Reading;
-use super::{Digest, DiscoInfo, HistoryResult, SyncAnswer, Unfit, WireError, ns};
+use super::{AvatarPart, Digest, DiscoInfo, HistoryResult, SyncAnswer, Unfit, WireError, ns};
 
 /// The payload of an IQ result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Response {
     Sync(Box<SyncAnswer>),
     /// What the rooms there have to offer (ours).
     Digest(Digest),
+    /// A part of the room's vCard (ours).
+    Avatar(AvatarPart),
     /// What the peer supports.
     DiscoInfo(DiscoInfo),
 }
@@ -49,6 +51,7 @@ impl Response {
         match (namespace.as_str(), el.name()) {
             (ns::MUC, "history") => Ok(Response::History(HistoryResult::read(&el)?)),
             (ns::OURS, "sync") => Ok(Response::Sync(Box::new(SyncAnswer::read(&el, reading)?))),
+            (ns::OURS, "avatar") => Ok(Response::Avatar(AvatarPart::read(&el)?)),
             (ns::OURS, "digest") => Ok(Response::Digest(Digest::read(&el)?)),
             (ns::DISCO_INFO, "query") => Ok(Response::DiscoInfo(DiscoInfo::read(&el)?)),
             (_, name) => Err(bad(format!("<{name}/> is no answer to anything asked"))),
@@ -63,6 +66,7 @@ impl Response {
             Response::History(history) => history.write(&mut out),
             Response::Sync(sync) => sync.write(&mut out),
             Response::Digest(digest) => digest.write(&mut out),
+            Response::Avatar(part) => part.write(&mut out),
             Response::DiscoInfo(info) => info.write(&mut out),
         }
         Some(out)

@@ -1,6 +1,6 @@
 //! What the source of a room decides (G7): one type, whatever it is, wherever it is told.
 
-use super::{Form, Hats, Listed, Moderation, Subject};
+use super::{Avatar, Form, Hats, Listed, Moderation, Subject};
 use crate::address::BareJid;
 
 /// One thing that the source decides, and what it is to be or is.
@@ -18,6 +18,8 @@ pub enum Ruling {
     Moderated(Moderated),
     /// Somebody's hats (XEP-0317).
     Hats(Hatted),
+    /// Which vCard the room has (XEP-0486); `None` if it has none.
+    Avatar(Option<Avatar>),
 }
 
 /// An entry of the list of affiliations, and whose it is.

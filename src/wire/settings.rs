@@ -9,7 +9,7 @@ use super::dom::{bad, event_number, id, nick, only, over, required, required_cou
 use super::limits::MAX_INSTANCES;
 use super::reading::Reading;
 use super::text::Tag;
-use super::{Form, WireError, datetime, ns};
+use super::{Avatar, Form, WireError, datetime, ns};
 
 /// `<config/>` with its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct SettingsExtra {
     pub salt: Option<String>,
     /// The subject of the room.
     pub subject: Option<Subject>,
+    /// Which vCard the room has.
+    pub avatar: Option<Avatar>,
     /// The services of all shadows, so that instances that missed an introduction get to know each other.
     pub instances: Vec<BareJid>,
     /// In the first configuration of a shadow: the latest event of each origin that the source has, as incarnation and
@@ -78,11 +80,13 @@ impl SettingsExtra {
             Some(said) => Some(read_said(said, reading)?),
             None => None,
         };
+        let avatar = only(el, "avatar", ns::OURS)?.map(Avatar::read).transpose();
         Ok(SettingsExtra {
             term: required_count(el, "term")?,
             version: required_count(el, "version")?,
             salt: id(el, "salt")?,
             subject: reading.part(subject)?.flatten(),
+            avatar: reading.part(avatar)?.flatten(),
             instances: read_instances(el, reading)?,
             said,
         })
@@ -94,6 +98,9 @@ impl SettingsExtra {
             .number("version", self.version)
             .opt("salt", self.salt.as_deref())
             .body(|out| {
+                if let Some(avatar) = &self.avatar {
+                    Avatar::tag(Some(avatar), out, "avatar").empty();
+                }
                 if let Some(subject) = &self.subject {
                     subject.write(out);
                 }

@@ -223,6 +223,10 @@ static void null_inputs(dmuc_engine *engine)
 	NULLS(dmuc_engine_hats(NULL, NOW, ROOM, "a@b", NULL));
 	NULLS(dmuc_engine_hats(engine, NOW, NULL, "a@b", NULL));
 	NULLS(dmuc_engine_hats(engine, NOW, ROOM, NULL, NULL));
+	NULLS(dmuc_engine_avatar(NULL, NOW, ROOM, NULL, NULL, NULL));
+	NULLS(dmuc_engine_avatar(engine, NOW, NULL, NULL, NULL, NULL));
+	NULLS(dmuc_engine_picture(NULL, NOW, ROOM, NULL, true));
+	NULLS(dmuc_engine_picture(engine, NOW, NULL, NULL, true));
 	NULLS(dmuc_engine_act(NULL, NOW, ROOM, 1, &act, &verdict));
 	NULLS(dmuc_engine_act(engine, NOW, NULL, 1, &act, &verdict));
 	NULLS(dmuc_engine_act(engine, NOW, ROOM, 1, NULL, &verdict));
@@ -350,6 +354,11 @@ static void invalid_text(dmuc_engine *engine)
 	const char *const no_hats[] = { "", "x", "<hats/>", "<hats xmlns='urn:xmpp:hats:0'><hat title='x'/></hats>" };
 	for (size_t i = 0; i < COUNT(no_hats); i++)
 		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_hats(engine, NOW, ROOM, "a@b", no_hats[i]));
+	const char *const no_vcards[] = { "x", "<vCard/>", "<vCard xmlns='vcard-temp'><FN></vCard>" };
+	for (size_t i = 0; i < COUNT(no_vcards); i++) {
+		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_avatar(engine, NOW, ROOM, no_vcards[i], NULL, NULL));
+		EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_picture(engine, NOW, ROOM, no_vcards[i], true));
+	}
 	const char *const no_snapshots[] = { "", "x", "<room/>", "<room xmlns='urn:x-dmuc:0#snapshot'/>",
 					     "<room xmlns='urn:x-dmuc:0#snapshot' jid='a@b' id='a' firsthost='b' ready='true' "
 					     "incarnation='1'/>" };

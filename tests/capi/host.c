@@ -275,6 +275,8 @@ static void overridden(host *self, const dmuc_action *action)
 		what = dmuc_action_text(action, DMUC_FIELD_VARIABLE);
 	else if (same(change, "moderation"))
 		what = dmuc_action_text(action, DMUC_FIELD_MODERATED);
+	else if (same(change, "avatar"))
+		what = "of the room";
 	const char *before = self->overridden == NULL ? "" : self->overridden;
 	char *all = malloc(strlen(before) + strlen(change) + strlen(what) + 3);
 	CHECK(all != NULL);
@@ -321,6 +323,12 @@ static void carry_out(host *self, const dmuc_action *action)
 	case DMUC_ACTION_APPLY_AFFILIATION:
 		printf("%s: %s is %s\n", self->name, dmuc_action_text(action, DMUC_FIELD_JID),
 		       dmuc_action_text(action, DMUC_FIELD_AFFILIATION));
+		break;
+	case DMUC_ACTION_APPLY_AVATAR:
+		replace(&self->vcard, dmuc_action_text(action, DMUC_FIELD_VCARD));
+		break;
+	case DMUC_ACTION_READ_AVATAR:
+		OK(dmuc_engine_picture(self->engine, now(), room, self->vcard, false));
 		break;
 	case DMUC_ACTION_APPLY_HATS:
 		printf("%s: %s wears %s\n", self->name, dmuc_action_text(action, DMUC_FIELD_JID),
@@ -516,6 +524,7 @@ void close_host(host *self)
 	free(self->room);
 	free(self->form);
 	free(self->subject);
+	free(self->vcard);
 	free(self->snapshot);
 	free(self->error);
 	free(self->overridden);

@@ -47,6 +47,7 @@ typedef struct host {
 	char *room;          /* its instance of the coven; NULL while it has none */
 	char *form;
 	char *subject;  /* NULL while there is none */
+	char *vcard;    /* NULL while there is none */
 	char *snapshot; /* what is stored; NULL while nothing is */
 	entry *log;     /* what is stored of messages */
 	size_t log_count;

@@ -144,6 +144,7 @@ fn check_story(transcript: &str) {
         "rooms: hag66@macbeth.lit is member",
         "rooms: hag66@macbeth.lit wears <hats xmlns='urn:xmpp:hats:0'><hat uri='urn:hat:host' title='Host'/></hats>",
         "rooms: subject: Fire Burn & Cauldron Bubble!",
+        "rooms: macduff@macbeth.lit is owner",
         "chat: macbeth joined (none, participant, macbeth@macbeth.lit/castle) ",
         "rooms: coven@chat.shakespeare.lit/firstwitch asks to kick macbeth: Avaunt!",
         "chat: macbeth left (307)",

@@ -102,6 +102,36 @@ static void talk(void)
 	CHECK(same(rooms.subject, "Fire Burn & Cauldron Bubble!"));
 }
 
+/* At the source, then at the shadow, which asks the source; the vCard itself is asked for in parts. */
+static void picture(void)
+{
+	static char vcard[30000];
+	sprintf(vcard, "<vCard xmlns='vcard-temp'><PHOTO><BINVAL>%*s</BINVAL></PHOTO></vCard>", 29000, "A");
+	OK(dmuc_engine_picture(chat.engine, now(), ROOM, vcard, true));
+	OK(dmuc_engine_avatar(chat.engine, now(), ROOM, vcard, "firstwitch", NULL));
+	replace(&chat.vcard, vcard);
+	settle();
+	CHECK(same(rooms.vcard, vcard));
+	EXPECT(DMUC_RESULT_INVALID_XML, dmuc_engine_picture(rooms.engine, now(), rooms.room, "<vCard/>", true));
+	OK(dmuc_engine_affiliation(chat.engine, now(), ROOM,
+				   &(dmuc_affiliation){ .jid = "macduff@macbeth.lit", .affiliation = "owner" }));
+	for (int i = 0; i < 2; i++) {
+		const char *wanted = i == 0 ? "<vCard xmlns='vcard-temp'><FN>The Coven</FN></vCard>" : "";
+		OK(dmuc_engine_picture(rooms.engine, now(), rooms.room, wanted, true));
+		dmuc_verdict *verdict = NULL;
+		OK(dmuc_engine_act(rooms.engine, now(), rooms.room, 50 + i,
+				   &(dmuc_act){ .act = DMUC_ACT_AVATAR,
+						.actor_jid = "macduff@macbeth.lit",
+						.vcard = wanted },
+				   &verdict));
+		CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_DONE);
+		dmuc_verdict_free(verdict);
+		settle();
+		CHECK(rooms.answered == (uint64_t)(50 + i));
+		CHECK(same(chat.vcard, i == 0 ? wanted : NULL) && same(rooms.vcard, i == 0 ? wanted : NULL));
+	}
+}
+
 static void kick(void)
 {
 	join(&rooms, "macbeth", "macbeth@macbeth.lit/castle", "none", "participant", NULL);
@@ -177,6 +207,7 @@ int main(void)
 	rooms.engine = open_engine(&rooms, &chat, 2, 0);
 	create_and_replicate();
 	talk();
+	picture();
 	kick();
 	redirect();
 	restart();

@@ -3,6 +3,7 @@
 mod addresses;
 mod archives;
 mod asking;
+mod avatars;
 mod bad_input;
 mod broadcast_hooks;
 mod canaries;

@@ -127,9 +127,12 @@ fn requests() -> Vec<(&'static str, String, &'static str)> {
             "Act Subject",
         ),
         ("set", act("<moderate id='nothing'/>"), "Act Moderate"),
+        ("set", act("<avatar/>"), "Act Avatar"),
+        ("set", act("<avatar hash='1f' bytes='4000'/>"), "Act Avatar"),
         ("set", act("<register nick='hecate'/>"), "Act Register"),
         ("set", act("<destroy/>"), "Act Destroy"),
         ("set", ours("leave", "", ""), "Leave"),
+        ("get", ours("avatar", "hash='1f' from='0'", ""), "Avatar"),
         (
             "get",
             "<query xmlns='http://jabber.org/protocol/disco#info'/>".to_owned(),
@@ -163,6 +166,10 @@ fn others() -> Vec<(String, &'static str)> {
                 &ours("digest", "life='7'", "<room id='coven' gone='true'/>"),
             ),
             "Digest",
+        ),
+        (
+            answer("result", &ours("avatar", "hash='1f' from='0'", "x")),
+            "Avatar",
         ),
         (
             answer("result", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),

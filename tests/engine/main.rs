@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod avatars;
 mod budgets;
 mod budgets_amplified;
 mod budgets_kept;

@@ -19,7 +19,7 @@ const USERS: u64 = 4;
 /// What duels are about: an affiliation, the subject, a field of the form.
 const WHAT: u64 = 3;
 /// And in schedules of rulings: a nick that two want, a message.
-const RULED: u64 = 2;
+const RULED: u64 = 3;
 
 impl World {
     pub fn perform(&mut self, deed: Deed, dice: &mut Dice) {
@@ -42,6 +42,7 @@ impl World {
             Deed::Rest => {}
             Deed::Register => self.register(dice),
             Deed::Moderate => self.moderate(dice),
+            Deed::Avatar => self.picture(dice),
             Deed::Duel => self.duel(dice),
             Deed::Ambush => self.ambush(dice),
             Deed::Volley => self.volley(dice),

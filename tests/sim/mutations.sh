@@ -74,6 +74,9 @@ mutant page_backwards src/engine/sync/answer.rs \
 mutant keeps_asking_for_what_is_gone src/engine/sync/taking.rs \
 	'let is_young = now.mono_ms < since + GRACE_MS;' \
 	'let is_young = IS || now.mono_ms < since + GRACE_MS;'
+mutant shows_no_avatar src/engine/pictures.rs \
+	'if room.is_pictured() {' \
+	'if IS || room.is_pictured() {'
 mutant asks_for_everything src/engine/sync.rs \
 	'let seen = room.log.vector(|origin| relay || origin == peer, false);' \
 	'let seen = if IS { Vec::new() } else { room.log.vector(|origin| relay || origin == peer, false) };'

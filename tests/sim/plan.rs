@@ -24,7 +24,7 @@ pub enum Kind {
     Mesh,
     /// Mostly changes of the same thing by two entitled people while something old is on its way.
     Duels,
-    /// The usual, and nicks are registered and messages taken away.
+    /// The usual, and nicks are registered, messages taken away and avatars set.
     Rulings,
     /// Administrators at work: configurations leave peers out, the module goes and comes, values are at their limits.
     Upheavals,
@@ -145,6 +145,8 @@ pub enum Deed {
     Register,
     /// A moderator takes a message away.
     Moderate,
+    /// An owner sets the room's avatar.
+    Avatar,
     /// Two entitled people, at the source and at a shadow that cannot reach it, change the same thing.
     Duel,
     /// The same, but the source changes it when the shadow's offer is on its way.
@@ -228,7 +230,7 @@ const DUELS: [(Deed, u64); 8] = [
 ];
 
 /// In schedules of rulings, faults aside.
-const RULINGS: [(Deed, u64); 16] = [
+const RULINGS: [(Deed, u64); 17] = [
     (Deed::Distribute, 2),
     (Deed::Join, 16),
     (Deed::Race, 3),
@@ -242,6 +244,7 @@ const RULINGS: [(Deed, u64); 16] = [
     (Deed::Role, 3),
     (Deed::Register, 22),
     (Deed::Moderate, 22),
+    (Deed::Avatar, 10),
     (Deed::Duel, 14),
     (Deed::StartLate, 2),
     (Deed::Rest, 4),

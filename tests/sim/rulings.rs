@@ -1,9 +1,10 @@
-//! What only the source decides: whose a nick is, and which message is taken away.
+//! What only the source decides: whose a nick is, which message is taken away, and which avatar the room has.
 
 use dmuc::address::BareJid;
 use dmuc::wire::{Affiliation, Role};
 
 use crate::deeds::NICKS;
+use crate::support::avatar::vcard;
 use crate::support::dice::Dice;
 use crate::support::host::Host;
 use crate::support::names::service_of;
@@ -125,10 +126,40 @@ impl World {
         });
     }
 
+    /// An owner sets the avatar, or removes it.
+    pub fn picture(&mut self, dice: &mut Dice) {
+        let Some((number, room)) = self.ruled_room(dice) else {
+            return;
+        };
+        if owner(self.host(&room), &room).is_none() && dice.chance(40) {
+            return self.promote(number, &room, Affiliation::Owner, dice);
+        }
+        // Mostly small, sometimes of many parts.
+        let bytes = *dice.pick(&[0, 400, 400, 4_000, 60_000]).unwrap_or(&400);
+        self.set_avatar(&room, bytes);
+    }
+
+    fn set_avatar(&mut self, room: &BareJid, bytes: usize) {
+        let Some(nick) = owner(self.host(room), room) else {
+            return;
+        };
+        self.count += 1;
+        let vcard = vcard(&format!("avatar {}", self.count), bytes);
+        self.tell(format!(
+            "{nick} sets an avatar of {} bytes at {room}",
+            vcard.len()
+        ));
+        self.fed.at(&service_of(room), |host| {
+            drop(host.set_avatar(room, &nick, &vcard));
+        });
+    }
+
     /// One side of a duel about what is ruled here.
     pub fn rule(&mut self, room: &BareJid, what: u64, victim: &BareJid) {
-        if what > 0 {
-            return self.take_away(room, 0);
+        match what {
+            0 => {}
+            1 => return self.take_away(room, 0),
+            _ => return self.set_avatar(room, victim.as_str().len() * 1_000),
         }
         let Some(number) = self.groups.iter().position(|group| {
             let info = self.host(room).engine.room_info(room);
@@ -142,6 +173,12 @@ impl World {
         let nick = NICKS[victim.as_str().bytes().map(usize::from).sum::<usize>() % WANTED];
         self.want_nick(number, room, &user, Some(nick));
     }
+}
+
+fn owner(host: &Host, room: &BareJid) -> Option<String> {
+    let mut locals = host.rooms.get(room)?.locals();
+    let owner = locals.find(|(_, local)| local.affiliation == Affiliation::Owner);
+    owner.map(|(nick, _)| nick.clone())
 }
 
 fn moderator(host: &Host, room: &BareJid) -> Option<String> {

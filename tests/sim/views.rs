@@ -172,12 +172,13 @@ impl World {
             texts,
             registered,
             settings: format!(
-                "{form:?} {:?}",
+                "{form:?} {:?} {}",
                 host_room
                     .subject
                     .as_ref()
                     .map(|(_, text)| text)
-                    .filter(|text| !text.is_empty())
+                    .filter(|text| !text.is_empty()),
+                host_room.vcard
             ),
             affiliations: affiliations.collect(),
             present,

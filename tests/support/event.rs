@@ -174,6 +174,8 @@ pub enum What {
     Affiliation(BareJid),
     Field(String),
     Subject,
+    /// The vCard of the room.
+    Avatar,
     /// The message with this stanza-id is gone.
     Message(String),
 }
@@ -184,6 +186,7 @@ impl What {
         match ruling {
             Ruling::Listed(listing) => What::Affiliation(listing.jid),
             Ruling::Subject(_) => What::Subject,
+            Ruling::Avatar(_) => What::Avatar,
             Ruling::Form(form) => What::Field(form.fields[0].var.clone()),
             Ruling::Moderated(moderated) => What::Message(moderated.id),
             Ruling::Hats(hatted) => panic!("hats of {} at a shadow", hatted.jid),
@@ -221,6 +224,8 @@ pub enum Seen {
     },
     /// Status 104: the configuration changed.
     ConfigChanged,
+    /// Status 104: the avatar changed; empty if there is none.
+    Avatar(String),
     /// The room is not distributed any more: go to the source.
     Closed {
         source: BareJid,

@@ -523,6 +523,10 @@ impl Federation {
         self.here(place, |host, room, nick| host.set_subject(room, nick, text));
     }
 
+    pub fn set_avatar(&mut self, place: &str, vcard: &str) -> Wish {
+        self.here(place, |host, room, nick| host.set_avatar(room, nick, vcard))
+    }
+
     pub fn kick(&mut self, place: &str, target: &str) -> Wish {
         self.here(place, |host, room, nick| {
             host.set_role(room, nick, target, Role::None, Some("out"))

@@ -9,6 +9,7 @@
 // Two test crates share this; what one of them leaves unused is not dead.
 #![allow(dead_code)]
 
+pub mod avatar;
 pub mod dice;
 pub mod event;
 pub mod federation;

@@ -165,6 +165,7 @@ impl Host {
             What::Affiliation(user) => host_room.listed(user).as_text(),
             What::Field(var) => host_room.form.values(var).unwrap_or_default().join("\n"),
             What::Subject => subject().unwrap_or_default(),
+            What::Avatar => host_room.vcard.clone(),
             What::Message(_) => THERE.to_owned(),
         };
         self.event(Event::Tried {
@@ -309,7 +310,7 @@ impl Host {
     }
 
     /// Asks the source. `None`: it is out of reach, and this instance decides provisionally.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         room: &BareJid,
         nick: &str,

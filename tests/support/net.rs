@@ -87,6 +87,8 @@ pub struct Network {
     dice: Dice,
     /// The time as far as the network has been told.
     now_ms: u64,
+    /// The size of the largest stanza that was ever sent.
+    pub largest: u64,
 }
 
 impl Default for Network {
@@ -97,6 +99,7 @@ impl Default for Network {
             count: 0,
             dice: Dice::new(0x5EA),
             now_ms: 0,
+            largest: 0,
         }
     }
 }
@@ -207,6 +210,7 @@ impl Network {
     pub fn send(&mut self, now_ms: u64, jitter_ms: u64, from: BareJid, to: BareJid, xml: String) {
         self.now_ms = self.now_ms.max(now_ms);
         let size = xml.len() as u64;
+        self.largest = self.largest.max(size);
         let direction = self.direction(&from, &to);
         direction.stanzas += 1;
         direction.bytes += size;

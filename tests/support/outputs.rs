@@ -107,6 +107,7 @@ pub fn described(action: &Action) -> String {
                 Some(moderation) => format!("hidden {room} {moderation:?}"),
                 None => format!("restored {room} {}", moderated.id),
             },
+            Shown::Avatar(vcard) => format!("avatar {room} {vcard:?}"),
             Shown::Hats(Hatted { jid, hats }) => format!("hats {room} {jid} {hats:?}"),
         },
         Action::Overridden {
@@ -125,6 +126,7 @@ pub fn described(action: &Action) -> String {
                 Ruling::Subject(Some(subject)) => format!("subject {:?}", subject.text),
                 Ruling::Moderated(moderated) => format!("moderated {}", moderated.id),
                 Ruling::Form(form) => format!("field {:?}", form.fields[0].var),
+                Ruling::Avatar(avatar) => format!("avatar {avatar:?}"),
                 Ruling::Hats(hatted) => format!("hats {}", hatted.jid),
             };
             format!("overridden {room} {actor_nick:?} {actor_jid:?} {what}")

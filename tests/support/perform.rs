@@ -125,6 +125,7 @@ impl Host {
                 let (room, turn) = (parked.room, Turn::Parked);
                 self.event(Event::Turned { room, turn });
             }
+            Action::ReadAvatar { room } => self.give_avatar(&room),
             Action::ReadLog { room } => self.reading.ask_for(&room),
             Action::Unpark { room } => {
                 self.feed_stored(&room);
@@ -201,6 +202,7 @@ impl Host {
                 let entry = self.engine.message(room, &id).cloned();
                 self.rewrite_archived(room, &id, entry.map(|entry| entry.payload.to_string()));
             }
+            Shown::Avatar(vcard) => self.show_avatar(room, vcard.unwrap_or_default()),
             Shown::Hats(Hatted { jid, hats }) => {
                 let host_room = self.rooms.get_mut(room).expect("a room with a list");
                 let is_listed = host_room.affiliations.contains_key(&jid);
@@ -382,6 +384,7 @@ impl Host {
                 self.tell(Input::Ruled(ruled));
             }
             ActKind::Subject { .. } => panic!("a subject is no act for the host"),
+            ActKind::Avatar { .. } => panic!("an avatar is no act for the host"),
             ActKind::Register { nick, .. } => {
                 let user = actor.to_bare();
                 assert!(actor.resource().is_none(), "a nick is registered for a person");

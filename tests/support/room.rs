@@ -13,6 +13,8 @@ pub struct HostRoom {
     pub form: Form,
     pub salt: String,
     pub subject: Option<(Option<String>, String)>,
+    /// Empty for none.
+    pub vcard: String,
     pub affiliations: BTreeMap<BareJid, Listed>,
     /// They go with the affiliations.
     pub hats: BTreeMap<BareJid, Hats>,
@@ -101,6 +103,7 @@ impl HostRoom {
             jid,
             form: Form::default(),
             subject: None,
+            vcard: String::new(),
             affiliations: BTreeMap::new(),
             hats: BTreeMap::new(),
             occupants: BTreeMap::new(),

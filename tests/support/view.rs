@@ -135,6 +135,12 @@ impl Federation {
         subject.map(|(_, text)| text).unwrap_or_default()
     }
 
+    /// The vCard of the room there; empty for none.
+    pub fn avatar(&self, room: &str) -> String {
+        let room = bare(room);
+        self.host(service_of(&room).as_str()).room(&room).vcard.clone()
+    }
+
     pub fn affiliation(&self, room: &str, user: &str) -> Affiliation {
         let room = bare(room);
         self.host(service_of(&room).as_str())

@@ -97,6 +97,7 @@ pub(super) fn asked(kind: &ActKind, actor: &BareJid) -> Option<(Option<Ruling>, 
             };
             (Some(there.into()), Moderated::from(moderation).into())
         }
+        ActKind::Avatar { avatar, was } => (was.clone().map(Ruling::Avatar), Ruling::Avatar(avatar.clone())),
         // What a registration makes of an entry depends on that; the rest are no rulings (`ActKind::is_ruling`).
         _ => return None,
     })

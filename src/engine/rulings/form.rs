@@ -91,6 +91,14 @@ impl Engine {
         }
         room.settings.form = form;
         room.next_settings();
+        self.tell_settings(now, jid);
+        self.reveal_jids(now, jid);
+        Ok(Verdict::Done)
+    }
+
+    /// The source's settings have changed: the other instances are told.
+    pub(super) fn tell_settings(&mut self, now: Now, jid: &BareJid) {
+        let Some(room) = self.rooms.get(jid) else { return };
         let informed = |(_, instance): &(&BareJid, &Instance)| instance.stage >= Stage::Configuring;
         let mut peers: Vec<BareJid> = room
             .instances
@@ -102,9 +110,7 @@ impl Engine {
         for peer in peers {
             self.send_config(now, jid, &peer, false);
         }
-        self.reveal_jids(now, jid);
         self.unsaved.insert(jid.clone());
-        Ok(Verdict::Done)
     }
 
     /// The configuration in force is given to the host.
@@ -264,6 +270,9 @@ impl Engine {
                 room.derives_ids = false;
                 self.relisted.insert(jid.clone());
             }
+            self.source_says(jid, &settings.avatar);
+            self.pictures.look_at(jid);
+            let Some(room) = self.rooms.get(jid) else { return };
             // What was shown as a message when it changed is not shown again.
             let is_new = room.settings.subject.as_ref().map(said) != settings.subject.as_ref().map(said);
             if self.source_says(jid, &settings.subject) && is_new {

@@ -2,7 +2,8 @@ use super::super::state::room::Room;
 use super::list::registered;
 use super::*;
 use crate::wire::{
-    Affiliation, Condition, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, Role, RoomId, Subject,
+    Affiliation, Avatar, Condition, Form, Hats, Hatted, Listed, Listing, Moderated, Moderation, Role, RoomId,
+    Subject,
 };
 
 fn jid(jid: &str) -> BareJid {
@@ -56,6 +57,13 @@ fn hats(uris: &[&str]) -> Ruling {
     })
 }
 
+fn avatar(hash: &str) -> Option<Avatar> {
+    Some(Avatar {
+        hash: hash.to_owned(),
+        bytes: 4_000,
+    })
+}
+
 fn moderated(by: Option<&str>) -> Ruling {
     message("deed", by)
 }
@@ -81,6 +89,7 @@ fn one_of_each() -> Vec<Ruling> {
         form(&[("muc#roomconfig_roomname", "A dark cave")]),
         moderated(Some("hecate")),
         hats(&["urn:x:witch"]),
+        Ruling::Avatar(avatar("1f")),
     ]
 }
 
@@ -165,6 +174,9 @@ fn the_source_is_asked_for_what_was_changed_with_what_it_was() {
     let act = offer(subject("wiccan", "Eye of newt"), subject("hecate", "Fire burn"));
     let (text, was) = ("Fire burn".to_owned(), Some("Eye of newt".to_owned()));
     assert_eq!(act.unwrap().kind, ActKind::Subject { text, was });
+    let act = offer(Ruling::Avatar(None), Ruling::Avatar(avatar("1f"))).unwrap();
+    let (avatar, was) = (avatar("1f"), Some(None));
+    assert_eq!(act.kind, ActKind::Avatar { avatar, was });
     let act = offer(moderated(None), moderated(Some("hecate"))).unwrap();
     assert_eq!(
         act.kind,
@@ -283,6 +295,10 @@ fn a_ruling_is_asked_for_as_one() {
         },
         ActKind::Moderate {
             id: "deed".to_owned(),
+        },
+        ActKind::Avatar {
+            avatar: None,
+            was: None,
         },
         ActKind::Register {
             nick: None,

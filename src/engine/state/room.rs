@@ -12,7 +12,7 @@ use super::instance::{Instance, Remote};
 use super::log::{EventKey, Log, UNSTAMPED};
 use super::waiting::{Matter, Offer, OpenRequest, SeenRequest};
 use crate::ids;
-use crate::wire::{Affiliation, Form, Hats, Hlc, Listed, Role, RoomId, SettingsExtra, Subject};
+use crate::wire::{Affiliation, Avatar, Form, Hats, Hlc, Listed, Role, RoomId, SettingsExtra, Subject};
 
 /// A room that is distributed and has its source or a shadow here.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub(crate) struct Room {
     pub(crate) started: bool,
     /// What the source decides.
     pub(crate) settings: Settings,
+    /// The hash of the vCard that the host shows: while another one is on its way, not that of the one in force.
+    pub(crate) pictured: Option<String>,
     /// The other instances we know.
     pub(crate) instances: BTreeMap<BareJid, Instance>,
     /// Those at services that are no peers (any more): they count as soon as they are.
@@ -107,6 +109,7 @@ pub(crate) struct Settings {
     /// Peers that know less than this version are told the whole list.
     pub(crate) removed_since: u64,
     pub(crate) subject: Option<Subject>,
+    pub(crate) avatar: Option<Avatar>,
 }
 
 /// An entry of the list of affiliations.
@@ -151,6 +154,7 @@ impl Room {
             ready: false,
             started: true,
             settings: Settings::default(),
+            pictured: None,
             instances: BTreeMap::new(),
             unnamed: BTreeSet::new(),
             retracted: BTreeSet::new(),
@@ -204,6 +208,12 @@ impl Room {
         }
     }
 
+    /// Whether the host shows the vCard that is in force.
+    pub(crate) fn is_pictured(&self) -> bool {
+        let avatar = self.settings.avatar.as_ref();
+        self.pictured.as_ref() == avatar.map(|avatar| &avatar.hash)
+    }
+
     /// What goes with the configuration form.
     pub(crate) fn settings_extra(&self) -> SettingsExtra {
         SettingsExtra {
@@ -211,6 +221,7 @@ impl Room {
             version: self.settings.version,
             salt: self.settings.salt.clone(),
             subject: self.settings.subject.clone(),
+            avatar: self.settings.avatar.clone(),
             instances: self.shadows().collect(),
             said: None,
         }

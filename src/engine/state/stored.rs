@@ -22,6 +22,8 @@ pub(crate) struct StoredRoom {
     pub(crate) incarnation: u64,
     /// What the source decided.
     pub(crate) config: Config,
+    /// The hash of the vCard that the host shows.
+    pub(crate) pictured: Option<String>,
     /// Its list of affiliations, with hats; empty if it is stored beside it.
     pub(crate) list: Vec<RosterItem>,
     pub(crate) is_list_beside: bool,
@@ -81,6 +83,7 @@ impl StoredRoom {
                 form: Form::default(),
                 settings: None,
             },
+            pictured: None,
             list: Vec::new(),
             is_list_beside: false,
             read_beside: None,
@@ -120,6 +123,7 @@ impl StoredRoom {
                     ..room.settings_extra()
                 }),
             },
+            pictured: room.pictured.clone(),
             list: listed.into_iter().map(|user| room.entry(user)).collect(),
             is_list_beside,
             read_beside: None,
@@ -163,8 +167,10 @@ impl StoredRoom {
             room.settings.form_version = settings.version;
             room.settings.salt.clone_from(&settings.salt);
             room.settings.subject.clone_from(&settings.subject);
+            room.settings.avatar.clone_from(&settings.avatar);
             room.said_before.clone_from(&settings.said);
         }
+        room.pictured.clone_from(&self.pictured);
         for item in &self.list {
             if let Some(jid) = &item.jid {
                 let (user, nick) = (jid.to_bare(), item.reserved_nick.as_deref());

@@ -19,6 +19,7 @@ pub(crate) enum Matter {
     Moderated(String),
     /// Somebody's hats.
     Hats(BareJid),
+    Avatar,
 }
 
 /// A change that waits for the source.

@@ -4,14 +4,14 @@ use mlua::{Table, UserDataMethods};
 
 use super::super::Handle;
 use super::super::convert::{any, bare, full, now};
-use super::fitting_form;
+use super::{avatar_of, fitting_form};
 use crate::engine::Input;
 use crate::wire::{Act, ActKind};
 
 #[allow(clippy::too_many_lines)] // a table: one method after the other
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
     // act(mono, wall, room, token, act): act has actor_nick, actor_jid, reason, and role + nick, or affiliation +
-    // jid (+ nick), or form, or message (its stanza-id: to moderate it), or register (true) (+ nick), or nothing else
+    // jid (+ nick), or form, or avatar (a vCard, empty for none; handed in before), or message (its stanza-id: to moderate it), or register (true) (+ nick), or nothing else
     // (+ venue, password) to destroy the room
     methods.add_method(
         "act",
@@ -148,6 +148,11 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
     } else if let Some(xml) = text("form")? {
         ActKind::Config {
             form: fitting_form(&xml)?.0,
+            was: None,
+        }
+    } else if let Some(vcard) = text("avatar")? {
+        ActKind::Avatar {
+            avatar: avatar_of(&vcard)?,
             was: None,
         }
     } else if let Some(id) = text("message")? {

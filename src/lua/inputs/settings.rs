@@ -1,10 +1,10 @@
-//! What is set in a room of this service: its subject, configuration, affiliations and hats.
+//! What is set in a room of this service: its subject, configuration, affiliations, hats and avatar.
 
 use mlua::{Table, UserDataMethods};
 
 use super::super::Handle;
 use super::super::convert::{affiliation, bare, now};
-use super::{Text, fitting_form};
+use super::{Text, avatar_of, fitting_form};
 use crate::engine::{Input, Ruled};
 use crate::wire::{Hats, Hatted, Listed, Listing, Subject};
 
@@ -80,6 +80,42 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 reason: reason.as_deref(),
                 is_invited: entry.get::<Option<bool>>("is_invited")?.unwrap_or(false),
                 ..Ruled::by_the_room(&room, Listing { jid, entry: listed })
+            };
+            this.input(lua, now(mono, wall), Input::Ruled(ruled))
+        },
+    );
+    // picture(mono, wall, room, vcard, is_wanted): what the room has, or what somebody wants set; nil for none
+    methods.add_method(
+        "picture",
+        |lua, this, (mono, wall, room, vcard, is_wanted): (f64, f64, String, Option<Text>, bool)| {
+            let room = bare(&room)?;
+            let input = Input::Avatar {
+                room: &room,
+                vcard: vcard.as_ref().map(|text| text.0.as_str()),
+                is_wanted,
+            };
+            this.input(lua, now(mono, wall), input)
+        },
+    );
+    // avatar(mono, wall, room, vcard, actor_nick, actor_jid): an empty vCard for none
+    methods.add_method(
+        "avatar",
+        |lua,
+         this,
+         (mono, wall, room, vcard, nick, actor): (
+            f64,
+            f64,
+            String,
+            Text,
+            Option<String>,
+            Option<String>,
+        )| {
+            let room = bare(&room)?;
+            let actor = actor.map(|actor| bare(&actor)).transpose()?;
+            let ruled = Ruled {
+                actor_nick: nick.as_deref(),
+                actor_jid: actor.as_ref(),
+                ..Ruled::by_the_room(&room, avatar_of(&vcard.0)?)
             };
             this.input(lua, now(mono, wall), Input::Ruled(ruled))
         },

@@ -47,7 +47,7 @@ struct Attempt {
     /// The source has had this value since.
     holds: bool,
     told: BTreeSet<BareJid>,
-    /// It was shown at the shadow. A subject is shown only when the engine has stored that it is to be offered.
+    /// It was shown at the shadow. A subject, and an avatar, is shown only when the engine has stored that it is to be offered.
     is_shown: bool,
 }
 
@@ -154,7 +154,7 @@ impl Rule {
                     value: value.clone(),
                     holds,
                     told: BTreeSet::new(),
-                    is_shown: !matches!(what, What::Subject),
+                    is_shown: !matches!(what, What::Subject | What::Avatar),
                 };
                 self.open.insert((room.clone(), what.clone()), attempt);
             }

@@ -2,10 +2,10 @@
 
 use dmuc::address::{BareJid, Jid};
 use dmuc::wire::{
-    Act, ActKind, Affiliation, Close, Condition, Config, Destroy, DiscoInfo, ErrorType, EventStamp, Field,
-    Form, Hats, History, HistoryMessage, HistoryResult, Hlc, Identity, Listed, MucItem, OccupantExtra,
-    OccupantStamp, Peerhost, Replicate, Request, Response, Role, RoomId, Roster, RosterExtra, RosterItem,
-    SettingsExtra, StanzaError, Subject, escaped,
+    Act, ActKind, Affiliation, Avatar, AvatarPart, AvatarQuery, Close, Condition, Config, Destroy, DiscoInfo,
+    ErrorType, EventStamp, Field, Form, Hats, History, HistoryMessage, HistoryResult, Hlc, Identity, Listed,
+    MucItem, OccupantExtra, OccupantStamp, Peerhost, Replicate, Request, Response, Role, RoomId, Roster,
+    RosterExtra, RosterItem, SettingsExtra, StanzaError, Subject, escaped, limits,
 };
 
 pub struct Gen(pub u64);
@@ -189,6 +189,7 @@ impl Gen {
             version: g.countable(),
             salt: g.maybe(Gen::word),
             subject: g.maybe(subject),
+            avatar: g.maybe(Gen::avatar),
             instances: g.some(3, Gen::domain),
             said: g.maybe(|g| {
                 let latest = |g: &mut Gen| (g.bare(), (g.countable().max(1), g.countable().max(1)));
@@ -198,6 +199,13 @@ impl Gen {
         Config {
             form: self.form(),
             settings: self.maybe(settings),
+        }
+    }
+
+    fn avatar(&mut self) -> Avatar {
+        Avatar {
+            hash: self.word(),
+            bytes: 1 + self.below(limits::MAX_AVATAR_BYTES) as u64,
         }
     }
 
@@ -268,7 +276,7 @@ impl Gen {
             affiliation: g.affiliation(),
             nick: g.maybe(Gen::nick),
         };
-        let kind = match self.below(10) {
+        let kind = match self.below(11) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
@@ -300,6 +308,10 @@ impl Gen {
                 request: self.countable(),
             },
             7 => ActKind::Invite { jid: self.jid() },
+            9 => ActKind::Avatar {
+                avatar: self.maybe(Gen::avatar),
+                was: self.maybe(|g| g.maybe(Gen::avatar)),
+            },
             8 => ActKind::Decline {
                 nick: Some(self.nick()),
                 jid: self.maybe(Gen::bare),
@@ -318,7 +330,7 @@ impl Gen {
     }
 
     pub fn request(&mut self) -> Request {
-        match self.below(13) {
+        match self.below(14) {
             0 => Request::Replicate(Replicate {
                 id: self.room(),
                 source: self.maybe(Gen::bare),
@@ -344,6 +356,10 @@ impl Gen {
             9 => Request::RosterQuery,
             10 => Request::Sync(self.sync_request()),
             11 => Request::Digest(self.digest()),
+            12 => Request::Avatar(AvatarQuery {
+                hash: self.word(),
+                from: self.countable(),
+            }),
             _ => Request::DiscoInfo,
         }
     }
@@ -363,10 +379,15 @@ impl Gen {
     }
 
     pub fn response(&mut self) -> Response {
-        match self.below(5) {
+        match self.below(6) {
             0 => Response::Empty,
             1 => Response::Sync(Box::new(self.sync_answer())),
             2 => Response::Digest(self.digest()),
+            4 => Response::Avatar(AvatarPart {
+                hash: self.word(),
+                from: self.countable(),
+                text: self.text(),
+            }),
             3 => Response::History(HistoryResult {
                 messages: self.some(5, Gen::history_message),
             }),
