@@ -47,7 +47,7 @@ return function (dmuc)
 		apply_list = on_room(function (room, action) dmuc.listing.take(room, action.entries); end);
 		show_occupant = on_room(presence.show);
 		hide_occupant = on_room(presence.hide);
-		add_message = on_room(groupchat.add);
+		add_messages = on_room(groupchat.add);
 		rename = on_room(function (room, action) presence.rename(room, action.nick, action.new_nick); end);
 		destroy = on_any(function (room, action) lifecycle.destroy(room, action.venue, action.reason, action.password); end);
 		close = on_any(function (room, action) lifecycle.close(room, action.source, action.reason); end);
@@ -145,7 +145,6 @@ return function (dmuc)
 		show_occupant = of_nick;
 		hide_occupant = of_nick;
 		rename = of_nick;
-		add_message = function (action) return groupchat.lane(action.room, action.id); end;
 		restore_message = function (action) return groupchat.lane(action.room, action.id); end;
 		hide_message = function (action) return groupchat.lane(action.room, action.moderation.id); end;
 		apply_list = of_list;

@@ -205,8 +205,9 @@ return function (dmuc)
 		return time > time_now() - expires_after;
 	end
 
-	-- Stores a message before it is reflected (G3). Returns whether the archive has it under its id.
-	function archiving.append(room, id, stanza)
+	-- Stores a message before it is reflected (G3), or with the others of a batch (together.lib.lua). Returns whether the archive
+	-- has it under its id.
+	function archiving.append(room, id, stanza, batch)
 		if not is_enabled(room) then return false; end
 		-- In whole seconds, with which every version can do something; the order is that of appending.
 		local node, when = jid_node(room.jid), math.floor(time_now());
@@ -222,7 +223,9 @@ return function (dmuc)
 			end
 		end
 		local item = { id = id; stanza = st.clone(stored); when = when };
-		return dmuc.together.archive(stanza, { queue = queue; node = node; item = item; size = dmuc.log.size_of(stored) });
+		local part = { queue = queue; node = node; item = item; size = dmuc.log.size_of(stored) };
+		if batch then return dmuc.together.add(batch, part); end
+		return dmuc.together.archive(stanza, part);
 	end
 
 	function archiving.database()

@@ -9,7 +9,10 @@ local cpu_now = os.clock;
 -- was decided after them waits behind them.
 local takes_long = {
 	apply_list = true; apply_avatar = true; read_avatar = true; store = true; send_iq = true; show_occupant = true; hide_occupant = true;
+	add_messages = true;
 };
+-- So many messages that were missed are stored as one.
+local max_added = 10;
 
 return function (dmuc)
 	local engine, is_new;
@@ -97,6 +100,16 @@ return function (dmuc)
 		last.entries[#last.entries + 1] = entry;
 	end
 
+	-- So are messages that were missed, "add_messages".
+	local function enqueue_added(message)
+		local last = queue[queue.last];
+		if queue.first > queue.last or last.kind ~= "add_messages" or last.room ~= message.room or #last.messages >= max_added then
+			last = { kind = "add_messages"; room = message.room; messages = {} };
+			enqueue(last);
+		end
+		last.messages[#last.messages + 1] = message;
+	end
+
 	local function perform(action)
 		local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
 		if not ok then
@@ -110,6 +123,8 @@ return function (dmuc)
 			action.cause = cause;
 			if entry_kinds[action.kind] then
 				enqueue_entry(action);
+			elseif action.kind == "add_message" then
+				enqueue_added(action);
 			elseif action.kind == "store" then
 				enqueue_store(action);
 			elseif action.kind == "slow_down" then

@@ -127,15 +127,15 @@ return function (dmuc)
 	module:hook("muc-add-history", function (event)
 		local room, stanza, id = event.room, event.stanza, event.dmuc_id;
 		if not room._dmuc then return; end
-		if id and dmuc.archiving.append(room, id, stanza) then
+		if id and dmuc.archiving.append(room, id, stanza, event.dmuc_batch) then
 			stanza:add_direct_child(stanzas.stanza_id(room.jid, id));
 		end
 		return true;
 	end, 0.5);
 
 	-- Archives a message that is not broadcast, by the same rules.
-	local function archive(room, id, stanza)
-		local event = { room = room; stanza = stanza; dmuc_id = id };
+	local function archive(room, id, stanza, batch)
+		local event = { room = room; stanza = stanza; dmuc_id = id; dmuc_batch = batch };
 		if module:fire_event("muc-message-is-historic", event) then module:fire_event("muc-add-history", event); end
 	end
 
@@ -394,14 +394,12 @@ return function (dmuc)
 		return true;
 	end, 2);
 
-	local function log_entry(room, entry, message)
-		dmuc.log.append(room.jid, message, {
-			id = entry.stanza_id; origin = entry.origin; inc = entry.inc; seq = entry.seq; at = entry.at;
-		});
+	local function stamp_of(entry)
+		return { id = entry.stanza_id; origin = entry.origin; inc = entry.inc; seq = entry.seq; at = entry.at };
 	end
 
-	local function archive_entry(room, entry, message)
-		archive(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, time_of(entry))));
+	local function archive_entry(room, entry, message, batch)
+		archive(room, entry.stanza_id, st.clone(message):add_child(stanzas.delay(room.jid, time_of(entry))), batch);
 	end
 
 	groupchat.archive_entry = archive_entry;
@@ -409,7 +407,7 @@ return function (dmuc)
 	-- A message from before the room was distributed has its place in the log now.
 	function groupchat.log_past(room, stanza_id)
 		local entry = dmuc.ask("message", room.jid, stanza_id);
-		if entry then log_entry(room, entry, shown(room, entry)); end
+		if entry then dmuc.log.append(room.jid, shown(room, entry), stamp_of(entry)); end
 	end
 
 	-- What a crash left between the stored log and the archive: the newest messages that are in the one only.
@@ -436,20 +434,40 @@ return function (dmuc)
 		return said and said.nick and dmuc.presence.lane(room_jid, said.nick) or "messages of "..room_jid;
 	end
 
-	-- A message that was missed, or is older than this instance.
-	function groupchat.add(room, action)
-		local entry = dmuc.ask("message", room.jid, action.id);
+	-- What says that another is moderated, and what is left of that.
+	local function is_about_another(entry)
+		return entry.moderates or entry.payload == "";
+	end
+
+	local function store_added(room, id, batch)
+		local entry = dmuc.ask("message", room.jid, id);
 		if not entry then return; end
 		-- What says that another is moderated is stored in the servers' words, and shown in the clients'.
 		local message = entry.moderates
 			and stanzas.add_payload(st.message({ type = "groupchat"; from = room.jid }), entry.payload) or shown(room, entry);
-		log_entry(room, entry, message);
-		if entry.moderates or entry.payload == "" then
-			return dmuc.moderation.add(room, entry, not action.deliver);
-		end
-		archive_entry(room, entry, message);
+		dmuc.together.add(batch, dmuc.log.part(room.jid, message, stamp_of(entry)));
+		if not is_about_another(entry) then archive_entry(room, entry, message, batch); end
+	end
+
+	local function show_added(room, action)
+		local entry = dmuc.ask("message", room.jid, action.id);
+		if not entry then return; end
+		if is_about_another(entry) then return dmuc.moderation.add(room, entry, not action.deliver); end
 		if action.deliver then
 			room:broadcast(delayed(room, entry, dmuc.archiving.those(room, { entry })));
+		end
+	end
+
+	-- Messages that were missed, or are older than this instance: stored together, then shown. What a hook of another module keeps
+	-- waiting is stored by itself, and what its sender said next waits for it.
+	function groupchat.add(room, action)
+		local batch = dmuc.together.batch();
+		for _, message in ipairs(action.messages) do
+			turns.run(groupchat.lane(room.jid, message.id), store_added, room, message.id, batch);
+		end
+		dmuc.together.close(batch);
+		for _, message in ipairs(action.messages) do
+			turns.run(groupchat.lane(room.jid, message.id), show_added, room, message);
 		end
 	end
 

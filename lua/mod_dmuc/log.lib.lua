@@ -132,12 +132,13 @@ return function (dmuc)
 			ok, err = append();
 		end
 		if not ok then return false, err; end
+		item.segment = book.last;
 		return true;
 	end, false, function (node, item)
-		local book = books[node];
-		local last = book.last;
-		book.counts[last], book.prints[last] = book.counts[last] + 1, book.prints[last]..print_of(item.stanza.attr.id);
-		book.bytes = book.bytes + item.size;
+		local book, segment = books[node], item.segment;
+		book.counts[segment] = book.counts[segment] + 1;
+		book.prints[segment] = book.prints[segment]..print_of(item.stanza.attr.id);
+		if segment == book.last then book.bytes = book.bytes + item.size; end
 	end);
 
 	-- About how many bytes a stanza has in memory.

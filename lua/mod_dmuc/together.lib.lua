@@ -27,6 +27,11 @@ return function (dmuc)
 		return part.queue:put(part.node, part.item, part.size);
 	end
 
+	-- Writes all of them in one transaction, if that is possible. Returns whether they are.
+	local function put_as_one(parts)
+		return shared() and retrying.put_as_one(parts, function (work) return inside.in_one_transaction(database, work); end);
+	end
+
 	-- Takes what is to be logged of a stanza. What was to be logged before it is.
 	local function take(stanza)
 		for i = 1, #kept do
@@ -45,13 +50,28 @@ return function (dmuc)
 	-- The archive is to have a stanza. Returns whether it is written.
 	function together.archive(stanza, archived)
 		local logged = take(stanza);
-		if logged and shared() and retrying.put_as_one({ logged, archived }, function (work)
-			return inside.in_one_transaction(database, work);
-		end) then
-			return true;
-		end
+		if logged and put_as_one({ logged, archived }) then return true; end
 		if logged then put(logged); end
 		return put(archived);
+	end
+
+	-- What comes many at a time, until together.close().
+	function together.batch()
+		return { is_open = true };
+	end
+
+	-- Adds what is to be logged, or archived. Returns whether it is written already.
+	function together.add(batch, part)
+		if not batch.is_open then return put(part); end
+		batch[#batch + 1] = part;
+		return false;
+	end
+
+	-- What is added from now on is written by itself.
+	function together.close(batch)
+		batch.is_open = false;
+		if not batch[1] or put_as_one(batch) then return; end
+		for _, part in ipairs(batch) do put(part); end
 	end
 
 	-- Nothing that was said is on its way to anybody before it is logged, whether the archive has it or not.

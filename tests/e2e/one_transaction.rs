@@ -1,11 +1,15 @@
 //! On SQL the stored log and the archive have a message in one transaction, and both have it whatever became of that.
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Server, Storage, Version, body, on_every_version};
+use dmuc_testbed::{Element, Server, Storage, Version, body, on_every_version};
 
+use crate::splits::patience;
 use crate::stage::{Person, company, quiet};
 use crate::storage_away::{give_back, start, take_away};
 use crate::support::eventually;
+
+/// How many messages one server misses.
+const MISSED: u64 = 60;
 
 /// Counts the transactions of a server from now on.
 async fn count(server: &Server) -> Result<()> {
@@ -56,6 +60,24 @@ async fn one_transaction(version: Version) -> Result<()> {
             );
         }
     }
+    // What was missed is written many at a time.
+    let missed: Vec<String> = (0..MISSED).map(|number| format!("Missed {number}")).collect();
+    fed.isolate(2).await;
+    for text in &missed {
+        people[0].say(&people[0].room, text).await?;
+    }
+    people[1].expect_body(&missed[MISSED as usize - 1]).await?;
+    counted(&fed[2]).await?;
+    fed.heal_all().await;
+    let is_last = |s: &Element| body(s).as_ref() == missed.last();
+    people[2]
+        .expect_within("the last one that was missed", patience(), is_last)
+        .await?;
+    let written = counted(&fed[2]).await?;
+    ensure!(
+        written < Some(MISSED),
+        "{written:?} transactions for {MISSED} messages"
+    );
     // One of the two cannot be written to.
     for (number, store) in ["dmuc_log", "muc_log"].into_iter().enumerate() {
         take_away(&fed[0], "error", &[store]).await?;
@@ -71,9 +93,10 @@ async fn one_transaction(version: Version) -> Result<()> {
     people[0] = Person::joins(&fed, 0, "crone1", "coven", "firstcrone").await?;
     let mut said: Vec<String> = (0..3).map(|speaker| format!("First {speaker}")).collect();
     said.extend((0..3).map(|speaker| format!("Number {speaker}")));
+    said.extend(missed);
     said.extend(["dmuc_log", "muc_log"].map(|store| format!("Without {store}")));
     ensure!(
-        people[0].joined.history_bodies() == said,
+        people[0].joined.history_bodies() == said[said.len() - 20..],
         "{:?}",
         people[0].joined.history_bodies()
     );

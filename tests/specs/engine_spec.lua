@@ -43,6 +43,19 @@ describe("actions", function ()
 		assert.same({ "a 1", "b 2" }, performed);
 	end);
 
+	it("that add messages to a room are done ten at a time", function ()
+		function dmuc.perform(given)
+			table.insert(performed, given.kind.." "..given.room.." "..(given.messages and #given.messages or "-"));
+		end
+		local actions = {};
+		for number = 1, 12 do actions[number] = action("add_message", "1", { id = number }); end
+		table.insert(actions, action("add_message", "2"));
+		table.insert(actions, action("store", "2"));
+		table.insert(actions, action("add_message", "2"));
+		dmuc.feed("say", table.unpack(actions));
+		assert.same({ "add_messages 1 10", "add_messages 1 2", "add_messages 2 1", "store 2 -", "add_messages 2 1" }, performed);
+	end);
+
 	it("wait for the work that is going on, also for one within another", function ()
 		dmuc.hold(function ()
 			dmuc.hold(function () dmuc.feed("say", action("a")); end);

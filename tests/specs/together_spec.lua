@@ -153,6 +153,44 @@ describe("a message that is logged and archived", function ()
 		assert.equal(2, dmuc.log.place(jid).count);
 	end);
 
+	-- What was missed: ten messages in a batch.
+	local function add(batch, id)
+		local stanza = st.message({ from = jid.."/firstwitch"; id = id; type = "groupchat" }):text_tag("body", id);
+		dmuc.together.add(batch, dmuc.log.part(jid, stanza, { id = id; origin = jid; inc = "1"; seq = "1"; at = "1" }));
+		return dmuc.archiving.append(room, id, stanza, batch);
+	end
+
+	it("is written with others in one transaction", function ()
+		archive(said("first"));
+		local database = databases.all;
+		local batch = dmuc.together.batch();
+		local count = begun(database, function ()
+			for id = 1, 10 do assert.is_false(add(batch, "m"..id)); end
+			dmuc.together.close(batch);
+		end);
+		assert.equal(1, count);
+		assert.equal(2 * 11, #database.rows);
+		assert.equal(11, dmuc.log.place(jid).count);
+		-- What a hook has kept waiting.
+		assert.is_true(add(batch, "late"));
+		assert.equal(2 * 12, #database.rows);
+		dmuc.together.close(dmuc.together.batch());
+		assert.equal(2 * 12, #database.rows);
+	end);
+
+	it("is written one by one if not all of it can be", function ()
+		local database = databases.all;
+		database.away.muc_log = true;
+		local batch = dmuc.together.batch();
+		for id = 1, 3 do add(batch, "m"..id); end
+		dmuc.together.close(batch);
+		assert.same({ "dmuc_log coven/1 m1"; "dmuc_log coven/1 m2"; "dmuc_log coven/1 m3" }, database.rows);
+		database.away = {};
+		dmuc.retrying.save();
+		assert.equal("muc_log coven m3", database.rows[6]);
+		assert.equal(3, dmuc.log.place(jid).count);
+	end);
+
 	it("is written as before where somebody has replaced what begins a transaction", function ()
 		local database = databases.all;
 		local theirs = getmetatable(database).__index.transaction;
