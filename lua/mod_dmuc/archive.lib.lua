@@ -70,10 +70,7 @@ return function (dmuc)
 			truncate(node);
 			count = math.floor(item_limit * 0.99);
 		end
-		local item = st.preserialize(st.clone(stanza));
-		item.key, item.when, item.with = id, when, with;
-		item.attr.stamp = datetime.datetime(when);
-		local ok, err = inside.append_to_list(node, store_name, item);
+		local ok, err = inside.append_to_archive(node, store_name, stanza, id, when, with);
 		if ok then item_counts:set(node, count + 1); end
 		return ok, err;
 	end
@@ -222,10 +219,13 @@ return function (dmuc)
 					:tag("item", { affiliation = room:get_affiliation(jid) or "none"; role = occupant.role or "none"; jid = jid }));
 			end
 		end
-		local item = { id = id; stanza = st.clone(stored); when = when };
+		local item = { id = id; stanza = stored; when = when };
 		local part = { queue = queue; node = node; item = item; size = dmuc.log.size_of(stored) };
-		if batch then return dmuc.together.add(batch, part); end
-		return dmuc.together.archive(stanza, part);
+		local is_written;
+		if batch then is_written = dmuc.together.add(batch, part); else is_written = dmuc.together.archive(stanza, part); end
+		-- As it is now: what is broadcast changes.
+		if not is_written then item.stanza = st.clone(stored); end
+		return is_written;
 	end
 
 	function archiving.database()

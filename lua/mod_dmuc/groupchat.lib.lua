@@ -461,14 +461,13 @@ return function (dmuc)
 	-- Messages that were missed, or are older than this instance: stored together, then shown. What a hook of another module keeps
 	-- waiting is stored by itself, and what its sender said next waits for it.
 	function groupchat.add(room, action)
-		local batch = dmuc.together.batch();
-		for _, message in ipairs(action.messages) do
-			turns.run(groupchat.lane(room.jid, message.id), store_added, room, message.id, batch);
+		local batch, lanes = dmuc.together.batch(), {};
+		for i, message in ipairs(action.messages) do
+			lanes[i] = groupchat.lane(room.jid, message.id);
+			turns.run(lanes[i], store_added, room, message.id, batch);
 		end
 		dmuc.together.close(batch);
-		for _, message in ipairs(action.messages) do
-			turns.run(groupchat.lane(room.jid, message.id), show_added, room, message);
-		end
+		for i, message in ipairs(action.messages) do turns.run(lanes[i], show_added, room, message); end
 	end
 
 	-- The room will be an ordinary one: mod_muc keeps the history in memory itself.

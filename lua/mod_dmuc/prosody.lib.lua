@@ -6,6 +6,7 @@
 -- is hooked.
 
 local array = require "util.array";
+local st = require "util.stanza";
 local datetime = require "util.datetime";
 local filters = require "util.filters";
 local base64 = require "util.encodings".base64;
@@ -349,7 +350,12 @@ return function (dmuc)
 	function inside.load_list(node, store_name)
 		return files.list_load(node, host, store_name);
 	end
-	function inside.append_to_list(node, store_name, item)
+	-- Appends a stanza to an archive of that driver, as it does itself where it is given no key. The stanza stays as it is.
+	function inside.append_to_archive(node, store_name, stanza, key, when, with)
+		local item, attr = st.preserialize(stanza), {};
+		for name, value in next, stanza.attr do attr[name] = value; end
+		attr.stamp = datetime.datetime(when);
+		item.attr, item.key, item.when, item.with = attr, key, when, with;
 		return files.list_append(node, host, store_name, item);
 	end
 	function inside.store_list(node, store_name, items)
