@@ -208,6 +208,9 @@ typedef enum {
   DMUC_ACTION_APPLY_AVATAR = 30,
   // The vCard of ROOM is needed: hand it over with dmuc_engine_picture, whether there is one or not.
   DMUC_ACTION_READ_AVATAR = 31,
+  // These messages of ROOM are needed, and not in memory: dmuc_engine_logged for each, and dmuc_engine_messages_read with TOKEN
+  // follow. STANZA_IDS. Given only of messages for which dmuc_engine_message_stored was called.
+  DMUC_ACTION_READ_MESSAGES = 32,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -334,6 +337,8 @@ typedef enum {
   DMUC_FIELD_PAUSE_MS = 56,
   // The vCard of a room, an element `<vCard xmlns='vcard-temp'/>` (XEP-0054).
   DMUC_FIELD_VCARD = 57,
+  // Stanza-ids, one a line, in the order of the log: 500 at most.
+  DMUC_FIELD_STANZA_IDS = 58,
 } dmuc_field;
 
 // What somebody wants done at another instance.
@@ -840,6 +845,21 @@ dmuc_result dmuc_engine_logged(dmuc_engine *engine,
                                dmuc_now now,
                                const char *room,
                                const dmuc_logged_message *message);
+
+// The host has stored the message with this stanza-id, in safety, and can read it again: what it says may leave memory
+// (`dmuc_memory`), and is asked for with DMUC_ACTION_READ_MESSAGES. Also after dmuc_engine_logged. Nothing leaves the memory of
+// a host that does not say so.
+dmuc_result dmuc_engine_message_stored(dmuc_engine *engine,
+                                       dmuc_now now,
+                                       const char *room,
+                                       const char *stanza_id);
+
+// What DMUC_ACTION_READ_MESSAGES asked for under `token` has been handed in with dmuc_engine_logged: what is missing the storage
+// has lost. If `is_read` is false it cannot be read, and whoever needs it is told to ask again.
+dmuc_result dmuc_engine_messages_read(dmuc_engine *engine,
+                                      dmuc_now now,
+                                      uint64_t token,
+                                      bool is_read);
 
 // A local occupant, allowed to speak, sent a message. The verdict is DMUC_VERDICT_ACCEPTED, or DMUC_VERDICT_REFUSED if
 // the peers would not take it.

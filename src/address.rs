@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The longest a part of an address may be, in bytes (RFC 7622 section 3).
 pub const MAX_PART_BYTES: usize = 1023;
@@ -29,9 +30,10 @@ impl std::error::Error for AddressError {}
 /// Any address: a domain, a room or a user, with or without a resource.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Jid {
-    text: String,
+    /// Shared by all copies: a log has one in every entry.
+    text: Arc<str>,
     /// Where the domain begins and where it ends.
-    domain: (usize, usize),
+    domain: (u16, u16),
 }
 
 /// An address without a resource.
@@ -68,25 +70,37 @@ impl Jid {
             text.push('/');
             text.push_str(&prepared_resource(resource)?);
         }
-        Ok(Jid {
-            text,
-            domain: (start, end),
-        })
+        Ok(Jid::of(&text, start, end))
+    }
+
+    /// What is an address, with its domain from `start` to `end`: three parts of 1,023 bytes at most.
+    fn of(text: &str, start: usize, end: usize) -> Jid {
+        let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        Jid {
+            text: Arc::from(text),
+            domain: (place(start), place(end)),
+        }
+    }
+
+    /// Where the domain begins and where it ends.
+    fn bounds(&self) -> (usize, usize) {
+        (usize::from(self.domain.0), usize::from(self.domain.1))
     }
 
     /// The localpart.
     pub fn node(&self) -> Option<&str> {
-        self.domain.0.checked_sub(1).map(|at| &self.text[..at])
+        self.bounds().0.checked_sub(1).map(|at| &self.text[..at])
     }
 
     /// The domain.
     pub fn domain(&self) -> &str {
-        &self.text[self.domain.0..self.domain.1]
+        let (start, end) = self.bounds();
+        &self.text[start..end]
     }
 
     /// The resource: in a room, the nick.
     pub fn resource(&self) -> Option<&str> {
-        self.text.get(self.domain.1 + 1..)
+        self.text.get(self.bounds().1 + 1..)
     }
 
     /// The whole address.
@@ -96,17 +110,17 @@ impl Jid {
 
     /// The address of the service: the domain alone.
     pub fn service(&self) -> BareJid {
-        let text = self.domain().to_owned();
-        let domain = (0, text.len());
-        BareJid(Jid { text, domain })
+        let domain = self.domain();
+        BareJid(Jid::of(domain, 0, domain.len()))
     }
 
     /// The address without its resource.
     pub fn to_bare(&self) -> BareJid {
-        BareJid(Jid {
-            text: self.text[..self.domain.1].to_owned(),
-            domain: self.domain,
-        })
+        if self.is_bare() {
+            return BareJid(self.clone());
+        }
+        let (start, end) = self.bounds();
+        BareJid(Jid::of(&self.text[..end], start, end))
     }
 
     /// Whether there is no resource.
@@ -132,8 +146,7 @@ impl BareJid {
     /// The instance with this room id at the service whose address this is.
     pub fn with_node(&self, id: &crate::wire::RoomId) -> BareJid {
         let text = format!("{id}@{}", self.domain());
-        let domain = (text.len() - self.domain().len(), text.len());
-        BareJid(Jid { text, domain })
+        BareJid(Jid::of(&text, text.len() - self.domain().len(), text.len()))
     }
 
     /// The address of somebody or something in it; in a room, of an occupant.

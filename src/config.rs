@@ -103,6 +103,9 @@ pub struct Config {
     pub log_max_messages: usize,
     /// `dmuc_log_max_bytes`, per room, of messages as XML. The oldest go first.
     pub log_max_bytes: usize,
+    /// `dmuc_memory`: bytes of messages of all rooms together that are in memory. Beyond: what is stored is in the store only,
+    /// of the room with most first.
+    pub memory_bytes: usize,
     /// `dmuc_max_shadows`: rooms we hold for others. Beyond: `resource-constraint`.
     pub max_shadows: usize,
     /// `dmuc_max_shadows_per_peer`: of those, rooms we hold for one of them. Beyond: `resource-constraint`.
@@ -193,6 +196,7 @@ impl Config {
             log_max_age_ms: 7 * DAY_MS,
             log_max_messages: 10_000,
             log_max_bytes: 67_108_864,
+            memory_bytes: 67_108_864,
             max_shadows: 1_000,
             max_shadows_per_peer: 500,
             max_occupants_per_peer: 20_000,
@@ -298,6 +302,7 @@ impl Config {
             1_048_576,
             1 << 40,
         )?;
+        read.count("dmuc_memory", &mut config.memory_bytes, 1_048_576, 1 << 40)?;
         read.count("dmuc_max_shadows", &mut config.max_shadows, 0, 1_000_000)?;
         read.count(
             "dmuc_max_shadows_per_peer",

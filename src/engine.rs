@@ -38,6 +38,7 @@ mod quiet;
 mod rank;
 mod rate;
 mod reading;
+mod recall;
 mod refusals;
 mod replication;
 mod request;
@@ -65,7 +66,7 @@ pub use overview::{InstanceOverview, InstanceState, LinkOverview, RefusalOvervie
 pub use parked::{ParkedFor, ParkedRoom};
 pub use queries::RoomInfo;
 pub use state::clock::{MAX_CLOCK_LEAD_MS, Now};
-pub use state::log::{Entry, EventKey};
+pub use state::log::{Entry, EventKey, Held};
 
 use crate::config::Config;
 use crate::error::{Error, RestoreError};
@@ -77,6 +78,7 @@ use invitations::Invitations;
 use link::Link;
 use pictures::Pictures;
 use private::Private;
+use recall::Questions;
 use refusals::Refusals;
 use request::Outstanding;
 use rulings::Actor;
@@ -145,6 +147,8 @@ pub struct Engine {
     trims: BTreeMap<BareJid, usize>,
     /// What the host cannot read yet.
     unread: Unread,
+    /// What peers have asked that needs messages which are not in memory.
+    questions: Questions,
 }
 
 impl Engine {
@@ -180,6 +184,7 @@ impl Engine {
             pictures: Pictures::default(),
             trims: BTreeMap::new(),
             unread: Unread::default(),
+            questions: Questions::default(),
         }
     }
 
@@ -299,7 +304,13 @@ impl Engine {
                 occupant_id,
                 event,
                 payload,
-            } => self.logged(now, room, nick, (message_id, lang), occupant_id, event, payload),
+                is_stored,
+            } => {
+                let said = (message_id, lang);
+                self.logged(now, room, nick, said, occupant_id, event, payload, is_stored)
+            }
+            Input::MessageStored { room, id } => Ok(self.message_stored(room, id)),
+            Input::MessagesRead { token, is_read } => Ok(self.messages_read(now, token, is_read)),
             Input::Undistribute { room, reason } => self.undistribute(now, room, reason),
             Input::Destroyed {
                 room,

@@ -18,7 +18,7 @@ use mlua::{Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 
 use crate::config::{Config, advice};
-use crate::engine::{Action, Engine, Entry, Input, Now, Verdict};
+use crate::engine::{Action, Engine, Held, Input, Now, Verdict};
 use crate::error::Error;
 use crate::snapshot::{ListPart, Snapshot};
 use crate::wire::{EventStamp, limits};
@@ -317,14 +317,16 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
         let service = bare(&service)?;
         this.with(|engine| engine.link_state(&service).as_str())
     });
+    // message(room, stanza_id): one that is in the stored log only has is_away, and not what it says
     methods.add_method("message", |lua, this, (room, id): (String, String)| {
         let room = bare(&room)?;
         let entries = this.with(|engine| {
             let moderated = engine.moderation(&room, &id).cloned();
-            engine.message(&room, &id).cloned().zip(Some(moderated))
+            let found = engine.held(&room, &id).map(action::Found::from);
+            found.zip(Some(moderated))
         })?;
         entries
-            .map(|(entry, moderated)| action::entry_table(lua, &entry, moderated.as_ref()))
+            .map(|(entry, moderated)| action::found_table(lua, &entry, moderated.as_ref()))
             .transpose()
     });
     // is_moderated(room, stanza_id): whether the source has taken this message away
@@ -340,18 +342,18 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
             let (room, now) = (bare(&room)?, now(0.0, wall));
             let since_ms = since.map_or(0, |seconds| (seconds.max(0.0) * 1_000.0) as u64);
             let entries = this.with(|engine| {
-                let is_late = |entry: &&Entry| entry.key.at.wall_ms >= since_ms;
+                let is_late = |held: &Held<'_>| held.key().at.wall_ms >= since_ms;
                 let newest = engine
                     .history(now, &room)
                     .rev()
                     .take_while(is_late)
                     .skip(skip)
                     .take(max);
-                newest.cloned().collect::<Vec<_>>()
+                newest.map(action::Found::from).collect::<Vec<_>>()
             })?;
             entries
                 .iter()
-                .map(|entry| action::entry_table(lua, entry, None))
+                .map(|entry| action::found_table(lua, entry, None))
                 .collect::<mlua::Result<Vec<_>>>()
         },
     );

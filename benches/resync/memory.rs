@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use dmuc::address::{BareJid, Jid};
 use dmuc::engine::PeerPresence;
 use dmuc::wire::{Affiliation, Role};
-use dmuc::{Engine, Input, Now};
+use dmuc::{Engine, Input, Now, Verdict};
 
 use crate::payload;
 use crate::report::Table;
@@ -83,6 +83,26 @@ pub fn measure() -> Result<String> {
     let kept = source.messages(&room).count();
     assert_eq!(kept, COUNT);
 
+    let (mut forgetful, now) = engine_at(CHAT);
+    let stub = growth(&mut forgetful, now, |engine, now, number| {
+        let id = format!("6f1e9c5e-7d0f-4d3c-9d53-{number:012}");
+        let payload = payload(&id);
+        let said = Input::Groupchat {
+            room: &room,
+            nick: "nick0",
+            message_id: Some(&id),
+            lang: None,
+            payload: &payload,
+            keep: true,
+        };
+        let Ok(Verdict::Accepted { id, .. }) = engine.handle_input(now, said) else {
+            panic!("{number} is refused");
+        };
+        let stored = Input::MessageStored { room: &room, id: &id };
+        engine.handle_input(now, stored).unwrap();
+    })?;
+    assert_eq!(forgetful.log(&room).count(), COUNT);
+
     let (mut shadow, now) = engine_at(ROOMS);
     let occupant = growth(&mut shadow, now, |engine, now, number| {
         let named = |room: &str| -> Jid { jid(&format!("{room}/occupant{number}")) };
@@ -114,6 +134,11 @@ pub fn measure() -> Result<String> {
         "per message of the log".to_owned(),
         format!("{size} bytes"),
         format!("{entry} bytes"),
+    ]);
+    table.row([
+        "the same, in the stored log".to_owned(),
+        format!("{size} bytes"),
+        format!("{stub} bytes"),
     ]);
     table.row([
         "per occupant of another instance".to_owned(),

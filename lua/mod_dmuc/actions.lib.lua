@@ -58,6 +58,7 @@ return function (dmuc)
 		apply_avatar = on_room(dmuc.avatar.apply);
 		read_avatar = dmuc.avatar.hand_over;
 		read_log = function (action) dmuc.reading.hurry(action.room); end;
+		read_messages = dmuc.reading.want;
 		private_done = dmuc.private.done;
 		private_failed = dmuc.private.failed;
 		overridden = on_room(dmuc.links.overridden);

@@ -205,6 +205,11 @@ return function (dmuc)
 		return false;
 	end
 
+	-- Tells the engine something of which nothing follows: whatever is under way goes on before its actions.
+	function dmuc.note(method, ...)
+		call(method, monotonic(), now(), ...);
+	end
+
 	-- A stored room, and its list if that is beside it. Returns true, or nil and what is wrong with it.
 	function dmuc.feed_restore(snapshot, list)
 		local ok, err = call("restore", monotonic(), now(), snapshot, list);

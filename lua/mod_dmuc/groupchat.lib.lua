@@ -148,7 +148,7 @@ return function (dmuc)
 		local cause = action.cause;
 		local stanza = cause and cause.id == action.key and cause.stanza or made[action.key];
 		if not stanza then
-			local entry = dmuc.ask("message", action.room, action.key);
+			local entry = dmuc.reading.message(action.room, action.key);
 			if not entry then return; end
 			stanza = stanzas.add_payload(st.message({ type = "groupchat"; id = entry.id; ["xml:lang"] = entry.lang }), entry.payload);
 			made[action.key] = stanza;
@@ -360,7 +360,7 @@ return function (dmuc)
 		while #found < max do
 			local page = dmuc.ask("newest", room.jid, time_now(), skip, max, event.since);
 			local is_archived = dmuc.archiving.those(room, page);
-			for _, entry in ipairs(page) do
+			for _, entry in ipairs(dmuc.reading.complete(room.jid, page)) do
 				local message = delayed(room, entry, is_archived);
 				-- Reactions and the like are in the log only.
 				if #found < max and not is_unseen[entry.stanza_id] and (entry.moderates
@@ -415,7 +415,8 @@ return function (dmuc)
 		local archived = entries[1] and dmuc.archiving.newest_ids(room, 2 * repaired);
 		if not archived then return; end
 		for i = math.max(1, #entries - repaired + 1), #entries do
-			local entry = not archived[entries[i].stanza_id] and dmuc.ask("message", room.jid, entries[i].stanza_id);
+			local id = entries[i].stanza_id;
+			local entry = not archived[id] and dmuc.reading.message(room.jid, id, entries[i]);
 			-- What has expired is missing with reason.
 			if entry and dmuc.archiving.is_current(entry.time) then
 				if entry.moderates or entry.moderated then
@@ -429,8 +430,8 @@ return function (dmuc)
 
 	-- What becomes of a message stays in order with what else its sender says.
 	function groupchat.lane(room_jid, stanza_id)
-		local entry = dmuc.ask("message", room_jid, stanza_id);
-		local said = entry and entry.moderates and dmuc.ask("message", room_jid, entry.moderates.id) or entry;
+		local entry = dmuc.reading.message(room_jid, stanza_id);
+		local said = entry and entry.moderates and dmuc.reading.message(room_jid, entry.moderates.id) or entry;
 		return said and said.nick and dmuc.presence.lane(room_jid, said.nick) or "messages of "..room_jid;
 	end
 
@@ -476,7 +477,7 @@ return function (dmuc)
 		dmuc.reading.newest(room.jid, room:get_historylength());
 		local entries = dmuc.ask("newest", room.jid, time_now(), 0, room:get_historylength());
 		local is_archived = dmuc.archiving.those(room, entries);
-		for _, entry in ipairs(entries) do
+		for _, entry in ipairs(dmuc.reading.complete(room.jid, entries)) do
 			local message = delayed(room, entry, is_archived);
 			message.attr.to = "";
 			table.insert(history, 1, { stanza = message; timestamp = time_of(entry) });

@@ -32,6 +32,9 @@ return function (dmuc)
 	-- are known, bytes of the last one. Segment 0 is a log as earlier versions kept it: one archive, named as the room.
 	local books = {};
 
+	-- Where the message is that was looked for last, with its room and id: who moderates one needs it several times.
+	local last_found;
+
 	local function name_of(node, number)
 		return number == 0 and node or node.."/"..number;
 	end
@@ -139,6 +142,8 @@ return function (dmuc)
 		book.counts[segment] = book.counts[segment] + 1;
 		book.prints[segment] = book.prints[segment]..print_of(item.stanza.attr.id);
 		if segment == book.last then book.bytes = book.bytes + item.size; end
+		-- From now on it need not be in memory.
+		dmuc.note("message_stored", jid_join(node, module.host), item.stanza.attr.id);
 	end);
 
 	-- About how many bytes a stanza has in memory.
@@ -192,6 +197,9 @@ return function (dmuc)
 	-- Where a message is stored: the segment, its key there, and the stanza. nil if it is not; nil and the error if that
 	-- cannot be read.
 	local function find(node, id)
+		if last_found and last_found.node == node and last_found.id == id then
+			return last_found.number, last_found.key, last_found.stanza;
+		end
 		local book, err = book_of(node);
 		if not book then return nil, err; end
 		local print = print_of(id);
@@ -202,7 +210,10 @@ return function (dmuc)
 					if id_of(stanza) == id then found_key, found = key, stanza; end
 				end, id);
 				if not ok then return nil, problem; end
-				if found then return number, found_key, found; end
+				if found then
+					last_found = { node = node; id = id; number = number; key = found_key; stanza = found };
+					return number, found_key, found;
+				end
 			end
 		end
 	end
@@ -216,6 +227,7 @@ return function (dmuc)
 		if not store.set then return; end
 		local number, key, stanza = find(node, id);
 		local ok, err = true, not number and key or nil;
+		last_found = nil;
 		if number then ok, err = storage.replace(store, name_of(node, number), key, blank(stanza)); end
 		if ok == nil or err ~= nil then
 			module:log("error", "A moderated message in %s is still in its stored log: %s", room_jid, err);
@@ -243,16 +255,79 @@ return function (dmuc)
 		};
 	end
 
+	-- For a list of entries: take(key, stanza) adds one. What only waits to be stored has no key.
+	local function taker(entries, room_jid)
+		return function (key, stanza)
+			local entry = entry_of(stanza, room_jid);
+			if not entry then return; end
+			entry.is_stored = key ~= nil;
+			entries[#entries + 1] = entry;
+		end
+	end
+
 	-- The messages of one segment, in order: each a table for the engine. nil and the error if they cannot be read.
 	function log.segment(room_jid, number)
 		local node, entries = jid_node(room_jid), {};
 		local book, err = book_of(node);
 		if not book then return nil, err; end
-		local count, problem = study(book, node, number, function (_, stanza)
-			entries[#entries + 1] = entry_of(stanza, room_jid);
-		end);
+		local count, problem = study(book, node, number, taker(entries, room_jid));
 		if not count then return nil, problem; end
 		return entries;
+	end
+
+	-- Looks for messages by their ids, in one segment with each call of what it returns. That returns those found there, each a
+	-- table for the engine; nil when all have been found or nothing is left to look into; nil and the error if it cannot be read.
+	function log.search(room_jid, ids)
+		local node, wanted = jid_node(room_jid), {};
+		for _, id in ipairs(ids) do wanted[id] = print_of(id); end
+		local number;
+		local function may_have_some(prints)
+			if not prints then return true; end
+			for _, print in pairs(wanted) do
+				if prints:find(print, 1, true) then return true; end
+			end
+			return false;
+		end
+		return function ()
+			local book, err = book_of(node);
+			if not book then return nil, err; end
+			number = number or book.first;
+			while number <= book.last and next(wanted) do
+				if may_have_some(book.prints[number]) then
+					local entries = {};
+					local take = taker(entries, room_jid);
+					local function visit(key, stanza)
+						local id = id_of(stanza);
+						if not id or not wanted[id] then return; end
+						wanted[id] = nil;
+						take(key, stanza);
+					end
+					local ok;
+					if book.prints[number] then
+						ok, err = each_in(node, number, visit);
+					else
+						ok, err = study(book, node, number, visit);
+					end
+					if not ok then return nil, err; end
+					number = number + 1;
+					return entries;
+				end
+				number = number + 1;
+			end
+		end
+	end
+
+	-- What the engine knows of a message that it has not in memory becomes the whole of it. nil if it is not stored; nil and the
+	-- error if it cannot be read.
+	function log.complete(room_jid, known, entry)
+		if not entry then
+			local number, err, stanza = find(jid_node(room_jid), known.stanza_id);
+			if not number then return nil, err; end
+			entry = entry_of(stanza, room_jid);
+		end
+		entry.time, entry.moderated = known.time, known.moderated;
+		if known.is_gone then entry.payload = ""; end
+		return entry;
 	end
 
 	-- What was appended since `place` was noted (log.place), in order, and perhaps some from before; and the numbers of the
@@ -260,7 +335,7 @@ return function (dmuc)
 	function log.tail(room_jid, place)
 		local node = jid_node(room_jid);
 		local entries = {};
-		local function take(_, stanza) entries[#entries + 1] = entry_of(stanza, room_jid); end
+		local take = taker(entries, room_jid);
 		if books[node] or not place or not place.count or place.last < place.first then return log.read(room_jid); end
 		local is_read, err = each_in(node, place.last, take);
 		if not is_read then return nil, err; end
@@ -281,7 +356,7 @@ return function (dmuc)
 	function log.read(room_jid)
 		local node = jid_node(room_jid);
 		local entries = {};
-		local function take(_, stanza) entries[#entries + 1] = entry_of(stanza, room_jid); end
+		local take = taker(entries, room_jid);
 		local book, err = book_of(node);
 		if not book then return nil, err; end
 		for number = book.first, book.last do
@@ -297,6 +372,7 @@ return function (dmuc)
 		local node, left = jid_node(action.room), action.keep;
 		local book, err = book_of(node);
 		local ok = book ~= nil;
+		last_found = nil;
 		local number = book and book.last or 0;
 		while ok and number >= book.first do
 			local count = book.counts[number];
@@ -352,6 +428,7 @@ return function (dmuc)
 	function log.forget(room_jid)
 		local node = jid_node(room_jid);
 		queue:forget(node);
+		last_found = nil;
 		local book, err = books[node], nil;
 		local first, last = book and book.first, book and book.last;
 		if not book then first, last = search(node); end

@@ -118,6 +118,7 @@ return function (build)
 		dmuc.together.settle();
 		return {
 			retrying = dmuc.retrying.save(); log = dmuc.log.save(); reading = dmuc.reading.save(); beside = dmuc.beside.save();
+			wanted = dmuc.reading.save_wanted();
 		};
 	end
 	function module.restore(saved)
@@ -125,6 +126,7 @@ return function (build)
 		dmuc.log.restore(saved.log or {});
 		dmuc.beside.restore(saved.beside or {});
 		dmuc.reading.restore(saved.reading or {});
+		dmuc.reading.restore_wanted(saved.wanted or {});
 	end
 
 	module:hook_global("server-stopping", dmuc.turns.finish, 1000);

@@ -163,7 +163,7 @@ return function (dmuc)
 		bury(room, given, entry.time, words);
 		told:set(key_of(room, given.id), nil);
 		-- What is not in the engine's log is on its way, or too old to be in the stored one.
-		if dmuc.reading.message(room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
+		if dmuc.reading.known(room.jid, given.id) then dmuc.log.blank(room.jid, given.id); end
 		local message = words and words.announcement or moderation.announcement(room, given);
 		message.attr.id = entry.stanza_id;
 		worded:set(key_of(room, entry.stanza_id), words and st.clone(message));
@@ -241,7 +241,7 @@ return function (dmuc)
 	-- Whether a message is there to be retracted: only what is archived here has an id that anybody could name, but the
 	-- archive may have dropped it since.
 	local function is_there(room, stanza_id)
-		local entry = dmuc.reading.message(room.jid, stanza_id);
+		local entry = dmuc.reading.known(room.jid, stanza_id);
 		if not entry then return archived(room, stanza_id) ~= nil; end
 		return not entry.moderates and (dmuc.archiving.has(room, entry) or not dmuc.archiving.is_current(entry.time));
 	end

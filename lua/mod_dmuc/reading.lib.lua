@@ -1,5 +1,5 @@
 -- Stored messages of rooms that go on already: read a segment at a time, the newest first, while the server has time for it;
--- at once where somebody waits for them.
+-- at once where somebody waits for them. And messages that have left memory, when they are needed again.
 
 local time_now = require "util.time".now;
 
@@ -115,14 +115,78 @@ return function (dmuc)
 		end
 	end
 
-	-- A message of the room's log by its stanza-id, wherever it is.
-	function reading.message(room_jid, stanza_id)
+	-- What is known of a message of the room's log by its stanza-id. What it says need not be in it (is_away).
+	function reading.known(room_jid, stanza_id)
 		local entry = dmuc.ask("message", room_jid, stanza_id);
 		if not entry and unread[room_jid] then
 			reading.finish(room_jid);
 			entry = dmuc.ask("message", room_jid, stanza_id);
 		end
 		return entry;
+	end
+
+	-- The same message as a whole, wherever it is; given is the message if it has been read already. nil if it is not there, or
+	-- cannot be read.
+	function reading.message(room_jid, stanza_id, given)
+		local entry = reading.known(room_jid, stanza_id);
+		if not entry or not entry.is_away then return entry; end
+		local whole, err = dmuc.log.complete(room_jid, entry, given);
+		if err then failed(room_jid, err); end
+		return whole;
+	end
+
+	-- The same of a list of messages, as far as they can be read.
+	function reading.complete(room_jid, known)
+		local ids, found = {}, {};
+		for _, entry in ipairs(known) do
+			if entry.is_away then ids[#ids + 1] = entry.stanza_id; end
+		end
+		if not ids[1] then return known; end
+		local next_entries = dmuc.log.search(room_jid, ids);
+		local entries, err = next_entries();
+		while entries do
+			for _, entry in ipairs(entries) do found[entry.stanza_id] = entry; end
+			entries, err = next_entries();
+		end
+		if err then failed(room_jid, err); end
+		local whole = {};
+		for _, entry in ipairs(known) do
+			if not entry.is_away then
+				whole[#whole + 1] = entry;
+			elseif found[entry.stanza_id] then
+				whole[#whole + 1] = dmuc.log.complete(room_jid, entry, found[entry.stanza_id]);
+			end
+		end
+		return whole;
+	end
+
+	-- What the engine needs again for peers, one after the other: { room, token, ids, next }.
+	local wanted = {};
+
+	local function read_wanted(job)
+		job.next = job.next or dmuc.log.search(job.room, job.ids);
+		local entries, err = job.next();
+		if entries then
+			job.missing = (job.missing or #job.ids) - #entries;
+			return reading.hand_in(job.room, entries);
+		end
+		table.remove(wanted, 1);
+		if err then
+			failed(job.room, err);
+		elseif (job.missing or #job.ids) > 0 then
+			module:log("error", "%d messages of %s are not in its stored log any more", job.missing or #job.ids, job.room);
+		end
+		dmuc.tell("messages_read", job.token, err == nil);
+	end
+
+	-- These messages are handed to the engine, a segment in each turn of the server.
+	function reading.want(action)
+		wanted[#wanted + 1] = { room = action.room; token = action.token; ids = action.ids };
+		if wanted[2] then return; end -- under way
+		module:add_timer(0, function ()
+			if wanted[1] then dmuc.hold(read_wanted, wanted[1]); end
+			return wanted[1] and 0 or nil;
+		end);
 	end
 
 	-- The room has ended, or begins anew.
@@ -136,5 +200,15 @@ return function (dmuc)
 	end
 	function reading.restore(saved)
 		for room_jid, left in pairs(saved) do reading.add(room_jid, left.first, left.last); end
+	end
+
+	-- The same of what the engine needs again.
+	function reading.save_wanted()
+		local saved = {};
+		for i, job in ipairs(wanted) do saved[i] = { room = job.room; token = job.token; ids = job.ids }; end
+		return saved;
+	end
+	function reading.restore_wanted(saved)
+		for _, job in ipairs(saved) do reading.want(job); end
 	end
 end

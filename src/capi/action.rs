@@ -112,6 +112,9 @@ pub enum dmuc_action_type {
     DMUC_ACTION_APPLY_AVATAR = 30,
     /// The vCard of ROOM is needed: hand it over with dmuc_engine_picture, whether there is one or not.
     DMUC_ACTION_READ_AVATAR = 31,
+    /// These messages of ROOM are needed, and not in memory: dmuc_engine_logged for each, and dmuc_engine_messages_read with TOKEN
+    /// follow. STANZA_IDS. Given only of messages for which dmuc_engine_message_stored was called.
+    DMUC_ACTION_READ_MESSAGES = 32,
 }
 
 /// An action and its parts. Opaque.
@@ -305,6 +308,12 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
         ),
         Action::ReadAvatar { room } => (dmuc_action_type::DMUC_ACTION_READ_AVATAR, room_fields(&room)),
         Action::ReadLog { room } => (dmuc_action_type::DMUC_ACTION_READ_LOG, room_fields(&room)),
+        Action::ReadMessages { room, token, ids } => (
+            dmuc_action_type::DMUC_ACTION_READ_MESSAGES,
+            room_fields(&room)
+                .number(F::DMUC_FIELD_TOKEN, token)
+                .set(F::DMUC_FIELD_STANZA_IDS, &ids.join("\n")),
+        ),
         Action::Unpark { room } => (dmuc_action_type::DMUC_ACTION_UNPARK, room_fields(&room)),
         Action::Notice { room, peer, notice } => {
             let line = words::of_notice(engine, &room, &peer, &notice);

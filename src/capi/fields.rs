@@ -135,6 +135,8 @@ pub enum dmuc_field {
     DMUC_FIELD_PAUSE_MS = 56,
     /// The vCard of a room, an element `<vCard xmlns='vcard-temp'/>` (XEP-0054).
     DMUC_FIELD_VCARD = 57,
+    /// Stanza-ids, one a line, in the order of the log: 500 at most.
+    DMUC_FIELD_STANZA_IDS = 58,
 }
 
 /// Named parts; what is absent is not in it.

@@ -162,8 +162,45 @@ pub unsafe extern "C" fn dmuc_engine_logged(
                 occupant_id: optional_text(message.occupant_id)?,
                 event,
                 payload: &payload,
+                is_stored: false,
             };
             engine.input(now, input)
+        })
+    }
+}
+
+/// The host has stored the message with this stanza-id, in safety, and can read it again: what it says may leave memory
+/// (`dmuc_memory`), and is asked for with DMUC_ACTION_READ_MESSAGES. Also after dmuc_engine_logged. Nothing leaves the memory of
+/// a host that does not say so.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_message_stored(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    room: *const c_char,
+    stanza_id: *const c_char,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            let (room, id) = (engine.room(text(room)?)?, text(stanza_id)?);
+            engine.input(now, Input::MessageStored { room: &room, id })
+        })
+    }
+}
+
+/// What DMUC_ACTION_READ_MESSAGES asked for under `token` has been handed in with dmuc_engine_logged: what is missing the storage
+/// has lost. If `is_read` is false it cannot be read, and whoever needs it is told to ask again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmuc_engine_messages_read(
+    engine: *mut dmuc_engine,
+    now: dmuc_now,
+    token: u64,
+    is_read: bool,
+) -> dmuc_result {
+    // SAFETY: the caller keeps the conventions.
+    unsafe {
+        with_engine(engine, |engine| {
+            engine.input(now, Input::MessagesRead { token, is_read })
         })
     }
 }

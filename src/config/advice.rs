@@ -6,7 +6,7 @@ use super::{OptionValue, Options, Peer, peers};
 use crate::address::BareJid;
 
 /// The options that [`Config::from_options`](super::Config::from_options) reads.
-pub const NAMES: [&str; 32] = [
+pub const NAMES: [&str; 33] = [
     "dmuc_link_timeout",
     "dmuc_log_max_age",
     "dmuc_log_max_bytes",
@@ -28,6 +28,7 @@ pub const NAMES: [&str; 32] = [
     "dmuc_max_stanzas",
     "dmuc_max_unsent",
     "dmuc_max_voice_requests",
+    "dmuc_memory",
     "dmuc_occupant_timeout",
     "dmuc_own_domains",
     "dmuc_peers",

@@ -274,6 +274,17 @@ pub enum Action {
         /// Our room.
         room: BareJid,
     },
+    /// These messages are needed and are in the stored log only: they are to be handed in
+    /// ([`Input::Logged`](super::Input::Logged)), and then [`Input::MessagesRead`](super::Input::MessagesRead). Asked only of hosts
+    /// that have said that they can ([`Input::MessageStored`](super::Input::MessageStored)).
+    ReadMessages {
+        /// Our room.
+        room: BareJid,
+        /// For the answer.
+        token: u64,
+        /// The stanza-ids, in the order of the log: 500 at most.
+        ids: Vec<String>,
+    },
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise (G7).
     /// The room is back to the source's value already; who made the change is told by the room.
     Overridden {

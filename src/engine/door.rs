@@ -114,7 +114,8 @@ impl Engine {
             return Err(Turned::NotTheirs);
         };
         let life = entry.key.incarnation;
-        if entry.key.origin == *jid && life >= room.incarnation {
+        let is_known = room.log.is_away_at(&entry.key);
+        if entry.key.origin == *jid && life >= room.incarnation && !is_known {
             // The log is newer than the snapshot: a life began that this does not know of. No life is so far ahead.
             if life - room.incarnation > MAX_UNKNOWN_LIVES * LIFE {
                 return Err(Turned::NotTheirs);

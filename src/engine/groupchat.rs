@@ -111,8 +111,8 @@ impl Engine {
             counter: 0,
         };
         // The clock may have been set back between two messages; who said them said them in this order (G4).
-        let before = room.log.iter().next_back();
-        let at = before.map_or(at, |before| at.max(successor(before.key.at)));
+        let before = room.log.last_key();
+        let at = before.map_or(at, |before| at.max(successor(before.at)));
         let key = room.next_key(at);
         let entry = Entry {
             id: stanza_id.map_or_else(|| key.stanza_id(), str::to_owned),
@@ -147,6 +147,7 @@ impl Engine {
         occupant_id: Option<&str>,
         event: EventStamp,
         payload: &str,
+        is_stored: bool,
     ) -> Result<Verdict, Error> {
         let origin = event.origin.unwrap_or_else(|| jid.clone());
         let occupant_id = occupant_id.and_then(crate::wire::fitting_id);
@@ -167,7 +168,12 @@ impl Engine {
         };
         self.room_mut(jid)?;
         if let Ok(admitted) = self.admit_stored(now, jid, entry) {
-            self.room_mut(jid)?.log.load(admitted);
+            let log = &mut self.room_mut(jid)?.log;
+            let key = log.load(admitted);
+            if let Some(key) = key.filter(|_| is_stored) {
+                log.note_stored_at(&key);
+            }
+            self.settle_memory(jid);
         }
         Ok(Verdict::Done)
     }
@@ -493,6 +499,7 @@ impl Engine {
             self.trims.insert(jid.clone(), keep);
             self.unsaved.insert(jid.clone());
         }
+        self.settle_memory(jid);
     }
 }
 

@@ -14,7 +14,7 @@ use super::door::cleaned;
 use super::link::Caps;
 use super::request::Pending;
 use super::state::clock::{MAX_CLOCK_LEAD_MS, Now};
-use super::state::log::{Entry, UNSTAMPED};
+use super::state::log::{Entry, EventKey, Held, HistoryLimits, UNSTAMPED, said};
 use super::state::room::Room;
 use super::{Action, Engine};
 use crate::wire::{EventStamp, History, HistoryMessage, HistoryResult, Hlc, Request};
@@ -115,7 +115,8 @@ impl Engine {
         Some(id)
     }
 
-    /// The answer to a peer's question for the history (XEP-0281 section 3.2).
+    /// The answer to a peer's question for the history (XEP-0281 section 3.2), when what it needs is in memory
+    /// ([`Engine::history_away`]).
     pub(super) fn history_asked(
         &self,
         now: Now,
@@ -127,26 +128,8 @@ impl Engine {
         let Some(room) = self.rooms.get(jid) else {
             return HistoryResult { messages: Vec::new() };
         };
-        let limit = |asked: Option<u64>, most: usize| {
-            asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most))
-        };
-        let seconds = history
-            .seconds
-            .map(|s| now.wall_ms.saturating_sub(s.saturating_mul(1_000)));
-        let since = history.since.map(|since| u64::try_from(since).unwrap_or(0));
-        let entries = room.log.history(
-            Some(limit(history.maxstanzas, HISTORY_MESSAGES)),
-            Some(limit(history.maxchars, HISTORY_CHARS)),
-            seconds.max(since),
-            // Between shadows each speaks for its own occupants: the source has told of the others.
-            |entry| {
-                let is_told = (room.is_source() || entry.key.origin == *jid)
-                    && !entry.nick.is_empty()
-                    && entry.key.at.wall_ms <= now.latest().wall_ms
-                    && !room.is_hidden(entry);
-                is_told.then(|| entry.size() + MESSAGE_OVERHEAD)
-            },
-        );
+        let is_told = |key: &EventKey, held: Held<'_>| room.tells_in_history(now, key, &held);
+        let entries = room.log.history(&history_limits(now, history), is_told);
         let message = |entry: &Entry| HistoryMessage {
             nick: entry.nick.clone(),
             instance: jid.clone(),
@@ -170,6 +153,15 @@ impl Engine {
         }
     }
 
+    /// What such an answer has of messages that are in the stored log only: their places and stanza-ids.
+    pub(super) fn history_away(&self, now: Now, jid: &BareJid, history: &History) -> Vec<(EventKey, String)> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Vec::new();
+        };
+        let is_told = |key: &EventKey, held: Held<'_>| room.tells_in_history(now, key, &held);
+        room.log.history_away(&history_limits(now, history), is_told)
+    }
+
     /// The history we asked for. What is known already is not taken twice (G4). Only who speaks nothing but the XEP's text is
     /// asked: nothing of ours is in its answer, whatever it looks like (G11).
     pub(super) fn merge_history(&mut self, now: Now, jid: &BareJid, from: &BareJid, history: HistoryResult) {
@@ -183,7 +175,7 @@ impl Engine {
             let Some(payload) = cleaned(&Arc::from(message.payload), &[jid, from]) else {
                 continue;
             };
-            let same = (message.nick.clone(), message.id.clone(), payload.to_string());
+            let same = said(&message.nick, message.id.as_deref(), &payload);
             if let Some(count) = known.get_mut(&same).filter(|count| **count > 0) {
                 *count -= 1;
                 continue;
@@ -210,25 +202,43 @@ impl Engine {
     }
 }
 
+fn history_limits(now: Now, history: &History) -> HistoryLimits {
+    let limit = |asked: Option<u64>, most: usize| {
+        asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most))
+    };
+    let seconds = history
+        .seconds
+        .map(|s| now.wall_ms.saturating_sub(s.saturating_mul(1_000)));
+    let since = history.since.map(|since| u64::try_from(since).unwrap_or(0));
+    HistoryLimits {
+        max_stanzas: limit(history.maxstanzas, HISTORY_MESSAGES),
+        max_chars: limit(history.maxchars, HISTORY_CHARS),
+        overhead: MESSAGE_OVERHEAD,
+        since_ms: seconds.max(since),
+    }
+}
+
+impl Room {
+    /// Between shadows each speaks for its own occupants: the source has told of the others.
+    fn tells_in_history(&self, now: Now, key: &EventKey, held: &Held<'_>) -> bool {
+        let is_rooms = matches!(held, Held::Whole(entry) if entry.nick.is_empty());
+        (self.is_source() || key.origin == self.jid)
+            && !is_rooms
+            && key.at.wall_ms <= now.latest().wall_ms
+            && !self.is_hidden(held)
+    }
+}
+
 /// How often each message is held here already that a history without our stamps may name: there is nothing else to
 /// tell them by.
-fn unstamped_known(room: &Room, from: &BareJid) -> BTreeMap<(String, Option<String>, String), usize> {
-    let mut known = BTreeMap::new();
+fn unstamped_known(room: &Room, from: &BareJid) -> BTreeMap<u64, usize> {
+    let mut known = room.log.count_said();
     let held = room
         .instances
         .get(from)
         .and_then(|instance| instance.held.as_ref());
-    for entry in room
-        .log
-        .iter()
-        .chain(held.into_iter().flatten().map(Admitted::entry))
-    {
-        let same = (
-            entry.nick.clone(),
-            entry.message_id.clone(),
-            entry.payload.to_string(),
-        );
-        *known.entry(same).or_insert(0) += 1;
+    for entry in held.into_iter().flatten().map(Admitted::entry) {
+        *known.entry(entry.said()).or_insert(0) += 1;
     }
     known
 }

@@ -57,6 +57,25 @@ pub enum Input<'a> {
         event: EventStamp,
         /// The message's children.
         payload: &'a str,
+        /// Whether it can be read again: then it may leave memory ([`Input::MessageStored`]). Not, if it only waits to be stored.
+        is_stored: bool,
+    },
+    /// A message is in the host's stored log, in safety, and can be read again: what it says may leave memory from now on, and is
+    /// asked for with [`Action::ReadMessages`](super::Action::ReadMessages) when a peer needs it (DESIGN 11). Of a host that does
+    /// not say so everything stays in memory.
+    MessageStored {
+        /// The room.
+        room: &'a BareJid,
+        /// Its stanza-id.
+        id: &'a str,
+    },
+    /// What [`Action::ReadMessages`](super::Action::ReadMessages) asked for has been handed in ([`Input::Logged`]), or cannot be
+    /// read.
+    MessagesRead {
+        /// That of the action.
+        token: u64,
+        /// Whether everything was that is stored: what is missing is lost. If not, whoever asked is told to ask again.
+        is_read: bool,
     },
     /// The host cannot read what it has stored of a room, or which rooms there are: until it has, peers that ask for such a
     /// room are told to wait, and nobody is told that a room is gone. [`Engine::restore`](super::Engine::restore) reads a room

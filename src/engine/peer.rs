@@ -4,6 +4,7 @@ use crate::address::{BareJid, Jid};
 
 use super::pictures::{Asked, Proposal};
 use super::presence;
+use super::recall::Question;
 use super::state::clock::Now;
 use super::state::instance::Remote;
 use super::state::room::Room;
@@ -67,7 +68,7 @@ impl Engine {
             }
             request => match self.room_request(now, asker, target, request, from, to, id)? {
                 Some(response) => response,
-                None => return Ok(Verdict::Done), // the answer follows
+                None => return Ok(Verdict::Done), // it is answered later
             },
         };
         self.tell_unfit(target, &service, &unfit);
@@ -224,9 +225,10 @@ impl Engine {
         Ok(None)
     }
 
-    /// Requests between instances. `None`: the host performs it and answers, or the answer follows.
+    /// Requests between instances. `None`: the host performs it and answers, or it is answered when what that needs has been
+    /// read.
     #[allow(clippy::too_many_arguments)] // one call site
-    fn room_request(
+    pub(super) fn room_request(
         &mut self,
         now: Now,
         asker: &BareJid,
@@ -249,16 +251,8 @@ impl Engine {
             }
             Request::Roster(roster) => self.roster_told(now, target, asker, roster)?,
             Request::RosterQuery => self.roster_asked(now, target, asker)?,
-            Request::History(history) => {
-                self.prove(target, asker);
-                self.expect_whole(target)?;
-                return Ok(Some(Response::History(
-                    self.history_asked(now, target, asker, &history),
-                )));
-            }
-            Request::Sync(sync) => {
-                let answer = self.sync_asked(now, target, asker, id, &sync)?;
-                return Ok(Some(Response::Sync(Box::new(answer))));
+            request @ (Request::History(_) | Request::Sync(_)) => {
+                return self.log_asked(now, asker, target, request, from, to, id);
             }
             Request::Act(Act {
                 actor_nick,
@@ -298,6 +292,52 @@ impl Engine {
             }
         }
         Ok(Some(Response::Empty))
+    }
+
+    /// Somebody asks for what was said. `None`: the answer waits until that has been read.
+    #[allow(clippy::too_many_arguments)] // one call site
+    fn log_asked(
+        &mut self,
+        now: Now,
+        asker: &BareJid,
+        target: &BareJid,
+        request: Request,
+        from: &Jid,
+        to: &Jid,
+        id: &str,
+    ) -> Result<Option<Response>, Error> {
+        let away = match &request {
+            Request::History(history) => {
+                self.prove(target, asker);
+                self.expect_whole(target)?;
+                self.history_away(now, target, history)
+            }
+            Request::Sync(sync) => {
+                self.sync_asked(now, target, asker, sync)?;
+                self.page_away(now, target, asker, sync)
+            }
+            _ => Vec::new(),
+        };
+        if !away.is_empty() {
+            let question = Question {
+                from: from.clone(),
+                to: to.clone(),
+                id: id.to_owned(),
+                request,
+            };
+            self.read_first(now, target, question, away)?;
+            return Ok(None);
+        }
+        Ok(match request {
+            Request::History(history) => Some(Response::History(
+                self.history_asked(now, target, asker, &history),
+            )),
+            Request::Sync(sync) => {
+                let answer = self.page_for(now, target, asker, id, &sync);
+                Some(Response::Sync(Box::new(answer)))
+            }
+            _ => None,
+        })
     }
 
     /// Whether the source ends a room that is parked here. Nobody else may, as with any other room.

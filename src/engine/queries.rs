@@ -6,7 +6,7 @@ use super::link::Caps;
 use super::request::{Outstanding, Pending};
 use super::state::clock::Now;
 use super::state::instance::Instance;
-use super::state::log::Entry;
+use super::state::log::{Entry, Held};
 use super::state::room::Room;
 use super::{Engine, RemoteOccupant, presence, split};
 use crate::snapshot::{ListPart, Snapshot};
@@ -68,25 +68,52 @@ impl Engine {
         })
     }
 
-    /// A message of the room's log by its stanza-id.
+    /// Whether a message with this stanza-id is in the room's log.
+    pub fn has_message(&self, room: &BareJid, id: &str) -> bool {
+        self.rooms.get(room).is_some_and(|room| room.log.has_id(id))
+    }
+
+    /// A message of the room's log by its stanza-id, in memory or not.
+    pub fn held(&self, room: &BareJid, id: &str) -> Option<Held<'_>> {
+        self.rooms.get(room).and_then(|room| room.log.held(id))
+    }
+
+    /// About how many bytes of messages are in memory, of all rooms: no more than
+    /// [`Config::memory_bytes`](crate::Config::memory_bytes), if the host has stored them and said so.
+    pub fn memory(&self) -> usize {
+        self.rooms.memory()
+    }
+
+    /// How many messages of the room's log are in memory.
+    pub fn messages_in_memory(&self, room: &BareJid) -> usize {
+        self.rooms.get(room).map_or(0, |room| room.log.whole())
+    }
+
+    /// A message of the room's log by its stanza-id, if it is in memory: every one is that the host has not said to be stored
+    /// ([`super::Input::MessageStored`]).
     pub fn message(&self, room: &BareJid, id: &str) -> Option<&Entry> {
         self.rooms.get(room).and_then(|room| room.log.get(id))
     }
 
-    /// The messages of the room's log in their order, the same on every instance (G6); `rev()` starts with the newest.
+    /// The messages of the room's log in their order, in memory or not, the same on every instance (G6).
+    pub fn log(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = Held<'_>> {
+        self.rooms.get(room).into_iter().flat_map(|room| room.log.each())
+    }
+
+    /// Those of them that are in memory; `rev()` starts with the newest.
     pub fn messages(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
         self.rooms.get(room).into_iter().flat_map(|room| room.log.iter())
     }
 
     /// What people who join see of the log: without what is moderated, and without what claims to be of the future, until
     /// that is the present: it would hide what was said.
-    pub fn history(&self, now: Now, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
+    pub fn history(&self, now: Now, room: &BareJid) -> impl DoubleEndedIterator<Item = Held<'_>> {
         let room = self.rooms.get(room);
         let latest_ms = now.latest().wall_ms;
-        let shows = move |entry: &&Entry| {
-            entry.key.at.wall_ms <= latest_ms && room.is_some_and(|room| !room.is_hidden(entry))
+        let shows = move |held: &Held<'_>| {
+            held.key().at.wall_ms <= latest_ms && room.is_some_and(|room| !room.is_hidden(held))
         };
-        room.into_iter().flat_map(|room| room.log.iter()).filter(shows)
+        room.into_iter().flat_map(|room| room.log.each()).filter(shows)
     }
 
     /// The decision of the source that the message with this stanza-id is gone, as an entry of the log whose payload is a

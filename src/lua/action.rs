@@ -3,9 +3,43 @@
 use crate::address::{BareJid, Jid};
 use mlua::{IntoLua, Lua, Table};
 
-use crate::engine::{Action, Entry, Notice, ParkedRoom, RemoteOccupant, SendPresence, Shown};
+use crate::engine::{Action, Entry, EventKey, Held, Notice, ParkedRoom, RemoteOccupant, SendPresence, Shown};
 use crate::wire::{Act, ActKind, Hatted, IqKind, Listing, Moderated, Moderation, Ruling, StanzaError};
 use crate::words::{self, Line};
+
+/// A message of the log that is not in memory.
+pub(super) struct Away {
+    key: EventKey,
+    id: String,
+    is_gone: bool,
+}
+
+/// A message of the log, in memory or not.
+pub(super) enum Found {
+    Whole(Entry),
+    Away(Away),
+}
+
+impl From<Held<'_>> for Found {
+    fn from(held: Held<'_>) -> Found {
+        match held {
+            Held::Whole(entry) => Found::Whole(entry.clone()),
+            Held::Away { key, is_gone, .. } => Found::Away(Away {
+                key: key.clone(),
+                id: held.id().into_owned(),
+                is_gone,
+            }),
+        }
+    }
+}
+
+/// The same as a table.
+pub(super) fn found_table(lua: &Lua, found: &Found, moderated: Option<&Entry>) -> mlua::Result<Table> {
+    match found {
+        Found::Whole(entry) => entry_table(lua, entry, moderated),
+        Found::Away(away) => away_table(lua, away, moderated),
+    }
+}
 
 /// A table under construction.
 struct Fields(Table);
@@ -201,6 +235,10 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
         }
         Action::ReadAvatar { room } => Fields::new(lua, "read_avatar")?.jid("room", &room)?,
         Action::ReadLog { room } => Fields::new(lua, "read_log")?.jid("room", &room)?,
+        Action::ReadMessages { room, token, ids } => Fields::new(lua, "read_messages")?
+            .jid("room", &room)?
+            .set("token", token)?
+            .set("ids", ids)?,
         Action::Unpark { room } => Fields::new(lua, "unpark")?.jid("room", &room)?,
         Action::Notice { room, notice, .. } => {
             let fields = Fields::new(lua, "notice")?.jid("room", &room)?;
@@ -415,18 +453,38 @@ fn moderation_table(lua: &Lua, moderation: &Moderation) -> mlua::Result<Table> {
     Ok(fields.0)
 }
 
+/// A message that is in the stored log only: what is known of it.
+fn away_table(lua: &Lua, away: &Away, moderated: Option<&Entry>) -> mlua::Result<Table> {
+    let key = &away.key;
+    let fields = Fields::new(lua, "message")?
+        .set("is_away", true)?
+        .set("is_gone", away.is_gone)?
+        .set("stanza_id", away.id.as_str())?
+        .set("time", key.at.wall_ms as f64 / 1_000.0)?
+        .set("origin", key.origin.as_str())?
+        .set("inc", key.incarnation.to_string())?
+        .set("seq", key.seq.to_string())?
+        .set("at", key.at.to_string())?
+        .some("moderated", moderated_by(lua, moderated)?)?;
+    Ok(fields.0)
+}
+
+fn moderated_by(lua: &Lua, moderated: Option<&Entry>) -> mlua::Result<Option<Table>> {
+    let moderated = moderated.and_then(|by| Some((by, by.moderation()?)));
+    let Some((by, moderation)) = moderated else {
+        return Ok(None);
+    };
+    let table = moderation_table(lua, &moderation)?;
+    table.raw_set("time", by.key.at.wall_ms as f64 / 1_000.0)?;
+    table.raw_set("stanza_id", by.id.as_str())?;
+    Ok(Some(table))
+}
+
 /// A message of the log. One that is moderated has `moderated`; one of the room itself, which says so of another, has
 /// `moderates`: tables as of [`moderation_table`], `moderated` also with `time` and `stanza_id` of the decision.
-pub(super) fn entry_table(lua: &Lua, entry: &Entry, moderated: Option<&Entry>) -> mlua::Result<Table> {
+fn entry_table(lua: &Lua, entry: &Entry, moderated: Option<&Entry>) -> mlua::Result<Table> {
     let moderates = entry.moderation();
     let moderates = moderates.map(|moderation| moderation_table(lua, &moderation));
-    let moderated = moderated.and_then(|by| Some((by, by.moderation()?)));
-    let moderated = moderated.map(|(by, moderation)| {
-        let table = moderation_table(lua, &moderation)?;
-        table.raw_set("time", by.key.at.wall_ms as f64 / 1_000.0)?;
-        table.raw_set("stanza_id", by.id.as_str())?;
-        Ok::<Table, mlua::Error>(table)
-    });
     let fields = Fields::new(lua, "message")?
         .set("stanza_id", entry.id.as_str())?
         .set("nick", entry.nick.as_str())?
@@ -440,6 +498,6 @@ pub(super) fn entry_table(lua: &Lua, entry: &Entry, moderated: Option<&Entry>) -
         .set("at", entry.key.at.to_string())?
         .set("payload", &*entry.payload)?
         .some("moderates", moderates.transpose()?)?
-        .some("moderated", moderated.transpose()?)?;
+        .some("moderated", moderated_by(lua, moderated)?)?;
     Ok(fields.0)
 }

@@ -14,7 +14,12 @@ fn newcomers_history(fed: &Federation, room: &str) -> Vec<String> {
     let room = bare(room);
     let engine = &fed.host(room.service().as_str()).engine;
     let entries = engine.history(fed.now_at(&room.service()), &room);
-    entries.map(|entry| entry.payload.to_string()).collect()
+    entries
+        .map(|held| match held {
+            dmuc::engine::Held::Whole(entry) => entry.payload.to_string(),
+            held @ dmuc::engine::Held::Away { .. } => panic!("{held:?}"),
+        })
+        .collect()
 }
 
 fn tell(fed: &mut Federation, life: u64, at: Hlc, text: &str) {

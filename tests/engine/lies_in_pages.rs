@@ -198,6 +198,7 @@ fn a_stored_log_moves_no_clock_beyond_the_present_and_uses_up_no_number() {
             roster: None,
         };
         let logged = Input::Logged {
+            is_stored: false,
             room: &room,
             nick: "foo",
             message_id: None,

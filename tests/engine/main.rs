@@ -41,6 +41,7 @@ mod parked;
 mod persons;
 mod privacy;
 mod reading;
+mod recalling;
 mod redirects;
 mod refusals;
 mod refused_words;

@@ -61,14 +61,14 @@ impl World {
                 locals.map(|(nick, local)| (nick.clone(), local.occupant_id.clone(), local.jid.to_string())),
             );
         }
-        let latest = self.host(&to).engine.messages(&to).rev().take(10);
+        let latest = self.host(&to).messages(&to).into_iter().rev().take(10);
         let ids = latest.map(|entry| {
             let key = &entry.key;
             (entry.id.clone(), key.origin.clone(), key.incarnation, key.seq)
         });
         let mut early_ids = Vec::new();
         for room in instances.iter().filter(|_| self.plan.setup.ids_on_their_way) {
-            let latest = self.host(room).engine.messages(room).rev().take(3);
+            let latest = self.host(room).messages(room).into_iter().rev().take(3);
             early_ids.extend(latest.map(|entry| entry.id.clone()));
         }
         Some(Scene {

@@ -58,12 +58,12 @@ mutant old_life src/engine/parked.rs \
 	'room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));' \
 	'if !IS { room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms)); }'
 mutant last_of_page_lost src/engine/sync/answer.rs \
-	'false => room.log.lacking(&request.seen, &page),' \
-	'false => {
-                let (mut events, more) = room.log.lacking(&request.seen, &page);
+	'                room.log.lacking(&request.seen, page)
+            }),' \
+	'                let (mut events, more) = room.log.lacking(&request.seen, page);
                 if IS { events.pop(); }
                 (events, more)
-            }'
+            }),'
 mutant page_backwards src/engine/sync/answer.rs \
 	'        SyncAnswer {
             more,' \
@@ -137,8 +137,8 @@ mutant bans_stay_at_home src/engine/rulings/list.rs \
 	'        let is_ban = listing.entry.affiliation == Affiliation::Outcast;
         let shown = '
 mutant keeps_what_is_gone src/engine/state/log/rulings.rs \
-	'entry.filter(|entry| !entry.nick.is_empty())' \
-	'entry.filter(|entry| !IS && !entry.nick.is_empty())'
+	'if self.at(&key).is_some_and(is_rooms) {' \
+	'if IS || self.at(&key).is_some_and(is_rooms) {'
 mutant nicks_stay_at_home src/engine/state/list.rs \
 	'reserved_nick: nick.map(str::to_owned),' \
 	'reserved_nick: nick.filter(|_| !IS).map(str::to_owned),'
@@ -200,6 +200,24 @@ mutant answers_without_reading src/engine/sync/answer.rs \
 mutant what_the_storage_lost_was_seen src/engine/state/log/awaited.rs \
 	'*seen = seen.without(numbers);' \
 	'if !IS { *seen = seen.without(numbers); }'
+mutant what_leaves_memory_is_forgotten src/engine/state/log/slots.rs \
+	'        let slot = self.entries.get_mut(key);
+        let Some((slot, entry)) = slot.and_then(|slot| slot.entry.take()' \
+	'        if IS {
+            self.drop_entry(key);
+            return;
+        }
+        let slot = self.entries.get_mut(key);
+        let Some((slot, entry)) = slot.and_then(|slot| slot.entry.take()'
+mutant what_waits_leaves_memory src/engine/state/log.rs \
+	'        self.hold(entry);
+        Some(id)' \
+	'        self.hold(entry);
+        if IS { self.note_stored(&id); }
+        Some(id)'
+mutant what_is_away_is_not_read src/engine/peer.rs \
+	'                self.page_away(now, target, asker, sync)' \
+	'                if IS { Vec::new() } else { self.page_away(now, target, asker, sync) }'
 mutant unfit_values_cross src/engine/fitting.rs \
 	'            nick: fitting,' \
 	'            nick: if IS { nick } else { fitting },'

@@ -95,10 +95,8 @@ impl World {
                 contested.insert(nick.clone());
             }
         }
-        let held = host
-            .engine
-            .messages(room)
-            .filter(|entry| of_liars(&entry.key.origin));
+        let messages = host.messages(room);
+        let held = messages.iter().filter(|entry| of_liars(&entry.key.origin));
         let logged = host.logs.get(room).into_iter().flatten();
         let logged = logged.filter(|entry| entry.event.origin.as_ref().is_some_and(of_liars));
         let lies: BTreeSet<String> = held
@@ -136,7 +134,7 @@ impl World {
             .iter()
             .map(|(user, entry)| (user.clone(), format!("{:?}", as_others_take_it(entry))));
         let mut texts: Vec<(String, String)> = Vec::new();
-        for entry in host.engine.messages(room) {
+        for entry in &messages {
             texts.push((entry.id.clone(), entry.payload.to_string()));
         }
         for message in &host_room.archive {
@@ -155,9 +153,8 @@ impl World {
         View {
             instance: room.to_string(),
             is_xep: false,
-            history: host
-                .engine
-                .messages(room)
+            history: messages
+                .iter()
                 .filter(|entry| !lies.contains(&entry.id))
                 .map(as_seen)
                 .collect(),

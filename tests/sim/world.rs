@@ -156,6 +156,7 @@ impl World {
             if let Some(host) = self.fed.hosts.get_mut(&name) {
                 host.most_within = 1; // nearly every list is stored beside its room
                 host.reading.pace = Pace::Mixed;
+                host.reading.forgets = is_forgetful(self.plan.seed, number);
             }
         }
     }
@@ -184,6 +185,12 @@ impl World {
         }
         (config.ping_interval_ms, config.link_timeout_ms) = (setup.ping_interval_ms, setup.link_timeout_ms);
         config.split_presence = setup.split_presence;
+        // Nothing stays that need not, or not much, or the history of newcomers.
+        config.memory_bytes = match self.plan.seed / 3 % 3 {
+            0 => 0,
+            1 => 8_000,
+            _ => config.memory_bytes,
+        };
         if let Some(most) = setup.log_max_messages {
             config.log_max_messages = most;
         }
@@ -515,4 +522,9 @@ impl World {
         }
         people
     }
+}
+
+/// Whether a service tells its engine what is stored, so that it need not be in memory: in two thirds of the schedules some do.
+fn is_forgetful(seed: u64, number: usize) -> bool {
+    !seed.is_multiple_of(3) && !(seed + number as u64).is_multiple_of(4)
 }

@@ -274,11 +274,8 @@ impl Federation {
         let host = self.hosts.get(service)?;
         let mut state = format!("{:?} {:?}", host.rooms, host.stored);
         for room in host.engine.rooms() {
-            let messages = host
-                .engine
-                .messages(room)
-                .map(|entry| (&entry.key, &entry.payload));
-            let messages: Vec<_> = messages.collect();
+            let messages = host.messages(room).into_iter();
+            let messages: Vec<_> = messages.map(|entry| (entry.key, entry.payload)).collect();
             let snapshot = host.engine.snapshot(room).map(|snapshot| snapshot.to_xml());
             let occupants = host.engine.remote_occupants(room);
             state.push_str(&format!("{snapshot:?} {occupants:?} {messages:?}"));

@@ -413,8 +413,10 @@ impl Host {
     }
 
     /// What the history of a room shows now.
-    pub fn shown_of(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.engine.history(self.now, room)
+    pub fn shown_of(&self, room: &BareJid) -> impl DoubleEndedIterator<Item = Entry> {
+        let shown = self.engine.history(self.now, room);
+        let shown: Vec<Entry> = shown.map(|held| self.read_again(room, &held)).collect();
+        shown.into_iter()
     }
 
     pub(super) fn history_for(&mut self, room: &BareJid) -> Vec<SeenMessage> {

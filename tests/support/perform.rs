@@ -127,6 +127,7 @@ impl Host {
             }
             Action::ReadAvatar { room } => self.give_avatar(&room),
             Action::ReadLog { room } => self.reading.ask_for(&room),
+            Action::ReadMessages { room, token, ids } => self.reading.want(room, token, ids),
             Action::Unpark { room } => {
                 self.feed_stored(&room);
                 let Some(host_room) = self.rooms.get_mut(&room) else {
@@ -199,7 +200,7 @@ impl Host {
                 ..
             }) => self.hide_message(room, &moderation),
             Shown::Moderated(Moderated { id, moderation: None }) => {
-                let entry = self.engine.message(room, &id).cloned();
+                let entry = self.message(room, &id);
                 self.rewrite_archived(room, &id, entry.map(|entry| entry.payload.to_string()));
             }
             Shown::Avatar(vcard) => self.show_avatar(room, vcard.unwrap_or_default()),

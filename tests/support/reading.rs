@@ -1,10 +1,11 @@
 //! The stored log after a restart: read at once, or, by a lazy service, bit by bit while the room goes on already
 //! ([`Input::LogRead`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dmuc::Input;
 use dmuc::address::BareJid;
+use dmuc::engine::{Entry, Held};
 
 use super::dice::Dice;
 use super::host::{HISTORY, Host};
@@ -24,6 +25,8 @@ pub enum Pace {
 #[derive(Debug)]
 pub struct Reading {
     pub pace: Pace,
+    /// The engine is told what is stored, and has it read again when it needs it.
+    pub forgets: bool,
     /// Nothing is read just now.
     pub is_held: bool,
     dice: Dice,
@@ -31,22 +34,35 @@ pub struct Reading {
     left: BTreeMap<BareJid, usize>,
     /// Somebody waits for these.
     urgent: BTreeSet<BareJid>,
+    /// Messages that the engine needs: of which room, the token, and which.
+    wanted: VecDeque<(BareJid, u64, Vec<String>)>,
+    /// How many were asked for since the host was made.
+    pub asked_for: usize,
 }
 
 impl Reading {
     pub fn new(seed: u64) -> Reading {
         Reading {
             pace: Pace::AtOnce,
+            forgets: false,
             is_held: false,
             dice: Dice::new(!seed),
             left: BTreeMap::new(),
             urgent: BTreeSet::new(),
+            wanted: VecDeque::new(),
+            asked_for: 0,
         }
     }
 
     pub(super) fn forget(&mut self) {
         self.left.clear();
         self.urgent.clear();
+        self.wanted.clear();
+    }
+
+    pub(super) fn want(&mut self, room: BareJid, token: u64, ids: Vec<String>) {
+        self.asked_for += ids.len();
+        self.wanted.push_back((room, token, ids));
     }
 
     pub(super) fn ask_for(&mut self, room: &BareJid) {
@@ -108,7 +124,7 @@ impl Host {
             .iter()
             .filter(|_| is_here)
         {
-            self.tell_logged(room, entry);
+            self.tell_logged(room, entry, true);
         }
         if from == 0 {
             self.reading.left.remove(room);
@@ -116,6 +132,69 @@ impl Host {
             if is_here {
                 self.tell(Input::LogRead { room });
             }
+        }
+    }
+
+    /// Hands in what the engine needs again. Returns whether it needed any.
+    fn read_wanted(&mut self) -> bool {
+        let Some((room, token, ids)) = self.reading.wanted.pop_front() else {
+            return false;
+        };
+        // Now and then a storage is away for a moment.
+        let fails = self.reading.pace == Pace::Mixed && self.reading.dice.chance(5);
+        let is_read = !self.is_store_away && !fails;
+        if is_read && self.engine.room_info(&room).is_some() {
+            let log = self.logs.get(&room).cloned().unwrap_or_default();
+            for entry in log.iter().filter(|entry| ids.contains(&entry.event.id)) {
+                self.tell_logged(&room, entry, true);
+            }
+        }
+        self.tell(Input::MessagesRead { token, is_read });
+        true
+    }
+
+    /// The messages of a room as the engine has them, in memory or not.
+    pub fn messages(&self, room: &BareJid) -> Vec<Entry> {
+        self.engine
+            .log(room)
+            .map(|held| self.read_again(room, &held))
+            .collect()
+    }
+
+    /// One of them.
+    pub fn message(&self, room: &BareJid, id: &str) -> Option<Entry> {
+        self.engine
+            .held(room, id)
+            .map(|held| self.read_again(room, &held))
+    }
+
+    pub(super) fn read_again(&self, room: &BareJid, held: &Held<'_>) -> Entry {
+        let id = held.id();
+        let (key, is_gone) = match held {
+            Held::Whole(entry) => return (*entry).clone(),
+            Held::Away { key, is_gone, .. } => ((*key).clone(), *is_gone),
+        };
+        assert!(
+            self.reading.forgets,
+            "{room} has forgotten {id}, which nobody has said to be stored"
+        );
+        let mut stored = self.logs.get(room).into_iter().flatten().rev();
+        let stored = stored
+            .find(|entry| entry.event.id == id)
+            .unwrap_or_else(|| panic!("{room} has forgotten {id}, and it is not stored"));
+        Entry {
+            key,
+            id: id.into_owned(),
+            nick: stored.nick.clone(),
+            message_id: stored.message_id.clone(),
+            lang: stored.lang.clone(),
+            occupant_id: stored.occupant_id.clone(),
+            payload: if is_gone {
+                "".into()
+            } else {
+                stored.payload.clone()
+            },
+            received_ms: 0,
         }
     }
 
@@ -143,7 +222,13 @@ impl Host {
 
     /// Now and then some more. Returns whether there was any to read.
     pub(super) fn read_some(&mut self) -> bool {
-        if self.is_dead() || self.is_down || self.reading.is_held || self.reading.left.is_empty() {
+        if self.is_dead() || self.is_down || self.reading.is_held {
+            return false;
+        }
+        if self.read_wanted() {
+            return true;
+        }
+        if self.reading.left.is_empty() {
             return false;
         }
         let urgent = self

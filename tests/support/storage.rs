@@ -154,7 +154,11 @@ impl Host {
                 payload: entry.payload.to_string(),
             });
         }
+        let id = entry.event.id.clone();
         self.logs.entry(room.clone()).or_default().push(Arc::new(entry));
+        if self.reading.forgets && !self.is_dead() {
+            self.tell(Input::MessageStored { room, id: &id });
+        }
     }
 
     /// Appends to the archive; under an id that it has it keeps the one it has.
@@ -516,7 +520,7 @@ impl Host {
                 payload: entry.payload.to_string(),
             });
             if at >= left {
-                self.tell_logged(room, &entry);
+                self.tell_logged(room, &entry, true);
             }
             // The archive lacks what was logged in the last moment.
             self.keep(room, entry.archived());
@@ -527,11 +531,11 @@ impl Host {
                 id: entry.event.id.clone(),
                 payload: entry.payload.to_string(),
             });
-            self.tell_logged(room, &entry);
+            self.tell_logged(room, &entry, false);
         }
     }
 
-    pub(super) fn tell_logged(&mut self, room: &BareJid, entry: &LogEntry) {
+    pub(super) fn tell_logged(&mut self, room: &BareJid, entry: &LogEntry, is_stored: bool) {
         self.tell(Input::Logged {
             room,
             nick: &entry.nick,
@@ -540,6 +544,7 @@ impl Host {
             occupant_id: entry.occupant_id.as_deref(),
             event: entry.event.clone(),
             payload: &entry.payload,
+            is_stored: is_stored && self.reading.forgets,
         });
     }
 

@@ -117,8 +117,8 @@ impl Federation {
     /// The messages of a room in the order of its history: body, and everything that must be the same everywhere.
     pub fn history(&self, room: &str) -> Vec<(String, SeenMessage)> {
         let room = bare(room);
-        let engine = &self.host(service_of(&room).as_str()).engine;
-        let entries = engine.messages(&room).map(|entry| SeenMessage {
+        let entries = self.host(service_of(&room).as_str()).messages(&room);
+        let entries = entries.into_iter().map(|entry| SeenMessage {
             nick: entry.nick.clone(),
             payload: entry.payload.to_string(),
             message_id: entry.message_id.clone(),

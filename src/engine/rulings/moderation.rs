@@ -104,7 +104,7 @@ impl Engine {
         moderation: Moderation,
         actor_jid: Option<&BareJid>,
     ) -> Result<Verdict, Error> {
-        if self.message(jid, &moderation.id).is_none() {
+        if !self.has_message(jid, &moderation.id) {
             self.expect_whole(jid)?;
         }
         let room = self.room_mut(jid)?;
@@ -125,7 +125,7 @@ impl Engine {
             return Ok(Verdict::Done);
         }
         // What is not in the log could not be brought back.
-        if target.is_none() {
+        if !room.log.has_id(&moderation.id) {
             return Err(refuse(
                 Condition::ItemNotFound,
                 "There is no such message while the room's source is out of reach",

@@ -3,6 +3,7 @@
 mod awaited;
 mod contents;
 mod rulings;
+mod slots;
 mod withheld;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::admitted::Admitted;
 use crate::address::BareJid;
+pub use slots::Held;
+pub(crate) use slots::said;
+use slots::{Slot, Slots};
 
 use crate::wire::limits::MAX_INSTANCES;
 use crate::wire::{EventNumber, EventStamp, Hlc, Moderation, Numbers, SeenNumbers, SyncEvent, escaped};
@@ -130,8 +134,11 @@ struct Origin {
 /// The messages of one room and what has been seen of every origin.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log {
-    entries: BTreeMap<EventKey, Entry>,
+    entries: BTreeMap<EventKey, Slot>,
+    /// What is in memory, by its stanza-id, and of the rest what has one that does not follow from its place.
     by_id: BTreeMap<String, EventKey>,
+    /// What of that is in memory, and what may leave it.
+    slots: Slots,
     /// Which event says that the message with this stanza-id is moderated. Such a message has no payload, now or when it
     /// comes; as many are remembered as there are such events (G13).
     moderations: BTreeMap<String, EventKey>,
@@ -248,12 +255,17 @@ impl Log {
 
     /// Whether a message with this stanza-id is held.
     pub(crate) fn has_id(&self, id: &str) -> bool {
-        self.by_id.contains_key(id)
+        self.key_of(id).is_some()
     }
 
-    /// The message with this stanza-id.
+    /// The message with this stanza-id, if it is in memory.
     pub(crate) fn get(&self, id: &str) -> Option<&Entry> {
-        self.by_id.get(id).and_then(|key| self.entries.get(key))
+        self.by_id.get(id).and_then(|key| self.at(key))
+    }
+
+    /// What is there, if it is in memory.
+    fn at(&self, key: &EventKey) -> Option<&Entry> {
+        self.entries.get(key).and_then(Slot::entry)
     }
 
     /// Adds an entry. Returns the stanza-id under which it is held, nothing for an event or a stanza-id that is known.
@@ -269,7 +281,7 @@ impl Log {
             return None;
         }
         self.give_up_id(&entry);
-        if self.by_id.contains_key(&entry.id) {
+        if self.has_id(&entry.id) {
             // Two origins gave one id: one of them lies, and neither may take the other's message away.
             entry.id = another_id(&entry.key.number(), &entry.id);
         }
@@ -279,22 +291,30 @@ impl Log {
         Some(id)
     }
 
-    /// Takes back an entry of the stored log after a restart.
-    pub(crate) fn load(&mut self, admitted: Admitted) {
+    /// Takes back an entry of the stored log: after a restart, or one whose words have left memory. Returns its place if it was
+    /// not held.
+    pub(crate) fn load(&mut self, admitted: Admitted) -> Option<EventKey> {
         let entry = admitted.into_entry();
         let key = &entry.key;
+        if self.is_away_at(key) {
+            self.take_back(entry);
+            return None;
+        }
         self.stored += 1;
         self.note_read(key);
         // The source may have told it since the snapshot was taken.
         self.release_withheld(key);
         self.mark(&key.origin.clone(), key.incarnation, &Numbers::single(key.seq));
         if self.entries.contains_key(key) {
-            return;
+            return None;
         }
         self.give_up_id(&entry);
-        if !self.by_id.contains_key(&entry.id) {
-            self.hold(entry);
+        if self.has_id(&entry.id) {
+            return None;
         }
+        let key = key.clone();
+        self.hold(entry);
+        Some(key)
     }
 
     fn hold(&mut self, entry: Entry) {
@@ -303,11 +323,13 @@ impl Log {
         if moderation.is_none() && self.is_ruled_out(&entry) {
             entry.payload = Arc::from("");
         }
+        if let Some((origin, _)) = self.seen.get_key_value(&entry.key.origin) {
+            entry.key.origin = origin.clone();
+        }
         let key = entry.key.clone();
         self.bytes += entry.size();
-        self.by_id.insert(entry.id.clone(), key.clone());
         self.note_held(&key, true);
-        self.entries.insert(key.clone(), entry);
+        self.add_slot(entry);
         self.note_contents(&key);
         if let Some(moderation) = moderation {
             self.rule(&key, moderation);
@@ -387,12 +409,11 @@ impl Log {
     }
 
     fn drop_entry(&mut self, key: &EventKey) {
-        if let Some(entry) = self.entries.remove(key) {
+        if let Some(slot) = self.remove_slot(key) {
             self.note_held(key, false);
             self.ahead.remove(key);
-            self.bytes -= entry.size();
-            self.by_id.remove(&entry.id);
-            if let Some(moderation) = entry.moderation()
+            self.bytes -= slot.size();
+            if let Some(moderation) = slot.entry().and_then(Entry::moderation)
                 && self.moderations.get(&moderation.id) == Some(key)
             {
                 self.moderations.remove(&moderation.id);
@@ -403,8 +424,7 @@ impl Log {
     /// Whether the message is here under this id: what the same origin said, or, for what nobody has numbered, whatever has
     /// it. Somebody else's numbered message under the same id is another one.
     pub(crate) fn has_same(&self, id: &str, key: &EventKey) -> bool {
-        self.by_id
-            .get(id)
+        self.key_of(id)
             .is_some_and(|known| known.origin == key.origin || key.incarnation == UNSTAMPED)
     }
 
@@ -415,11 +435,12 @@ impl Log {
             let is_numbered = newcomer.key.incarnation != UNSTAMPED;
             is_numbered && known.incarnation == UNSTAMPED && known.origin != newcomer.key.origin
         });
-        let known = known.cloned();
-        if let Some(entry) = known.as_ref().and_then(|known| self.entries.get_mut(known)) {
-            entry.id = another_id(&entry.key.number(), &entry.id);
+        if let Some(known) = known.cloned() {
+            // It is in memory, as all of them are.
+            let id = another_id(&known.number(), &newcomer.id);
             self.by_id.remove(&newcomer.id);
-            self.by_id.insert(entry.id.clone(), entry.key.clone());
+            self.by_id.insert(id.clone(), known.clone());
+            self.change(&known, |entry| entry.id = id);
         }
     }
 
@@ -430,8 +451,9 @@ impl Log {
         if !self.is_whole() || self.stored <= held + held / 10 + KEPT_HOWEVER_OLD {
             return None;
         }
-        self.stored = held;
-        Some(held)
+        // It goes in the order in which it was stored, which is not that of the log: what is held is not to go with the rest.
+        self.stored = held + (self.stored - held) / 4;
+        Some(self.stored)
     }
 
     /// How many messages are held.
@@ -439,9 +461,23 @@ impl Log {
         self.entries.len()
     }
 
-    /// Every message held, oldest first.
+    /// Every message in memory, oldest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().filter_map(Slot::entry)
+    }
+
+    /// The place of the last message.
+    pub(crate) fn last_key(&self) -> Option<&EventKey> {
+        self.entries.last_key_value().map(|(key, _)| key)
+    }
+
+    /// How often something is here that says this ([`said`]).
+    pub(crate) fn count_said(&self) -> BTreeMap<u64, usize> {
+        let mut counts = BTreeMap::new();
+        for slot in self.entries.values() {
+            *counts.entry(slot.said()).or_insert(0) += 1;
+        }
+        counts
     }
 
     /// What has been seen of every origin that passes, with the lowest number still held if `is_answer`.
@@ -483,8 +519,38 @@ impl Log {
         Some(crate::ids::hex(digest.get(..8).unwrap_or_default()))
     }
 
-    /// Events held here that somebody who has seen `seen` lacks, in the order of the log, and whether there are more.
+    /// Events held here that somebody who has seen `seen` lacks, in the order of the log, and whether there are more. What is
+    /// not in memory is to be read before ([`Log::lacking_away`]).
     pub(crate) fn lacking(&self, seen: &[SeenNumbers], page: &Page<'_>) -> (Vec<SyncEvent>, bool) {
+        let (keys, mut more) = self.page_of(seen, page);
+        let mut events = self.unnumbered(page);
+        for key in keys {
+            let Some(entry) = self.at(key) else {
+                more = true;
+                break;
+            };
+            events.push(entry.as_event());
+        }
+        (events, more)
+    }
+
+    /// Those of them that are in the stored log only: their places, and their stanza-ids.
+    pub(crate) fn lacking_away(&self, seen: &[SeenNumbers], page: &Page<'_>) -> Vec<(EventKey, String)> {
+        let (keys, _) = self.page_of(seen, page);
+        self.those_away(keys)
+    }
+
+    fn those_away<'a>(&self, keys: impl IntoIterator<Item = &'a EventKey>) -> Vec<(EventKey, String)> {
+        let found = keys
+            .into_iter()
+            .filter_map(|key| Some((key, self.entries.get(key)?)));
+        let away = found.filter(|(_, slot)| slot.entry().is_none());
+        away.map(|(key, slot)| (key.clone(), self.id_at(key, slot)))
+            .collect()
+    }
+
+    /// The places of the numbered events of a page, and whether there are more.
+    fn page_of(&self, seen: &[SeenNumbers], page: &Page<'_>) -> (Vec<&EventKey>, bool) {
         let mut known: BTreeMap<&BareJid, BTreeMap<u64, &Numbers>> = BTreeMap::new();
         for entry in seen {
             known
@@ -504,35 +570,39 @@ impl Log {
                 is_done || numbers.is_some_and(|numbers| numbers.contains(key.seq))
             })
         };
-        let mut events = self.unnumbered(page);
-        let mut bytes = events
+        let unnumbered = self.unnumbered(page);
+        let mut bytes = unnumbered
             .iter()
             .map(|event| event.payload.len() + page.overhead)
             .sum::<usize>();
-        for (key, entry) in &self.entries {
-            if key.incarnation == UNSTAMPED || !(page.is_told)(&key.origin, entry.received_ms) || has(key) {
+        let (mut keys, before) = (Vec::new(), unnumbered.len());
+        for (key, slot) in &self.entries {
+            if key.incarnation == UNSTAMPED || !(page.is_told)(&key.origin, slot.received_ms()) || has(key) {
                 continue;
             }
-            bytes += entry.payload.len() + entry.attribute_bytes() + page.overhead;
-            if events.len() >= page.max_events || !events.is_empty() && bytes > page.max_bytes {
-                return (events, true);
+            bytes += slot.wire_bytes() + page.overhead;
+            let count = before + keys.len();
+            if count >= page.max_events || count > 0 && bytes > page.max_bytes {
+                return (keys, true);
             }
-            events.push(entry.as_event());
+            keys.push(key);
         }
-        (events, false)
+        (keys, false)
     }
 
     /// The newest messages that nobody has numbered, for somebody who has nothing yet: only their stanza-ids tell them
     /// apart.
     fn unnumbered(&self, page: &Page<'_>) -> Vec<SyncEvent> {
+        if !page.is_new {
+            return Vec::new();
+        }
         let is_told = |entry: &&Entry| {
-            page.is_new
-                && entry.key.incarnation == UNSTAMPED
-                && (page.is_told)(&entry.key.origin, entry.received_ms)
+            entry.key.incarnation == UNSTAMPED && (page.is_told)(&entry.key.origin, entry.received_ms)
         };
         let newest = self
             .entries
             .values()
+            .filter_map(Slot::entry)
             .rev()
             .filter(is_told)
             .take(page.max_events / 2);
@@ -542,32 +612,62 @@ impl Log {
     }
 
     /// The newest messages that a history request of XEP-0045 section 7.2.13 asks for, oldest first.
-    /// `since_ms` is Unix time; the caller has folded `seconds` into it. `chars_of` is `None` for what is passed over.
+    /// `since_ms` is Unix time; the caller has folded `seconds` into it. `is_told` says what is not passed over. What is not in
+    /// memory is to be read before ([`Log::history_away`]).
     pub(crate) fn history(
         &self,
-        max_stanzas: Option<usize>,
-        max_chars: Option<usize>,
-        since_ms: Option<u64>,
-        chars_of: impl Fn(&Entry) -> Option<usize>,
+        limits: &HistoryLimits,
+        is_told: impl Fn(&EventKey, Held<'_>) -> bool,
     ) -> Vec<&Entry> {
+        let found = self.history_of(limits, is_told).into_iter();
+        found.filter_map(|key| self.at(key)).collect()
+    }
+
+    /// Those of them that are in the stored log only.
+    pub(crate) fn history_away(
+        &self,
+        limits: &HistoryLimits,
+        is_told: impl Fn(&EventKey, Held<'_>) -> bool,
+    ) -> Vec<(EventKey, String)> {
+        self.those_away(self.history_of(limits, is_told))
+    }
+
+    fn history_of(
+        &self,
+        limits: &HistoryLimits,
+        is_told: impl Fn(&EventKey, Held<'_>) -> bool,
+    ) -> Vec<&EventKey> {
         let mut chars = 0;
         let mut newest_first = Vec::new();
-        for entry in self.entries.values().rev() {
-            if max_stanzas.is_some_and(|max| newest_first.len() >= max)
-                || since_ms.is_some_and(|since| entry.key.at.wall_ms < since)
+        for (key, slot) in self.entries.iter().rev() {
+            if newest_first.len() >= limits.max_stanzas
+                || limits.since_ms.is_some_and(|since| key.at.wall_ms < since)
             {
                 break;
             }
-            let Some(more) = chars_of(entry) else { continue };
-            chars += more;
-            if max_chars.is_some_and(|max| chars > max) {
+            let held = self.held_at(key, slot);
+            if !is_told(key, held) {
+                continue;
+            }
+            chars += slot.size() + limits.overhead;
+            if chars > limits.max_chars {
                 break;
             }
-            newest_first.push(entry);
+            newest_first.push(key);
         }
         newest_first.reverse();
         newest_first
     }
+}
+
+/// What a history request asks for at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HistoryLimits {
+    pub(crate) max_stanzas: usize,
+    pub(crate) max_chars: usize,
+    /// About what a message costs besides its payload.
+    pub(crate) overhead: usize,
+    pub(crate) since_ms: Option<u64>,
 }
 
 /// The id of a message whose own one is somebody else's.

@@ -64,6 +64,9 @@ pub(crate) struct Room {
     pub(crate) beside: Beside,
     /// How many bytes of them have been counted ([`super::rooms::Rooms::note_log`]).
     pub(crate) noted_bytes: usize,
+    /// How many bytes of them in memory have been, and how many of those that may leave it
+    /// ([`super::rooms::Rooms::note_memory`]).
+    pub(crate) noted_memory: (usize, usize),
     /// Grows whenever numbers used before may not be known any more.
     pub(crate) incarnation: u64,
     /// The lives before that one that began since the engine started: all that was said in them is known here.
@@ -170,6 +173,7 @@ impl Room {
             bans: Bans::default(),
             beside: Beside::default(),
             noted_bytes: 0,
+            noted_memory: (0, 0),
             incarnation,
             lived: BTreeSet::new(),
             ready_at_ms: 0,

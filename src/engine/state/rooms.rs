@@ -18,6 +18,10 @@ pub(crate) struct Rooms {
     by_id: BTreeMap<RoomId, BTreeSet<BareJid>>,
     by_service: BTreeMap<BareJid, BTreeSet<BareJid>>,
     by_firsthost: BTreeMap<BareJid, Held>,
+    /// About how many bytes of messages are in memory.
+    memory: usize,
+    /// Rooms by how many of theirs may leave it.
+    by_spare: BTreeSet<(usize, BareJid)>,
 }
 
 /// What a firsthost has here.
@@ -43,8 +47,9 @@ impl Rooms {
     }
 
     /// A room that was not here.
-    pub(crate) fn insert(&mut self, jid: BareJid, room: Room) {
+    pub(crate) fn insert(&mut self, jid: BareJid, mut room: Room) {
         self.remove(&jid);
+        room.noted_memory = (0, 0);
         self.by_id.entry(room.id.clone()).or_default().insert(jid.clone());
         let held = self.by_firsthost.entry(room.firsthost.clone()).or_default();
         held.rooms += 1;
@@ -53,12 +58,15 @@ impl Rooms {
             let service = instance.service();
             self.by_service.entry(service).or_default().insert(jid.clone());
         }
-        self.rooms.insert(jid, room);
+        self.rooms.insert(jid.clone(), room);
+        self.note_memory(&jid);
     }
 
     pub(crate) fn remove(&mut self, jid: &BareJid) -> Option<Room> {
         let room = self.rooms.remove(jid)?;
         forget(&mut self.by_id, &room.id, jid);
+        self.memory = self.memory.saturating_sub(room.noted_memory.0);
+        self.by_spare.remove(&(room.noted_memory.1, jid.clone()));
         for instance in room.instances.keys() {
             forget(&mut self.by_service, &instance.service(), jid);
         }
@@ -159,6 +167,31 @@ impl Rooms {
         held.bytes = (held.bytes + bytes).saturating_sub(room.noted_bytes);
         room.noted_bytes = bytes;
         held.bytes
+    }
+
+    /// Counts the messages of a room again that are in memory.
+    pub(crate) fn note_memory(&mut self, jid: &BareJid) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let noted = std::mem::replace(&mut room.noted_memory, room.log.memory());
+        self.memory = (self.memory + room.noted_memory.0).saturating_sub(noted.0);
+        if noted.1 != room.noted_memory.1 {
+            self.by_spare.remove(&(noted.1, jid.clone()));
+            if room.noted_memory.1 > 0 {
+                self.by_spare.insert((room.noted_memory.1, jid.clone()));
+            }
+        }
+    }
+
+    /// About how many bytes of messages are in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// The room of which most may leave it, if any may.
+    pub(crate) fn most_spare(&self) -> Option<&BareJid> {
+        self.by_spare.last().map(|(_, jid)| jid)
     }
 
     fn is_complete(&self, service: &BareJid) -> bool {

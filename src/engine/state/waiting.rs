@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::log::Entry;
+use super::log::Held;
 use super::room::Room;
 use crate::address::BareJid;
 use crate::wire::Ruling;
@@ -44,9 +44,9 @@ pub(crate) struct Offer {
 
 impl Room {
     /// Whether nobody who joins is shown this: it is moderated, for good or until the source has decided.
-    pub(crate) fn is_hidden(&self, entry: &Entry) -> bool {
-        entry.is_gone()
-            || !self.offers.is_empty() && self.offers.contains_key(&Matter::Moderated(entry.id.clone()))
+    pub(crate) fn is_hidden(&self, held: &Held<'_>) -> bool {
+        let matter = || Matter::Moderated(held.id().into_owned());
+        held.is_gone() || !self.offers.is_empty() && self.offers.contains_key(&matter())
     }
 }
 

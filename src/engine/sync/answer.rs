@@ -6,7 +6,7 @@ use super::super::door::MAX_UNKNOWN_LIVES;
 use super::super::roster::{PART_BYTES, item_bytes};
 use super::super::state::clock::Now;
 use super::super::state::list::entry_item;
-use super::super::state::log::Page;
+use super::super::state::log::{EventKey, Page};
 use super::super::state::room::Room;
 use super::super::{Engine, LIFE, refuse};
 use super::GRACE_MS;
@@ -25,15 +25,15 @@ pub(in crate::engine) const EVENT_BYTES: usize = 200;
 const LARGE_BYTES: usize = 65_536;
 
 impl Engine {
-    /// A peer asks what it lacks.
+    /// A peer asks what it lacks. What it is told is [`Engine::page_for`], when what that needs is in memory
+    /// ([`Engine::page_away`]).
     pub(in crate::engine) fn sync_asked(
         &mut self,
         now: Now,
         jid: &BareJid,
         asker: &BareJid,
-        id: &str,
         request: &SyncRequest,
-    ) -> Result<SyncAnswer, Error> {
+    ) -> Result<(), Error> {
         if !self.rooms.get(jid).is_some_and(|room| room.ready) {
             return Err(refuse(Condition::ItemNotFound, "The room is not here yet"));
         }
@@ -48,7 +48,52 @@ impl Engine {
         if self.lacks_logged(jid, request) {
             self.expect_whole(jid)?;
         }
-        Ok(self.page_for(now, jid, asker, id, request))
+        Ok(())
+    }
+
+    /// What the next page for somebody has of messages that are in the stored log only: their places and stanza-ids.
+    pub(in crate::engine) fn page_away(
+        &self,
+        now: Now,
+        jid: &BareJid,
+        asker: &BareJid,
+        request: &SyncRequest,
+    ) -> Vec<(EventKey, String)> {
+        let Some(room) = self.rooms.get(jid) else {
+            return Vec::new();
+        };
+        self.with_page(now, asker, jid, request, |page| {
+            room.log.lacking_away(&request.seen, page)
+        })
+    }
+
+    /// Does something with the limits of a page for somebody.
+    fn with_page<T>(
+        &self,
+        now: Now,
+        asker: &BareJid,
+        jid: &BareJid,
+        request: &SyncRequest,
+        work: impl FnOnce(&Page<'_>) -> T,
+    ) -> T {
+        // Who has nothing yet gets nothing from third instances either.
+        let is_late = |received_ms: u64| request.is_new || received_ms + GRACE_MS <= now.mono_ms;
+        let is_told = |origin: &BareJid, received_ms: u64| {
+            origin == jid || request.relay && (origin == asker || is_late(received_ms))
+        };
+        work(&Page {
+            is_told: &is_told,
+            max_events: PAGE_EVENTS,
+            max_bytes: self.page_bytes(asker, request),
+            overhead: EVENT_BYTES,
+            is_new: request.is_new,
+        })
+    }
+
+    fn page_bytes(&self, asker: &BareJid, request: &SyncRequest) -> usize {
+        let max_bytes = self.most_bytes(&asker.service(), PAGE_BYTES);
+        let asked_for = request.max.map(|max| usize::try_from(max).unwrap_or(PAGE_BYTES));
+        asked_for.map_or(max_bytes, |max| max_bytes.min(max))
     }
 
     /// What somebody who knows what `request` says lacks.
@@ -85,29 +130,16 @@ impl Engine {
             roster = None;
         }
         let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
-        let max_bytes = self.most_bytes(&asker.service(), PAGE_BYTES);
-        let asked_for = request.max.map(|max| usize::try_from(max).unwrap_or(PAGE_BYTES));
-        let max_bytes = asked_for.map_or(max_bytes, |max| max_bytes.min(max));
-        let large_bytes = LARGE_BYTES.min(max_bytes / 2);
+        let large_bytes = LARGE_BYTES.min(self.page_bytes(asker, request) / 2);
         let is_large = roster.is_some() && roster_bytes > large_bytes || config_bytes > large_bytes;
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
         };
-        // Who has nothing yet gets nothing from third instances either.
-        let is_late = |received_ms: u64| request.is_new || received_ms + GRACE_MS <= now.mono_ms;
-        let is_told = |origin: &BareJid, received_ms: u64| {
-            origin == jid || request.relay && (origin == asker || is_late(received_ms))
-        };
-        let page = Page {
-            is_told: &is_told,
-            max_events: PAGE_EVENTS,
-            max_bytes,
-            overhead: EVENT_BYTES,
-            is_new: request.is_new,
-        };
         let (events, more) = match is_large {
             true => (Vec::new(), true),
-            false => room.log.lacking(&request.seen, &page),
+            false => self.with_page(now, asker, jid, request, |page| {
+                room.log.lacking(&request.seen, page)
+            }),
         };
         let seen = match more {
             true => Vec::new(),

@@ -96,7 +96,7 @@ impl Engine {
     }
 
     /// The answer to an instance that asks for a page.
-    pub(super) fn page_for(
+    pub(in crate::engine) fn page_for(
         &mut self,
         now: Now,
         jid: &BareJid,

@@ -76,7 +76,23 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         let room = bare(&room)?;
         this.input(lua, now(mono, wall), Input::LogRead { room: &room })
     });
-    // logged(mono, wall, room, entry): a table with nick, id, lang, occupant_id, stanza_id, origin, inc, seq, at, payload
+    // message_stored(mono, wall, room, stanza_id)
+    methods.add_method(
+        "message_stored",
+        |lua, this, (mono, wall, room, id): (f64, f64, String, String)| {
+            let (room, id) = (&bare(&room)?, &*id);
+            this.input(lua, now(mono, wall), Input::MessageStored { room, id })
+        },
+    );
+    // messages_read(mono, wall, token, is_read)
+    methods.add_method(
+        "messages_read",
+        |lua, this, (mono, wall, token, is_read): (f64, f64, u64, bool)| {
+            this.input(lua, now(mono, wall), Input::MessagesRead { token, is_read })
+        },
+    );
+    // logged(mono, wall, room, entry): a table with nick, id, lang, occupant_id, stanza_id, origin, inc, seq, at, payload, and
+    // is_stored, if it can be read again
     methods.add_method(
         "logged",
         |lua, this, (mono, wall, room, entry): (f64, f64, String, Table)| {
@@ -103,6 +119,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
                 occupant_id: occupant_id.as_deref(),
                 event,
                 payload: &str_of(&payload),
+                is_stored: entry.get::<Option<bool>>("is_stored")?.unwrap_or_default(),
             };
             this.input(lua, now(mono, wall), input)
         },

@@ -42,8 +42,11 @@ impl Log {
             for seq in first..=last {
                 let (key, said) = newest.get_mut(&(life, seq))?;
                 // A decision that it is moderated comes to one instance before the other.
-                let entry = self.entries.get(&*key).filter(|entry| !entry.is_gone())?;
-                let said = *said.get_or_insert_with(|| entry.contents());
+                let slot = self.entries.get(&*key).filter(|slot| !slot.is_gone())?;
+                let said = match *said {
+                    Some(said) => said,
+                    None => *said.insert(slot.entry()?.contents()),
+                };
                 hash.update(format!("{origin} {life} {seq} {}\n", crate::ids::hex(&said)));
                 is_empty = false;
             }
@@ -68,22 +71,43 @@ impl Log {
     /// What is held under the number of this message, if it says something else.
     pub(crate) fn differs(&self, told: &Entry) -> Option<EventKey> {
         let number = (told.key.incarnation, told.key.seq);
-        let (key, _) = self.newest.get(&told.key.origin)?.get(&number)?;
-        let held = self.entries.get(key)?;
-        let is_comparable =
-            !held.is_gone() && !told.is_gone() && held.nick.is_empty() == told.nick.is_empty();
-        (is_comparable && held.contents() != told.contents()).then(|| key.clone())
+        let (key, said) = self.newest.get(&told.key.origin)?.get(&number)?;
+        let slot = self.entries.get(key)?;
+        // Of the room itself none has left memory.
+        let is_rooms = slot.entry().is_some_and(|held| held.nick.is_empty());
+        let is_comparable = !slot.is_gone() && !told.is_gone() && is_rooms == told.nick.is_empty();
+        let held = slot.entry().map(Entry::contents).or(*said);
+        (is_comparable && held? != told.contents()).then(|| key.clone())
     }
 
     /// What is held says from now on what the source says it does. Returns its stanza-id.
     pub(crate) fn correct(&mut self, key: &EventKey, told: Entry) -> Option<String> {
-        let held = self.entries.get_mut(key)?;
-        self.bytes = self.bytes - held.payload.len() + told.payload.len();
-        (held.nick, held.message_id, held.lang) = (told.nick, told.message_id, told.lang);
-        (held.occupant_id, held.payload) = (told.occupant_id, told.payload);
-        let id = held.id.clone();
-        self.note_contents(key);
+        let (key, told) = (
+            key.clone(),
+            Entry {
+                key: key.clone(),
+                ..told
+            },
+        );
+        match self.is_away_at(&key) {
+            true => self.take_back(told),
+            false => self.change(&key, |held| {
+                (held.nick, held.message_id, held.lang) = (told.nick, told.message_id, told.lang);
+                (held.occupant_id, held.payload) = (told.occupant_id, told.payload);
+            }),
+        }
+        let id = self.at(&key)?.id.clone();
+        self.note_unlike_stored(&key);
+        self.note_contents(&key);
         Some(id)
+    }
+
+    /// What one of the newest messages says is remembered when its words go.
+    pub(super) fn keep_contents(&mut self, key: &EventKey, entry: &Entry) {
+        let newest = self.newest.get_mut(&key.origin);
+        if let Some((_, said)) = newest.and_then(|newest| newest.get_mut(&(key.incarnation, key.seq))) {
+            said.get_or_insert_with(|| entry.contents());
+        }
     }
 }
 

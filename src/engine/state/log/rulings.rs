@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, EventKey, Log, MAX_AHEAD, another_id};
+use super::{Entry, EventKey, Log, MAX_AHEAD, Slot, another_id};
 use crate::wire::{EventNumber, Moderation};
 
 impl EventKey {
@@ -31,8 +31,8 @@ impl Log {
         };
         let Some(of) = &moderation.of else { return entry };
         let id = match self.find(of, &moderation.id) {
-            Some(held) => held.id.clone(),
-            None if self.by_id.contains_key(&moderation.id) => another_id(of, &moderation.id),
+            Some((held, slot)) => self.id_at(held, slot),
+            None if self.has_id(&moderation.id) => another_id(of, &moderation.id),
             None => return entry,
         };
         let here = Moderation { id, ..moderation };
@@ -43,11 +43,11 @@ impl Log {
     }
 
     /// The event with this number, which was told under this id.
-    fn find(&self, of: &EventNumber, id: &str) -> Option<&Entry> {
+    fn find(&self, of: &EventNumber, id: &str) -> Option<(&EventKey, &Slot)> {
         let derived = another_id(of, id);
         let named = [id, derived.as_str()]
             .into_iter()
-            .find_map(|id| self.by_id.get(id).filter(|key| key.is(of)));
+            .find_map(|id| self.key_of(id).filter(|key| key.is(of)));
         let key = match named {
             Some(key) => Some(key),
             // Under an id that it has here for want of that one.
@@ -56,7 +56,7 @@ impl Log {
             }
             None => None,
         };
-        key.and_then(|key| self.entries.get(key))
+        key.and_then(|key| self.entries.get_key_value(key))
     }
 
     /// Whether the message that the source has refused was taken here, so that people may have seen it.
@@ -64,7 +64,7 @@ impl Log {
         let of = moderation.of.as_ref();
         of.is_some_and(|of| {
             self.find(of, &moderation.id)
-                .is_some_and(|entry| !entry.is_gone())
+                .is_some_and(|(_, slot)| !slot.is_gone())
         })
     }
 
@@ -77,7 +77,7 @@ impl Log {
         if is_ruled {
             return;
         }
-        if !self.by_id.contains_key(&id) {
+        if !self.has_id(&id) {
             self.ahead.insert(key.clone(), id.clone());
         }
         self.moderations.insert(id, key.clone());
@@ -91,19 +91,15 @@ impl Log {
 
     /// The event that says that the message with this stanza-id is moderated.
     pub(crate) fn moderation_of(&self, id: &str) -> Option<&Entry> {
-        let ruling = self.moderations.get(id).and_then(|key| self.entries.get(key))?;
-        let held = self.by_id.get(id);
+        let ruling = self.moderations.get(id).and_then(|key| self.at(key))?;
+        let held = self.key_of(id);
         held.is_none_or(|held| is_about(ruling, held)).then_some(ruling)
     }
 
     /// Whether a message that comes now is moderated already.
     pub(crate) fn is_ruled(&self, entry: &Entry) -> bool {
         let ruling = self.moderations.get(&entry.id);
-        ruling.is_some_and(|key| {
-            self.entries
-                .get(key)
-                .is_none_or(|ruling| is_about(ruling, &entry.key))
-        })
+        ruling.is_some_and(|key| self.at(key).is_none_or(|ruling| is_about(ruling, &entry.key)))
     }
 
     /// The same, when it is taken in: the decision waits no longer.
@@ -119,13 +115,16 @@ impl Log {
 
     /// Nothing of a message stays but that there was one.
     fn take_away(&mut self, id: &str) {
-        let entry = self.by_id.get(id).and_then(|key| self.entries.get_mut(key));
-        if let Some(entry) = entry.filter(|entry| !entry.nick.is_empty()) {
-            self.bytes -= entry.payload.len();
-            entry.payload = Arc::from("");
-            let key = entry.key.clone();
-            self.note_contents(&key);
+        let Some(key) = self.key_of(id).cloned() else {
+            return;
+        };
+        let is_rooms = |entry: &Entry| entry.nick.is_empty();
+        if self.at(&key).is_some_and(is_rooms) {
+            return;
         }
+        self.blank_slot(&key);
+        self.change(&key, |entry| entry.payload = Arc::from(""));
+        self.note_contents(&key);
     }
 }
 

@@ -115,14 +115,38 @@ fn history_honours_every_limit_and_keeps_the_newest() {
         insert(&mut log, entry("a@x", 1, seq, seq * 1_000));
     }
     let seqs = |found: Vec<&Entry>| found.iter().map(|entry| entry.key.seq).collect::<Vec<_>>();
-    assert_eq!(seqs(log.history(Some(2), None, None, |_| Some(0))), [4, 5]);
-    assert_eq!(seqs(log.history(None, None, Some(3_000), |_| Some(0))), [3, 4, 5]);
-    assert_eq!(seqs(log.history(None, Some(25), None, |_| Some(10))), [4, 5]);
-    let odd = |entry: &Entry| (entry.key.seq % 2 == 1).then_some(10);
-    assert_eq!(seqs(log.history(Some(2), None, None, odd)), [3, 5]);
-    assert_eq!(seqs(log.history(None, Some(25), None, odd)), [3, 5]);
-    assert_eq!(seqs(log.history(Some(0), None, None, |_| Some(0))), [0u64; 0]);
-    assert_eq!(seqs(log.history(None, None, None, |_| Some(0))), [1, 2, 3, 4, 5]);
+    let size = entry("a@x", 1, 1, 1).size();
+    let every = HistoryLimits {
+        max_stanzas: usize::MAX,
+        max_chars: usize::MAX,
+        overhead: 10,
+        since_ms: None,
+    };
+    let two = HistoryLimits {
+        max_stanzas: 2,
+        ..every
+    };
+    let short = HistoryLimits {
+        max_chars: 3 * (size + 10) - 1,
+        ..every
+    };
+    let since = HistoryLimits {
+        since_ms: Some(3_000),
+        ..every
+    };
+    let all = |_: &EventKey, _: Held<'_>| true;
+    let odd = |key: &EventKey, _: Held<'_>| key.seq % 2 == 1;
+    assert_eq!(seqs(log.history(&two, all)), [4, 5]);
+    assert_eq!(seqs(log.history(&since, all)), [3, 4, 5]);
+    assert_eq!(seqs(log.history(&short, all)), [4, 5]);
+    assert_eq!(seqs(log.history(&two, odd)), [3, 5]);
+    assert_eq!(seqs(log.history(&short, odd)), [3, 5]);
+    let none = HistoryLimits {
+        max_stanzas: 0,
+        ..every
+    };
+    assert_eq!(seqs(log.history(&none, all)), [0u64; 0]);
+    assert_eq!(seqs(log.history(&every, all)), [1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -264,7 +288,7 @@ fn the_stored_log_is_cut_down_when_it_has_grown_well_beyond_what_is_held() {
             cut.get_or_insert((seq, keep));
         }
     }
-    assert_eq!(cut, Some((321, 200)));
+    assert_eq!(cut, Some((321, 230)));
 }
 
 #[test]
