@@ -1,15 +1,15 @@
 //! A peer at full speed: what people in other rooms notice, and how much memory it gets.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, ComponentClient, Federation, Server, Storage, Version, to_string};
+use anyhow::{Result, ensure};
+use dmuc_testbed::{Client, ComponentClient, Federation, Storage, Version, to_string};
 use tokio::time::Instant;
 
 use crate::report::{Table, verdict};
+use crate::said::resident;
 use crate::say;
 
 /// The hostile service: it has rooms of its own, of which there are shadows here, as any peer can.
@@ -40,15 +40,6 @@ const SLACK_BYTES: u64 = 64 << 20;
 
 fn bound() -> u64 {
     3 * BYTES.iter().map(|(_, bytes)| bytes).sum::<u64>() + SLACK_BYTES
-}
-
-/// Resident memory of a server, in bytes.
-fn resident(server: &Server) -> Result<u64> {
-    let pid = server.pid().context("it does not run")?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next());
-    Ok(kib.context("no VmRSS")?.parse::<u64>()? * 1024)
 }
 
 fn dmuc(name: &str, attrs: &str, children: &str) -> String {

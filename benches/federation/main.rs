@@ -7,6 +7,7 @@ mod hostile;
 mod links;
 mod listed;
 mod lists;
+mod memory;
 mod moderating;
 #[path = "../report/mod.rs"]
 mod report;
@@ -56,6 +57,7 @@ async fn measure() -> Result<()> {
         "crowds",
         "append",
         "starts",
+        "memory",
         "moderating",
         "hostile",
         "cpu",
@@ -73,6 +75,7 @@ async fn measure() -> Result<()> {
             "crowds" => crowds::measure(versions, &mut bars).await?,
             "append" => append::measure(versions).await?,
             "starts" => starts::measure(versions, &mut bars).await?,
+            "memory" => memory::measure(versions, &mut bars).await?,
             "moderating" => moderating::measure(versions, &mut bars).await?,
             "hostile" => hostile::measure(versions, &mut bars).await?,
             _ => cpu::measure(versions, &mut bars).await?,

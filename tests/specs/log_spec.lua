@@ -6,6 +6,7 @@ local function new_storage()
 	local storage = { archives = {}; states = {}; asked = {} };
 	local archive = {};
 	function archive:append(user, _, value, _, with) -- luacheck: ignore 212/self
+		if storage.is_away then return nil, "away"; end
 		storage.key = (storage.key or 0) + 1;
 		local items = storage.archives[user] or {};
 		storage.archives[user] = items;
@@ -48,12 +49,16 @@ local function new_storage()
 end
 
 describe("the stored log", function ()
-	local storage, dmuc, room;
+	local storage, dmuc, room, noted;
 	room = "coven@chat.shakespeare.lit";
 
 	-- As after a start of the module.
 	local function start()
-		dmuc = shim.new({ libraries = { "storage"; "retrying"; "stanzas"; "log" }; open_store = storage.open });
+		noted = {};
+		dmuc = shim.new({
+			libraries = { "storage"; "retrying"; "stanzas"; "log" }; open_store = storage.open;
+			note = function (what, room_jid, id) table.insert(noted, what.." "..room_jid.." "..id); end;
+		});
 	end
 
 	local function say(number, text)
@@ -91,7 +96,7 @@ describe("the stored log", function ()
 		assert.same(ids(1, 450), read());
 		assert.same({
 			nick = "firstwitch"; id = "m7"; lang = "en"; stanza_id = "id7"; origin = room; inc = "1"; seq = "7"; at = "1.0";
-			payload = "<body>Thrice &amp; 7</body>";
+			payload = "<body>Thrice &amp; 7</body>"; is_stored = true;
 		}, dmuc.log.read(room)[7]);
 	end);
 
@@ -158,6 +163,57 @@ describe("the stored log", function ()
 		storage.asked = {};
 		dmuc.log.blank(room, "nobody's");
 		assert.same({}, storage.asked);
+	end);
+
+	it("tells the engine of each message that is stored, and of none that waits", function ()
+		say(1);
+		storage.is_away = true;
+		say(2);
+		assert.same({ "message_stored "..room.." id1" }, noted);
+		local entries = dmuc.log.read(room);
+		assert.is_true(entries[1].is_stored);
+		assert.is_false(entries[2].is_stored);
+		storage.is_away = false;
+		dmuc.retrying.save();
+		assert.same({ "message_stored "..room.." id1"; "message_stored "..room.." id2" }, noted);
+	end);
+
+	it("is looked through for messages a segment at a time, and only where they may be", function ()
+		for number = 1, 1000 do say(number); end
+		storage.asked = {};
+		local next_entries = dmuc.log.search(room, { "id5"; "id150"; "id777"; "nobody's" });
+		local found = {};
+		for entries in next_entries do
+			for _, entry in ipairs(entries) do
+				found[#found + 1] = entry.stanza_id;
+				assert.is_true(entry.is_stored);
+			end
+		end
+		assert.same({ "id5"; "id150"; "id777" }, found);
+		assert.same({ "coven/1"; "coven/4" }, storage.asked);
+		-- Nothing is known of what is in the segments from before a restart: they are looked into until all has been found.
+		start();
+		storage.asked = {};
+		next_entries = dmuc.log.search(room, { "id250" });
+		assert.same({}, next_entries());
+		assert.equal("id250", next_entries()[1].stanza_id);
+		assert.is_nil(next_entries());
+	end);
+
+	it("completes what is known of a message, which is moderated there or not", function ()
+		for number = 1, 300 do say(number); end
+		local known = { stanza_id = "id7"; time = 12; is_away = true };
+		local whole = dmuc.log.complete(room, known);
+		assert.same({ "firstwitch"; "m7"; 12 }, { whole.nick; whole.id; whole.time });
+		assert.equal("<body>Thrice &amp; 7</body>", whole.payload);
+		known.is_gone = true;
+		assert.equal("", dmuc.log.complete(room, known).payload);
+		-- It was looked for once.
+		storage.asked = {};
+		dmuc.log.blank(room, "id7");
+		assert.same({}, storage.asked);
+		known.stanza_id = "nobody's";
+		assert.is_nil(dmuc.log.complete(room, known));
 	end);
 
 	-- What is read of the log before the room goes on, and which segments are left for later.

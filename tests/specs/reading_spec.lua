@@ -102,6 +102,65 @@ describe("a log that is read while its room goes on", function ()
 		assert.same({}, told);
 	end);
 
+	-- A log in which these are looked for, in segments of two.
+	local function with_search(stored)
+		dmuc.log.search = function (_, ids)
+			local at = 0;
+			return function ()
+				if is_away then return nil, "gone"; end
+				local entries = {};
+				for i = at + 1, math.min(at + 2, #ids) do
+					if stored[ids[i]] then entries[#entries + 1] = { stanza_id = ids[i] }; end
+				end
+				if at >= #ids then return nil; end
+				at = at + 2;
+				return entries;
+			end;
+		end;
+		dmuc.tell = function (what, token, is_read) table.insert(told, ("%s %d %s"):format(what, token, tostring(is_read))); end;
+	end
+
+	it("has what the engine needs again handed in, one question after the other", function ()
+		with_search { one = true; two = true; three = true; four = true };
+		dmuc.reading.want({ room = "a"; token = 7; ids = { "one"; "two"; "three" } });
+		dmuc.reading.want({ room = "b"; token = 8; ids = { "four"; "lost" } });
+		assert.same({}, told);
+		host.pass(1);
+		assert.same({ "one"; "two"; "three"; "messages_read 7 true"; "four"; "messages_read 8 true" }, told);
+		assert.same({ "error: 1 messages of b are not in its stored log any more" }, host.lines);
+	end);
+
+	it("says that it cannot be read, and goes on with the next", function ()
+		with_search {};
+		is_away = true;
+		dmuc.reading.want({ room = "a"; token = 7; ids = { "one" } });
+		host.pass(1);
+		assert.same({ "messages_read 7 false" }, told);
+		assert.matches("^error: The stored messages of a cannot be read %(gone%)", host.lines[1]);
+	end);
+
+	it("goes on after a reload with what the engine needs again", function ()
+		with_search { one = true };
+		dmuc.reading.want({ room = "a"; token = 7; ids = { "one" } });
+		local saved = dmuc.reading.save_wanted();
+		start();
+		with_search { one = true };
+		dmuc.reading.restore_wanted(saved);
+		host.pass(1);
+		assert.same({ "one"; "messages_read 7 true" }, told);
+	end);
+
+	it("completes messages that are not in memory, in their order", function ()
+		with_search { two = true; four = true };
+		dmuc.log.complete = function (_, known, entry) return { stanza_id = entry.stanza_id; time = known.time }; end;
+		local known = {
+			{ stanza_id = "one" }; { stanza_id = "two"; is_away = true; time = 2 }; { stanza_id = "three"; is_away = true };
+			{ stanza_id = "four"; is_away = true; time = 4 };
+		};
+		assert.same({ { stanza_id = "one" }; { stanza_id = "two"; time = 2 }; { stanza_id = "four"; time = 4 } },
+			dmuc.reading.complete("a", known));
+	end);
+
 	it("is read on after a reload of the module", function ()
 		dmuc.reading.add("a", 1, 5);
 		dmuc.reading.newest("a", 3);
