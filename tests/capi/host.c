@@ -41,6 +41,7 @@ static void append(host *self, entry stored)
 						.seq = stored.seq,
 						.at = copy(stored.at),
 						.payload = copy(stored.payload) };
+	OK(dmuc_engine_message_stored(self->engine, now(), self->room, stored.stanza_id));
 }
 
 static void forget(entry *stored)
@@ -209,6 +210,38 @@ static entry *find_logged(host *self, const char *stanza_id)
 		if (same(self->log[i].stanza_id, stanza_id))
 			return &self->log[i];
 	return NULL;
+}
+
+void hand_in(host *self, const entry *stored)
+{
+	OK(dmuc_engine_logged(self->engine, now(), self->room,
+			      &(dmuc_logged_message){ .nick = stored->nick,
+						      .id = stored->id,
+						      .stanza_id = stored->stanza_id,
+						      .occupant_id = stored->occupant_id,
+						      .origin = stored->origin,
+						      .incarnation = stored->incarnation,
+						      .seq = stored->seq,
+						      .at = stored->at,
+						      .payload = stored->payload }));
+}
+
+/* The engine needs messages again: their ids, one a line. */
+static void read_again(host *self, const dmuc_action *action)
+{
+	const char *id = dmuc_action_text(action, DMUC_FIELD_STANZA_IDS);
+	while (*id != '\0') {
+		size_t length = strcspn(id, "\n");
+		for (size_t i = 0; i < self->log_count; i++) {
+			const entry *stored = &self->log[i];
+			if (strlen(stored->stanza_id) == length && strncmp(stored->stanza_id, id, length) == 0) {
+				hand_in(self, stored);
+				self->read_again++;
+			}
+		}
+		id += length + (id[length] == '\n');
+	}
+	OK(dmuc_engine_messages_read(self->engine, now(), dmuc_action_number(action, DMUC_FIELD_TOKEN), true));
 }
 
 /* The room says that a message is taken away: a tombstone, here and in the stored log. */
@@ -388,6 +421,9 @@ static void carry_out(host *self, const dmuc_action *action)
 		break;
 	case DMUC_ACTION_SLOW_DOWN:
 		break; /* the network here is read as it comes */
+	case DMUC_ACTION_READ_MESSAGES:
+		read_again(self, action);
+		break;
 	case DMUC_ACTION_TRIM_LOG:
 		trim(self, dmuc_action_number(action, DMUC_FIELD_KEEP));
 		break;

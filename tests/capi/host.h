@@ -65,6 +65,7 @@ typedef struct host {
 	uint64_t lost;             /* messages that are missing for good */
 	unsigned resets;           /* connections given up */
 	unsigned trims;            /* how often the stored log was cut down */
+	unsigned read_again;       /* how many messages the engine had not in memory */
 	bool is_destroyed;
 } host;
 
@@ -90,6 +91,9 @@ dmuc_engine *open_engine(const host *self, const host *peer, uint8_t seed_byte, 
 void close_host(host *self);
 /* Everybody of the other instance goes without a word. */
 void forget_remotes(host *self);
+
+/* An entry of the stored log, for the engine. */
+void hand_in(host *self, const entry *stored);
 
 /* After every call: what is to be done, in order. */
 void drain(host *self);

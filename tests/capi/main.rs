@@ -252,6 +252,12 @@ fn a_split_heals_and_a_restart_goes_on_with_what_was_stored() {
 }
 
 #[test]
+fn what_a_host_has_stored_is_read_again_when_it_is_needed() {
+    check_done(&transcript(&compile_static("recall", "plain", &["-O2"])));
+    check_done(&transcript(&compile_static("recall", "sanitized", &SANITIZERS)));
+}
+
+#[test]
 fn splits_and_restarts_are_clean_under_address_and_undefined_behaviour_sanitizers() {
     check_done(&transcript(&compile_static("split", "sanitized", &SANITIZERS)));
 }

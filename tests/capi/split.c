@@ -279,19 +279,8 @@ static void start(host *self, const host *peer, uint8_t seed_byte)
 	char *snapshot = copy(self->snapshot);
 	OK(dmuc_engine_restore(self->engine, now(), snapshot, strlen(snapshot)));
 	free(snapshot);
-	for (size_t i = 0; i < self->log_count; i++) {
-		const entry *stored = &self->log[i];
-		OK(dmuc_engine_logged(self->engine, now(), self->room,
-				      &(dmuc_logged_message){ .nick = stored->nick,
-							      .id = stored->id,
-							      .stanza_id = stored->stanza_id,
-							      .occupant_id = stored->occupant_id,
-							      .origin = stored->origin,
-							      .incarnation = stored->incarnation,
-							      .seq = stored->seq,
-							      .at = stored->at,
-							      .payload = stored->payload }));
-	}
+	for (size_t i = 0; i < self->log_count; i++)
+		hand_in(self, &self->log[i]);
 	unsigned before = crossed;
 	drain(self);
 	CHECK(crossed == before); /* nobody is contacted before it is complete */
