@@ -60,6 +60,7 @@ describe("a message that is logged and archived", function ()
 			shared = shared;
 			required = { ["core.storagemanager"] = { olddm = {}; get_driver = function () return {}, "sql"; end } };
 			get_room = function () end;
+			note = function () end;
 		});
 		dmuc.prosody.has_module = function () return true; end;
 		dmuc.prosody.is_archiving = function () return true; end;
