@@ -517,6 +517,9 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     limits.set("text", limits::MAX_TEXT_BYTES)?;
     limits.set("hats", limits::MAX_HATS)?;
     limits.set("hat", limits::MAX_HAT_BYTES)?;
+    limits.set("hat_payload", limits::MAX_HAT_PAYLOAD_BYTES)?;
+    limits.set("hat_depth", limits::MAX_HAT_DEPTH)?;
+    limits.set("lang", limits::MAX_LANG_BYTES)?;
     limits.set("form_value", limits::MAX_FORM_VALUE_BYTES)?;
     module.set("limits", limits)?;
     Ok(module)

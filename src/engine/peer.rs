@@ -208,10 +208,11 @@ impl Engine {
             let (hash, avatar) = (avatar.hash.clone(), avatar.clone());
             let proposal = Proposal {
                 act,
+                avatar,
                 actor: actor.to_bare(),
                 asked: asked_later(AvatarQuery { hash, from: 0 }, from, to, id),
             };
-            self.fetch_proposed(now, target, asker, avatar, proposal)?;
+            self.fetch_proposed(now, target, proposal)?;
             return Ok(None);
         }
         self.actions.push_back(Action::PerformAct {

@@ -17,6 +17,9 @@ use crate::wire::{Act, Avatar, AvatarPart, AvatarQuery, Condition, Picture, Requ
 const MAX_HELD: usize = 16;
 /// How many come from one service at once; more wait.
 const MAX_PULLS: usize = 4;
+/// How many acts that set one may wait in a room, the one whose vCard is coming not counted, and in all rooms; more are refused.
+const MAX_PROPOSED: usize = 4;
+const MAX_PROPOSED_IN_ALL: usize = 64;
 /// How many questions wait for the host; more are refused.
 const MAX_ASKED: usize = 64;
 /// A part that is not the last has at least so many bytes: less is no progress.
@@ -34,6 +37,8 @@ pub(super) struct Pictures {
     held: VecDeque<(BareJid, Picture)>,
     /// What is coming, by room.
     pulls: BTreeMap<BareJid, Pull>,
+    /// What the source was asked for and has not begun to ask for in turn, by room, in order.
+    proposed: BTreeMap<BareJid, VecDeque<Proposal>>,
     /// Rooms that wait until less comes from a service.
     queued: BTreeMap<BareJid, BTreeSet<BareJid>>,
     /// Rooms whose host may have to show another one.
@@ -61,6 +66,7 @@ struct Pull {
 #[derive(Debug)]
 pub(super) struct Proposal {
     pub(super) act: Act,
+    pub(super) avatar: Avatar,
     pub(super) actor: BareJid,
     pub(super) asked: Asked,
 }
@@ -212,21 +218,51 @@ impl Engine {
         Ok(None)
     }
 
-    /// Another instance asks the source for one that is not here yet: it is decided, and answered, when it is.
+    /// Another instance asks the source for one that is not here yet: it is decided, and answered, when it is. One after the
+    /// other, in the order in which they were asked for.
     pub(super) fn fetch_proposed(
         &mut self,
         now: Now,
         jid: &BareJid,
-        home: &BareJid,
-        avatar: Avatar,
         proposal: Proposal,
     ) -> Result<(), Error> {
-        if self.pictures.pulls.contains_key(jid) || self.pictures.count_from(&home.service()) >= MAX_PULLS {
-            let text = "Another avatar is on its way here: try again";
+        let in_all: usize = self.pictures.proposed.values().map(VecDeque::len).sum();
+        let proposed = self.pictures.proposed.entry(jid.clone()).or_default();
+        if proposed.len() >= MAX_PROPOSED || in_all >= MAX_PROPOSED_IN_ALL {
+            let text = "Other avatars are on their way here: try again";
             return Err(refuse(Condition::ResourceConstraint, text));
         }
-        self.pull_picture(now, jid, home, avatar, Some(Box::new(proposal)));
+        proposed.push_back(proposal);
+        self.begin_proposed(now, jid);
         Ok(())
+    }
+
+    /// The next one in a room, as soon as no other is coming.
+    fn begin_proposed(&mut self, now: Now, jid: &BareJid) {
+        if self.pictures.pulls.contains_key(jid) {
+            return;
+        }
+        let Some(proposed) = self.pictures.proposed.get_mut(jid) else {
+            return;
+        };
+        let Some(next) = proposed.front() else {
+            self.pictures.proposed.remove(jid);
+            return;
+        };
+        let service = next.asked.from.service();
+        if self.pictures.count_from(&service) >= MAX_PULLS {
+            self.pictures
+                .queued
+                .entry(service)
+                .or_default()
+                .insert(jid.clone());
+            return;
+        }
+        let next = self.pictures.proposed.get_mut(jid).and_then(VecDeque::pop_front);
+        if let Some(next) = next {
+            let (home, avatar) = (next.asked.from.to_bare(), next.avatar.clone());
+            self.pull_picture(now, jid, &home, avatar, Some(Box::new(next)));
+        }
     }
 
     fn pull_picture(
@@ -305,6 +341,7 @@ impl Engine {
             Some(picture) => self.picture_came(now, jid, pull.proposal, picture),
             None => self.picture_failed(now, jid, pull, may_come),
         }
+        self.begin_proposed(now, jid);
         let queued = self.pictures.queued.get_mut(&service);
         if let Some(next) = queued.and_then(BTreeSet::pop_first) {
             self.pictures.look_at(&next);
@@ -330,6 +367,7 @@ impl Engine {
 
     /// What was lost with the link is asked for when both sides agree again.
     fn picture_failed(&mut self, now: Now, jid: &BareJid, pull: Pull, may_come: bool) {
+        let is_proposed = pull.proposal.is_some();
         if let Some(proposal) = pull.proposal {
             let (condition, text) = match may_come {
                 true => (
@@ -343,7 +381,7 @@ impl Engine {
         let in_force = self.rooms.get(jid).and_then(|room| room.settings.avatar.as_ref());
         if in_force.is_some_and(|avatar| *avatar != pull.avatar) {
             self.pictures.look_at(jid);
-        } else if self.is_link_open(&pull.from.service()) {
+        } else if !is_proposed && self.is_link_open(&pull.from.service()) {
             self.pictures.retries.insert(jid.clone(), now.mono_ms + RETRY_MS);
         }
     }
@@ -395,6 +433,7 @@ impl Engine {
     /// At the end of every input: what it leads to for the avatars of rooms.
     pub(super) fn follow_avatars(&mut self, now: Now) {
         while let Some(jid) = self.pictures.unseen.pop_first() {
+            self.begin_proposed(now, &jid);
             self.follow_avatar(now, &jid);
         }
     }

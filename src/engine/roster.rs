@@ -292,7 +292,16 @@ pub(super) fn item_bytes(item: &RosterItem) -> usize {
     let payload = item.occupant.as_ref().map_or(0, |extra| extra.payload.len());
     let hats = item.hats.iter();
     let hats: usize = hats
-        .map(|hat| HAT_BYTES + ESCAPED * (hat.uri.len() + hat.title.as_deref().map_or(0, str::len)))
+        .map(|hat| {
+            let texts = [
+                Some(&hat.uri),
+                hat.title.as_ref(),
+                hat.hue.as_ref(),
+                hat.lang.as_ref(),
+            ];
+            let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+            HAT_BYTES + ESCAPED * texts + hat.payload.len()
+        })
         .sum();
     ITEM_BYTES + payload + hats + ESCAPED * (jid + names.map(String::len).sum::<usize>())
 }

@@ -15,8 +15,12 @@ pub const MAX_LANG_BYTES: usize = 64;
 pub const MAX_TEXT_BYTES: usize = 4096;
 /// Most hats of one person (XEP-0317).
 pub const MAX_HATS: usize = 16;
-/// Longest URI or title of a hat, in bytes.
+/// Longest URI, title or hue of a hat, in bytes.
 pub const MAX_HAT_BYTES: usize = 256;
+/// Most that a hat holds, in bytes.
+pub const MAX_HAT_PAYLOAD_BYTES: usize = 1_024;
+/// Deepest nesting of what a hat holds.
+pub const MAX_HAT_DEPTH: usize = 8;
 /// Largest vCard of a room, in bytes: as much as Prosody takes from a client in one stanza.
 pub const MAX_AVATAR_BYTES: usize = 256 * 1024;
 /// Largest part of one on the wire, in bytes as it is written there. Every server takes stanzas of 10,000 bytes (RFC 6120

@@ -134,6 +134,28 @@ fn only_owners_set_it_wherever_they_are() {
 }
 
 #[test]
+fn those_that_are_set_while_another_is_on_its_way_are_decided_in_order() {
+    let mut fed = coven();
+    let avatars = [vcard("one", 60_000), vcard("two", 400), vcard("three", 4_000)];
+    let wishes: Vec<Wish> = avatars
+        .iter()
+        .map(|avatar| fed.set_avatar(WITCH_PLACE, avatar))
+        .collect();
+    // Four may wait.
+    let more: Vec<Wish> = (0..3)
+        .map(|n| fed.set_avatar(WITCH_PLACE, &vcard(&format!("more {n}"), 400)))
+        .collect();
+    fed.run();
+    for wish in wishes {
+        assert_eq!(fed.act_error(ROOMS, token(wish)), None);
+    }
+    let errors = more.into_iter().map(|wish| fed.act_error(ROOMS, token(wish)));
+    let errors: Vec<Option<Condition>> = errors.collect();
+    assert_eq!(errors, [None, None, Some(Condition::ResourceConstraint)]);
+    expect_everywhere(&fed, &vcard("more 1", 400));
+}
+
+#[test]
 fn one_that_is_set_in_a_split_is_offered_and_taken() {
     let mut fed = coven();
     cut(&mut fed);

@@ -19,7 +19,7 @@ const USERS: u64 = 4;
 /// What duels are about: an affiliation, the subject, a field of the form.
 const WHAT: u64 = 3;
 /// And in schedules of rulings: a nick that two want, a message.
-const RULED: u64 = 3;
+const RULED: u64 = 2;
 
 impl World {
     pub fn perform(&mut self, deed: Deed, dice: &mut Dice) {
@@ -537,6 +537,7 @@ impl World {
         let victim = self.anybody(dice);
         let what = match self.plan.setup.kind {
             Kind::Rulings if dice.chance(80) => WHAT + dice.below(RULED),
+            Kind::Pictures if dice.chance(80) => WHAT + RULED,
             _ => dice.below(WHAT),
         };
         for room in [source, shadow.clone()] {

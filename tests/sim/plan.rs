@@ -24,8 +24,10 @@ pub enum Kind {
     Mesh,
     /// Mostly changes of the same thing by two entitled people while something old is on its way.
     Duels,
-    /// The usual, and nicks are registered, messages taken away and avatars set.
+    /// The usual, and nicks are registered and messages taken away.
     Rulings,
+    /// The same, and avatars are set.
+    Pictures,
     /// Administrators at work: configurations leave peers out, the module goes and comes, values are at their limits.
     Upheavals,
     /// The last service lies, in every way that is known.
@@ -230,7 +232,7 @@ const DUELS: [(Deed, u64); 8] = [
 ];
 
 /// In schedules of rulings, faults aside.
-const RULINGS: [(Deed, u64); 17] = [
+const RULINGS: [(Deed, u64); 16] = [
     (Deed::Distribute, 2),
     (Deed::Join, 16),
     (Deed::Race, 3),
@@ -244,7 +246,23 @@ const RULINGS: [(Deed, u64); 17] = [
     (Deed::Role, 3),
     (Deed::Register, 22),
     (Deed::Moderate, 22),
-    (Deed::Avatar, 10),
+    (Deed::Duel, 14),
+    (Deed::StartLate, 2),
+    (Deed::Rest, 4),
+];
+
+/// In schedules of pictures, faults aside.
+const PICTURES: [(Deed, u64); 13] = [
+    (Deed::Distribute, 2),
+    (Deed::Join, 14),
+    (Deed::Leave, 3),
+    (Deed::ChangeNick, 2),
+    (Deed::Say, 12),
+    (Deed::Subject, 2),
+    (Deed::Configure, 4),
+    (Deed::Affiliate, 6),
+    (Deed::Moderate, 4),
+    (Deed::Avatar, 40),
     (Deed::Duel, 14),
     (Deed::StartLate, 2),
     (Deed::Rest, 4),
@@ -296,12 +314,13 @@ const LIARS: [(Deed, u64); 19] = [
     (Deed::Rest, 4),
 ];
 
-/// Of so many seeds one has duels, one upheavals, one a liar, and two have rulings. It is told by the seed, so that the others mean what they meant
+/// Of so many seeds one has duels, one upheavals, one a liar, one pictures, and two have rulings. It is told by the seed, so that the others mean what they meant
 /// without them.
 const KINDS_OF: u64 = 20;
 const DUELS_AT: u64 = 11;
 const RULINGS_AT: [u64; 2] = [7, 17];
 const UPHEAVALS_AT: u64 = 13;
+const PICTURES_AT: u64 = 3;
 const LIARS_AT: u64 = 19;
 
 const FAULTS: [(Deed, u64); 11] = [
@@ -321,7 +340,10 @@ const FAULTS: [(Deed, u64); 11] = [
 impl Kind {
     /// Whether no crash takes anything with it, or is in the middle of anything.
     pub fn is_gentle(self) -> bool {
-        matches!(self, Kind::Rulings | Kind::Upheavals | Kind::Liars)
+        matches!(
+            self,
+            Kind::Rulings | Kind::Pictures | Kind::Upheavals | Kind::Liars
+        )
     }
 }
 
@@ -352,7 +374,9 @@ impl Plan {
             let wait_ms = match dice.below(100) {
                 // An offer takes a cut and a heal.
                 60.. if setup.kind == Kind::Duels => dice.below(6 * setup.link_timeout_ms),
-                80.. if setup.kind == Kind::Rulings => dice.below(6 * setup.link_timeout_ms),
+                80.. if matches!(setup.kind, Kind::Rulings | Kind::Pictures) => {
+                    dice.below(6 * setup.link_timeout_ms)
+                }
                 0..75 => dice.below(120),
                 75..90 => dice.below(3_000),
                 _ if setup.has_faults => dice.below(2 * setup.link_timeout_ms),
@@ -387,6 +411,7 @@ fn special(seed: u64) -> Option<Kind> {
     match seed % KINDS_OF {
         DUELS_AT => Some(Kind::Duels),
         UPHEAVALS_AT => Some(Kind::Upheavals),
+        PICTURES_AT => Some(Kind::Pictures),
         LIARS_AT => Some(Kind::Liars),
         at if RULINGS_AT.contains(&at) => Some(Kind::Rulings),
         _ => None,
@@ -417,7 +442,7 @@ impl Setup {
         let mut has_faults = dice.chance(80);
         match kind {
             Kind::Usual => {}
-            Kind::Rulings => count = count.min(4),
+            Kind::Rulings | Kind::Pictures => count = count.min(4),
             Kind::Liars => count = count.clamp(3, 5),
             Kind::Upheavals => (count, has_faults) = (count.min(4), true),
             Kind::ManyRooms => count = count.min(3),
@@ -497,7 +522,7 @@ impl Setup {
     fn beginning(&self) -> Vec<Deed> {
         let rooms = if self.kind == Kind::ManyRooms { 5 } else { 1 };
         let mut deeds = [Deed::Create, Deed::Distribute].repeat(rooms);
-        if self.kind == Kind::Rulings {
+        if matches!(self.kind, Kind::Rulings | Kind::Pictures) {
             // Who may rule has to be there first.
             deeds.push(Deed::Rest);
             deeds.extend([Deed::Join; 5]);
@@ -516,6 +541,7 @@ impl Setup {
         match self.kind {
             Kind::Duels => &DUELS,
             Kind::Rulings => &RULINGS,
+            Kind::Pictures => &PICTURES,
             Kind::Upheavals => &UPHEAVALS,
             Kind::Liars => &LIARS,
             _ => &WEIGHTS,
