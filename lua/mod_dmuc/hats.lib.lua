@@ -2,6 +2,7 @@
 -- give (G7), and the same at every instance.
 
 local st = require "util.stanza";
+local xml_escape = st.xml_escape;
 
 return function (dmuc)
 	local hats = {};
@@ -12,7 +13,37 @@ return function (dmuc)
 	local xmlns_hats = "urn:xmpp:hats:0";
 	local namespaces = inside.hats_namespaces;
 
-	local max_hats, max_bytes = dmuc.native.limits.hats, dmuc.native.limits.hat; -- bytes
+	local limits = dmuc.native.limits; -- in bytes
+	local max_hats, max_bytes = limits.hats, limits.hat;
+
+	-- What a hat holds besides, an array of stanzas as Prosody stores them or not (XEP-0317: custom payloads), as text.
+	local function held_by(hat)
+		local texts = {};
+		for _, child in ipairs(hat.children or {}) do
+			texts[#texts + 1] = tostring(st.is_stanza(child) and child or st.deserialize(child));
+		end
+		return table.concat(texts);
+	end
+
+	local function depth_of(tag)
+		local most = 0;
+		for _, child in ipairs(tag.tags) do most = math.max(most, depth_of(child)); end
+		return most + 1;
+	end
+
+	-- Why no instance would take a hat, or nil.
+	local function problem_of_hat(uri, hat)
+		for _, text in ipairs { uri, hat.title or "", tostring(hat.hue or "") } do
+			if #text > max_bytes then return ("A hat in a distributed room has at most %d bytes"):format(max_bytes); end
+		end
+		if uri == "" then return "A hat in a distributed room has a URI"; end
+		local works, held = pcall(held_by, hat);
+		if held == "" then return; end
+		local parsed = works and dmuc.stanzas.parse("<hat>"..held.."</hat>");
+		if not parsed or depth_of(parsed) > limits.hat_depth + 1 or #held > limits.hat_payload then
+			return ("A hat in a distributed room holds elements of at most %d bytes"):format(limits.hat_payload);
+		end
+	end
 
 	-- What others are shown of somebody's hats, as text in an order of its own; empty for none. Nil and why for what no
 	-- instance would take.
@@ -20,29 +51,43 @@ return function (dmuc)
 		local uris = {};
 		for uri, hat in pairs(worn or {}) do
 			if hat.active then
-				if uri == "" or #uri > max_bytes or #(hat.title or "") > max_bytes then
-					return nil, ("A hat in a distributed room has at most %d bytes"):format(max_bytes);
-				end
+				local problem = problem_of_hat(uri, hat);
+				if problem then return nil, problem; end
 				uris[#uris + 1] = uri;
 			end
 		end
 		if #uris > max_hats then return nil, ("Nobody has more than %d hats in a distributed room"):format(max_hats); end
 		if not uris[1] then return ""; end
 		table.sort(uris);
-		local element = st.stanza("hats", { xmlns = xmlns_hats });
+		local texts = {};
 		for _, uri in ipairs(uris) do
-			element:tag("hat", { uri = uri; title = worn[uri].title }):up();
+			local hat = worn[uri];
+			-- Attributes in an order of their own: two that are the same have one text.
+			local attrs = {};
+			local function add(name, value)
+				if value then attrs[#attrs + 1] = (" %s='%s'"):format(name, xml_escape(tostring(value))); end
+			end
+			add("uri", uri);
+			add("title", hat.title);
+			add("hue", hat.hue);
+			add("xml:lang", hat.lang and hat.lang ~= "" and #hat.lang <= limits.lang and hat.lang);
+			texts[#texts + 1] = "<hat"..table.concat(attrs)..">"..held_by(hat).."</hat>";
 		end
-		return tostring(element);
+		return ("<hats xmlns='%s'>%s</hats>"):format(xmlns_hats, table.concat(texts));
 	end
 
 	-- The opposite, as mod_muc keeps them; nil for none.
 	local function read(element)
 		local worn, count = {}, 0;
 		for hat in element:childtags("hat") do
-			local uri, title = hat.attr.uri, hat.attr.title;
-			if uri and count < max_hats and #uri <= max_bytes and #(title or "") <= max_bytes then
-				worn[uri] = { active = true; title = title };
+			local uri = hat.attr.uri;
+			local found = { active = true; title = hat.attr.title; hue = hat.attr.hue; lang = hat.attr["xml:lang"] };
+			for _, child in ipairs(hat.tags) do
+				found.children = found.children or {};
+				table.insert(found.children, st.preserialize(child));
+			end
+			if uri and count < max_hats and not problem_of_hat(uri, found) then
+				worn[uri] = found;
 				count = count + 1;
 			end
 		end
@@ -117,7 +162,11 @@ return function (dmuc)
 	end
 
 	function hats.is_same(a, b)
-		return (written(a) or "") == (written(b) or "");
+		local one, other = written(a) or "", written(b) or "";
+		if one == other then return true; end
+		-- Attributes of what they hold have no order.
+		one, other = dmuc.stanzas.parse(one), dmuc.stanzas.parse(other);
+		return one ~= nil and other ~= nil and dmuc.stanzas.same_children(one, other);
 	end
 
 	-- The hats of somebody as the source has given them; nil for none.
@@ -143,6 +192,28 @@ return function (dmuc)
 			if event.room._dmuc then hats.taken_out(event.stanza); end
 		end, 1000);
 	end
+
+	-- mod_muc (0) shows a URI and a title.
+	module:hook("muc-build-occupant-presence", function (event)
+		local room = event.room;
+		if not room._dmuc then return; end
+		local bare_jid = event.occupant and event.occupant.bare_jid or event.bare_jid;
+		local data = room:get_affiliation_data(bare_jid);
+		local worn = data and data.hats;
+		if not worn then return; end
+		for _, element in ipairs(event.stanza.tags) do
+			if element.name == "hats" and namespaces[element.attr.xmlns] then
+				for hat in element:childtags("hat") do
+					local found = worn[hat.attr.uri] or {};
+					hat.attr.hue = hat.attr.hue or found.hue and tostring(found.hue);
+					hat.attr["xml:lang"] = hat.attr["xml:lang"] or found.lang;
+					for _, child in ipairs(not hat.tags[1] and found.children or {}) do
+						hat:add_direct_child(st.is_stanza(child) and st.clone(child) or st.deserialize(child));
+					end
+				end
+			end
+		end
+	end, -1);
 
 	-- Of an occupant of another instance whose real JID is not known here, what its home says.
 	function methods:get_affiliation_data(jid, key)

@@ -20,6 +20,7 @@ mod finding;
 mod flooding;
 mod governing;
 mod hats;
+mod hats_whole;
 mod hooks_that_wait;
 mod host_values;
 mod ids;

@@ -58,6 +58,29 @@ fn hats_are_given_and_taken_everywhere() {
     assert_eq!(fed.affiliation(COVEN_AT_ROOMS, SOMEWITCH), Affiliation::Member);
 }
 
+/// XEP-0317 0.3.1: a colour, a language, and whatever else it holds.
+#[test]
+fn they_cross_whole_and_come_back_whole() {
+    let mut fed = coven();
+    let whole = |level: u32| {
+        let badge = format!("<badge xmlns='urn:example:badges' level='{level}'/>");
+        let hat =
+            format!("<hat uri='urn:hat:host' title='Host' hue='327.255249' xml:lang='en-us'>{badge}</hat>");
+        Hats::parse(&format!("<hats xmlns='urn:xmpp:hats:0'>{hat}</hats>")).unwrap()
+    };
+    for level in [3, 5] {
+        give(&mut fed, CHAT, COVEN, SOMEWITCH, whole(level)).unwrap();
+        fed.run();
+        assert_eq!(shown(&fed, SOMEWITCH), vec![whole(level); 2]);
+    }
+    for service in [CHAT, ROOMS] {
+        fed.restart(service);
+        fed.run();
+    }
+    let (room, user) = (bare(COVEN_AT_ROOMS), bare(SOMEWITCH));
+    assert_eq!(fed.host(ROOMS).engine.hats_of(&room, &user), whole(5));
+}
+
 #[test]
 fn they_are_for_who_is_on_the_list_and_go_with_the_entry() {
     let mut fed = coven();

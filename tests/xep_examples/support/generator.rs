@@ -210,14 +210,24 @@ impl Gen {
     }
 
     fn hats(&mut self) -> Hats {
-        let hats = self.some(3, |g| (g.word(), g.maybe(Gen::text)));
+        let hats = self.some(3, |g| {
+            (g.word(), g.maybe(Gen::text), g.maybe(Gen::word), g.flip())
+        });
         let mut xml = "<hats xmlns='urn:xmpp:hats:0'>".to_owned();
-        for (n, (uri, title)) in hats.into_iter().enumerate() {
+        for (n, (uri, title, hue, is_full)) in hats.into_iter().enumerate() {
             xml.push_str(&format!("<hat uri='{}'", escaped(&format!("{uri}{n}"))));
             if let Some(title) = title {
                 xml.push_str(&format!(" title='{}'", escaped(&title)));
             }
-            xml.push_str("/>");
+            if let Some(hue) = hue {
+                xml.push_str(&format!(" hue='{hue}' xml:lang='en'"));
+            }
+            let held = if is_full {
+                "<badge xmlns='urn:example:badges' level='3'/>"
+            } else {
+                ""
+            };
+            xml.push_str(&format!(">{held}</hat>"));
         }
         xml.push_str("</hats>");
         Hats::parse(&xml).unwrap()
