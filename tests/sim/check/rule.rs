@@ -205,9 +205,14 @@ impl Rule {
     }
 
     /// An offer is taken only if the source still has what it was based on. Affiliations are not told apart by their
-    /// values: anybody may have given this one.
+    /// values, nor is that there is no avatar: anybody may have given this one, or removed it.
     fn is_base_in_force(&self, number: usize, what: &What, value: &String) -> Result<(), String> {
-        if self.rolled_back.contains(&number) || matches!(what, What::Affiliation(_)) {
+        let is_anybodys = match what {
+            What::Affiliation(_) => true,
+            What::Avatar => value.is_empty(),
+            _ => false,
+        };
+        if self.rolled_back.contains(&number) || is_anybodys {
             return Ok(());
         }
         let Some(current) = self.values.get(&(number, what.clone())) else {
