@@ -8,6 +8,7 @@ return function (dmuc)
 	dmuc.reading = reading;
 
 	local pause_s = 0.02; -- between two segments: others have the server meanwhile
+	local tidied_kb = 8192; -- more than what a segment of short messages leaves behind
 	local first_delay_s, most_delay_s = 1, 30;
 
 	-- Rooms with segments that have not been read: [room JID] = { first, last }, by number.
@@ -28,6 +29,12 @@ return function (dmuc)
 		end
 	end
 
+	-- A segment leaves a parser for each of its stanzas behind, whose size Lua's collector does not see: without this memory
+	-- grows by all that is read. A step takes the same however much there is.
+	local function tidy()
+		collectgarbage("step", tidied_kb);
+	end
+
 	-- Reads the newest segment that has not been read. Returns true; or nil and the error.
 	local function read_next(room_jid)
 		local left = unread[room_jid];
@@ -36,6 +43,7 @@ return function (dmuc)
 		if not entries then return nil, err; end
 		left.last = left.last - 1;
 		reading.hand_in(room_jid, entries);
+		tidy();
 		if left.last < left.first then
 			unread[room_jid] = nil;
 			dmuc.tell("log_read", room_jid);
@@ -168,7 +176,8 @@ return function (dmuc)
 		local entries, err = job.next();
 		if entries then
 			job.missing = (job.missing or #job.ids) - #entries;
-			return reading.hand_in(job.room, entries);
+			reading.hand_in(job.room, entries);
+			return tidy();
 		end
 		table.remove(wanted, 1);
 		if err then
