@@ -18,6 +18,8 @@ SEEDS ?= 500
 SOAK_SECONDS ?= 300
 SOAK_SEED ?=
 FUZZ_SECONDS ?= 60
+MODEL_STATES ?= 1000000
+MODEL_SEED ?= 1
 KEEP ?=
 # The versions that the browser test runs on.
 PROSODY ?= 0.12 13 newest
@@ -27,7 +29,7 @@ PLUGIN := target/plugin/mod_dmuc
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet
 
-.PHONY: help deps plugin install test test-browser lint demo bench sim same-outputs fuzz mutants soak clean distclean
+.PHONY: help deps plugin install test test-browser lint demo bench sim same-outputs model fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -87,6 +89,10 @@ bench: deps plugin ## Engine, border and end-to-end benchmarks (PART=cpu: that o
 
 sim: ## Simulate many networks (SEEDS=500)
 	DMUC_SIM_SEEDS='$(SEEDS)' cargo test --test sim -- --nocapture
+
+model: ## Explore the rules of succession further (MODEL_STATES=1000000 of each kind, MODEL_SEED=1)
+	DMUC_MODEL_STATES='$(MODEL_STATES)' DMUC_MODEL_STEPS='$(MODEL_STATES)' DMUC_MODEL_SEED='$(MODEL_SEED)' \
+		cargo test --test model -- --nocapture --test-threads 1
 
 fuzz: ## Look for inputs that break a promise (FUZZ_SECONDS=60 for each target; needs cargo-fuzz)
 	cd fuzz && for target in wire snapshot peer; do \

@@ -211,6 +211,9 @@ typedef enum {
   // These messages of ROOM are needed, and not in memory: dmuc_engine_logged for each, and dmuc_engine_messages_read with TOKEN
   // follow. STANZA_IDS. Given only of messages for which dmuc_engine_message_stored was called.
   DMUC_ACTION_READ_MESSAGES = 32,
+  // The source of ROOM is SOURCE from now on; ROOM itself, if this instance is the source now. It is named where the one
+  // before was, and the people in the room are told once.
+  DMUC_ACTION_SOURCE_MOVED = 33,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -376,6 +379,16 @@ typedef enum {
   DMUC_ORDER_RETRACT = 2,
   // `service`, which is no peer any more, is gone for good: what waits for it is given up. `room` is NULL.
   DMUC_ORDER_FORGET = 3,
+  // The instance `room` asks for votes and becomes the source, since that is gone. `service` is NULL, as in the next two.
+  DMUC_ORDER_TAKE_OVER = 4,
+  // The same without votes, where there can be no majority: what others have decided and is not known here may be lost.
+  DMUC_ORDER_FORCE = 5,
+  // The same, and nobody else votes from then on.
+  DMUC_ORDER_FORCE_ALONE = 6,
+  // The source `room` hands over to the instance at `service`, if that votes.
+  DMUC_ORDER_HAND_OVER = 7,
+  // The instance `room` follows the one at `service`, which says that it is the source.
+  DMUC_ORDER_FOLLOW = 8,
 } dmuc_order;
 
 // An action and its parts. Opaque.

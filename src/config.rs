@@ -4,6 +4,7 @@ pub mod advice;
 mod budgets;
 mod peers;
 mod period;
+mod voters;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use crate::address::BareJid;
 use crate::error::ConfigError;
 
 pub use budgets::Budgets;
+pub use voters::Voters;
 
 /// The default of `dmuc_max_stanza_size` ([`Config::max_stanza_size`]).
 pub const MAX_STANZA_SIZE: usize = 262_144;
@@ -78,6 +80,10 @@ pub struct Config {
     pub replicate: Replicate,
     /// `dmuc_room_id`.
     pub room_id: RoomIdScheme,
+    /// `dmuc_voters`: at which services the instances of rooms of ours may vote on who follows their source.
+    pub voters: Voters,
+    /// `dmuc_succession_after`, ms: how long a source is out of reach until an instance here asks for votes by itself; 0: never.
+    pub succession_after_ms: u64,
     /// `dmuc_shadow_names`.
     pub shadow_names: ShadowNames,
     /// `dmuc_own_domains`, and the parent domain of the service: the domains of our own users. No peer speaks for them by
@@ -185,6 +191,8 @@ impl Config {
             peers: BTreeMap::new(),
             replicate: Replicate::Immediately,
             room_id: RoomIdScheme::Uuid,
+            voters: Voters::Trusted,
+            succession_after_ms: 0,
             shadow_names: ShadowNames::Opaque,
             redirect: true,
             redirect_after: 0,
@@ -259,6 +267,15 @@ impl Config {
             "dmuc_shadow_names",
             &mut config.shadow_names,
             &[("opaque", ShadowNames::Opaque), ("any", ShadowNames::Any)],
+        )?;
+        if let Some(value) = options.get("dmuc_voters") {
+            config.voters = voters::read(value)?;
+        }
+        read.period(
+            "dmuc_succession_after",
+            &mut config.succession_after_ms,
+            0,
+            366 * 86_400,
         )?;
         read.choice(
             "dmuc_redirect",

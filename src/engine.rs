@@ -47,6 +47,7 @@ mod rulings;
 mod split;
 mod stanza;
 mod state;
+mod succession;
 mod sync;
 mod unlike;
 mod unread;
@@ -127,6 +128,8 @@ pub struct Engine {
     actions: VecDeque<Action>,
     /// Rooms whose stored state is out of date.
     unsaved: BTreeSet<BareJid>,
+    /// Rooms in which it may follow from what has changed that somebody else is the source.
+    voting: BTreeSet<BareJid>,
     /// Rooms whose list of affiliations has changed: who may have a nick may be somebody else.
     relisted: BTreeSet<BareJid>,
     /// Rooms that may have room again for occupants of other instances.
@@ -174,6 +177,7 @@ impl Engine {
             invitations: Invitations::default(),
             actions: VecDeque::new(),
             unsaved: BTreeSet::new(),
+            voting: BTreeSet::new(),
             relisted: BTreeSet::new(),
             roomier: BTreeSet::new(),
             timed: BTreeSet::new(),
@@ -263,6 +267,7 @@ impl Engine {
         self.take_left_out(now);
         self.note_speech(now);
         self.follow_avatars(now);
+        self.settle_successions(now);
         self.queue_stores();
         verdict
     }
@@ -451,10 +456,12 @@ impl Engine {
         self.handle_private_timeouts(now);
         self.handle_picture_timeouts(now);
         self.drop_unconfigured(now);
+        self.handle_succession_timeouts(now);
         self.settle_nicks(now);
         self.handle_left_out_timeouts(now);
         self.note_speech(now);
         self.follow_avatars(now);
+        self.settle_successions(now);
         self.queue_stores();
     }
 

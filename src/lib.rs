@@ -34,6 +34,7 @@ pub mod inbound;
 #[cfg(any(feature = "lua54", feature = "lua53", feature = "lua52", feature = "lua51"))]
 mod lua;
 pub mod snapshot;
+pub mod succession;
 pub mod wire;
 pub mod words;
 

@@ -4,6 +4,7 @@
 
 mod list;
 mod offer;
+mod succession;
 
 use std::collections::BTreeMap;
 
@@ -219,6 +220,8 @@ impl Snapshot {
                 list::read_ban(&mut room, child, &mut unfit);
             } else if child.is("offer", NS) {
                 room.offers.extend(part(offer::read(child), &mut unfit));
+            } else if child.is("succession", NS) {
+                room.succession = part(succession::read(child, &mut unfit), &mut unfit);
             } else if child.is("ended", NS) {
                 let read = read_ending(child, &mut unfit);
                 ending = part(read, &mut unfit);
@@ -282,6 +285,9 @@ fn write_room(out: &mut String, room: &StoredRoom, ending: Option<&Ending>) {
     }
     for offer in room.offers.values() {
         offer::write(out, offer);
+    }
+    if let Some(stored) = &room.succession {
+        succession::write(out, stored);
     }
     if let Some(ending) = ending {
         write_ending(out, &room.jid, ending);

@@ -40,6 +40,7 @@ mod roster;
 mod ruling;
 mod settings;
 mod stanza;
+mod succession;
 mod sync;
 mod text;
 
@@ -71,6 +72,8 @@ pub use roster::{OccupantExtra, Roster, RosterExtra, RosterItem};
 pub use ruling::{Hatted, Listing, Moderated, Ruling};
 pub use settings::{Config, SettingsExtra, Subject};
 pub use stanza::{Iq, IqBody, Stanza, write_iq};
+pub use succession::Succession;
+pub(crate) use succession::{read_stored_edition as read_edition, write_edition};
 pub use sync::{Aside, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest};
 pub use text::{escaped, push_escaped};
 

@@ -276,6 +276,51 @@ fn of_unfit(service: &BareJid, is_source: bool, peer: &BareJid, what: &str) -> L
     }
 }
 
+/// What happens to a room when its source dies, in words.
+pub fn of_voters(voters: &[BareJid]) -> String {
+    let names: Vec<String> = voters.iter().map(|voter| voter.service().to_string()).collect();
+    match names.len() {
+        0 | 1 => "If its source dies nobody can follow: no other instance votes (dmuc_voters)".to_owned(),
+        2 => format!(
+            "If its source dies nobody can follow but by force: only two vote ({})",
+            names.join(", ")
+        ),
+        count => {
+            let most = count / 2 + 1;
+            format!(
+                "If its source dies, any {most} of these {count} decide who follows: {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+/// What is said of a room whose source is another one from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// For the log.
+    pub line: String,
+    /// For the people in the room.
+    pub text: String,
+}
+
+/// The source of `room` is `source` from now on, elected in this term.
+pub fn of_source(room: &BareJid, source: &BareJid, term: u64) -> Moved {
+    let service = source.service();
+    if source == room {
+        return Moved {
+            line: format!("{room} is the source of the room from now on (term {term})"),
+            text: "This service decides about the room from now on: its configuration, its list of affiliations, its subject".to_owned(),
+        };
+    }
+    Moved {
+        line: format!("{room}: its source is {source} from now on (term {term})"),
+        text: format!(
+            "{service} decides about the room from now on: its configuration, its list of affiliations, its subject"
+        ),
+    }
+}
+
 /// What people in a parked room read, and who wants to do something in it.
 pub fn of_parked(parked: &ParkedRoom) -> String {
     closed_for_now(&why_parked(parked))

@@ -86,6 +86,15 @@ return function (dmuc)
 		if not was_open and room:get_whois() == "anyone" then presence.reveal(room); end
 	end
 
+	-- Another instance is the source from now on, or this one is.
+	actions.source_moved = on_room(function (room, action)
+		room._dmuc.is_source, room._dmuc.source = action.is_here, action.source;
+		inside.kept(room).dmuc_source = not action.is_here and action.source or nil;
+		room:save(true);
+		module:log("info", "%s", action.line);
+		dmuc.rooms.tell(room, action.text);
+	end);
+
 	actions.apply_subject = on_room(function (room, action)
 		local from = action.nick and room.jid.."/"..action.nick or room.jid;
 		local had_from, had = room:get_subject();
@@ -150,6 +159,7 @@ return function (dmuc)
 		hide_message = function (action) return groupchat.lane(action.room, action.moderation.id); end;
 		apply_list = of_list;
 		apply_settings = of_settings;
+		source_moved = of_settings;
 		apply_subject = function (action) return "subject of "..action.room; end;
 		apply_avatar = function (action) return "avatar of "..action.room; end;
 		perform_act = function (action) return "acts of "..action.actor.." in "..action.room; end;

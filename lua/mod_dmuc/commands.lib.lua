@@ -162,6 +162,7 @@ return function (dmuc)
 			print(("Role: %s; source: %s; term: %d; id: %s"):format(room.role, room.source or "unknown", room.term, room.id));
 			print(("People here: %d, elsewhere: %d; messages kept: %d; changes that wait for the source: %d")
 				:format(room.occupants, room.elsewhere, room.messages, room.offers));
+			print(room.succession);
 			show_instances(room, print);
 			return ("%d of %s in step"):format(count_agreed(room), plural(#room.instances, "other instance"));
 		end;
@@ -369,5 +370,38 @@ return function (dmuc)
 		show = show_done;
 	};
 
-	dmuc.commands = { rooms, one_room, links, check, parked, refusals, sync, replicate, retract, leave, forget };
+	local hand_over = {
+		name = "hand_over"; args = { { name = "jid" }, { name = "service" } };
+		desc = "Hand the role of source over to the instance at another service, which has to vote (dmuc_voters)";
+		get = of_room("hand_over");
+		show = show_done;
+	};
+	local take_over = {
+		name = "take_over"; args = { { name = "jid" } };
+		desc = "Make the instance here the source of a room whose source is gone, if most voters agree";
+		get = of_room("take_over");
+		show = show_done;
+	};
+	-- What has to be said before a room is taken over without votes.
+	local may_be_lost = "What others have decided and is not known here may be lost; if most voters live, they go on without this instance."
+		.." If that is meant, say dmuc:force(%q, \"force\")";
+	local force = {
+		name = "force"; args = { { name = "jid" }, { name = "word"; is_optional = true } };
+		desc = "Make the instance here the source without votes, where there can be no majority";
+		get = function (services, address, word)
+			if word ~= "force" then return nil, may_be_lost:format(address); end
+			return of_room("force")(services, address);
+		end;
+		show = show_done;
+	};
+	local follow = {
+		name = "follow"; args = { { name = "jid" }, { name = "service" } };
+		desc = "Have the instance here follow the one at a service that says it is the source";
+		get = of_room("follow");
+		show = show_done;
+	};
+
+	dmuc.commands = {
+		rooms, one_room, links, check, parked, refusals, sync, replicate, retract, hand_over, take_over, force, follow, leave, forget,
+	};
 end

@@ -65,6 +65,26 @@ return function (dmuc)
 			("%s has no instance at %s any more: what is there is closed as soon as it can be told"):format(room_jid, service));
 	end
 
+	-- This instance becomes the source, since that is gone: by the votes of most voters, or by force.
+	function steering.take_over(room_jid)
+		return order("take_over", room_jid, nil,
+			("%s asks for votes: it is the source as soon as most voters agree (dmuc:room shows it)"):format(room_jid));
+	end
+	function steering.force(room_jid)
+		return order("force", room_jid, nil, ("%s is the source from now on, without votes"):format(room_jid));
+	end
+
+	-- The source hands over to the instance at a service.
+	function steering.hand_over(room_jid, service)
+		return order("hand_over", room_jid, service,
+			("%s hands over to %s as soon as everything is known there (dmuc:room shows it)"):format(room_jid, service));
+	end
+
+	-- The instance here follows the one at a service that says it is the source.
+	function steering.follow(room_jid, service)
+		return order("follow", room_jid, service, ("%s follows %s"):format(room_jid, service));
+	end
+
 	-- A service that is no peer any more is gone for good.
 	function steering.forget(service)
 		return order("forget", nil, service, ("%s is forgotten: nothing waits for it any more"):format(service));

@@ -115,6 +115,9 @@ pub enum dmuc_action_type {
     /// These messages of ROOM are needed, and not in memory: dmuc_engine_logged for each, and dmuc_engine_messages_read with TOKEN
     /// follow. STANZA_IDS. Given only of messages for which dmuc_engine_message_stored was called.
     DMUC_ACTION_READ_MESSAGES = 32,
+    /// The source of ROOM is SOURCE from now on; ROOM itself, if this instance is the source now. It is named where the one
+    /// before was, and the people in the room are told once.
+    DMUC_ACTION_SOURCE_MOVED = 33,
 }
 
 /// An action and its parts. Opaque.
@@ -307,6 +310,10 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
                 .number(F::DMUC_FIELD_DELIVER, has_people.into()),
         ),
         Action::ReadAvatar { room } => (dmuc_action_type::DMUC_ACTION_READ_AVATAR, room_fields(&room)),
+        Action::SourceMoved { room, source, .. } => (
+            dmuc_action_type::DMUC_ACTION_SOURCE_MOVED,
+            room_fields(&room).jid(F::DMUC_FIELD_SOURCE, &source),
+        ),
         Action::ReadLog { room } => (dmuc_action_type::DMUC_ACTION_READ_LOG, room_fields(&room)),
         Action::ReadMessages { room, token, ids } => (
             dmuc_action_type::DMUC_ACTION_READ_MESSAGES,

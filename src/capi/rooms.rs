@@ -162,6 +162,16 @@ pub enum dmuc_order {
     DMUC_ORDER_RETRACT = 2,
     /// `service`, which is no peer any more, is gone for good: what waits for it is given up. `room` is NULL.
     DMUC_ORDER_FORGET = 3,
+    /// The instance `room` asks for votes and becomes the source, since that is gone. `service` is NULL, as in the next two.
+    DMUC_ORDER_TAKE_OVER = 4,
+    /// The same without votes, where there can be no majority: what others have decided and is not known here may be lost.
+    DMUC_ORDER_FORCE = 5,
+    /// The same, and nobody else votes from then on.
+    DMUC_ORDER_FORCE_ALONE = 6,
+    /// The source `room` hands over to the instance at `service`, if that votes.
+    DMUC_ORDER_HAND_OVER = 7,
+    /// The instance `room` follows the one at `service`, which says that it is the source.
+    DMUC_ORDER_FOLLOW = 8,
 }
 
 /// An administrator orders something; see dmuc_order for which of `room` and `service` it takes. DMUC_VERDICT_DONE, or
@@ -186,12 +196,22 @@ pub unsafe extern "C" fn dmuc_engine_order(
             const REPLICATE: u32 = dmuc_order::DMUC_ORDER_REPLICATE as u32;
             const RETRACT: u32 = dmuc_order::DMUC_ORDER_RETRACT as u32;
             const FORGET: u32 = dmuc_order::DMUC_ORDER_FORGET as u32;
+            const TAKE_OVER: u32 = dmuc_order::DMUC_ORDER_TAKE_OVER as u32;
+            const FORCE: u32 = dmuc_order::DMUC_ORDER_FORCE as u32;
+            const FORCE_ALONE: u32 = dmuc_order::DMUC_ORDER_FORCE_ALONE as u32;
+            const HAND_OVER: u32 = dmuc_order::DMUC_ORDER_HAND_OVER as u32;
+            const FOLLOW: u32 = dmuc_order::DMUC_ORDER_FOLLOW as u32;
             let order = match (order, &room, &service) {
                 (SYNC, Some(room), None) => Order::SyncRoom(room),
                 (SYNC, None, Some(service)) => Order::SyncPeer(service),
                 (REPLICATE, Some(room), Some(service)) => Order::Replicate { room, service },
                 (RETRACT, Some(room), Some(service)) => Order::Retract { room, service },
                 (FORGET, None, Some(service)) => Order::Forget(service),
+                (TAKE_OVER, Some(room), None) => Order::TakeOver(room),
+                (FORCE, Some(room), None) => Order::Force { room, strikes: false },
+                (FORCE_ALONE, Some(room), None) => Order::Force { room, strikes: true },
+                (HAND_OVER, Some(room), Some(service)) => Order::HandOver { room, service },
+                (FOLLOW, Some(room), Some(service)) => Order::Follow { room, service },
                 _ => return Err(dmuc_result::DMUC_RESULT_INVALID_VALUE),
             };
             out.write_handle(verdict_of(engine, now, Input::Order(order))?);

@@ -6,7 +6,7 @@ use super::{OptionValue, Options, Peer, peers};
 use crate::address::BareJid;
 
 /// The options that [`Config::from_options`](super::Config::from_options) reads.
-pub const NAMES: [&str; 33] = [
+pub const NAMES: [&str; 35] = [
     "dmuc_link_timeout",
     "dmuc_log_max_age",
     "dmuc_log_max_bytes",
@@ -38,6 +38,8 @@ pub const NAMES: [&str; 33] = [
     "dmuc_replicate",
     "dmuc_room_id",
     "dmuc_shadow_names",
+    "dmuc_succession_after",
+    "dmuc_voters",
     "dmuc_split_notice",
     "dmuc_split_presence",
 ];

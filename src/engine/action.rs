@@ -285,6 +285,16 @@ pub enum Action {
         /// The stanza-ids, in the order of the log: 500 at most.
         ids: Vec<String>,
     },
+    /// Another instance is the source of the room from now on, or this one is. The host names it where it did the one before, and
+    /// tells who is in the room once.
+    SourceMoved {
+        /// Our room.
+        room: BareJid,
+        /// The source; our room itself if it is that.
+        source: BareJid,
+        /// The term in which it was elected.
+        term: u64,
+    },
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise (G7).
     /// The room is back to the source's value already; who made the change is told by the room.
     Overridden {

@@ -55,11 +55,11 @@ impl Engine {
         if !is_theirs || room.log.is_one_too_many(origin, self.config.budgets.max_origins) {
             return Err(Turned::NotTheirs);
         }
-        if entry.nick.is_empty() && !room.is_from_source(origin) {
+        if entry.nick.is_empty() && !room.was_source(origin) {
             return Err(Turned::Passed);
         }
         // Whatever it claims to have: nobody has the id of somebody else's message, whichever comes first (G5).
-        if entry.key.incarnation != UNSTAMPED && !room.is_from_source(origin) {
+        if entry.key.incarnation != UNSTAMPED && !room.was_source(origin) {
             entry.id = entry.key.stanza_id();
         }
         // No instance with this limit will ever take it.

@@ -86,6 +86,9 @@ pub(crate) struct Link {
     pub(super) waiting_since: Option<u64>,
     /// When the latest question that was answered had been sent (monotonic ms): what was sent before it is lost.
     pub(super) answered_for: u64,
+    /// When the latest digest that was answered had been sent (monotonic ms): what was said before is there, or known to be
+    /// missing.
+    pub(super) compared_for: u64,
     /// Whether it is being asked what it speaks, and when it was last.
     pub(super) is_asking: bool,
     pub(super) probed_at: u64,
@@ -103,6 +106,8 @@ pub(crate) struct Link {
     pub(crate) life: Option<String>,
     /// When another life was last taken notice of (monotonic ms).
     pub(crate) life_noticed_at: Option<u64>,
+    /// Whether it does not know succession.
+    pub(super) is_deaf: bool,
     /// Whether its clock and its limits are like ours.
     pub(super) unlike: Unlike,
     /// A room that was not settled with it when that was last looked for.
@@ -124,6 +129,7 @@ impl Default for Link {
             flow: Flow::default(),
             waiting_since: None,
             answered_for: 0,
+            compared_for: 0,
             is_asking: false,
             probed_at: 0,
             attempts: 0,
@@ -133,6 +139,7 @@ impl Default for Link {
             has_expired: false,
             life: None,
             life_noticed_at: None,
+            is_deaf: false,
             unlike: Unlike::default(),
             unsettled: None,
         }
@@ -295,6 +302,7 @@ impl Engine {
                 false => std::mem::take(&mut link.flow),
             },
             answered_for: link.answered_for,
+            compared_for: link.compared_for,
             since: if was_away { now.mono_ms } else { link.since },
             life: link.life.take(),
             life_noticed_at: link.life_noticed_at,
@@ -302,6 +310,7 @@ impl Engine {
             ..Link::default()
         };
         self.note_thin(service);
+        self.succession_links(service);
         self.schedule_ping(now, service);
         for room in self.rooms_with(service) {
             if caps == Caps::Xep {

@@ -7,6 +7,7 @@ use super::state::clock::Now;
 use super::state::instance::Stage;
 use super::{Engine, Verdict, refuse};
 use crate::error::Error;
+use crate::succession::Step;
 use crate::wire::{Close, Condition, Request};
 
 /// What the people of an instance read that is taken out of the room.
@@ -33,6 +34,30 @@ pub enum Order<'a> {
         /// Where the instance is, or shall not be.
         service: &'a BareJid,
     },
+    /// An instance here becomes the source, since that is gone: as soon as most voters have voted for it.
+    TakeOver(&'a BareJid),
+    /// The same without votes, where there can be no majority. What others have decided and this instance does not hold may be
+    /// lost; `strikes` takes the vote from all others.
+    Force {
+        /// The instance here.
+        room: &'a BareJid,
+        /// Whether nobody else votes from then on.
+        strikes: bool,
+    },
+    /// The source here hands over to the instance at a service, if that votes.
+    HandOver {
+        /// The source.
+        room: &'a BareJid,
+        /// Where the next source is.
+        service: &'a BareJid,
+    },
+    /// The instance here follows the one at this service, which says that it is the source.
+    Follow {
+        /// The instance here.
+        room: &'a BareJid,
+        /// Where the source is.
+        service: &'a BareJid,
+    },
     /// A service that is no peer any more is gone for good: what waits for it is given up.
     Forget(&'a BareJid),
 }
@@ -44,6 +69,16 @@ impl Engine {
             Order::SyncRoom(room) => self.sync_room(now, room)?,
             Order::Replicate { room, service } => self.order_instance(now, room, service)?,
             Order::Retract { room, service } => self.retract(now, room, service)?,
+            Order::TakeOver(room) => self.order_succession(now, room, Step::TakeOver)?,
+            Order::Force { room, strikes } => self.order_succession(now, room, Step::Force(strikes))?,
+            Order::HandOver { room, service } => {
+                let heir = self.instance_at(room, service)?;
+                self.order_succession(now, room, Step::Release(heir))?;
+            }
+            Order::Follow { room, service } => {
+                let source = self.instance_at(room, service)?;
+                self.order_succession(now, room, Step::Follow(source))?;
+            }
             Order::Forget(service) => self.forget_service(now, service)?,
         }
         Ok(Verdict::Done)
@@ -57,6 +92,18 @@ impl Engine {
                 "dmuc_peers does not name this service",
             )),
         }
+    }
+
+    fn instance_at(&self, jid: &BareJid, service: &BareJid) -> Result<BareJid, Error> {
+        let room = self.rooms.get(jid).ok_or(Error::UnknownRoom)?;
+        let mut instances = room.instances.keys();
+        let here = instances.find(|instance| instance.is_at(service));
+        here.cloned().ok_or_else(|| {
+            refuse(
+                Condition::ItemNotFound,
+                "The room has no instance at that service",
+            )
+        })
     }
 
     fn expect_source(&self, jid: &BareJid) -> Result<(), Error> {

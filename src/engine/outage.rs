@@ -129,6 +129,7 @@ impl Engine {
 
     /// The service cannot be reached. Occupants stay (G8).
     pub(super) fn link_down(&mut self, now: Now, service: &BareJid, cause: Cause) {
+        self.succession_links(service);
         let Some(link) = self.links.get_mut(service) else {
             return;
         };

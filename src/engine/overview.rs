@@ -123,6 +123,8 @@ pub struct RoomOverview {
     pub messages: usize,
     /// Changes made here that wait for the source's decision.
     pub offers: usize,
+    /// Who votes on who follows the source, in order; nobody if nobody can.
+    pub voters: Vec<BareJid>,
     /// The other instances, in the order of their JIDs.
     pub instances: Vec<InstanceOverview>,
     /// Those at services that `dmuc_peers` does not name (any more).
@@ -196,6 +198,7 @@ impl Engine {
             occupants: room.locals.len(),
             messages: room.log.len(),
             offers: room.offers.len(),
+            voters: self.voters(jid).to_vec(),
             instances: instances
                 .map(|(peer, instance)| self.instance_overview(now, room, peer, instance))
                 .collect(),

@@ -155,6 +155,9 @@ impl Engine {
         // What was used after the snapshot was stored is not known any more: neither numbers of events nor versions.
         let jitter = self.ids.below(LIFE / 16);
         room.live_anew((room.incarnation + LIFE + jitter).max(now.wall_ms));
+        if let Some(succession) = &mut room.succession {
+            succession.party.restart(room.incarnation);
+        }
         room.started = false;
         let is_configured = room.ready;
         self.rooms.insert(jid.clone(), room);

@@ -247,7 +247,7 @@ impl Engine {
         let is_source = self.is_asked_by_source(asker, target, &request)?;
         match request {
             Request::Config(config) => {
-                of_source(is_source)?;
+                self.expect_of_source(target, is_source)?;
                 self.config_pushed(now, target, asker, config);
             }
             Request::Roster(roster) => self.roster_told(now, target, asker, roster)?,
@@ -278,10 +278,11 @@ impl Engine {
             }
             Request::Act(act) => return self.act_told(now, asker, target, act, (from, to, id)),
             request @ (Request::Close(_) | Request::Destroy(_)) => {
-                of_source(is_source)?;
+                self.expect_of_source(target, is_source)?;
                 self.shadow_ends(target, matches!(request, Request::Close(_)));
                 self.shadow_ended(target, asker, request);
             }
+            Request::Succession(told) => self.succession_told(now, target, asker, *told)?,
             Request::Leave => {
                 if !self.rooms.get(target).is_some_and(Room::is_source) {
                     return Err(refuse(Condition::UnexpectedRequest, "A shadow leaves the source"));
@@ -339,6 +340,13 @@ impl Engine {
             }
             _ => None,
         })
+    }
+
+    fn expect_of_source(&self, target: &BareJid, is_source: bool) -> Result<(), Error> {
+        match is_source {
+            true => Ok(()),
+            false => Err(refuse(Condition::Forbidden, &self.names_source(target))),
+        }
     }
 
     /// Whether the source ends a room that is parked here. Nobody else may, as with any other room.
@@ -504,13 +512,6 @@ fn asked_later(query: AvatarQuery, from: &Jid, to: &Jid, id: &str) -> Asked {
         from: from.clone(),
         to: to.clone(),
         id: id.to_owned(),
-    }
-}
-
-fn of_source(is_source: bool) -> Result<(), Error> {
-    match is_source {
-        true => Ok(()),
-        false => Err(refuse(Condition::Forbidden, "Only the source may do this")),
     }
 }
 

@@ -23,11 +23,12 @@ impl Engine {
     /// How long a link may be without an answer now before it is asked for one.
     pub(super) fn next_ping_after(&self, service: &BareJid) -> u64 {
         let usual = self.ping_after();
-        // A stream keeps its order: what was said before a question that is answered has arrived.
+        // What was said before a digest that is answered has arrived, or is known to be missing. Other questions that are
+        // answered show that only as long as the connection is the same.
         let is_quiet = self
             .links
             .get(service)
-            .is_some_and(|link| link.spoke_at < link.answered_for);
+            .is_some_and(|link| link.spoke_at < link.compared_for);
         match is_quiet && self.thin.contains(service) {
             true => usual.max(QUIET_MS),
             false => usual,

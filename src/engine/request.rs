@@ -8,6 +8,7 @@ use super::invitations::{Declining, Inviting};
 use super::rate::Asked;
 use super::state::clock::Now;
 use super::{Action, Engine};
+use crate::succession::Moment;
 use crate::wire::{Condition, Request, Response, StanzaError};
 
 /// What an answer is for.
@@ -61,6 +62,12 @@ pub(crate) enum Pending {
     Offer { room: BareJid, matter: Matter },
     /// A shadow is told that its room has ended, or the source that its shadow has.
     Ending { room: BareJid, instance: BareJid },
+    /// Another instance was told what this one says of itself.
+    Succession {
+        room: BareJid,
+        instance: BareJid,
+        at: Moment,
+    },
     /// Nothing depends on the answer.
     Nothing,
 }
@@ -193,6 +200,9 @@ impl Engine {
             _ => {
                 if let Some(link) = self.links.get_mut(&service) {
                     link.answered_for = link.answered_for.max(sent_at);
+                    if matches!(pending, Pending::Digest(_)) {
+                        link.compared_for = link.compared_for.max(sent_at);
+                    }
                 }
                 self.private_arrived(&service, private_mark);
                 // What it speaks by now comes before everything else.
@@ -205,6 +215,7 @@ impl Engine {
         true
     }
 
+    #[allow(clippy::too_many_lines)] // a table: what each answer is for
     fn answered(&mut self, now: Now, pending: Pending, sent_at: u64, answer: Result<&str, StanzaError>) {
         if let Ok(xml) = &answer {
             match &pending {
@@ -236,6 +247,9 @@ impl Engine {
             }
             (Pending::Roster { room, instance }, response) => {
                 self.roster_answered(now, &room, &instance, response.err());
+            }
+            (Pending::Succession { room, instance, at }, response) => {
+                self.succession_answered(&room, &instance, at, response.err().as_ref());
             }
             (
                 Pending::Introduce {

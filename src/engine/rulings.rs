@@ -141,7 +141,17 @@ impl Engine {
         if ruled.unfit.text().is_some() {
             self.tell_unfit_here(ruled.room, &ruled.unfit);
         }
+        self.note_decision(ruled.room, &ruled.ruling, by.actor);
         each_kind!(ruled.ruling, kind => kind.rule(self, now, ruled.room, by))
+    }
+
+    /// The source decides what was provisional at a shadow before.
+    pub(super) fn rule_again(&mut self, now: Now, room: &BareJid, ruling: Ruling, actor: Actor<'_>) {
+        let by = By { actor, reason: None };
+        let ruling = ruling.whole(self.rooms.get(room));
+        self.note_decision(room, &ruling, actor);
+        // What is refused now has its author to thank for nothing: nothing changed.
+        drop(each_kind!(ruling, kind => kind.rule(self, now, room, by)));
     }
 }
 

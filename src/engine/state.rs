@@ -15,4 +15,5 @@ pub(crate) mod room;
 pub(crate) mod rooms;
 pub(crate) mod stored;
 pub(crate) mod stuck;
+pub(crate) mod succession;
 pub(crate) mod waiting;

@@ -208,6 +208,7 @@ impl Engine {
             self.make_offers(now, jid);
         }
         self.tell_voice_requests(now, jid, Some(peer));
+        self.succession_agreed(now, jid, peer);
     }
 
     /// The peer says that it does not have the room: the source brings it up again; between shadows the source will

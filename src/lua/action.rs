@@ -234,6 +234,15 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
             Fields(parked_table(lua, "park", &parked)?).set("has_people", has_people)?
         }
         Action::ReadAvatar { room } => Fields::new(lua, "read_avatar")?.jid("room", &room)?,
+        Action::SourceMoved { room, source, term } => {
+            let told = words::of_source(&room, &source, term);
+            Fields::new(lua, "source_moved")?
+                .jid("room", &room)?
+                .jid("source", &source)?
+                .set("is_here", source == room)?
+                .set("line", told.line)?
+                .set("text", told.text)?
+        }
         Action::ReadLog { room } => Fields::new(lua, "read_log")?.jid("room", &room)?,
         Action::ReadMessages { room, token, ids } => Fields::new(lua, "read_messages")?
             .jid("room", &room)?

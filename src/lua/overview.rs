@@ -85,6 +85,15 @@ fn room_table(lua: &Lua, jid: &str, room: &RoomOverview) -> mlua::Result<Table> 
             ("occupants", room.occupants.into_lua(lua)?),
             ("messages", room.messages.into_lua(lua)?),
             ("offers", room.offers.into_lua(lua)?),
+            ("succession", words::of_voters(&room.voters).into_lua(lua)?),
+            (
+                "voters",
+                room.voters
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .into_lua(lua)?,
+            ),
             ("instances", instances.into_lua(lua)?),
             ("unnamed", unnamed.into_lua(lua)?),
             ("retracted", retracted.into_lua(lua)?),

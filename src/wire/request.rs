@@ -6,7 +6,7 @@ use super::reading::Reading;
 use super::text::Tag;
 use super::{
     Act, AvatarQuery, Close, Condition, Config, Destroy, Digest, History, Peerhost, Replicate, Roster,
-    SyncRequest, Unfit, WireError, ns,
+    Succession, SyncRequest, Unfit, WireError, ns,
 };
 
 /// The type of an IQ that asks (RFC 6120 section 8.2.3).
@@ -48,6 +48,8 @@ pub enum Request {
     Digest(Digest),
     /// Get, instance to instance: the vCard of the room (ours).
     Avatar(AvatarQuery),
+    /// Set, instance to instance: what the sender says of itself about who decides for the room (ours).
+    Succession(Box<Succession>),
     /// Get: what do you support (XEP-0030)?
     DiscoInfo,
 }
@@ -104,6 +106,7 @@ impl Request {
             (ns::OURS, "leave") => Request::Leave,
             (ns::OURS, "sync") => Request::Sync(SyncRequest::read(&el)?),
             (ns::OURS, "avatar") => Request::Avatar(AvatarQuery::read(&el)?),
+            (ns::OURS, "succession") => Request::Succession(Box::new(Succession::read(&el)?)),
             (ns::OURS, "digest") => Request::Digest(Digest::read(&el)?),
             (ns::DISCO_INFO, "query") => Request::DiscoInfo,
             (ns::DMUC | ns::OURS, name) => {
@@ -139,6 +142,7 @@ impl Request {
             Request::Sync(sync) => sync.write(&mut out),
             Request::Digest(digest) => digest.write(&mut out),
             Request::Avatar(query) => query.write(&mut out),
+            Request::Succession(succession) => succession.write(&mut out),
             Request::Leave => Tag::within(&mut out, "leave", ns::OURS).empty(),
             Request::DiscoInfo => Tag::within(&mut out, "query", ns::DISCO_INFO).empty(),
         }

@@ -65,6 +65,7 @@ mod storage_away;
 mod stored_lists;
 mod story;
 mod subjects;
+mod succession;
 mod support;
 mod thin_links;
 mod undigested;

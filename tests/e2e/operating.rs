@@ -35,7 +35,10 @@ fn commands(page: &str) -> BTreeSet<String> {
     let after = |start: &str| {
         let parts = page.split(start).skip(1).map(str::to_owned).collect::<Vec<_>>();
         parts.into_iter().filter_map(|rest| {
-            let name: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
             (!name.is_empty()).then_some(name)
         })
     };

@@ -109,6 +109,16 @@ fn requests() -> Vec<(&'static str, String, &'static str)> {
             ),
             "Digest",
         ),
+        (
+            "set",
+            ours(
+                "succession",
+                "life='1' serial='1' follows='0 coven@chat.shakespeare.lit' promised='9 coven@rooms.macbeth.lit' standing='true' \
+                 holds='0 1 1 coven@chat.shakespeare.lit' since='0'",
+                "<voter jid='coven@chat.shakespeare.lit'/>",
+            ),
+            "Succession",
+        ),
         ("set", ours("close", "", ""), "Close"),
         ("set", ours("destroy", "", ""), "Destroy"),
         ("set", act("<role nick='foo' role='participant'/>"), "Act Role"),

@@ -57,6 +57,7 @@ mod splits;
 mod stored_lists;
 mod storing;
 mod subjects;
+mod succession;
 mod talking;
 mod thin;
 mod undigested;

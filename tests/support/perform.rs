@@ -126,6 +126,11 @@ impl Host {
                 self.event(Event::Turned { room, turn });
             }
             Action::ReadAvatar { room } => self.give_avatar(&room),
+            Action::SourceMoved { room, source, .. } => {
+                if let Some(host_room) = self.rooms.get_mut(&room) {
+                    host_room.source = (source != room).then_some(source);
+                }
+            }
             Action::ReadLog { room } => self.reading.ask_for(&room),
             Action::ReadMessages { room, token, ids } => self.reading.want(room, token, ids),
             Action::Unpark { room } => {

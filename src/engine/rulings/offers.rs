@@ -158,6 +158,26 @@ impl Engine {
         self.resolve_offer(jid, matter, error.is_none());
     }
 
+    /// What was decided here while this was the source is offered to the one that is it now.
+    pub(in crate::engine) fn offer_anew(&mut self, jid: &BareJid, offer: Offer) {
+        let Some(room) = self.rooms.get_mut(jid) else {
+            return;
+        };
+        let base = offer.now.held(room);
+        let Some(matter) = offer.now.matter().filter(|_| !base.is_same(&offer.now)) else {
+            return;
+        };
+        if room.offers.len() >= MAX_OFFERS && !room.offers.contains_key(&matter) {
+            return self.overridden(jid, &offer);
+        }
+        let offer = Offer {
+            base,
+            is_asked: false,
+            ..offer
+        };
+        room.offers.insert(matter, offer);
+    }
+
     fn offer_mut(&mut self, jid: &BareJid, matter: &Matter) -> Option<&mut Offer> {
         self.rooms.get_mut(jid)?.offers.get_mut(matter)
     }
@@ -230,6 +250,35 @@ impl Engine {
         }
         said.hold(room);
         true
+    }
+}
+
+impl Ruling {
+    /// What was decided, as it is offered to another source if it turns out not to count. A retracted message stays so: that
+    /// is an event.
+    pub(in crate::engine) fn offers(self, room: &Room, actor: Actor<'_>) -> Vec<Offer> {
+        if matches!(self, Ruling::Moderated(_)) {
+            return Vec::new();
+        }
+        let offer = |now: Ruling| {
+            let was = now.held(room);
+            (!was.is_same(&now)).then(|| Offer::of(actor, was, now))
+        };
+        self.each().into_iter().filter_map(offer).collect()
+    }
+
+    /// The ruling as it is decided at a source: of the configuration, all fields.
+    pub(in crate::engine) fn whole(self, room: Option<&Room>) -> Ruling {
+        match (self, room) {
+            (Ruling::Form(fields), Some(room)) => {
+                let mut form = room.settings.form.clone();
+                for field in fields.fields {
+                    form.set(&field.var, field.values);
+                }
+                Ruling::Form(form)
+            }
+            (ruling, _) => ruling,
+        }
     }
 }
 

@@ -163,13 +163,14 @@ impl Engine {
             stamp: now.wall_ms as i64,
             text: text.to_owned(),
         };
-        let shown = Shown::Subject(Some(subject));
-        self.actions.push_back(Action::apply(jid, shown));
         let actor = Actor {
             nick,
             jid: None,
             invites: false,
         };
+        self.note_decision(jid, &Ruling::Subject(Some(subject.clone())), actor);
+        let shown = Shown::Subject(Some(subject));
+        self.actions.push_back(Action::apply(jid, shown));
         self.local_subject(now, jid, actor, text)?;
         Ok(())
     }

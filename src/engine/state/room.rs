@@ -10,6 +10,7 @@ use super::beside::Beside;
 use super::clock::MAX_CLOCK_LEAD_MS;
 use super::instance::{Instance, Remote};
 use super::log::{EventKey, Log, UNSTAMPED};
+use super::succession::Succession;
 use super::waiting::{Matter, Offer, OpenRequest, SeenRequest};
 use crate::ids;
 use crate::wire::{Affiliation, Avatar, Form, Hats, Hlc, Listed, Role, RoomId, SettingsExtra, Subject};
@@ -75,6 +76,10 @@ pub(crate) struct Room {
     pub(crate) ready_at_ms: u64,
     /// The latest events that the source had of each origin then, if it has said so: nobody here has missed those.
     pub(crate) said_before: Option<BTreeMap<BareJid, (u64, u64)>>,
+    /// Who may be the source after this one; nothing in a room in which nobody votes but the source.
+    pub(crate) succession: Option<Succession>,
+    /// What the source has said of itself, until what it holds is here.
+    pub(crate) foretold: Option<Box<crate::wire::Succession>>,
     /// What was changed here while the source was out of reach, until the source has decided (G7).
     pub(crate) offers: BTreeMap<Matter, Offer>,
     /// What did not fit the wire's types and was told, with the service it is of.
@@ -178,6 +183,8 @@ impl Room {
             lived: BTreeSet::new(),
             ready_at_ms: 0,
             said_before: None,
+            succession: None,
+            foretold: None,
             offers: BTreeMap::new(),
             told_unfit: BTreeSet::new(),
             revision: 1,
@@ -252,6 +259,15 @@ impl Room {
 
     pub(crate) fn is_source(&self) -> bool {
         self.source.as_ref() == Some(&self.jid)
+    }
+
+    /// Whether it is the source, or was it before another one was elected.
+    pub(crate) fn was_source(&self, instance: &BareJid) -> bool {
+        let was = |succession: &Succession| {
+            let branches = &succession.party.line().branches;
+            branches.iter().any(|branch| branch.claim.source == *instance)
+        };
+        self.is_from_source(instance) || self.succession.as_ref().is_some_and(was)
     }
 
     pub(crate) fn is_from_source(&self, instance: &BareJid) -> bool {
@@ -408,7 +424,8 @@ impl Room {
                 next_part,
             ]
         });
-        timers.flatten().min()
+        let succession = self.succession.as_ref().and_then(Succession::next_timer);
+        timers.flatten().chain(succession).min()
     }
 
     /// What is new here is told to peers in the next digest.
@@ -418,7 +435,10 @@ impl Room {
 
     /// Whether a room JID may be that of an instance of this room, now or once.
     pub(crate) fn may_have_instance(&self, jid: &BareJid) -> bool {
-        self.is_from_source(jid) || *jid == self.jid || *jid == self.id.at(&jid.service())
+        self.was_source(jid)
+            || *jid == self.jid
+            || *jid == self.id.at(&jid.service())
+            || self.instances.contains_key(jid)
     }
 
     /// Whether this is the occupant-id that the user has in this room.

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::beside::Beside;
 use super::instance::{Instance, Remote, Stage};
 use super::room::Room;
+use super::succession::Succession;
 use super::waiting::{Matter, Offer};
 use crate::address::BareJid;
+use crate::succession::{Edition, Party, StoredParty};
 use crate::wire::{Condition, Config, Form, Hlc, Numbers, RoomId, RosterItem, SettingsExtra, check_payload};
 
 /// A room as it comes back after a restart. Its messages are in the stored log; occupants are nowhere, except those who
@@ -44,6 +46,15 @@ pub(crate) struct StoredRoom {
     pub(crate) bans: BTreeMap<BareJid, Hlc>,
     /// What waits for the source's decision.
     pub(crate) offers: BTreeMap<Matter, Offer>,
+    /// Who may be the source after this one.
+    pub(crate) succession: Option<StoredSuccession>,
+}
+
+/// An instance's part in the succession, with what was decided here and is not known to count.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSuccession {
+    pub(crate) party: StoredParty<BareJid>,
+    pub(crate) decided: BTreeMap<Edition<BareJid>, Vec<Offer>>,
 }
 
 /// What is worth remembering of another instance.
@@ -95,6 +106,7 @@ impl StoredRoom {
             withheld: Vec::new(),
             bans: BTreeMap::new(),
             offers: BTreeMap::new(),
+            succession: None,
         }
     }
 
@@ -146,6 +158,7 @@ impl StoredRoom {
                 false => room.bans.since.clone(),
             },
             offers: room.offers.clone(),
+            succession: room.succession.as_ref().map(StoredSuccession::of),
         }
     }
 
@@ -196,10 +209,27 @@ impl StoredRoom {
         }
         room.bans.since.clone_from(&self.bans);
         room.offers.clone_from(&self.offers);
+        let succession = self.succession.as_ref();
+        room.succession = succession.map(|stored| stored.to_succession(&self.jid));
         if let Some((entries, changes)) = self.read_beside {
             room.beside = Beside::read(entries, changes);
         }
         room
+    }
+}
+
+impl StoredSuccession {
+    fn of(succession: &Succession) -> StoredSuccession {
+        StoredSuccession {
+            party: succession.party.to_stored(),
+            decided: succession.decided.clone(),
+        }
+    }
+
+    fn to_succession(&self, jid: &BareJid) -> Succession {
+        let mut succession = Succession::new(Party::from_stored(jid.clone(), self.party.clone()));
+        succession.decided.clone_from(&self.decided);
+        succession
     }
 }
 

@@ -88,7 +88,8 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
 }
 
 fn add_orders<M: UserDataMethods<Handle>>(methods: &mut M) {
-    // order(mono, wall, what, room, service): "sync" (one of the two), "replicate", "retract" (both), "forget" (a service)
+    // order(mono, wall, what, room, service): "sync" (one of the two), "replicate", "retract" (both), "forget" (a service),
+    // "take_over", "force", "force_alone" (a room), "hand_over", "follow" (both)
     methods.add_method(
         "order",
         |lua, this, (mono, wall, what, room, service): (f64, f64, String, Option<String>, Option<String>)| {
@@ -100,6 +101,11 @@ fn add_orders<M: UserDataMethods<Handle>>(methods: &mut M) {
                 ("replicate", Some(room), Some(service)) => Order::Replicate { room, service },
                 ("retract", Some(room), Some(service)) => Order::Retract { room, service },
                 ("forget", None, Some(service)) => Order::Forget(service),
+                ("take_over", Some(room), None) => Order::TakeOver(room),
+                ("force", Some(room), None) => Order::Force { room, strikes: false },
+                ("force_alone", Some(room), None) => Order::Force { room, strikes: true },
+                ("hand_over", Some(room), Some(service)) => Order::HandOver { room, service },
+                ("follow", Some(room), Some(service)) => Order::Follow { room, service },
                 _ => return Err(mlua::Error::runtime(format!("no such order: {what:?}"))),
             };
             this.input(lua, now(mono, wall), Input::Order(order))

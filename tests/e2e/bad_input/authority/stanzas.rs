@@ -48,6 +48,16 @@ pub fn iq(stanza: &str, names: &Names<'_>) -> Result<(&'static str, String)> {
             "set",
             ours("digest", "life='one'", &format!("<room id='{room_id}'/>")),
         ),
+        "set succession" => {
+            let claim = format!("0 {HEATH}");
+            let attrs = format!(
+                "life='1' serial='1' follows='{claim}' promised='{claim}' holds='0 1 1 {HEATH}' since='0'"
+            );
+            (
+                "set",
+                ours("succession", &attrs, &format!("<voter jid='{HEATH}'/>")),
+            )
+        }
         "set config" => ("set", config(SECRET, 3, &[CHAT, TWO])),
         "set roster" => {
             let stamp = ours("snapshot", "version='2'", "");
