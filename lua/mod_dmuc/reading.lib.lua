@@ -29,8 +29,8 @@ return function (dmuc)
 		end
 	end
 
-	-- A segment leaves a parser for each of its stanzas behind, whose size Lua's collector does not see: without this memory
-	-- grows by all that is read. A step takes the same however much there is.
+	-- What reading a segment leaves behind is more than Lua's collector sees (parsers, as it seems): without this memory grows by
+	-- all that is read. A step takes the same however much there is.
 	local function tidy()
 		collectgarbage("step", tidied_kb);
 	end
