@@ -25,7 +25,8 @@ const FOG: Photo = ("Zm9n", "2be5103ce26dd4bc7fa4fdc9bced18643fd93046");
 
 /// The first service has what Prosody has, the second the community's module as well, the last nothing.
 fn services(label: &str, version: Version, storage: Storage) -> Option<Builder> {
-    let modules = Suite::Trixie.folder_for("avatars")?;
+    // The newest that has the module: Prosody 13 brings its own.
+    let modules = Suite::Bookworm.folder_for("avatars")?;
     let builder = hasty(label, version, storage);
     let builder = builder.with_server(1, |spec| {
         spec.muc_modules.push("vcard_muc".to_owned());

@@ -25,6 +25,9 @@ use super::xep::subject_of;
 /// Virtual time starts in January 2026.
 pub const EPOCH_MS: u64 = 1_769_155_200_000;
 
+/// What an instance says whose stored log has to be read first.
+pub const STILL_READING: &str = "What was said in this room is still being read here; ask again later";
+
 #[derive(Debug)]
 pub struct Federation {
     pub now_ms: u64,
@@ -375,7 +378,12 @@ impl Federation {
                     host.reading.is_held = false;
                 });
                 let new = self.events.get(events..).unwrap_or_default();
-                let is_refused = new.iter().any(|event| matches!(event, Event::Refused { .. }));
+                // An answer that has to wait for the stored log is no refusal: what was asked with it shows already whether numbers
+                // of ours were used that are not known here any more.
+                let is_late = |error: &StanzaError| error.text.as_deref() == Some(STILL_READING);
+                let is_refused = new
+                    .iter()
+                    .any(|event| matches!(event, Event::Refused { error, .. } if !is_late(error)));
                 if before.is_some() && is_refused && self.state_of(service) != before {
                     self.changed_by_refused.push(xml.to_owned());
                 }

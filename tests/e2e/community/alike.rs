@@ -70,6 +70,13 @@ fn new_in(suite: Suite, folder: &Path) -> Result<Vec<&'static Module>> {
 /// source, which is for other services.
 fn comparable(line: &str) -> String {
     let mut text = line.to_owned();
+    // A distributed room has an avatar whatever is loaded, as rooms of Prosody 13 have.
+    for avatars in [
+        "<feature var=\"vcard-temp\"/>",
+        "<field type=\"text-multi\" var=\"muc#roominfo_avatarhash\"/>",
+    ] {
+        text = text.replace(avatars, "");
+    }
     for (start, end) in [
         ("<first>", "</first>"),
         ("<last>", "</last>"),

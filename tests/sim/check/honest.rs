@@ -7,14 +7,13 @@ use dmuc::engine::Notice;
 use dmuc::wire::Condition;
 
 use crate::support::event::Event;
-use crate::support::federation::crossing;
+use crate::support::federation::{STILL_READING, crossing};
 use crate::support::names::service_of;
 
 /// What an instance says to one that it does not know.
 const NO_INSTANCE: &str = "This is not an instance of the room";
 
 /// What it says of somebody who should have been renamed.
-const STILL_READING: &str = "What was said in this room is still being read here; ask again later";
 const NICK_IS_LOST: &str = "Somebody else has this nick: the occupant needs another one";
 
 #[derive(Debug, Default)]
