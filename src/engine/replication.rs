@@ -367,6 +367,7 @@ impl Engine {
         self.release(now, jid, &home);
         // Of a room that has just been read nobody is shown yet.
         let is_shown = self.rooms.get(jid).is_some_and(|room| room.started);
+        self.forget_in_succession(jid, &home);
         if let Some(instance) = self.rooms.remove_instance(jid, &home) {
             if is_shown {
                 self.hide_all(jid, &home, &instance);

@@ -309,6 +309,16 @@ impl Engine {
         }
     }
 
+    /// Somebody is no instance of the room any more: nothing is owed to it, and what it said counts no longer.
+    pub(super) fn forget_in_succession(&mut self, jid: &BareJid, instance: &BareJid) {
+        if let Some(succession) = self.succession_mut(jid) {
+            succession.party.forget(instance);
+            succession.lines.remove(instance);
+            succession.told.remove(instance);
+            self.voting.insert(jid.clone());
+        }
+    }
+
     fn succession_mut(&mut self, jid: &BareJid) -> Option<&mut Succession> {
         self.rooms.get_mut(jid)?.succession.as_mut()
     }

@@ -32,7 +32,7 @@ impl<N: Name> Party<N> {
         if self.is_source() {
             // Somebody took over whom most voters followed, or by force, and is gone again.
             let is_above = said.follows > self.said.follows || said.edition.claim > self.said.follows;
-            return is_above && !self.has_majority(is_down);
+            return is_above && self.lacks_majority(is_down);
         }
         *source == claim.source || self.has_granted(source, claim) || !self.sees_source(is_down)
     }
@@ -113,7 +113,7 @@ impl<N: Name> Party<N> {
         }
         match self.is_source() {
             false => self.does_follow(source, claim),
-            true => !self.has_majority(is_down) && self.is_vouched_for(claim),
+            true => self.lacks_majority(is_down) && self.is_vouched_for(claim),
         }
     }
 
@@ -124,13 +124,14 @@ impl<N: Name> Party<N> {
         line.is_voter(&claim.source) || voters.any(|name| self.does_follow(name, claim))
     }
 
-    /// Whether most voters, and most of those before it was forced, can be reached and follow this source, or have just voted
-    /// for it.
-    pub fn has_majority(&self, is_down: IsDown<'_, N>) -> bool {
+    /// Whether it is known that most voters, or most of those before it was forced, are not with this source: they cannot be
+    /// reached, or say that they follow another one. Who has said nothing yet may be with it.
+    fn lacks_majority(&self, is_down: IsDown<'_, N>) -> bool {
         let claim = &self.said.follows;
-        let agrees = |name: &N| self.has_granted(name, claim) || self.does_follow(name, claim);
-        let is_with_us = |name: &N| *name == self.me || !is_down(name) && agrees(name);
-        self.line.electorates().all(|list| is_majority(list, is_with_us))
+        let agrees = |said: &Statement<N>| said.follows == *claim || said.promised == *claim;
+        let may_agree =
+            |name: &N| *name == self.me || !is_down(name) && self.heard.get(name).is_none_or(agrees);
+        !self.line.electorates().all(|list| is_majority(list, may_agree))
     }
 
     /// Whether most voters can be reached.

@@ -234,3 +234,29 @@ fn an_instance_stands_by_itself_after_a_while() {
     fed.run_for(600_000);
     expect_source(&fed, &[COVEN_AT_ROOMS, COVEN_AT_CONF], &heir);
 }
+
+/// A claim that nobody has voted for.
+fn claim_of(liar: &str) -> String {
+    format!(
+        "<iq from='{liar}' id='lie' to='{COVEN}' type='set'><succession xmlns='urn:x-dmuc:0' life='9007199254740000' serial='900' \
+         follows='7 {liar}' promised='7 {liar}' holds='7 9 9 {liar}' since='9'><voter jid='{liar}'/></succession></iq>"
+    )
+}
+
+#[test]
+fn a_voter_that_lies_replaces_no_source_that_others_follow() {
+    let mut fed = coven_of(&ALL);
+    fed.hand_in(&bare(CHAT), &claim_of(COVEN_AT_ROOMS));
+    fed.run_for(30_000);
+    expect_source(&fed, &[COVEN, COVEN_AT_CONF], COVEN);
+}
+
+#[test]
+fn nor_one_that_has_just_started_and_has_heard_nobody_else() {
+    let mut fed = coven_of(&ALL);
+    fed.restart(CHAT);
+    fed.hand_in(&bare(CHAT), &claim_of(COVEN_AT_ROOMS));
+    expect_source(&fed, &[COVEN], COVEN);
+    fed.run_for(30_000);
+    expect_source(&fed, &[COVEN, COVEN_AT_CONF], COVEN);
+}

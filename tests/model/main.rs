@@ -32,7 +32,8 @@ impl Model for Room {
     fn next_state(&self, world: &World, event: Event) -> Option<World> {
         let mut world = world.clone();
         world.happen(&event);
-        if self.is_kept && world.witness.won.values().any(|name| *name != 0) {
+        let is_replaced = world.witness.won.values().any(|name| *name != 0) || !world.party(0).is_source();
+        if self.is_kept && is_replaced {
             world.witness.faults.insert("the source is replaced");
         }
         Some(world)
@@ -205,6 +206,7 @@ fn a_voter_lies() {
         decisions: 1,
         lies: 3,
         again: 1,
+        crashes: 1,
         ..Budget::default()
     };
     let room = Room {
