@@ -351,37 +351,21 @@ return function (dmuc)
 		end;
 		show = show_done;
 	};
-	local replicate = {
-		name = "replicate"; args = { { name = "jid" }, { name = "service" } };
-		desc = "Bring up an instance of a room at a peer, or try again; also where it was retracted";
-		get = of_room("replicate");
-		show = show_done;
-	};
-	local retract = {
-		name = "retract"; args = { { name = "jid" }, { name = "service" } };
-		desc = "Take a service out of a room: its instance is closed, and none is made there until the room is replicated again";
-		get = of_room("retract");
-		show = show_done;
-	};
-	local forget = {
-		name = "forget"; args = { { name = "service" } };
-		desc = "Give up what waits for a service that is gone for good, and is in dmuc_peers no more";
-		get = function (services, peer) return of_peer(services, "forget", peer, true); end;
-		show = show_done;
-	};
+	-- What is ordered of one room, with a service or without.
+	local function room_order(name, needs_service, desc)
+		local args = { { name = "jid" } };
+		if needs_service then args[2] = { name = "service" }; end
+		return { name = name; args = args; desc = desc; get = of_room(name); show = show_done };
+	end
 
-	local hand_over = {
-		name = "hand_over"; args = { { name = "jid" }, { name = "service" } };
-		desc = "Hand the role of source over to the instance at another service, which has to vote (dmuc_voters)";
-		get = of_room("hand_over");
-		show = show_done;
-	};
-	local take_over = {
-		name = "take_over"; args = { { name = "jid" } };
-		desc = "Make the instance here the source of a room whose source is gone, if most voters agree";
-		get = of_room("take_over");
-		show = show_done;
-	};
+	local replicate = room_order("replicate", true, "Bring up an instance of a room at a peer, or try again; also where it was retracted");
+	local retract = room_order("retract", true,
+		"Take a service out of a room: its instance is closed, and none is made there until the room is replicated again");
+	local hand_over = room_order("hand_over", true,
+		"Hand the role of source over to the instance at another service, which has to vote (dmuc_voters)");
+	local take_over = room_order("take_over", false,
+		"Make the instance here the source of a room whose source is gone, if most voters agree");
+	local follow = room_order("follow", true, "Have the instance here follow the one at a service that says it is the source");
 	-- What has to be said before a room is taken over without votes.
 	local may_be_lost = "What others have decided and is not known here may be lost; if most voters live, they go on without this instance."
 		.." If that is meant, say dmuc:force(%q, \"force\")";
@@ -394,10 +378,10 @@ return function (dmuc)
 		end;
 		show = show_done;
 	};
-	local follow = {
-		name = "follow"; args = { { name = "jid" }, { name = "service" } };
-		desc = "Have the instance here follow the one at a service that says it is the source";
-		get = of_room("follow");
+	local forget = {
+		name = "forget"; args = { { name = "service" } };
+		desc = "Give up what waits for a service that is gone for good, and is in dmuc_peers no more";
+		get = function (services, peer) return of_peer(services, "forget", peer, true); end;
 		show = show_done;
 	};
 
