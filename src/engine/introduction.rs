@@ -77,26 +77,31 @@ impl Engine {
             .filter(|instance| !room.is_from_source(instance))
             .map(|jid| jid.service())
             .collect();
-        for service in known.iter().filter(|service| !services.contains(service)) {
+        let told: Vec<BareJid> = services.iter().map(|jid| jid.service()).collect();
+        for service in known.iter().filter(|service| !told.contains(service)) {
             self.forget_instance(now, jid, service);
         }
         if let Some(room) = self.rooms.get_mut(jid) {
-            room.unnamed
-                .retain(|instance| services.contains(&instance.service()));
+            room.unnamed.retain(|instance| told.contains(&instance.service()));
         }
-        for service in services {
+        for (named, service) in services.iter().zip(&told) {
             if *service == self.config.service || *service == firsthost || known.contains(service) {
                 continue;
             }
+            let instance = match named.node() {
+                Some(_) => named.clone(),
+                None => room_id.at(service),
+            };
             match self.config.peers.contains_key(service) {
-                true => self.expect_instance(now, jid, service),
-                false => self.remember_unnamed(jid, &room_id.at(service)),
+                true => self.expect_instance(now, jid, instance),
+                false => self.remember_unnamed(jid, &instance),
             }
         }
     }
 
     /// There is another shadow, to which we will be introduced in order. If we are not, it is asked after all.
-    pub(super) fn expect_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
+    pub(super) fn expect_instance(&mut self, now: Now, jid: &BareJid, instance: BareJid) {
+        let service = &instance.service();
         let limit = self.config.max_peerhosts;
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
@@ -108,7 +113,6 @@ impl Engine {
         let mut expected = Instance::new(Stage::Wanted);
         self.timed.insert(jid.clone());
         expected.retry_at = Some(now.mono_ms + MEETING_MS);
-        let instance = room.id.at(service);
         self.rooms.add_instance(jid, instance, expected);
         self.unsaved.insert(jid.clone());
         self.learn_caps(now, service);
@@ -190,7 +194,13 @@ impl Engine {
         firsthost: &BareJid,
         peerhost: Peerhost,
     ) -> Result<(), Error> {
-        let jid = peerhost.id.at(&self.config.service);
+        let named = peerhost.id.at(&self.config.service);
+        // Who was the source keeps its address.
+        let jid = self
+            .rooms
+            .with_id(&peerhost.id)
+            .next()
+            .map_or(named, |room| room.jid.clone());
         self.expect_read(&jid)?;
         let is_theirs = |room: &Room| room.firsthost == *firsthost;
         if self.ends_sharing(&peerhost) && self.parked.get(&jid).is_some_and(is_theirs) {
@@ -226,8 +236,8 @@ impl Engine {
         } else if self.config.peers.contains_key(&service) {
             if let Some(room) = self.rooms.get_mut(&jid) {
                 // A newcomer that was here before has lost what we told it.
-                let instance = room.id.at(&service);
-                if let Some(instance) = room.instances.get_mut(&instance) {
+                let mut there = room.instances.iter_mut();
+                if let Some((_, instance)) = there.find(|(instance, _)| instance.is_at(&service)) {
                     instance.stage = Stage::Wanted;
                     instance.was_asked = false;
                     instance.is_introduced = true;

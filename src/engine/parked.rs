@@ -333,7 +333,7 @@ impl Engine {
                 // The source has told both of each other long ago, and will not do so again.
                 self.want_instance(now, jid, &service);
             } else if !room.is_source() {
-                self.expect_instance(now, jid, &service);
+                self.expect_instance(now, jid, instance);
             } else if room.instances.len() < self.config.max_peerhosts {
                 self.rooms
                     .add_instance(jid, instance, Instance::new(Stage::Wanted));

@@ -33,7 +33,8 @@ pub struct SettingsExtra {
     pub subject: Option<Subject>,
     /// Which vCard the room has.
     pub avatar: Option<Avatar>,
-    /// The services of all shadows, so that instances that missed an introduction get to know each other.
+    /// The services of all shadows, so that instances that missed an introduction get to know each other. Of a former source
+    /// that has another localpart than the room's id: its address.
     pub instances: Vec<BareJid>,
     /// In the first configuration of a shadow: the latest event of each origin that the source has, as incarnation and
     /// number. What is not beyond it was said before anybody could be at the shadow, whatever the clocks say (G4).
@@ -105,7 +106,10 @@ impl SettingsExtra {
                     subject.write(out);
                 }
                 for service in &self.instances {
-                    Tag::new(out, "instance").attr("jid", service.as_str()).empty();
+                    Tag::new(out, "instance")
+                        .attr("jid", service.service().as_str())
+                        .opt("room", service.node())
+                        .empty();
                 }
                 if let Some(said) = &self.said {
                     write_said(out, said);
@@ -117,9 +121,10 @@ impl SettingsExtra {
 fn read_instances(el: &Element, reading: &mut Reading) -> Result<Vec<BareJid>, WireError> {
     let service = |child: &Element| {
         let service = to_bare("jid", required(child, "jid")?)?;
-        match service.node() {
-            Some(_) => Err(bad("an instance is named by its service")),
-            None => Ok(service),
+        match (service.node(), child.attr("room")) {
+            (Some(_), _) => Err(bad("an instance is named by its service")),
+            (None, Some(room)) => to_bare("room", &format!("{room}@{service}")),
+            (None, None) => Ok(service),
         }
     };
     let mut services = Vec::new();

@@ -260,3 +260,58 @@ fn nor_one_that_has_just_started_and_has_heard_nobody_else() {
     fed.run_for(30_000);
     expect_source(&fed, &[COVEN, COVEN_AT_CONF], COVEN);
 }
+
+#[test]
+fn a_fourth_service_joins_under_the_new_source() {
+    use dmuc::config::RoomIdScheme;
+    const FOURTH: &str = "muc.mephisto.lit";
+    let all = [CHAT, ROOMS, CONF, FOURTH];
+    let mut fed = Federation::empty(7);
+    for service in all {
+        let mut config = trusting(service, &all);
+        config.room_id = RoomIdScheme::Uuid;
+        config.replicate = dmuc::config::Replicate::Immediately;
+        if service == FOURTH {
+            config.peers.clear();
+        }
+        fed.add(config);
+    }
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.run_for(30_000);
+    let shadow = fed
+        .instances(COVEN)
+        .into_iter()
+        .find(|jid| jid.contains(ROOMS))
+        .unwrap();
+    cut_off(&mut fed, CHAT, &all);
+    take_over(&mut fed, &shadow).unwrap();
+    fed.run_for(60_000);
+    fed.at(&bare(FOURTH), |host| {
+        let mut config = trusting(FOURTH, &all);
+        config.room_id = RoomIdScheme::Uuid;
+        host.engine.set_config(host.now, config);
+        host.drain();
+    });
+    fed.run_for(400_000);
+    let fourth = format!("{}@{FOURTH}", shadow.split_once('@').unwrap().0);
+    assert!(
+        fed.instances(&shadow).contains(&fourth),
+        "{:?}",
+        fed.instances(&shadow)
+    );
+    fed.net.heal();
+    fed.run_for(400_000);
+    // Who was the source keeps its address, and those who came meanwhile know it by that.
+    assert!(
+        fed.instances(&fourth).contains(&COVEN.to_owned()),
+        "{:?}",
+        fed.instances(&fourth)
+    );
+    assert!(
+        fed.instances(COVEN).contains(&fourth),
+        "{:?}",
+        fed.instances(COVEN)
+    );
+    assert_eq!(fed.roster(COVEN), fed.roster(&fourth));
+}

@@ -249,12 +249,18 @@ impl Room {
         }
     }
 
-    /// The services of the shadows that hold the room, at the source.
+    /// The services of the shadows that hold the room, at the source; the address of one that was the source itself and has
+    /// another localpart than the id.
     pub(crate) fn shadows(&self) -> impl Iterator<Item = BareJid> {
         let named = |(_, instance): &(&BareJid, &Instance)| instance.is_named;
         let is_source = self.is_source();
         let instances = self.instances.iter().filter(move |_| is_source);
-        instances.filter(named).map(|(jid, _)| jid.service())
+        instances
+            .filter(named)
+            .map(|(jid, _)| match *jid == self.id.at(&jid.service()) {
+                true => jid.service(),
+                false => jid.clone(),
+            })
     }
 
     pub(crate) fn is_source(&self) -> bool {

@@ -69,6 +69,13 @@ impl Engine {
         (succession.heir, succession.reclaim_at, succession.succeed_at) = (None, None, None);
         let claim = succession.party.statement().follows.clone();
         let source = claim.source.clone();
+        // Whom it was to bring up, or who would not have it: the new source says which instances there are.
+        let unmade = room
+            .instances
+            .iter()
+            .filter(|(_, instance)| instance.stage != Stage::Active);
+        let unmade: Vec<BareJid> = unmade.map(|(jid, _)| jid.service()).collect();
+        let was_source = room.source.as_ref() == Some(jid);
         room.firsthost = source.service();
         room.source = Some(source.clone());
         room.settings.term = claim.term;
@@ -81,6 +88,9 @@ impl Engine {
         room.touch();
         self.unsaved.insert(jid.clone());
         self.source_moved(jid);
+        for service in unmade.iter().filter(|_| was_source) {
+            self.forget_instance(now, jid, service);
+        }
         self.want_sync(now, jid, &source);
     }
 
