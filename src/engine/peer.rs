@@ -180,6 +180,7 @@ impl Engine {
                 "Only the source decides this",
             ));
         }
+        self.expect_decider(target)?;
         let actor = self.actor_of(target, asker, act)?;
         self.check_voice_answer(now, target, &act.kind)?;
         if self.is_decided(now, target, asker, act, &actor.to_bare())? {

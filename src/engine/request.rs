@@ -249,7 +249,7 @@ impl Engine {
                 self.roster_answered(now, &room, &instance, response.err());
             }
             (Pending::Succession { room, instance, at }, response) => {
-                self.succession_answered(&room, &instance, at, response.err().as_ref());
+                self.succession_answered(now, &room, &instance, at, response.err().as_ref());
             }
             (
                 Pending::Introduce {

@@ -141,17 +141,26 @@ impl Engine {
         if ruled.unfit.text().is_some() {
             self.tell_unfit_here(ruled.room, &ruled.unfit);
         }
-        self.note_decision(ruled.room, &ruled.ruling, by.actor);
-        each_kind!(ruled.ruling, kind => kind.rule(self, now, ruled.room, by))
+        let decided = self.to_remember(ruled.room, &ruled.ruling, by.actor);
+        let verdict = each_kind!(ruled.ruling, kind => kind.rule(self, now, ruled.room, by))?;
+        self.remember(ruled.room, decided);
+        Ok(verdict)
     }
 
     /// The source decides what was provisional at a shadow before.
-    pub(super) fn rule_again(&mut self, now: Now, room: &BareJid, ruling: Ruling, actor: Actor<'_>) {
+    pub(super) fn rule_again(
+        &mut self,
+        now: Now,
+        room: &BareJid,
+        ruling: Ruling,
+        actor: Actor<'_>,
+    ) -> Result<(), Error> {
         let by = By { actor, reason: None };
         let ruling = ruling.whole(self.rooms.get(room));
-        self.note_decision(room, &ruling, actor);
-        // What is refused now has its author to thank for nothing: nothing changed.
-        drop(each_kind!(ruling, kind => kind.rule(self, now, room, by)));
+        let decided = self.to_remember(room, &ruling, actor);
+        each_kind!(ruling, kind => kind.rule(self, now, room, by))?;
+        self.remember(room, decided);
+        Ok(())
     }
 }
 

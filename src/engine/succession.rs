@@ -8,22 +8,26 @@ use crate::address::BareJid;
 
 use super::link::Caps;
 use super::request::Pending;
-use super::state::clock::Now;
+use super::state::clock::{MAX_CLOCK_LEAD_MS, Now};
 use super::state::instance::Stage;
 use super::state::room::Room;
 use super::state::succession::Succession;
 use super::state::waiting::Offer;
 use super::{Engine, refuse};
 use crate::error::Error;
-use crate::succession::{Moment, Outcome, Party, Statement};
+use crate::succession::{Claim, Edition, Line, MAX_OWED, Moment, Outcome, Party, Statement};
 use crate::wire::{Condition, Request, Ruling, StanzaError, Succession as Told};
 
 /// How long what is held waits to be told: changes come in crowds.
 const HELD_MS: u64 = 500;
 /// How long a disputed role waits for what proves the dispute, before votes are asked for anew; as much again at random.
 const DISPUTE_MS: u64 = 2_000;
-/// No statement moves terms on by more than this at a time (G13).
-const MAX_LEAP: u64 = 1_000_000;
+/// How long a statement that was not taken waits to be told again.
+const RETELL_MS: u64 = 30_000;
+/// How often the wait for what proves a dispute is doubled at most: somebody may make one after the other.
+const MAX_DOUBLINGS: u32 = 10;
+/// When a dispute is forgotten.
+const PEACE_MS: u64 = 3_600_000;
 
 impl Engine {
     /// Another instance says something of itself.
@@ -34,17 +38,12 @@ impl Engine {
         from: &BareJid,
         told: Told,
     ) -> Result<(), Error> {
-        let Some(room) = self.rooms.get_mut(jid) else {
-            return Err(Error::UnknownRoom);
-        };
-        let highest = room.succession.as_ref().map_or(room.settings.term, |succession| {
-            let said = succession.party.statement();
-            said.promised.term.max(said.follows.term)
-        });
-        if top(&told.said) > highest.saturating_add(MAX_LEAP) {
+        // Terms count elections, of which there are fewer than milliseconds: nobody can move them so far on that others, whose
+        // clocks are as good, do not follow (G13).
+        if top(&told) > now.wall_ms.saturating_add(MAX_CLOCK_LEAD_MS) {
             return Err(refuse(
                 Condition::PolicyViolation,
-                "This term is too far ahead of those known here",
+                "No room can have had so many elections",
             ));
         }
         self.prove(jid, from);
@@ -58,15 +57,23 @@ impl Engine {
             }
             return Ok(());
         };
-        let echo = told.echo.as_ref();
-        let ours = succession.party.statement().at;
-        let is_behind = echo.is_none_or(|echo| echo.at != ours);
-        let is_told = succession.told.get(from) == Some(&ours);
-        if succession.party.hear(from, told.said, echo) {
+        succession.keep_former(from, told.said.at.life);
+        let heard = told.echo.as_ref().map(|echo| echo.at);
+        let is_news = succession.party.hear(from, told.said, told.echo.as_ref());
+        if is_news {
             succession.lines.insert(from.clone(), told.line);
-            self.voting.insert(jid.clone());
         }
-        if is_behind && !is_told {
+        // What follows from it is part of what is answered.
+        self.settle_succession(now, jid);
+        self.voting.insert(jid.clone());
+        let Some(succession) = self.succession_mut(jid) else {
+            return Ok(());
+        };
+        if heard != Some(succession.party.statement().at) {
+            if is_news {
+                // Whatever it was told before: it has heard nothing of it, or forgotten it.
+                succession.told.remove(from);
+            }
             self.tell_succession(now, jid, Some(from));
         }
         Ok(())
@@ -121,7 +128,8 @@ impl Engine {
         let is_disputed = succession
             .party
             .has_to_stand_again(&|name| self.is_gone(jid, name));
-        let wait = DISPUTE_MS + self.ids.below(DISPUTE_MS);
+        let wait = succession.patience(now.mono_ms, PEACE_MS).min(MAX_DOUBLINGS);
+        let wait = (DISPUTE_MS + self.ids.below(DISPUTE_MS)) << wait;
         succession.stand_at = match (is_disputed, succession.stand_at) {
             (true, None) => Some(now.mono_ms + wait),
             (true, at) => at,
@@ -130,7 +138,8 @@ impl Engine {
         if let Some(room) = self.rooms.get_mut(jid) {
             room.succession = Some(succession);
         }
-        let has_moved = !outcomes.is_empty();
+        let is_move = |outcome: &Outcome<BareJid>| !matches!(outcome, Outcome::Take(_));
+        let has_moved = outcomes.iter().any(is_move);
         for outcome in outcomes {
             match outcome {
                 Outcome::Said => self.said(now, jid, &before),
@@ -214,7 +223,7 @@ impl Engine {
                 let told = Told {
                     said: succession.party.statement().clone(),
                     line: succession.party.line().clone(),
-                    echo: succession.party.heard(peer).cloned(),
+                    echo: succession.echo_for(peer),
                 };
                 receivers.push((peer.clone(), told));
             }
@@ -228,6 +237,7 @@ impl Engine {
         for (peer, told) in receivers {
             if let Some(succession) = self.succession_mut(jid) {
                 succession.told.insert(peer.clone(), at);
+                succession.formers.remove(&peer);
             }
             let pending = Pending::Succession {
                 room: jid.clone(),
@@ -251,6 +261,7 @@ impl Engine {
     /// An instance has taken what it was told, or has not.
     pub(super) fn succession_answered(
         &mut self,
+        now: Now,
         jid: &BareJid,
         peer: &BareJid,
         at: Moment,
@@ -265,8 +276,11 @@ impl Engine {
         if let Some(succession) = self.succession_mut(jid)
             && succession.told.get(peer) == Some(&at)
         {
-            // It is told again when both sides agree again.
+            // It is told again after a while, or when both sides agree again.
             succession.told.remove(peer);
+            if error.condition != Condition::FeatureNotImplemented {
+                succession.tell_at.get_or_insert(now.mono_ms + RETELL_MS);
+            }
         }
     }
 
@@ -323,17 +337,25 @@ impl Engine {
         self.rooms.get_mut(jid)?.succession.as_mut()
     }
 
-    /// Somebody entitled decides something at the source: it is offered again if it turns out not to count.
-    pub(super) fn note_decision(&mut self, jid: &BareJid, ruling: &Ruling, actor: super::rulings::Actor<'_>) {
-        let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
-            return;
-        };
-        if room.succession.is_none() {
-            return;
-        }
-        let offers = ruling.clone().offers(room, actor);
-        if let Some(succession) = &mut room.succession {
-            succession.undated.extend(offers);
+    /// What somebody entitled is about to decide at the source, as it is offered again if it turns out not to count.
+    pub(super) fn to_remember(
+        &self,
+        jid: &BareJid,
+        ruling: &Ruling,
+        actor: super::rulings::Actor<'_>,
+    ) -> Vec<Offer> {
+        let room = self.rooms.get(jid);
+        let is_remembered = |room: &&Room| room.is_source() && room.succession.is_some();
+        room.filter(is_remembered)
+            .map_or_else(Vec::new, |room| ruling.clone().offers(room, actor))
+    }
+
+    /// It has been decided.
+    pub(super) fn remember(&mut self, jid: &BareJid, decided: Vec<Offer>) {
+        if let Some(succession) = self.succession_mut(jid) {
+            succession.undated.extend(decided);
+            let excess = succession.undated.len().saturating_sub(MAX_OWED);
+            succession.undated.drain(..excess);
         }
     }
 
@@ -361,8 +383,18 @@ impl Engine {
         if !is_ready || self.voters_wanted(room).is_empty() {
             return false;
         }
+        // Of an earlier succession that could not be read any more the term is known.
+        let claim = Claim {
+            term: room.settings.term,
+            source: jid.clone(),
+        };
         let (life, version) = (room.incarnation, room.settings.version);
-        let party = Party::source(jid.clone(), life, version);
+        let edition = Edition {
+            claim: claim.clone(),
+            life,
+            version,
+        };
+        let party = Party::new(jid.clone(), life, claim, edition, Line::of(jid.clone()));
         if let Some(room) = self.rooms.get_mut(jid) {
             room.succession = Some(Succession::new(party));
         }
@@ -396,7 +428,13 @@ impl Engine {
     }
 }
 
-/// The highest term that a statement names.
-fn top(said: &Statement<BareJid>) -> u64 {
-    said.promised.term.max(said.follows.term)
+/// The highest term that is named.
+fn top(told: &Told) -> u64 {
+    let all = [Some(&told.said), told.echo.as_ref()];
+    let claims = all.into_iter().flatten().flat_map(|said| {
+        let named = [&said.promised, &said.follows, &said.edition.claim];
+        named.into_iter().chain(&said.granted)
+    });
+    let branches = told.line.branches.iter().map(|branch| &branch.claim);
+    claims.chain(branches).map(|claim| claim.term).max().unwrap_or(0)
 }

@@ -22,6 +22,8 @@ pub struct Party<N> {
     /// Who has said what this instance had told before its storage went back in time; nothing if that is not known to have
     /// happened.
     pub(super) recalled: Option<BTreeSet<N>>,
+    /// Whether that has been settled for this life.
+    pub(super) has_recovered: bool,
     /// Editions that were decided here, or confirmed to people here, and that not everybody is known to hold.
     pub(super) owed: BTreeSet<Edition<N>>,
     /// Everybody who was ever heard, until it is forgotten.
@@ -74,6 +76,7 @@ impl<N: Name> Party<N> {
             line: stored.line,
             past: stored.past,
             recalled: stored.recalled,
+            has_recovered: false,
             owed: stored.owed,
             known: stored.known,
             has_released: stored.has_released,
@@ -114,6 +117,7 @@ impl<N: Name> Party<N> {
             line,
             past: None,
             recalled: None,
+            has_recovered: false,
             owed: BTreeSet::new(),
             known: BTreeSet::new(),
             has_released: false,
@@ -125,6 +129,7 @@ impl<N: Name> Party<N> {
     pub fn restart(&mut self, life: u64) {
         self.past = Some(self.said.at);
         self.heard.clear();
+        self.has_recovered = false;
         self.said.is_standing = false;
         self.said.branches.clear();
         self.said.at = Moment {
@@ -190,12 +195,23 @@ impl<N: Name> Party<N> {
         true
     }
 
-    /// What somebody remembers of this instance: more than itself does, if its storage went back in time.
+    /// What somebody who votes remembers of this instance: more than itself does, if its storage went back in time. That counts
+    /// against what it may promise, and for nobody.
     fn recall(&mut self, from: &N, echo: &Statement<N>) {
-        let is_of_past = echo.at.life != self.said.at.life;
+        if self.has_recovered || !self.line.is_voter(from) {
+            return;
+        }
+        let is_of_past = echo.at.life < self.said.at.life;
         if is_of_past && self.past.is_none_or(|past| echo.at > past) {
             self.recalled.get_or_insert_default();
-            self.said.promised = self.said.promised.clone().max(echo.promised.clone());
+            let spent = Claim {
+                term: echo.promised.term,
+                source: self.me.clone(),
+            };
+            if spent.term > self.said.promised.term {
+                self.said.promised = spent;
+                self.said.is_standing = false;
+            }
         }
         if let Some(recalled) = &mut self.recalled {
             recalled.insert(from.clone());

@@ -60,8 +60,8 @@ impl<N: Name> Party<N> {
 
     /// Applies the first rule that has something to do; `None` if there is none.
     fn apply_one(&mut self, is_down: IsDown<'_, N>) -> Option<Option<Outcome<N>>> {
-        if self.has_recovered() {
-            self.recalled = None;
+        if self.is_recalled() {
+            (self.recalled, self.has_recovered) = (None, true);
             return Some(None);
         }
         if let Some(claim) = self.believable(is_down) {
@@ -90,7 +90,7 @@ impl<N: Name> Party<N> {
     }
 
     /// Whether most of the other voters have said what they remember of this instance.
-    fn has_recovered(&self) -> bool {
+    fn is_recalled(&self) -> bool {
         let Some(recalled) = &self.recalled else {
             return false;
         };

@@ -170,12 +170,18 @@ impl Engine {
         if room.offers.len() >= MAX_OFFERS && !room.offers.contains_key(&matter) {
             return self.overridden(jid, &offer);
         }
+        if room.offers.contains_key(&matter) {
+            // What somebody here has changed since is offered.
+            return;
+        }
         let offer = Offer {
             base,
             is_asked: false,
             ..offer
         };
+        let now = offer.now.clone();
         room.offers.insert(matter, offer);
+        self.put_into_force(jid, &now);
     }
 
     fn offer_mut(&mut self, jid: &BareJid, matter: &Matter) -> Option<&mut Offer> {
@@ -204,7 +210,7 @@ impl Engine {
     }
 
     /// Who made a change is told that it does not hold; of an entry of the list these may be two.
-    fn overridden(&mut self, jid: &BareJid, offer: &Offer) {
+    pub(in crate::engine) fn overridden(&mut self, jid: &BareJid, offer: &Offer) {
         let mut tell = |actor_nick: Option<String>, actor_jid: Option<BareJid>, is_registration| {
             self.actions.push_back(Action::Overridden {
                 room: jid.clone(),
@@ -228,7 +234,7 @@ impl Engine {
     }
 
     /// What the source has is in force, and shown.
-    fn put_into_force(&mut self, jid: &BareJid, ruling: &Ruling) {
+    pub(in crate::engine) fn put_into_force(&mut self, jid: &BareJid, ruling: &Ruling) {
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
         };

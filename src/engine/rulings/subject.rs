@@ -168,10 +168,11 @@ impl Engine {
             jid: None,
             invites: false,
         };
-        self.note_decision(jid, &Ruling::Subject(Some(subject.clone())), actor);
+        let decided = self.to_remember(jid, &Ruling::Subject(Some(subject.clone())), actor);
         let shown = Shown::Subject(Some(subject));
         self.actions.push_back(Action::apply(jid, shown));
         self.local_subject(now, jid, actor, text)?;
+        self.remember(jid, decided);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::waiting::Offer;
 use crate::address::BareJid;
-use crate::succession::{Edition, Line, Moment, Party};
+use crate::succession::{Edition, Line, Moment, Party, Statement};
 
 /// An instance's part in the succession, with what the engine keeps beside it.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub(crate) struct Succession {
     pub(crate) undated: Vec<Offer>,
     /// What each other instance has been told, and has taken or has yet to answer.
     pub(crate) told: BTreeMap<BareJid, Moment>,
+    /// What those who have begun another life said last in the one before, until they have been told that it is known.
+    pub(crate) formers: BTreeMap<BareJid, Statement<BareJid>>,
+    /// How many disputes in a row were answered, and when the last one was (monotonic ms).
+    pub(crate) disputes: (u32, u64),
     /// To whom the role of source is to be released as soon as it holds everything.
     pub(crate) heir: Option<BareJid>,
     /// When what is held is told (monotonic ms): changes come in crowds.
@@ -38,6 +42,8 @@ impl Succession {
             decided: BTreeMap::new(),
             undated: Vec::new(),
             told: BTreeMap::new(),
+            formers: BTreeMap::new(),
+            disputes: (0, 0),
             heir: None,
             tell_at: None,
             stand_at: None,
@@ -61,6 +67,30 @@ impl Succession {
     pub(crate) fn next_timer(&self) -> Option<u64> {
         let times = [self.tell_at, self.stand_at, self.reclaim_at, self.succeed_at];
         times.into_iter().flatten().min()
+    }
+
+    /// Somebody speaks in this life: what it said in an earlier one is kept, to be told of it.
+    pub(crate) fn keep_former(&mut self, name: &BareJid, life: u64) {
+        let known = self.party.heard(name).filter(|known| known.at.life < life);
+        if let Some(known) = known.cloned() {
+            self.formers.insert(name.clone(), known);
+        }
+    }
+
+    /// What somebody is told that it said last: in its life before, if it has not heard of that in this one.
+    pub(crate) fn echo_for(&self, name: &BareJid) -> Option<Statement<BareJid>> {
+        let former = self.formers.get(name);
+        former.or_else(|| self.party.heard(name)).cloned()
+    }
+
+    /// How many times the wait for what proves a dispute is doubled now.
+    pub(crate) fn patience(&self, now_ms: u64, peace_ms: u64) -> u32 {
+        let (count, last) = self.disputes;
+        if now_ms.saturating_sub(last) > peace_ms {
+            0
+        } else {
+            count
+        }
     }
 
     /// Drops what nobody is owed any more.

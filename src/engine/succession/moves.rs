@@ -21,6 +21,10 @@ impl Engine {
         let Some(succession) = &room.succession else {
             return;
         };
+        if !succession.party.is_source() {
+            // Another one is followed already.
+            return;
+        }
         let said = succession.party.statement();
         let (term, version) = (said.follows.term, said.edition.version);
         let is_new = room.source.as_ref() != Some(jid);
@@ -47,9 +51,6 @@ impl Engine {
         self.source_moved(jid);
         for offer in offers.into_values() {
             // What waited for the source's decision is for this one to decide now.
-            if let Some(room) = self.rooms.get_mut(jid) {
-                offer.base.hold(room);
-            }
             self.decide_offered(now, jid, &offer);
         }
         if is_new {
@@ -217,6 +218,10 @@ impl Engine {
             succession.heir = None;
             steps.push(Step::Reclaim);
         }
+        if stands && let Some(succession) = self.succession_mut(jid) {
+            let count = succession.patience(now.mono_ms, super::PEACE_MS);
+            succession.disputes = (count + 1, now.mono_ms);
+        }
         steps.extend(stands.then_some(Step::StandAgain));
         steps.extend(succeeds.then_some(Step::TakeOver));
         for step in steps {
@@ -242,8 +247,14 @@ impl Engine {
             (Some(_), at) => at,
             (None, _) => None,
         };
+        // A release that was cut short by a restart.
+        let is_stuck = party.is_source() && !party.may_decide() && !party.statement().is_standing;
+        let until = now.mono_ms + self.config.link_timeout_ms / 2;
         if let Some(succession) = self.succession_mut(jid) {
             succession.succeed_at = at;
+            if is_stuck {
+                succession.reclaim_at.get_or_insert(until);
+            }
         }
     }
 
@@ -254,7 +265,29 @@ impl Engine {
             jid: offer.actor_jid.as_ref(),
             invites: offer.is_invited,
         };
-        self.rule_again(now, jid, offer.now.clone(), actor);
+        if let Some(room) = self.rooms.get_mut(jid) {
+            offer.base.hold(room);
+        }
+        let is_first = offer.base.is_same(&offer.was);
+        if !is_first || self.rule_again(now, jid, offer.now.clone(), actor).is_err() {
+            self.put_into_force(jid, &offer.base);
+            self.overridden(jid, offer);
+        }
+    }
+
+    /// A source that has released its role decides nothing until somebody has won it.
+    pub(in crate::engine) fn expect_decider(&self, jid: &BareJid) -> Result<(), Error> {
+        let room = self.rooms.get(jid);
+        let succession = room.and_then(|room| room.succession.as_ref());
+        let is_releasing =
+            |succession: &&Succession| succession.party.is_source() && !succession.party.may_decide();
+        match succession.filter(is_releasing) {
+            Some(_) => Err(refuse(
+                Condition::ResourceConstraint,
+                "The role of source is being handed over: try again",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What a peer is refused that does not know yet who the source is.

@@ -50,7 +50,9 @@ impl Engine {
         let voters = party.line().voters.clone();
         let is_gone = |voter: &BareJid| {
             let is_instance = room.instances.contains_key(voter) || room.unnamed.contains(voter);
-            voter != jid && !is_instance
+            // Who is named is struck by not being named any more; trust says only who is made a voter.
+            let is_unwanted = self.config.voters != Voters::Trusted && !self.may_vote(&voter.service());
+            voter != jid && (!is_instance || is_unwanted)
         };
         let mut changed = voters.clone();
         if let Some(place) = voters.iter().position(is_gone) {
