@@ -74,6 +74,8 @@ return function (dmuc)
 		local ok, vcard = read(action.room);
 		if not ok then
 			module:log("error", "The vCard of %s cannot be read: %s", action.room, vcard);
+			-- Whoever asks is told that it is not here; what the room has is not changed by that.
+			dmuc.tell("picture", action.room, nil, true);
 			return;
 		end
 		dmuc.tell("picture", action.room, vcard and tostring(vcard), false);

@@ -273,11 +273,8 @@ return function (dmuc)
 
 	-- The source is an ordinary room again: what is here stays as history that is closed to new messages.
 	function lifecycle.close(room, source, reason)
-		if room._dmuc then
-			dmuc.groupchat.keep_history(room);
-		else
-			dmuc.parked.keep_history(room);
-		end
+		-- The engine does not know the room any more.
+		dmuc.parked.keep_history(room);
 		local people = sessions_here(room);
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join %s")
 			:format(source, reason and (" ("..reason..")") or "", dmuc.stanzas.join_uri(source)));

@@ -152,9 +152,11 @@ impl Engine {
         vcard: Option<&str>,
         is_wanted: bool,
     ) -> Result<Verdict, Error> {
-        self.room_mut(jid)?;
+        let is_here = self.rooms.contains_key(jid);
         let read = vcard.map_or(Ok(None), Picture::parse);
-        if let Ok(Some(picture)) = &read {
+        if let Ok(Some(picture)) = &read
+            && is_here
+        {
             self.pictures.hold(jid, picture.clone());
         }
         let asked = std::mem::take(&mut self.pictures.asked);
@@ -164,6 +166,7 @@ impl Engine {
             let answer = self.part_of(jid, &asked.query).map(Response::Avatar);
             self.answer_later(now, asked, answer);
         }
+        self.room_mut(jid)?;
         if !is_wanted {
             let avatar = read.as_ref().ok().and_then(Option::as_ref);
             self.avatar_found(now, jid, avatar.map(|picture| picture.avatar.clone()))?;
@@ -342,8 +345,8 @@ impl Engine {
             None => self.picture_failed(now, jid, pull, may_come),
         }
         self.begin_proposed(now, jid);
-        let queued = self.pictures.queued.get_mut(&service);
-        if let Some(next) = queued.and_then(BTreeSet::pop_first) {
+        // Whoever finds no room again waits again.
+        for next in self.pictures.queued.remove(&service).unwrap_or_default() {
             self.pictures.look_at(&next);
         }
     }

@@ -280,6 +280,7 @@ impl Engine {
             succession.told.remove(peer);
             if error.condition != Condition::FeatureNotImplemented {
                 succession.tell_at.get_or_insert(now.mono_ms + RETELL_MS);
+                self.timed.insert(jid.clone());
             }
         }
     }

@@ -304,7 +304,7 @@ fn a_fourth_service_joins_under_the_new_source() {
     fed.run_for(400_000);
     // Who was the source keeps its address, and those who came meanwhile know it by that.
     assert!(
-        fed.instances(&fourth).contains(&COVEN.to_owned()),
+        fed.instances(&fourth).contains(COVEN),
         "{:?}",
         fed.instances(&fourth)
     );
@@ -314,4 +314,54 @@ fn a_fourth_service_joins_under_the_new_source() {
         fed.instances(COVEN)
     );
     assert_eq!(fed.roster(COVEN), fed.roster(&fourth));
+}
+
+/// What the liar says of itself, and what it says that the source has said in an earlier life.
+fn echo_of(liar: &str) -> String {
+    format!(
+        "<iq from='{liar}' id='echo' to='{COVEN}' type='set'><succession xmlns='urn:x-dmuc:0' life='9007199254740000' serial='900' \
+         follows='0 {COVEN}' promised='0 {COVEN}' holds='0 9 9 {COVEN}' since='9'><voter jid='{COVEN}'/>\
+         <heard life='9' serial='900' follows='0 {COVEN}' promised='5 {liar}' holds='0 9 9 {COVEN}'/></succession></iq>"
+    )
+}
+
+#[test]
+fn nobody_makes_a_source_release_its_role() {
+    let mut fed = coven_of(&ALL);
+    fed.hand_in(&bare(CHAT), &echo_of(COVEN_AT_ROOMS));
+    fed.run_for(60_000);
+    expect_source(&fed, &[COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF], COVEN);
+}
+
+#[test]
+fn no_term_is_moved_out_of_reach() {
+    let mut fed = coven_of(&ALL);
+    let far = claim_of(COVEN_AT_ROOMS).replace("'7 ", "'9007199254740000 ");
+    fed.hand_in(&bare(CHAT), &far);
+    fed.run_for(60_000);
+    let host = fed.host(CHAT);
+    let seen = host.engine.room_overview(host.now, &bare(COVEN)).unwrap();
+    assert_eq!(seen.term, 0);
+}
+
+#[test]
+fn a_hand_over_that_a_restart_cuts_short_is_ended() {
+    let mut fed = coven_of(&ALL);
+    let (room, service) = (bare(COVEN), bare(CONF));
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Stalls);
+    let hand_over = Order::HandOver {
+        room: &room,
+        service: &service,
+    };
+    order(&mut fed, CHAT, hand_over).unwrap();
+    fed.run_for(2_000);
+    fed.restart(CHAT);
+    fed.net.heal();
+    fed.run_for(200_000);
+    let source = source(&fed, COVEN);
+    expect_source(&fed, &[COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF], &source);
+    fed.join(FOO, CRONE1);
+    fed.set_subject(FOO, "Decided again");
+    fed.run_for(10_000);
+    assert_eq!(fed.subject(COVEN_AT_CONF), "Decided again");
 }
