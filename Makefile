@@ -65,7 +65,7 @@ test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13 newes
 	cargo build --quiet -p dmuc-testbed --example federation
 	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-reporter=spec rooms.test.js
 
-lint: deps ## Formatting, clippy for each binding, luacheck, documentation
+lint: deps ## Formatting, clippy for each binding, luacheck, licences, documentation
 	cargo fmt --all --check
 	$(CLIPPY) --workspace --all-targets -- -D warnings
 	$(CLIPPY) -p dmuc --lib --features lua -- -D warnings
@@ -75,6 +75,7 @@ lint: deps ## Formatting, clippy for each binding, luacheck, documentation
 	tests/lint/floors.sh
 	tests/lint/inside.sh
 	tests/lint/map.sh
+	tests/lint/licences.sh
 	tests/lint/msrv.sh
 	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
