@@ -24,12 +24,14 @@ KEEP ?=
 # The versions that the browser test runs on.
 PROSODY ?= 0.12 13 newest
 
+INSTALLED = $(DESTDIR)$(MODULES_DIR)/mod_dmuc
+
 PLUGIN := target/plugin/mod_dmuc
 # A target folder of its own: a build with other features must not replace the .so.
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet
 
-.PHONY: help deps plugin install test test-browser lint demo bench sim same-outputs model fuzz mutants soak clean distclean
+.PHONY: help deps plugin install uninstall test test-browser lint demo bench sim same-outputs model fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -51,11 +53,21 @@ plugin: ## Build the drop-in folder target/plugin/mod_dmuc
 	build=$$(grep -aoE 'dmuc-build:[[:alnum:].+-]+;' $(PLUGIN)/dmuc.so); build=$${build#dmuc-build:}; \
 	echo "return \"$${build%;}\";" > $(PLUGIN_BUILD)/stamp.lib.lua; \
 	place $(PLUGIN_BUILD)/stamp.lib.lua stamp.lib.lua
+	@touch $(PLUGIN_BUILD)/built
 	@echo 'plugin: $(CURDIR)/$(PLUGIN)'
 
-install: plugin ## Install where Prosody looks for modules (PREFIX, DESTDIR)
-	install -d '$(DESTDIR)$(MODULES_DIR)/mod_dmuc'
-	install -m 644 $(PLUGIN)/* '$(DESTDIR)$(MODULES_DIR)/mod_dmuc/'
+# Builds nothing, so that root needs no cargo and leaves nothing behind in this folder.
+install: ## Install what `make plugin` built where Prosody looks for modules (PREFIX, DESTDIR)
+	@[ -e '$(PLUGIN)/dmuc.so' ] || { echo "install: nothing is built yet: run 'make plugin' first, not as root" >&2; exit 1; }
+	@if [ -e '$(PLUGIN_BUILD)/built' ] && [ -n "$$(find src lua Cargo.toml Cargo.lock build.rs -type f -newer '$(PLUGIN_BUILD)/built' -print -quit)" ]; then \
+		echo "install: the sources are newer than what is built, which is installed: 'make plugin' builds them" >&2; fi
+	install -d '$(INSTALLED)'
+	install -m 644 '$(PLUGIN)'/* '$(INSTALLED)/'
+	@for file in '$(INSTALLED)'/*.lua; do [ -e '$(PLUGIN)'/"$${file##*/}" ] || rm "$$file"; done
+
+uninstall: ## Remove what `make install` installed (PREFIX, DESTDIR); data and configuration stay
+	rm -f '$(INSTALLED)'/*.lua '$(INSTALLED)/dmuc.so' '$(INSTALLED)/README.md'
+	@[ ! -d '$(INSTALLED)' ] || rmdir '$(INSTALLED)' || echo 'uninstall: other files are left in $(INSTALLED)' >&2
 
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
@@ -75,6 +87,7 @@ lint: deps ## Formatting, clippy for each binding, luacheck, licences, documenta
 	tests/lint/floors.sh
 	tests/lint/inside.sh
 	tests/lint/map.sh
+	tests/lint/install.sh
 	tests/lint/licences.sh
 	tests/lint/msrv.sh
 	tests/sim/mutations.sh --check
