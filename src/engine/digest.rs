@@ -75,6 +75,8 @@ impl Engine {
     /// Nothing that was told is sure to have arrived. The service may have said why.
     pub(super) fn digest_failed(&mut self, now: Now, service: &BareJid, cause: Option<Cause>) {
         self.forget_told(service);
+        // A later one may have been answered: this one's rooms have to be told again all the same.
+        self.said_to(now, service);
         self.settle_link(service);
         if cause == Some(Cause::NotPeered) {
             // Its own rooms are parked; where it has a shadow of ours, or another one, it is out of reach.

@@ -228,3 +228,33 @@ fn a_long_stanza_over_a_quiet_thin_link_does_not_take_it_down() {
     }
     assert_eq!(fed.heard(WITCH_PLACE), [long]);
 }
+
+/// The heartbeat that told of it is lost, too, and the one after it, which tells of nothing, is answered.
+#[test]
+fn what_is_lost_together_with_a_heartbeat_of_a_quiet_thin_link_is_found() {
+    let mut fed = measured();
+    fed.say(FOO, "one");
+    fed.run_for(60_000);
+    for (a, b) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
+        fed.net.set_direction(&bare(a), &bare(b), Mode::Swallows);
+    }
+    fed.say(FOO, "two");
+    let is_told = |fed: &Federation| {
+        fed.crossed(CHAT, ROOMS)
+            .contains(&Crossing::Request("digest".to_owned()))
+    };
+    fed.forget();
+    while !is_told(&fed) {
+        fed.run_for(100);
+    }
+    fed.run_for(1_000);
+    for (a, b) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
+        fed.net.set_direction(&bare(a), &bare(b), Mode::Up);
+    }
+    fed.run_for(120_000);
+    let state = fed.host(CHAT).engine.link_state(&bare(ROOMS));
+    assert_eq!(
+        (state, fed.heard(WITCH_PLACE)),
+        (LinkState::Up, vec!["two".to_owned()])
+    );
+}
