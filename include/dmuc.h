@@ -214,6 +214,9 @@ typedef enum {
   // The source of ROOM is SOURCE from now on; ROOM itself, if this instance is the source now. It is named where the one
   // before was, and the people in the room are told once.
   DMUC_ACTION_SOURCE_MOVED = 33,
+  // ROOM is here for whoever asks for it by one of ADDRESSES, of other instances that hold it by their own word. Given when
+  // they change: all of them each time, none when the room is not shared any more.
+  DMUC_ACTION_SERVED = 34,
 } dmuc_action_type;
 
 // The parts of actions and verdicts. Those marked as numbers are for dmuc_action_number and dmuc_verdict_number, all
@@ -342,6 +345,8 @@ typedef enum {
   DMUC_FIELD_VCARD = 57,
   // Stanza-ids, one a line, in the order of the log: 500 at most.
   DMUC_FIELD_STANZA_IDS = 58,
+  // Room JIDs, one a line; empty if there are none.
+  DMUC_FIELD_ADDRESSES = 59,
 } dmuc_field;
 
 // What somebody wants done at another instance.

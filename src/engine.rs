@@ -44,6 +44,7 @@ mod replication;
 mod request;
 mod roster;
 mod rulings;
+mod serving;
 mod split;
 mod stanza;
 mod state;
@@ -140,6 +141,8 @@ pub struct Engine {
     grown: BTreeMap<BareJid, Now>,
     /// What peers have used of what they may.
     allowances: Allowances,
+    /// By which addresses each room is known elsewhere, as the host was told last.
+    addresses: BTreeMap<BareJid, Vec<BareJid>>,
     /// Shadows without a configuration, and until when one is awaited (monotonic ms).
     unconfigured: BTreeMap<BareJid, u64>,
     /// What is asked of peers that is missing here, or waits for that.
@@ -183,6 +186,7 @@ impl Engine {
             timed: BTreeSet::new(),
             grown: BTreeMap::new(),
             allowances: Allowances::default(),
+            addresses: BTreeMap::new(),
             unconfigured: BTreeMap::new(),
             pulls: sync::Pulls::default(),
             pictures: Pictures::default(),
@@ -294,6 +298,7 @@ impl Engine {
                 self.trim(now, room);
                 self.begin(now, room);
                 self.tell_soon(now, room);
+                self.tell_addresses(room);
                 Ok(Verdict::Done)
             }
             Input::LogRead { room } => self.log_read(now, room),
@@ -502,6 +507,7 @@ impl Engine {
 
     fn queue_stores(&mut self) {
         while let Some(room) = self.unsaved.pop_first() {
+            self.tell_addresses(&room);
             let store = Action::Store { room };
             // What has just been asked for need not be asked for again.
             if self.actions.back() != Some(&store) {

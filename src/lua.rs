@@ -240,6 +240,13 @@ fn add_queries<M: UserDataMethods<Handle>>(methods: &mut M) {
             room.map(|room| room.to_string())
         })
     });
+    methods.add_method("addresses", |_, this, room: String| {
+        let room = bare(&room)?;
+        this.with(|engine| {
+            let addresses = engine.addresses(&room);
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
+        })
+    });
     methods.add_method("instances", |_, this, room: String| {
         let room = bare(&room)?;
         this.with(|engine| {

@@ -118,6 +118,9 @@ pub enum dmuc_action_type {
     /// The source of ROOM is SOURCE from now on; ROOM itself, if this instance is the source now. It is named where the one
     /// before was, and the people in the room are told once.
     DMUC_ACTION_SOURCE_MOVED = 33,
+    /// ROOM is here for whoever asks for it by one of ADDRESSES, of other instances that hold it by their own word. Given when
+    /// they change: all of them each time, none when the room is not shared any more.
+    DMUC_ACTION_SERVED = 34,
 }
 
 /// An action and its parts. Opaque.
@@ -314,6 +317,13 @@ fn parts(engine: &Engine, action: Action) -> Option<(dmuc_action_type, Fields)> 
             dmuc_action_type::DMUC_ACTION_SOURCE_MOVED,
             room_fields(&room).jid(F::DMUC_FIELD_SOURCE, &source),
         ),
+        Action::Served { room, addresses } => {
+            let addresses: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();
+            (
+                dmuc_action_type::DMUC_ACTION_SERVED,
+                room_fields(&room).set(F::DMUC_FIELD_ADDRESSES, &addresses.join("\n")),
+            )
+        }
         Action::ReadLog { room } => (dmuc_action_type::DMUC_ACTION_READ_LOG, room_fields(&room)),
         Action::ReadMessages { room, token, ids } => (
             dmuc_action_type::DMUC_ACTION_READ_MESSAGES,

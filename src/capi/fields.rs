@@ -137,6 +137,8 @@ pub enum dmuc_field {
     DMUC_FIELD_VCARD = 57,
     /// Stanza-ids, one a line, in the order of the log: 500 at most.
     DMUC_FIELD_STANZA_IDS = 58,
+    /// Room JIDs, one a line; empty if there are none.
+    DMUC_FIELD_ADDRESSES = 59,
 }
 
 /// Named parts; what is absent is not in it.

@@ -295,6 +295,15 @@ pub enum Action {
         /// The term in which it was elected.
         term: u64,
     },
+    /// The room is here for whoever asks for it by one of these addresses, of other instances that hold it by their own word
+    /// (DESIGN 10). Given when they change: all of them each time, none when the room is not shared any more.
+    /// [`super::Engine::addresses`] gives the same.
+    Served {
+        /// Our room.
+        room: BareJid,
+        /// In the order of their JIDs.
+        addresses: Vec<BareJid>,
+    },
     /// What somebody changed here while the source was out of reach does not hold: the source decided otherwise (G7).
     /// The room is back to the source's value already; who made the change is told by the room.
     Overridden {

@@ -243,6 +243,12 @@ pub(super) fn to_table(lua: &Lua, action: Action, line: Option<Line>) -> mlua::R
                 .set("line", told.line)?
                 .set("text", told.text)?
         }
+        Action::Served { room, addresses } => {
+            let addresses: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();
+            Fields::new(lua, "served")?
+                .jid("room", &room)?
+                .set("addresses", addresses)?
+        }
         Action::ReadLog { room } => Fields::new(lua, "read_log")?.jid("room", &room)?,
         Action::ReadMessages { room, token, ids } => Fields::new(lua, "read_messages")?
             .jid("room", &room)?

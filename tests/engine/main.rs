@@ -51,6 +51,7 @@ mod restarts;
 mod resync;
 mod rulings;
 mod scenes;
+mod serving;
 mod sharing_ended;
 mod short_splits;
 mod splits;

@@ -1,6 +1,6 @@
 //! Heal and quiet: when all links work and all services run, everything comes to rest and everybody agrees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{View, compare};
 use crate::support::event::{Crossing, Event};
@@ -77,6 +77,7 @@ impl World {
                 .and_then(|()| self.checkers.compare_rulings(number, &views))
                 .map_err(|error| format!("room {number} ({}): {error}", group.source))?;
         }
+        self.fed.hosts.values().try_for_each(expect_addresses)?;
         self.is_lying = true;
         self.rested_at_ms = self.fed.now_ms + 1;
         self.checkers.rested()
@@ -95,6 +96,27 @@ impl World {
     /// The running engines, for bounds.
     pub fn engines(&self) -> impl Iterator<Item = &Host> {
         self.fed.hosts.values().filter(|host| !host.is_down)
+    }
+}
+
+/// A host knows by which addresses its rooms are known elsewhere.
+fn expect_addresses(host: &Host) -> Result<(), String> {
+    if host.is_down {
+        return Ok(());
+    }
+    let told = host.served.iter().filter(|(_, addresses)| !addresses.is_empty());
+    let told: BTreeMap<_, _> = told
+        .map(|(room, addresses)| (room.clone(), addresses.clone()))
+        .collect();
+    let held = host.engine.rooms();
+    let held = held.map(|room| (room.clone(), host.engine.addresses(room)));
+    let held: BTreeMap<_, _> = held.filter(|(_, addresses)| !addresses.is_empty()).collect();
+    match told == held {
+        true => Ok(()),
+        false => Err(format!(
+            "G15: {} was told {told:?} and holds {held:?}",
+            host.service
+        )),
     }
 }
 

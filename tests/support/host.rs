@@ -36,6 +36,8 @@ pub struct Host {
     pub(super) disk: Disk,
     /// The id of the entry that the stored log ended with when the engine's state was stored.
     pub(super) places: BTreeMap<BareJid, Option<String>>,
+    /// By which addresses each room may be asked for here, as the engine has told since it started.
+    pub served: BTreeMap<BareJid, Vec<BareJid>>,
     /// What has not been read back yet.
     pub reading: Reading,
     pub(super) backup: Option<Box<Remains>>,
@@ -100,6 +102,7 @@ impl Host {
                 seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
             ])),
             backup: None,
+            served: BTreeMap::new(),
             is_down: false,
             fuse: None,
             loses_tail: false,
@@ -174,6 +177,7 @@ impl Host {
     pub fn restart(&mut self, config: Config, seed: [u8; 32]) {
         self.stop();
         self.engine = Engine::new(config, seed);
+        self.served.clear();
         self.start(seed);
     }
 

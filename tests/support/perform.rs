@@ -131,6 +131,10 @@ impl Host {
                     host_room.source = (source != room).then_some(source);
                 }
             }
+            Action::Served { room, addresses } => {
+                let was = self.served.insert(room.clone(), addresses.clone());
+                assert_ne!(was.unwrap_or_default(), addresses, "no news of {room}");
+            }
             Action::ReadLog { room } => self.reading.ask_for(&room),
             Action::ReadMessages { room, token, ids } => self.reading.want(room, token, ids),
             Action::Unpark { room } => {

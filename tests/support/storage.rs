@@ -441,6 +441,7 @@ impl Host {
     fn begin(&mut self, seed: [u8; 32]) {
         self.is_down = false;
         self.engine = Engine::new(self.engine.config().clone(), seed);
+        self.served.clear();
         for room in self.rooms.keys() {
             let (room, turn) = (room.clone(), Turn::Restarted);
             self.events.push(Event::Turned { room, turn });
