@@ -419,6 +419,9 @@ static void carry_out(host *self, const dmuc_action *action)
 		CHECK(same(dmuc_action_text(action, DMUC_FIELD_PEER), self == &chat ? rooms.service : chat.service));
 		self->resets++;
 		break;
+	case DMUC_ACTION_SERVED:
+		replace(&self->addresses, dmuc_action_text(action, DMUC_FIELD_ADDRESSES));
+		break;
 	case DMUC_ACTION_SLOW_DOWN:
 		break; /* the network here is read as it comes */
 	case DMUC_ACTION_READ_MESSAGES:
@@ -561,6 +564,7 @@ void close_host(host *self)
 	free(self->form);
 	free(self->subject);
 	free(self->vcard);
+	free(self->addresses);
 	free(self->snapshot);
 	free(self->error);
 	free(self->overridden);

@@ -63,6 +63,7 @@ typedef struct host {
 	unsigned began, ended;     /* splits */
 	uint64_t out_of_reach;     /* how many occupants were, when the last one began */
 	uint64_t lost;             /* messages that are missing for good */
+	char *addresses;           /* of the room, elsewhere, one a line */
 	unsigned resets;           /* connections given up */
 	unsigned trims;            /* how often the stored log was cut down */
 	unsigned read_again;       /* how many messages the engine had not in memory */

@@ -53,6 +53,7 @@ static void create_and_replicate(void)
 	settle();
 	CHECK(rooms.room != NULL && contains(rooms.form, "<value>A Dark Cave</value>"));
 	CHECK(rooms.remote_count == 1 && chat.remote_count == 0);
+	CHECK(same(rooms.addresses, chat.room) && same(chat.addresses, rooms.room));
 	order(&chat, DMUC_ORDER_SYNC, ROOM, NULL, NULL);
 	order(&chat, DMUC_ORDER_SYNC, NULL, "rooms.macbeth.lit", NULL);
 	order(&chat, DMUC_ORDER_REPLICATE, ROOM, "rooms.macbeth.lit", NULL);
