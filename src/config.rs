@@ -30,11 +30,12 @@ pub enum Replicate {
 /// How room ids are made (`dmuc_room_id`, XEP-0281 section 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomIdScheme {
-    /// A random UUID: opaque and unique. Default.
+    /// A random UUID: opaque and unique.
     Uuid,
     /// SHA-256 of the source's JID: opaque, and the same again if the room is made anew.
     Sha256,
-    /// The source's localpart: readable, refused with `conflict` where it is taken.
+    /// The source's localpart, or, where a service would not have that before any shadow has it, the source's localpart and
+    /// service, `coven.chat.shakespeare.lit`: readable. Default.
     Name,
 }
 
@@ -190,7 +191,7 @@ impl Config {
             service,
             peers: BTreeMap::new(),
             replicate: Replicate::Immediately,
-            room_id: RoomIdScheme::Uuid,
+            room_id: RoomIdScheme::Name,
             voters: Voters::Trusted,
             succession_after_ms: 0,
             shadow_names: ShadowNames::Opaque,

@@ -64,6 +64,11 @@ pub fn room_id_sha256(source: &BareJid) -> String {
     hex(&Sha256::digest(source.as_str().as_bytes()))
 }
 
+/// Room id that says whose the room is: the source's localpart and its service, `coven.chat.shakespeare.lit`.
+pub fn room_id_of_service(source: &BareJid) -> String {
+    format!("{}.{}", source.node().unwrap_or_default(), source.domain())
+}
+
 /// Shows that `service` had the room, whose salt only its instances know: 32 hexadecimal digits.
 pub fn proof_of_room(salt: &str, service: &BareJid, room_id: &str) -> String {
     let mut hash = Sha256::new();

@@ -13,11 +13,10 @@ use super::state::clock::Now;
 use super::state::instance::{Instance, Stage};
 use super::state::room::{Local, Room};
 use super::{Action, Engine, SendPresence, Verdict, refuse};
-use crate::config::{Replicate, RoomIdScheme};
+use crate::config::Replicate;
 use crate::error::Error;
-use crate::ids;
 use crate::wire::{
-    self, Act, ActKind, Close, Condition, Destroy, Form, Request, Role, RoomId, StanzaError, Subject, Unfit,
+    self, Act, ActKind, Close, Condition, Destroy, Form, Request, Role, StanzaError, Subject, Unfit,
 };
 
 /// How long a redirected user may insist (XEP-0281 section 3.5: redirects are never required).
@@ -40,16 +39,7 @@ impl Engine {
         if self.rooms.contains_key(jid) || self.parked.contains_key(jid) {
             return Ok(Verdict::Done);
         }
-        let id = match self.config.room_id {
-            RoomIdScheme::Uuid => self.ids.uuid(),
-            RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
-            RoomIdScheme::Name => jid.node().unwrap_or_default().to_owned(),
-        };
-        let mut id = RoomId::new(&id).map_err(|error| Error::Refused(error.into()))?;
-        if self.has_id(&id) {
-            // Another room's, though not by its address: nobody could tell them apart.
-            id = RoomId::new(&self.ids.uuid()).map_err(|error| Error::Refused(error.into()))?;
-        }
+        let id = self.new_room_id(jid)?;
         if wire::fitting_id(salt).is_none() {
             let text = "The salt of the room's occupant-ids is none that other instances take";
             return Err(refuse(Condition::NotAcceptable, text));

@@ -1,12 +1,17 @@
 //! Which names of ours a peer may have for its shadows (`dmuc_shadow_names`): the id that it chooses is a localpart here, and
 //! whoever has `support@` or `office@` is taken for us.
 
+use std::collections::BTreeSet;
+
 use crate::address::BareJid;
 
 use super::Engine;
-use crate::config::ShadowNames;
+use super::state::clock::Now;
+use super::state::instance::{Instance, Stage};
+use crate::config::{RoomIdScheme, ShadowNames};
+use crate::error::Error;
 use crate::ids;
-use crate::wire::RoomId;
+use crate::wire::{Condition, RoomId};
 
 impl Engine {
     /// Whether a room of `firsthost` may be called so here. Services that are trusted choose as they like.
@@ -15,6 +20,68 @@ impl Engine {
             || self.config.is_trusted(firsthost)
             || is_opaque(id.as_str(), source)
             || carries(id.as_str(), firsthost.domain())
+    }
+}
+
+impl Engine {
+    /// The id that the shadows of a new room get (`dmuc_room_id`).
+    pub(super) fn new_room_id(&mut self, jid: &BareJid) -> Result<RoomId, Error> {
+        let id = match self.config.room_id {
+            RoomIdScheme::Uuid => self.ids.uuid(),
+            RoomIdScheme::Sha256 => ids::room_id_sha256(jid),
+            // All shadows have the same: a name that some will have, and others hardly would, is none.
+            RoomIdScheme::Name if !self.is_trust_mixed() => jid.node().unwrap_or_default().to_owned(),
+            RoomIdScheme::Name => ids::room_id_of_service(jid),
+        };
+        let id = RoomId::new(&id).map_err(|error| Error::Refused(error.into()));
+        match id {
+            // Of another room, though not by its address: nobody could tell them apart.
+            Ok(id) if self.has_id(&id) => self.random_room_id(),
+            // With the service in it it may be too long.
+            Err(_) if self.config.room_id == RoomIdScheme::Name => self.random_room_id(),
+            id => id,
+        }
+    }
+
+    fn is_trust_mixed(&self) -> bool {
+        let peers = || self.config.peers.values();
+        peers().any(|peer| peer.trusted) && peers().any(|peer| !peer.trusted)
+    }
+
+    fn random_room_id(&mut self) -> Result<RoomId, Error> {
+        RoomId::new(&self.ids.uuid()).map_err(|error| Error::Refused(error.into()))
+    }
+
+    /// A service would not have the name of the room for a shadow of it. As long as no shadow has it, all are asked again by a
+    /// name that has the service in it. Returns whether that is so.
+    pub(super) fn is_named_again(&mut self, now: Now, jid: &BareJid, condition: Condition) -> bool {
+        let about_names = [Condition::Conflict, Condition::NotAcceptable];
+        if self.config.room_id != RoomIdScheme::Name || !about_names.contains(&condition) {
+            return false;
+        }
+        let Some(room) = self.rooms.get(jid).filter(|room| room.is_source()) else {
+            return false;
+        };
+        let id = RoomId::new(&ids::room_id_of_service(jid)).ok();
+        let Some(id) = id.filter(|id| room.jid.node() == Some(room.id.as_str()) && !self.has_id(id)) else {
+            return false;
+        };
+        let has_it = |instance: &Instance| instance.is_proven || instance.stage > Stage::Replicating;
+        if room.instances.values().any(has_it) {
+            return false;
+        }
+        let services: BTreeSet<BareJid> = room.instances.keys().map(|jid| jid.service()).collect();
+        let Some(mut room) = self.rooms.remove(jid) else {
+            return false;
+        };
+        room.id = id;
+        room.instances.clear();
+        self.rooms.insert(jid.clone(), room);
+        self.unsaved.insert(jid.clone());
+        for service in services {
+            self.want_instance(now, jid, &service);
+        }
+        true
     }
 }
 

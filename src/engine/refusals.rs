@@ -60,6 +60,9 @@ impl Engine {
     /// The instance will not be had now: said once, the room goes on without it.
     pub(super) fn refuse_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid, error: StanzaError) {
         let condition = error.condition;
+        if self.is_named_again(now, jid, condition) {
+            return;
+        }
         let Some(room) = self.rooms.get_mut(jid).filter(|room| room.is_source()) else {
             return;
         };

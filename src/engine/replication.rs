@@ -131,6 +131,10 @@ impl Engine {
         peer: &BareJid,
         error: Option<StanzaError>,
     ) {
+        if self.instance_mut(jid, peer).is_none() {
+            // Asked for by a name that another service would not have (`is_named_again`).
+            return;
+        }
         match error {
             None => {
                 self.refusal_ended(now, jid, peer);

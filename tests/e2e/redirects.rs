@@ -86,7 +86,9 @@ async fn invite(fed: &Federation) -> Result<()> {
 async fn no_shadow(fed: &Federation) -> Result<()> {
     let theirs = fed[1].room("knocking");
     let porter = fed[1].client("porter", "gate").await?;
-    porter.create_room(&theirs, "porter", &[]).await?;
+    for room in [&theirs, &fed[1].room("knocking.chat.shakespeare.lit")] {
+        porter.create_room(room, "porter", &[]).await?;
+    }
     let ours = fed[0].room("knocking");
     let hag = fed[0].client("hecate", "moon").await?;
     hag.create_room(&ours, "hecate", &[("muc#roomconfig_distributed", "1")])
@@ -99,7 +101,13 @@ async fn no_shadow(fed: &Federation) -> Result<()> {
         .await?;
     assert_eq!(porter.join(&ours, "porter").await?.nicks(), ["hecate"]);
     let faust = fed[2].client("faust", "study").await?;
-    is_redirected(&faust, &ours, "faust", &fed[2].room("knocking")).await
+    is_redirected(
+        &faust,
+        &ours,
+        "faust",
+        &fed[2].room("knocking.chat.shakespeare.lit"),
+    )
+    .await
 }
 
 /// A room whose name cannot stand in a URI as it is (RFC 5122).

@@ -55,9 +55,11 @@ async fn refusals(version: Version, storage: Storage) -> Result<()> {
     }
     let faust = fed[2].client("faust", "study").await?;
     let theirs = fed[2].room("coven");
-    faust
-        .create_room(&theirs, "faust", &[("muc#roomconfig_roomname", "Not yours")])
-        .await?;
+    for room in [&theirs, &fed[2].room("coven.chat.shakespeare.lit")] {
+        faust
+            .create_room(room, "faust", &[("muc#roomconfig_roomname", "Not yours")])
+            .await?;
+    }
 
     let crone = fed[0].client("crone1", "desktop").await?;
     crone.create_room(ROOM, "firstcrone", &[]).await?;
@@ -101,7 +103,7 @@ async fn refusals(version: Version, storage: Storage) -> Result<()> {
         .wait_for_log(&format!("{ROOM}: rooms.webster.lit has an instance"))
         .await?;
     let bosola = fed[5].client("bosola", "galley").await?;
-    let shadow = fed[5].room("coven");
+    let shadow = fed[5].room("coven.chat.shakespeare.lit");
     let joined = bosola.join(&shadow, "bosola").await?;
     let mut nicks = joined.nicks();
     nicks.sort();

@@ -130,8 +130,8 @@ async fn replicating(version: Version, storage: Storage) -> Result<()> {
         .storage(storage)
         .dmuc(true)
         .muc_line("dmuc_shadow_names = \"any\"")
+        .with_server(0, |s| s.muc_lines.push("dmuc_room_id = \"uuid\"".into()))
         .with_server(1, |s| s.muc_lines.push("dmuc_room_id = \"sha256\"".into()))
-        .with_server(2, |s| s.muc_lines.push("dmuc_room_id = \"name\"".into()))
         .start()
         .await?;
     // A room with a past.
@@ -161,7 +161,7 @@ async fn replicating(version: Version, storage: Storage) -> Result<()> {
         .configure_room(ROOM, &[("muc#roomconfig_distributed", "1")])
         .await?;
 
-    // The id is a UUID by default, the same at every service, and everything arrives there.
+    // The id is a UUID, the same at every service, and everything arrives there.
     let macbeth = shadow(&fed, 0, ROOM, "rooms.macbeth.lit").await?;
     let marlowe = shadow(&fed, 0, ROOM, "conference.marlowe.lit").await?;
     let id = macbeth.split('@').next().context("a localpart")?;
@@ -226,5 +226,37 @@ async fn replicating(version: Version, storage: Storage) -> Result<()> {
 on_every_version! {
     fn a_shadow_is_given_everything_under_the_id_of_the_room(version, storage = Sqlite) {
         replicating(version, storage).await
+    }
+}
+
+/// Servers that are told of each other and nothing else.
+async fn by_default(version: Version, storage: Storage) -> Result<()> {
+    let fed = Federation::builder()
+        .label("names")
+        .version(version)
+        .storage(storage)
+        .dmuc(true)
+        .start()
+        .await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone
+        .create_room(ROOM, "firstcrone", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    let there = shadow(&fed, 0, ROOM, "rooms.macbeth.lit").await?;
+    assert_eq!(there, fed[1].room("coven.chat.shakespeare.lit"));
+    let witch = fed[1].client("hecate", "moon").await?;
+    assert_eq!(witch.join(&there, "hecate").await?.nicks(), ["firstcrone"]);
+    witch.say(&there, "Black spirits").await?;
+    crone
+        .expect("what is said there", |s| {
+            body(s).as_deref() == Some("Black spirits")
+        })
+        .await?;
+    Ok(())
+}
+
+on_every_version! {
+    fn a_shadow_has_a_name_that_people_can_read_without_any_option(version, storage = Internal) {
+        by_default(version, storage).await
     }
 }

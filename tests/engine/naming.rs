@@ -79,3 +79,107 @@ fn a_shadow_that_is_here_stays_whatever_its_name() {
     assert!(is_taken_up(&mut fed, "coven", OF_COVEN));
     assert_eq!(fed.host(ROOMS).refused.len(), refused);
 }
+
+/// A source at the first service, each of the others with its own view of names; the ids of the shadows in the end.
+fn named(others: &[(&str, fn(&mut Config))], source: fn(&mut Config)) -> (Federation, Vec<String>) {
+    let services: Vec<&str> = [CHAT]
+        .into_iter()
+        .chain(others.iter().map(|(at, _)| *at))
+        .collect();
+    let mut fed = Federation::empty(3);
+    let mut config = config_of(CHAT, &services);
+    source(&mut config);
+    fed.add(config);
+    for (service, change) in others {
+        let mut config = config_of(service, &services);
+        config.shadow_names = ShadowNames::Opaque;
+        change(&mut config);
+        fed.add(config);
+    }
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.run_for(120_000);
+    let names = fed
+        .instances(COVEN)
+        .into_iter()
+        .filter(|jid| jid != COVEN)
+        .collect();
+    (fed, names)
+}
+
+const OF_SERVICE: [&str; 2] = [
+    "coven.chat.shakespeare.lit@conference.marlowe.lit",
+    COVEN_OF_CHAT_AT_ROOMS,
+];
+
+fn trust(config: &mut Config, service: &str) {
+    config.peers.get_mut(&bare(service)).unwrap().trusted = true;
+}
+
+#[test]
+fn where_the_name_of_the_room_is_free_a_shadow_has_it() {
+    let (_, names) = named(
+        &[(ROOMS, |config| config.shadow_names = ShadowNames::Any)],
+        |_| (),
+    );
+    assert_eq!(names, [COVEN_AT_ROOMS]);
+}
+
+#[test]
+fn where_no_service_would_have_it_all_shadows_have_one_with_the_source_in_it() {
+    let (mut fed, names) = named(&[(ROOMS, |_| ()), (CONF, |_| ())], |_| ());
+    assert_eq!(names, OF_SERVICE);
+    let place = format!("{}/witch", OF_SERVICE[1]);
+    fed.join(FOO, CRONE1);
+    fed.join(&place, WITCH);
+    fed.say(&place, "hail");
+    fed.run();
+    assert_eq!(fed.heard(FOO), ["hail"]);
+}
+
+#[test]
+fn where_a_room_there_has_it_the_shadow_has_one_with_the_source_in_it() {
+    let services = [CHAT, ROOMS];
+    let mut fed = Federation::of(&services);
+    fed.create(COVEN_AT_ROOMS, WITCH, &[]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.run_for(120_000);
+    let names: Vec<String> = fed
+        .instances(COVEN)
+        .into_iter()
+        .filter(|jid| jid != COVEN)
+        .collect();
+    assert_eq!(names, [OF_SERVICE[1]]);
+}
+
+/// One of them could have it and the other would not.
+#[test]
+fn a_service_that_trusts_some_peers_only_names_them_all_alike() {
+    let (_, names) = named(
+        &[(ROOMS, |config| trust(config, CHAT)), (CONF, |_| ())],
+        |config| trust(config, ROOMS),
+    );
+    assert_eq!(names, OF_SERVICE);
+}
+
+/// Then all shadows have it for good: the one that refuses is told of as refused.
+#[test]
+fn a_name_that_a_shadow_has_is_kept() {
+    let others: &[(&str, fn(&mut Config))] = &[(ROOMS, |config| config.shadow_names = ShadowNames::Any)];
+    let (mut fed, _) = named(others, |_| ());
+    let services = [CHAT, ROOMS, CONF];
+    let mut late = config_of(CONF, &services);
+    late.shadow_names = ShadowNames::Opaque;
+    fed.add(late);
+    fed.at(&bare(CHAT), |host| {
+        host.configure_service(config_of(CHAT, &services))
+    });
+    fed.run_for(120_000);
+    let names: Vec<String> = fed
+        .instances(COVEN)
+        .into_iter()
+        .filter(|jid| jid != COVEN)
+        .collect();
+    assert_eq!(names, [COVEN_AT_ROOMS]);
+}

@@ -98,13 +98,17 @@ fn what_is_refused_for_all_rooms_is_one_question_for_all() {
 #[test]
 fn a_room_that_was_in_the_way_may_go() {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.create(COVEN_AT_ROOMS, "witch@macbeth.lit/x", &[]);
+    for room in [COVEN_AT_ROOMS, COVEN_OF_CHAT_AT_ROOMS] {
+        fed.create(room, WITCH, &[]);
+    }
     fed.distributed(COVEN, CRONE1, &[]);
     fed.distributed(HEATH, CRONE1, &[]);
     fed.run_for(10_000);
     assert!(fed.instances(COVEN).is_empty());
     assert_eq!(fed.instances(HEATH).len(), 1, "the other one is taken");
-    fed.at(&bare(ROOMS), |host| host.rooms.remove(&bare(COVEN_AT_ROOMS)));
+    fed.at(&bare(ROOMS), |host| {
+        host.rooms.remove(&bare(COVEN_OF_CHAT_AT_ROOMS))
+    });
     fed.run_for(700_000);
     assert_eq!(fed.instances(COVEN).len(), 1);
 }

@@ -240,14 +240,16 @@ fn more_shadows_than_allowed_are_a_resource_constraint() {
 #[test]
 fn an_id_that_is_an_ordinary_room_there_is_a_conflict() {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.create(COVEN_AT_ROOMS, WITCH, &[]);
+    for room in [COVEN_AT_ROOMS, COVEN_OF_CHAT_AT_ROOMS] {
+        fed.create(room, WITCH, &[]);
+    }
     fed.distributed(COVEN, CRONE1, &[]);
     expect_refusal(&mut fed, Condition::Conflict);
     assert!(!fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS)).is_shadow());
 }
 
 #[test]
-fn an_id_that_is_another_sources_shadow_there_is_a_conflict() {
+fn a_name_that_another_sources_shadow_has_there_stays_its() {
     let mut fed = Federation::empty(1);
     fed.add(config_of(CHAT, &[CHAT, ROOMS]));
     fed.add(config_of(CONF, &[CONF, ROOMS]));
@@ -255,24 +257,21 @@ fn an_id_that_is_another_sources_shadow_there_is_a_conflict() {
     fed.distributed(COVEN_AT_CONF, FAUST, &[]);
     fed.run();
     fed.distributed(COVEN, CRONE1, &[]);
-    expect_refusal(&mut fed, Condition::Conflict);
-    let info = fed.host(ROOMS).engine.room_info(&bare(COVEN_AT_ROOMS)).unwrap();
-    assert_eq!(info.source, Some(bare(COVEN_AT_CONF)));
+    fed.run();
+    let source_of = |room| fed.host(ROOMS).engine.room_info(&bare(room)).unwrap().source;
+    assert_eq!(source_of(COVEN_AT_ROOMS), Some(bare(COVEN_AT_CONF)));
+    assert_eq!(source_of(COVEN_OF_CHAT_AT_ROOMS), Some(bare(COVEN)));
 }
 
 #[test]
-fn an_id_that_is_a_source_there_is_a_conflict() {
+fn a_name_that_a_source_has_there_stays_its() {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
     fed.distributed(COVEN_AT_ROOMS, WITCH, &[]);
     fed.distributed(COVEN, CRONE1, &[]);
     fed.run();
-    for service in [CHAT, ROOMS] {
-        let notices = fed.notices(service);
-        assert!(
-            notices.iter().all(|notice| notice.contains("Conflict")) && notices.len() == 1,
-            "{notices:?}"
-        );
-    }
+    assert_eq!(fed.instances(COVEN), [COVEN_OF_CHAT_AT_ROOMS.to_owned()].into());
+    let there = format!("coven.{ROOMS}@{CHAT}");
+    assert_eq!(fed.instances(COVEN_AT_ROOMS), [there].into());
 }
 
 #[test]

@@ -210,7 +210,9 @@ fn shadows_that_cannot_reach_each_other_hear_each_other_through_the_source() {
 fn a_shadow_relays_only_to_those_who_trust_it() {
     for trusted in [false, true] {
         let mut fed = coven_with(|config| {
-            if let Some(peer) = config.peers.get_mut(&bare(CONF)) {
+            if let Some(peer) = config.peers.get_mut(&bare(CONF))
+                && config.service == bare(ROOMS)
+            {
                 peer.trusted = trusted;
             }
         });

@@ -10,6 +10,8 @@ pub const CONF: &str = "conference.marlowe.lit";
 /// The source of the XEP's examples. With `dmuc_room_id = "name"` its shadows are `coven@` too.
 pub const COVEN: &str = "coven@chat.shakespeare.lit";
 pub const COVEN_AT_ROOMS: &str = "coven@rooms.macbeth.lit";
+/// The same where that name is not to be had.
+pub const COVEN_OF_CHAT_AT_ROOMS: &str = "coven.chat.shakespeare.lit@rooms.macbeth.lit";
 pub const COVEN_AT_CONF: &str = "coven@conference.marlowe.lit";
 
 pub const CRONE1: &str = "crone1@shakespeare.lit/desktop";
