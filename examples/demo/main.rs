@@ -44,10 +44,8 @@ async fn servers(is_distributed: bool) -> Result<Federation> {
         .log_level("info")
         .dmuc(is_distributed);
     if is_distributed {
-        // Readable names for the shadows; the default is a UUID.
-        builder = builder
-            .muc_line("dmuc_room_id = \"name\"")
-            .muc_line("dmuc_shadow_names = \"any\"");
+        // Shadows may be called as the room is; without it the source's service is in their names.
+        builder = builder.muc_line("dmuc_shadow_names = \"any\"");
         // A broken link is noticed soon; the defaults are 30 and 60 s.
         for line in ["dmuc_ping_interval = 1", "dmuc_link_timeout = 3"] {
             builder = builder.muc_line(line);

@@ -80,8 +80,10 @@ fn a_shadow_that_is_here_stays_whatever_its_name() {
     assert_eq!(fed.host(ROOMS).refused.len(), refused);
 }
 
+type Change = fn(&mut Config);
+
 /// A source at the first service, each of the others with its own view of names; the ids of the shadows in the end.
-fn named(others: &[(&str, fn(&mut Config))], source: fn(&mut Config)) -> (Federation, Vec<String>) {
+fn named(others: &[(&str, Change)], source: Change) -> (Federation, Vec<String>) {
     let services: Vec<&str> = [CHAT]
         .into_iter()
         .chain(others.iter().map(|(at, _)| *at))
@@ -166,7 +168,7 @@ fn a_service_that_trusts_some_peers_only_names_them_all_alike() {
 /// Then all shadows have it for good: the one that refuses is told of as refused.
 #[test]
 fn a_name_that_a_shadow_has_is_kept() {
-    let others: &[(&str, fn(&mut Config))] = &[(ROOMS, |config| config.shadow_names = ShadowNames::Any)];
+    let others: &[(&str, Change)] = &[(ROOMS, |config| config.shadow_names = ShadowNames::Any)];
     let (mut fed, _) = named(others, |_| ());
     let services = [CHAT, ROOMS, CONF];
     let mut late = config_of(CONF, &services);
