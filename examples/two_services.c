@@ -42,7 +42,8 @@ static void ok(dmuc_result result)
 
 static struct service *service_of(const char *address)
 {
-	return strstr(address, services[0].name) != NULL ? &services[0] : &services[1];
+	const char *at = strchr(address, '@'), *domain = at == NULL ? address : at + 1;
+	return strncmp(domain, services[0].name, strlen(services[0].name)) == 0 ? &services[0] : &services[1];
 }
 
 static void put(const char *xml, const char *to)
@@ -105,6 +106,9 @@ static void receive(struct service *self, const char *xml)
 	ok(dmuc_engine_handle_stanza(self->engine, now, xml, strlen(xml), false, &verdict));
 	if (dmuc_verdict_kind(verdict) == DMUC_VERDICT_CONTINUE)
 		answer(xml);
+	const char *refusal = dmuc_verdict_text(verdict, DMUC_FIELD_REPLY);
+	if (dmuc_verdict_kind(verdict) == DMUC_VERDICT_REFUSED && refusal != NULL)
+		put(refusal, self == &services[0] ? services[1].name : services[0].name);
 	if (dmuc_verdict_kind(verdict) == DMUC_VERDICT_DELIVER)
 		printf("%s: <%s> %s\n", self->name, dmuc_verdict_text(verdict, DMUC_FIELD_NICK),
 		       dmuc_verdict_text(verdict, DMUC_FIELD_PAYLOAD));

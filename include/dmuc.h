@@ -100,7 +100,7 @@ typedef enum {
   // be absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
   // SEQ and AT.
   DMUC_VERDICT_DELIVER = 4,
-  // The user is sent to the room TO.
+  // The user is sent to the room TO, in the words ERROR_TEXT, and, if INVITE is 1, invited there (XEP-0249).
   DMUC_VERDICT_REDIRECT = 5,
   // It was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT (may be absent), and, to a peer's
   // stanza that is answered, as REPLY the stanza to answer with. To a local user the host says it.
@@ -347,6 +347,8 @@ typedef enum {
   DMUC_FIELD_STANZA_IDS = 58,
   // Room JIDs, one a line; empty if there are none.
   DMUC_FIELD_ADDRESSES = 59,
+  // A number: whether an invitation is sent.
+  DMUC_FIELD_INVITE = 60,
 } dmuc_field;
 
 // What somebody wants done at another instance.

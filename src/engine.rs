@@ -117,7 +117,7 @@ pub struct Engine {
     /// Acts of users here that several instances may have been asked for: how many have not answered, and what the first of
     /// them said against it.
     acts: BTreeMap<(BareJid, u64), (usize, Option<StanzaError>)>,
-    /// Users that were redirected, and when (monotonic ms): who insists gets in.
+    /// Users that were redirected, and when they were invited (monotonic ms).
     redirected: BTreeMap<(BareJid, BareJid), u64>,
     /// Rooms that have ended here, while there is somebody who does not know.
     endings: BTreeMap<BareJid, Ending>,

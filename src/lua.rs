@@ -82,7 +82,12 @@ fn verdict_values(lua: &Lua, verdict: Result<Verdict, Error>) -> mlua::Result<Mu
             values.push(optional(&occupant_id)?);
             values
         }
-        Ok(Verdict::Redirect { to }) => vec![string("redirect")?, string(to.as_str())?],
+        Ok(Verdict::Redirect { to, is_invited }) => vec![
+            string("redirect")?,
+            string(to.as_str())?,
+            string(&words::of_redirect(&to))?,
+            Value::Boolean(is_invited),
+        ],
         Err(Error::Refused(error)) => {
             vec![
                 Value::Nil,

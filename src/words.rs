@@ -321,6 +321,14 @@ pub fn of_source(room: &BareJid, source: &BareJid, term: u64) -> Moved {
     }
 }
 
+/// What a user is told who joins the source and is sent to the shadow at its own server (XEP-0281 section 3.5).
+pub fn of_redirect(shadow: &BareJid) -> String {
+    format!(
+        "This room is at your own server, too, as {shadow}. Join it there: you then stay in it when the link between the \
+         servers is down."
+    )
+}
+
 /// What people in a parked room read, and who wants to do something in it.
 pub fn of_parked(parked: &ParkedRoom) -> String {
     closed_for_now(&why_parked(parked))

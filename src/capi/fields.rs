@@ -139,6 +139,8 @@ pub enum dmuc_field {
     DMUC_FIELD_STANZA_IDS = 58,
     /// Room JIDs, one a line; empty if there are none.
     DMUC_FIELD_ADDRESSES = 59,
+    /// A number: whether an invitation is sent.
+    DMUC_FIELD_INVITE = 60,
 }
 
 /// Named parts; what is absent is not in it.

@@ -11,6 +11,7 @@ use crate::engine::{Input, Verdict};
 use crate::error::Error;
 use crate::inbound::{Handled, Inbound};
 use crate::wire::{EventStamp, Stanza, StanzaError};
+use crate::words;
 
 /// What the engine says at once.
 #[repr(C)]
@@ -29,7 +30,7 @@ pub enum dmuc_verdict_type {
     /// be absent) and KEPT. If kept, it is stamped with STANZA_ID and first appended to the stored log, with ORIGIN, INCARNATION,
     /// SEQ and AT.
     DMUC_VERDICT_DELIVER = 4,
-    /// The user is sent to the room TO.
+    /// The user is sent to the room TO, in the words ERROR_TEXT, and, if INVITE is 1, invited there (XEP-0249).
     DMUC_VERDICT_REDIRECT = 5,
     /// It was refused and changed nothing: ERROR_TYPE, ERROR_CONDITION, ERROR_TEXT (may be absent), and, to a peer's
     /// stanza that is answered, as REPLY the stanza to answer with. To a local user the host says it.
@@ -62,9 +63,12 @@ impl dmuc_verdict {
                 place_of(fields, event.as_ref())
                     .some(dmuc_field::DMUC_FIELD_OCCUPANT_ID, occupant_id.as_deref()),
             ),
-            Verdict::Redirect { to } => (
+            Verdict::Redirect { to, is_invited } => (
                 dmuc_verdict_type::DMUC_VERDICT_REDIRECT,
-                fields.jid(dmuc_field::DMUC_FIELD_TO, &to),
+                fields
+                    .jid(dmuc_field::DMUC_FIELD_TO, &to)
+                    .set(dmuc_field::DMUC_FIELD_ERROR_TEXT, &words::of_redirect(&to))
+                    .number(dmuc_field::DMUC_FIELD_INVITE, is_invited.into()),
             ),
         };
         dmuc_verdict { kind, fields }

@@ -42,6 +42,8 @@ pub enum Verdict {
     Redirect {
         /// The shadow's room JID.
         to: BareJid,
+        /// Whether it is invited there, too (XEP-0249): not if that was done a moment ago.
+        is_invited: bool,
     },
 }
 

@@ -19,9 +19,9 @@ use crate::wire::{
     self, Act, ActKind, Close, Condition, Destroy, Form, Request, Role, StanzaError, Subject, Unfit,
 };
 
-/// How long a redirected user may insist (XEP-0281 section 3.5: redirects are never required).
-const INSIST_MS: u64 = 60_000;
-/// How many redirected users are remembered; the oldest are forgotten, and redirected once more (G13).
+/// For how long an invitation of a redirected user is not sent again: clients that join by themselves try at once.
+const INVITED_FOR_MS: u64 = 60_000;
+/// How many redirected users are remembered; the oldest are forgotten, and invited once more (G13).
 const MAX_REDIRECTED: usize = 1_000;
 /// Status code of a kick (XEP-0045 section 8.2).
 const KICKED: u16 = 307;
@@ -361,8 +361,8 @@ impl Engine {
         instance.filter(|_| self.link_state(service) == LinkState::Up)
     }
 
-    /// XEP-0281 section 3.5: a user of a peer's domains who joins the source is sent to that peer's shadow,
-    /// once; who insists within a minute gets in.
+    /// XEP-0281 section 3.5: a user of a peer's domains who joins the source is sent to that peer's shadow as long as that can be
+    /// reached: in the source the next split would throw it out. The invitation is not repeated within a minute.
     pub(super) fn join_request(&mut self, now: Now, jid: &BareJid, user: &Jid) -> Verdict {
         let Some(room) = self.rooms.get(jid).filter(|room| room.is_source()) else {
             return Verdict::Continue;
@@ -381,15 +381,9 @@ impl Engine {
             return Verdict::Continue;
         }
         let key = (jid.clone(), user.to_bare());
-        if self
-            .redirected
-            .remove(&key)
-            .is_some_and(|at| now.mono_ms < at + INSIST_MS)
-        {
-            return Verdict::Continue;
-        }
-        self.redirected.retain(|_, at| now.mono_ms < *at + INSIST_MS);
-        if self.redirected.len() >= MAX_REDIRECTED {
+        self.redirected.retain(|_, at| now.mono_ms < *at + INVITED_FOR_MS);
+        let is_invited = !self.redirected.contains_key(&key);
+        if is_invited && self.redirected.len() >= MAX_REDIRECTED {
             let oldest = self
                 .redirected
                 .iter()
@@ -399,8 +393,11 @@ impl Engine {
                 self.redirected.remove(&oldest);
             }
         }
-        self.redirected.insert(key, now.mono_ms);
-        Verdict::Redirect { to: shadow }
+        self.redirected.entry(key).or_insert(now.mono_ms);
+        Verdict::Redirect {
+            to: shadow,
+            is_invited,
+        }
     }
 }
 

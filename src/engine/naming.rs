@@ -8,6 +8,7 @@ use crate::address::BareJid;
 use super::Engine;
 use super::state::clock::Now;
 use super::state::instance::{Instance, Stage};
+use super::state::room::Room;
 use crate::config::{RoomIdScheme, ShadowNames};
 use crate::error::Error;
 use crate::ids;
@@ -52,6 +53,17 @@ impl Engine {
         RoomId::new(&self.ids.uuid()).map_err(|error| Error::Refused(error.into()))
     }
 
+    /// Whether no shadow has the name of the room yet, and some service has not said whether it will have it.
+    pub(super) fn is_name_open(&self, jid: &BareJid) -> bool {
+        let is_asked = |instance: &Instance| instance.stage == Stage::Replicating && !instance.has_agreed;
+        self.config.room_id == RoomIdScheme::Name
+            && self.rooms.get(jid).is_some_and(|room| {
+                room.jid.node() == Some(room.id.as_str())
+                    && !has_its_name(room)
+                    && room.instances.values().any(is_asked)
+            })
+    }
+
     /// A service would not have the name of the room for a shadow of it. As long as no shadow has it, all are asked again by a
     /// name that has the service in it. Returns whether that is so.
     pub(super) fn is_named_again(&mut self, now: Now, jid: &BareJid, condition: Condition) -> bool {
@@ -59,17 +71,14 @@ impl Engine {
         if self.config.room_id != RoomIdScheme::Name || !about_names.contains(&condition) {
             return false;
         }
-        let Some(room) = self.rooms.get(jid).filter(|room| room.is_source()) else {
+        let room = self.rooms.get(jid).filter(|room| room.is_source());
+        let Some(room) = room.filter(|room| !has_its_name(room)) else {
             return false;
         };
         let id = RoomId::new(&ids::room_id_of_service(jid)).ok();
         let Some(id) = id.filter(|id| room.jid.node() == Some(room.id.as_str()) && !self.has_id(id)) else {
             return false;
         };
-        let has_it = |instance: &Instance| instance.is_proven || instance.stage > Stage::Replicating;
-        if room.instances.values().any(has_it) {
-            return false;
-        }
         let services: BTreeSet<BareJid> = room.instances.keys().map(|jid| jid.service()).collect();
         let Some(mut room) = self.rooms.remove(jid) else {
             return false;
@@ -83,6 +92,12 @@ impl Engine {
         }
         true
     }
+}
+
+/// Whether some shadow has the name that shadows of this room get: then it stays.
+fn has_its_name(room: &Room) -> bool {
+    let has_it = |instance: &Instance| instance.is_proven || instance.stage > Stage::Replicating;
+    room.instances.values().any(has_it)
 }
 
 /// What nobody types: a UUID, or the SHA-256 of the source's JID.

@@ -98,7 +98,7 @@ impl Engine {
             if self.endings.get(jid).is_some_and(is_ending) {
                 return;
             }
-            (instance.stage, instance.may_hold) = (Stage::Replicating, true);
+            (instance.stage, instance.may_hold, instance.has_agreed) = (Stage::Replicating, true, false);
             let request = Request::Replicate(Replicate { id, source });
             let pending = Pending::Replicate {
                 room: jid.clone(),
@@ -138,16 +138,37 @@ impl Engine {
         match error {
             None => {
                 self.refusal_ended(now, jid, peer);
-                self.set_stage(jid, peer, Stage::Configuring);
-                self.send_config(now, jid, peer, true);
-                // The roster follows at once: events follow it in order, and none falls between. Who knows only
-                // the XEP's text is told one thing after the other.
-                if self.speaks_ours(peer) {
-                    self.send_first_roster(now, jid, peer);
+                if let Some(instance) = self.instance_mut(jid, peer) {
+                    instance.has_agreed = true;
                 }
             }
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
             Some(error) => self.refuse_instance(now, jid, &peer.service(), error),
+        }
+        if !self.is_name_open(jid) {
+            self.configure_agreed(now, jid);
+        }
+    }
+
+    /// Those that will hold the room are given it.
+    fn configure_agreed(&mut self, now: Now, jid: &BareJid) {
+        let instances = self.rooms.get(jid).map(|room| &room.instances);
+        let agreed = instances
+            .into_iter()
+            .flatten()
+            .filter(|(_, instance)| instance.has_agreed);
+        let agreed: Vec<BareJid> = agreed.map(|(peer, _)| peer.clone()).collect();
+        for peer in &agreed {
+            if let Some(instance) = self.instance_mut(jid, peer) {
+                instance.has_agreed = false;
+            }
+            self.set_stage(jid, peer, Stage::Configuring);
+            self.send_config(now, jid, peer, true);
+            // The roster follows at once: events follow it in order, and none falls between. Who knows only
+            // the XEP's text is told one thing after the other.
+            if self.speaks_ours(peer) {
+                self.send_first_roster(now, jid, peer);
+            }
         }
     }
 

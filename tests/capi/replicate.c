@@ -153,15 +153,17 @@ static void kick(void)
 	CHECK(chat.remote_count == 1);
 }
 
-/* A join at the source by a user of the peer's domain, which belongs at the shadow; once more, and it gets in. */
+/* A join at the source by a user of the peer's domain, which belongs at the shadow, and is invited there once. */
 static void redirect(void)
 {
 	for (int i = 0; i < 2; i++) {
 		dmuc_verdict *verdict = NULL;
 		OK(dmuc_engine_join_request(chat.engine, now(), ROOM, "wiccarocks@macbeth.lit/laptop", &verdict));
 		bool is_first = i == 0;
-		CHECK(dmuc_verdict_kind(verdict) == (is_first ? DMUC_VERDICT_REDIRECT : DMUC_VERDICT_CONTINUE));
-		CHECK(same(dmuc_verdict_text(verdict, DMUC_FIELD_TO), is_first ? rooms.room : NULL));
+		CHECK(dmuc_verdict_kind(verdict) == DMUC_VERDICT_REDIRECT);
+		CHECK(same(dmuc_verdict_text(verdict, DMUC_FIELD_TO), rooms.room));
+		CHECK(contains(dmuc_verdict_text(verdict, DMUC_FIELD_ERROR_TEXT), rooms.room));
+		CHECK(dmuc_verdict_number(verdict, DMUC_FIELD_INVITE) == is_first);
 		dmuc_verdict_free(verdict);
 	}
 	printf("chat: redirected to the shadow\n");

@@ -1,6 +1,7 @@
 //! Users of a peer's domains who join the source (XEP-0281 section 3.5).
 
 use dmuc::config::Replicate;
+use dmuc::engine::{Input, Verdict};
 
 use crate::scenes;
 use crate::support::federation::{Federation, config_of};
@@ -35,35 +36,44 @@ fn a_user_of_a_peers_domain_is_sent_to_its_shadow() {
     assert_eq!(fed.roster(COVEN), ["firstwitch none participant"]);
 }
 
+/// Who is redirected this time, and whether it is invited, too.
+fn asks(fed: &mut Federation, user: &str) -> Option<bool> {
+    let input = Input::JoinRequest {
+        room: &bare(COVEN),
+        user: &user.parse().unwrap(),
+    };
+    let verdict = fed.at(&bare(CHAT), |host| host.engine.handle_input(host.now, input));
+    match verdict {
+        Ok(Verdict::Redirect { to, is_invited }) => {
+            assert_eq!(to, bare(COVEN_AT_ROOMS));
+            Some(is_invited)
+        }
+        _ => None,
+    }
+}
+
+/// In the source the next split would throw it out.
 #[test]
-fn who_insists_within_a_minute_gets_in() {
+fn who_tries_again_is_redirected_again_and_invited_once_a_minute() {
     let mut fed = coven(0);
-    assert_eq!(fed.try_join(WITCH_AT_SOURCE, WITCH), redirected());
-    fed.run_for(59_000);
-    fed.join(WITCH_AT_SOURCE, "somewitch@macbeth.lit/other-client");
-    fed.run();
-    assert_eq!(fed.roster(COVEN_AT_ROOMS), ["firstwitch none participant"]);
+    assert_eq!(asks(&mut fed, WITCH), Some(true));
+    for _ in 0..5 {
+        fed.run_for(11_000);
+        assert_eq!(asks(&mut fed, "somewitch@macbeth.lit/other-client"), Some(false));
+    }
+    assert_eq!(asks(&mut fed, "banquo@macbeth.lit/x"), Some(true));
+    fed.run_for(6_000);
+    assert_eq!(asks(&mut fed, WITCH), Some(true));
 }
 
 #[test]
-fn who_comes_back_later_is_redirected_again() {
+fn who_cannot_reach_its_own_instance_gets_in() {
     let mut fed = coven(0);
-    assert_eq!(fed.try_join(WITCH_AT_SOURCE, WITCH), redirected());
-    fed.run_for(61_000);
-    assert_eq!(fed.try_join(WITCH_AT_SOURCE, WITCH), redirected());
-}
-
-#[test]
-fn insisting_counts_once_and_for_one_user() {
-    let mut fed = coven(0);
-    assert_eq!(fed.try_join(WITCH_AT_SOURCE, WITCH), redirected());
-    assert_eq!(
-        fed.try_join("coven@chat.shakespeare.lit/other", "banquo@macbeth.lit/x"),
-        redirected()
-    );
+    assert_eq!(asks(&mut fed, WITCH), Some(true));
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+    fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
+    fed.run_for(1_000);
     fed.join(WITCH_AT_SOURCE, WITCH);
-    fed.leave(WITCH_AT_SOURCE);
-    assert_eq!(fed.try_join(WITCH_AT_SOURCE, WITCH), redirected());
 }
 
 #[test]
@@ -82,15 +92,6 @@ fn nobody_is_redirected_before_so_many_have_come() {
         fed.try_join("coven@chat.shakespeare.lit/three", "three@macbeth.lit/x"),
         redirected()
     );
-}
-
-#[test]
-fn nobody_is_sent_to_a_shadow_that_cannot_be_reached() {
-    let mut fed = coven(0);
-    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
-    fed.join("coven@chat.shakespeare.lit/foo", CRONE1);
-    fed.run_for(1_000);
-    fed.join(WITCH_AT_SOURCE, WITCH);
 }
 
 #[test]
@@ -125,21 +126,11 @@ fn the_first_user_of_a_domain_joins_the_source_when_shadows_come_on_join() {
 #[test]
 fn the_redirected_are_remembered_only_up_to_a_limit() {
     let mut fed = coven(0);
-    assert_eq!(fed.try_join(WITCH_AT_SOURCE, WITCH), redirected());
+    assert_eq!(asks(&mut fed, WITCH), Some(true));
     fed.now_ms += 1;
     for number in 0..1_000 {
-        assert_eq!(
-            fed.try_join(
-                "coven@chat.shakespeare.lit/x",
-                &format!("user{number}@macbeth.lit/x")
-            ),
-            redirected()
-        );
+        assert_eq!(asks(&mut fed, &format!("user{number}@macbeth.lit/x")), Some(true));
     }
-    assert_eq!(
-        fed.try_join(WITCH_AT_SOURCE, WITCH),
-        redirected(),
-        "the oldest was forgotten"
-    );
-    fed.join("coven@chat.shakespeare.lit/y", "user999@macbeth.lit/x");
+    assert_eq!(asks(&mut fed, "user999@macbeth.lit/x"), Some(false));
+    assert_eq!(asks(&mut fed, WITCH), Some(true), "the oldest was forgotten");
 }

@@ -189,7 +189,7 @@ impl Host {
         if !host_room.may_take(nick, &bare) {
             return Err(Denied::NickTaken);
         }
-        if is_distributed && let Verdict::Redirect { to } = self.tell(Input::JoinRequest { room, user }) {
+        if is_distributed && let Verdict::Redirect { to, .. } = self.tell(Input::JoinRequest { room, user }) {
             self.drain();
             return Err(Denied::Redirected(to));
         }

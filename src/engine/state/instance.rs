@@ -78,6 +78,8 @@ pub(crate) struct Instance {
     pub(crate) is_named: bool,
     /// Whether it was asked to hold the room, and has not refused: it may have it, whatever became of its answer.
     pub(crate) may_hold: bool,
+    /// Whether it will hold the room, and is given it as soon as it is certain that all others would have its name, too.
+    pub(crate) has_agreed: bool,
     /// Whether nobody has been told that its service is out of reach: it was wanted when that was known already.
     pub(crate) is_untold: bool,
     /// Why it said no, when it was last asked for.
@@ -179,6 +181,7 @@ impl Instance {
             is_proven: false,
             is_named: stage == Stage::Active,
             may_hold: stage == Stage::Active,
+            has_agreed: false,
             is_untold: false,
             refused_for: None,
             occupants: BTreeMap::new(),
