@@ -117,3 +117,11 @@ pub const READERS: [Person; 2] = [
     person("apparition", "smoke", 0, "apparition"),
     person("lennox", "fife", 1, "lennox"),
 ];
+
+/// What the room is called under its next source, and what is said there by the owner, and by who made the room when its server is
+/// back.
+pub const AFTERWARDS: (&str, &str, &str) = (
+    "A Camp near Forres",
+    "Who can impress the forest, bid the tree unfix his earthbound root?",
+    "Let us meet him, and sit upon his royal couch.",
+);

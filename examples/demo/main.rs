@@ -37,6 +37,10 @@ fn version() -> Result<Version> {
     std::env::var("PROSODY").map_or_else(|_| Ok(Version::default()), |name| Version::named(&name))
 }
 
+/// Who elects another source when the one there is is gone.
+const VOTERS: &str =
+    "dmuc_voters = { \"chat.shakespeare.lit\", \"rooms.macbeth.lit\", \"conference.marlowe.lit\" }";
+
 async fn servers(is_distributed: bool) -> Result<Federation> {
     let mut builder = Federation::builder()
         .label(if is_distributed { "demo" } else { "demo-plain" })
@@ -47,8 +51,11 @@ async fn servers(is_distributed: bool) -> Result<Federation> {
         // Shadows may be called as the room is; without it the source's service is in their names.
         builder = builder.muc_line("dmuc_shadow_names = \"any\"");
         // A broken link is noticed soon; the defaults are 30 and 60 s.
-        for line in ["dmuc_ping_interval = 1", "dmuc_link_timeout = 3"] {
+        for line in ["dmuc_ping_interval = 1", "dmuc_link_timeout = 3", VOTERS] {
             builder = builder.muc_line(line);
+        }
+        for server in 0..3 {
+            builder = builder.with_server(server, |spec| spec.modules.push("admin_shell".to_owned()));
         }
     }
     builder.start().await.context("starting the servers")

@@ -1,6 +1,7 @@
 //! The performance: the same scenes on distributed and on plain rooms, everything awaited and counted.
 
 mod split;
+mod succession;
 
 use std::collections::BTreeMap;
 
@@ -71,7 +72,11 @@ impl<'a> Play<'a> {
         if self.is_distributed {
             self.split().await.context("a broken link")?;
         }
-        self.part().await.context("leaving")
+        self.part().await.context("leaving")?;
+        if self.is_distributed {
+            self.outlive_the_host().await.context("a host that dies")?;
+        }
+        Ok(())
     }
 
     /// The room that people of a server join.
@@ -159,6 +164,7 @@ impl<'a> Play<'a> {
                     server.room(ROOM)
                 ));
             }
+            self.agree_on_voters().await?;
             self.replicated().await?;
             self.counted(1, Some(|tally| &mut tally.setup)).await?;
             self.find().await?;
