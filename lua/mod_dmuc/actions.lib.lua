@@ -61,6 +61,7 @@ return function (dmuc)
 		read_messages = dmuc.reading.want;
 		private_done = dmuc.private.done;
 		private_failed = dmuc.private.failed;
+		served = function (action) dmuc.serving.take(action); end;
 		overridden = on_room(dmuc.links.overridden);
 		reset_link = function (action) dmuc.links.reset(action.service); end;
 		slow_down = function (action) dmuc.pace.slow_down(action.service, action.pause_ms / 1000); end;
@@ -180,7 +181,7 @@ return function (dmuc)
 	};
 	-- What does not need the room.
 	local is_for_nobody_here = {
-		call = true; store = true; trim_log = true; private_done = true; private_failed = true; reset_link = true; notice = true;
+		call = true; served = true; store = true; trim_log = true; private_done = true; private_failed = true; reset_link = true; notice = true;
 		read_avatar = true; send_iq = true; send_presence = true; send_groupchat = true; send_subject = true; send_moderation = true;
 	};
 	-- Rooms that are being made: until that is done everything for them waits for it.

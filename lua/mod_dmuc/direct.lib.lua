@@ -1,5 +1,5 @@
 -- Direct invitations (XEP-0249) that users of this server get: one into another instance of a room that is here, too,
--- names the one that is here.
+-- names the one that is here, or the address by which the user is in it already.
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
@@ -20,9 +20,13 @@ return function (dmuc)
 		-- A mediated invitation is from the room it names.
 		local x = stanza:get_child("x", dmuc.stanzas.xmlns_muc_user);
 		if x and x:get_child("invite") then return; end
-		local here = dmuc.ask("instance_here", jid_bare(jid));
+		local bare = jid_bare(jid);
+		local here = dmuc.serving.meant(bare) or dmuc.ask("instance_here", bare);
 		local room = here and dmuc.get_room(here);
 		if not room or dmuc.prosody.is_destroyed(room) then return; end
+		-- Who is in it already goes on there.
+		here = dmuc.serving.in_use(stanza.attr.to, here) or here;
+		if here == jid then return; end
 		-- A new child: whoever kept the old one (the sender's archive) has the invitation as it was sent.
 		stanza:maptags(function (tag)
 			if tag ~= direct then return tag; end
@@ -35,7 +39,7 @@ return function (dmuc)
 
 	-- The users are those of the parent domain, as for redirects. Before the recipient's archive and copies to further
 	-- devices, which have what the user gets.
-	local users = module:get_option_string("parent_host", (module.host:gsub("^[^.]+%.", "")));
+	local users = dmuc.parent_host;
 	local function listen()
 		local events = dmuc.prosody.users_of(users);
 		if not events then return; end

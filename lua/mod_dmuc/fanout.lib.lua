@@ -86,9 +86,8 @@ return function (dmuc)
 		fitted[session.send] = true;
 	end
 
-	-- As room:route_stanza(), for a stanza that goes to others, too, each time with its own 'to'.
-	function fanout.route(room, stanza)
-		local session, broadcast = full_sessions[stanza.attr.to], broadcasts[stanza];
+	local function route(room, session, stanza)
+		local broadcast = broadcasts[stanza];
 		if not broadcast then
 			broadcast = { post = inside.poster(stanza); times = 1 };
 			broadcasts[stanza] = broadcast;
@@ -101,8 +100,44 @@ return function (dmuc)
 		if not broadcast.post(session) then own.route_stanza(room, stanza); end
 	end
 
+	-- The same stanza in other addresses of its room, each made once: [stanza] = { type, count, inner, [address] = copy }.
+	local variants = setmetatable({}, { __mode = "k" });
+
+	local function variant_of(stanza, room_jid, address)
+		local made, last_tag = variants[stanza], stanza.tags[#stanza.tags];
+		local inner = last_tag and #last_tag or 0;
+		-- mod_muc says the same presence again with one more status, or as unavailable.
+		if not made or made.type ~= stanza.attr.type or made.count ~= #stanza or made.inner ~= inner then
+			made = { type = stanza.attr.type; count = #stanza; inner = inner };
+			variants[stanza] = made;
+		end
+		local copy = made[address];
+		if not copy then
+			copy = dmuc.addresses.outward(stanza, room_jid, address);
+			made[address] = copy;
+		end
+		copy.attr.to = stanza.attr.to;
+		return copy;
+	end
+
+	-- As room:route_stanza(), for a stanza that goes to others, too, each time with its own 'to'. Who knows the room by other
+	-- addresses than its own gets it in each of those.
+	function fanout.route(room, stanza)
+		local session = full_sessions[stanza.attr.to];
+		local used = session and dmuc.books and dmuc.books.addresses(session, room.jid);
+		if not used then return route(room, session, stanza); end
+		for i = 1, #used do
+			route(room, session, used[i] == room.jid and stanza or variant_of(stanza, room.jid, used[i]));
+		end
+		dmuc.serving.seen(session, room.jid, stanza);
+	end
+
+	-- Whether a stanza is one that goes to many, and has its address already.
+	fanout.is_broadcast = is_broadcast;
+
 	function fanout.finish(stanza)
 		broadcasts[stanza] = nil;
+		variants[stanza] = nil;
 	end
 
 	function fanout.stop()

@@ -89,6 +89,7 @@ return function (dmuc)
 		local known = under_way[stanza];
 		if known then
 			event.dmuc_id = known.id;
+			dmuc.serving.own_words(room, stanza);
 			return;
 		end
 		local nick = jid_resource(stanza.attr.from);
@@ -119,6 +120,8 @@ return function (dmuc)
 			is_unseen[id] = true;
 		end
 		under_way[stanza] = { id = is_kept and id or nil };
+		-- The log and other instances have what was sent, the archive and people here know the room by this address.
+		dmuc.serving.own_words(room, stanza);
 	end, 0.5);
 
 	-- The history of a distributed room is the engine's. Into the archive goes what mod_muc and other modules would have
@@ -344,11 +347,16 @@ return function (dmuc)
 		return message;
 	end
 
-	groupchat.shown = shown;
+	-- As people here and the archive have it, in this room's own words.
+	local function shown_here(room, entry)
+		return dmuc.serving.own_words(room, shown(room, entry));
+	end
+
+	groupchat.shown = shown_here;
 
 	-- The same, as something that was said before; is_archived is a set of ids.
 	local function delayed(room, entry, is_archived)
-		local message = shown(room, entry):add_child(stanzas.delay(room.jid, time_of(entry)));
+		local message = shown_here(room, entry):add_child(stanzas.delay(room.jid, time_of(entry)));
 		if is_archived[entry.stanza_id] then message:add_child(stanzas.stanza_id(room.jid, entry.stanza_id)); end
 		return message;
 	end
@@ -422,7 +430,7 @@ return function (dmuc)
 				if entry.moderates or entry.moderated then
 					dmuc.moderation.add(room, entry, true);
 				else
-					archive_entry(room, entry, shown(room, entry));
+					archive_entry(room, entry, shown_here(room, entry));
 				end
 			end
 		end
@@ -447,7 +455,7 @@ return function (dmuc)
 		local message = entry.moderates
 			and stanzas.add_payload(st.message({ type = "groupchat"; from = room.jid }), entry.payload) or shown(room, entry);
 		dmuc.together.add(batch, dmuc.log.part(room.jid, message, stamp_of(entry)));
-		if not is_about_another(entry) then archive_entry(room, entry, message, batch); end
+		if not is_about_another(entry) then archive_entry(room, entry, dmuc.serving.own_words(room, message), batch); end
 	end
 
 	local function show_added(room, action)

@@ -24,6 +24,7 @@ return function (build)
 		"checks"; -- what is configured and will not do what was meant
 		"tally"; -- lines of the log that come many at a time
 		"stanzas"; -- pieces of stanzas
+		"addresses"; -- room addresses inside stanzas
 		"turns"; -- what goes on while hooks of other modules wait
 		"engine"; -- calls into the engine, its timer, draining its actions
 		"storage"; -- stores that may be away
@@ -33,6 +34,7 @@ return function (build)
 		"reading"; -- stored messages that are read while the room goes on
 		"archive"; -- messages into mod_muc_mam's archive
 		"together"; -- log and archive written as one
+		"books"; -- by which addresses a session is in a room
 		"fanout"; -- one text for many recipients
 		"rooms"; -- what is different about a room that is distributed
 		"persons"; -- one person with clients at several instances is one occupant
@@ -58,6 +60,7 @@ return function (build)
 		"registration"; -- registered nicks
 		"voice"; -- requests for voice and their answers
 		"invitations"; -- mediated invitations and declines
+		"serving"; -- users here go on using the address they know
 		"direct"; -- direct invitations that users of this server get
 		"links"; -- connections that swallow everything, and whose change did not hold
 		"buffers"; -- what waits for peers that do not read
@@ -136,6 +139,7 @@ return function (build)
 		dmuc.turns.finish();
 		dmuc.retrying.stop();
 		dmuc.fanout.stop();
+		dmuc.serving.stop();
 		dmuc.prosody.stop_looking();
 		dmuc.tally.stop();
 		dmuc.requests.stop();

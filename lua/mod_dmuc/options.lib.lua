@@ -1,6 +1,8 @@
 -- The options: which there are, and what they are now. A wrong value keeps the module from loading; when it is reloaded,
 -- what was in force before stays, so that a slip of the pen never cuts a room off.
 
+local jid_prep = require "util.jid".prep;
+
 return function (dmuc)
 	-- The domains of the users of this server, as configured: hosts are loaded in any order.
 	local function user_hosts()
@@ -16,6 +18,25 @@ return function (dmuc)
 	local flags = { dmuc_offer_choice = true; dmuc_default_distributed = false; dmuc_rewrite_invitations = true };
 	dmuc.flag_names = {};
 	for name in pairs(flags) do table.insert(dmuc.flag_names, name); end
+	table.insert(dmuc.flag_names, "dmuc_serve");
+
+	-- Whose users are served here under every address of a room: a list of hosts, or nil and what is wrong with the option.
+	dmuc.parent_host = module:get_option_string("parent_host", (module.host:gsub("^[^.]+%.", "")));
+	local function served_hosts()
+		local value = module:get_option("dmuc_serve", "all");
+		if value == "all" then return { dmuc.parent_host }; end
+		if value == "off" then return {}; end
+		local hosts = {};
+		for key, name in pairs(type(value) == "table" and value or { false }) do
+			local host = type(key) == "number" and type(name) == "string" and jid_prep(name);
+			if not host or host:find("[@/]") then
+				return nil, ("dmuc_serve = %s: accepted is \"all\", \"off\" or a list of this server's user hosts")
+					:format(type(value) == "table" and tostring(type(key) == "number" and name or key) or tostring(value));
+			end
+			table.insert(hosts, host);
+		end
+		return hosts;
+	end
 
 	-- Prosody gives up a connection on which a larger stanza arrives: at both ends of every link, so that is the limit.
 	local default_s2s_limit, envelope = 512 * 1024, 8192;
@@ -38,6 +59,9 @@ return function (dmuc)
 			end
 			read_now.flags[name] = value;
 		end
+		local hosts, wrong = served_hosts();
+		if not hosts then return nil, wrong; end
+		read_now.served_hosts = hosts;
 		local max = within_s2s_limit(read_now.engine.dmuc_max_stanza_size);
 		read_now.is_lowered = max ~= read_now.engine.dmuc_max_stanza_size;
 		read_now.engine.dmuc_max_stanza_size = max;
@@ -61,4 +85,5 @@ return function (dmuc)
 	dmuc.offer_choice = values.flags.dmuc_offer_choice;
 	dmuc.default_distributed = values.flags.dmuc_default_distributed;
 	dmuc.rewrite_invitations = values.flags.dmuc_rewrite_invitations;
+	dmuc.served_hosts = values.served_hosts or { dmuc.parent_host }; -- of a build that had none
 end

@@ -211,6 +211,23 @@ return function (dmuc)
 		return { type = "component"; host = host; send = send or discard };
 	end
 
+	-- The origin of what this service itself sends.
+	function inside.is_of_service(origin)
+		return origin == global.hosts[host];
+	end
+
+	-- In the place of an origin: what is answered to it goes to send(answer, on), of which on(answer) is the way that the origin
+	-- has by then. Everything else is its own.
+	function inside.stand_in(origin, send)
+		local function on(answer) return origin.send(answer); end
+		return setmetatable({ send = function (answer) return send(answer, on); end }, { __index = origin; __newindex = origin });
+	end
+
+	-- Has a stanza of this service handled as if it had just sent it.
+	function inside.deliver(stanza)
+		global.core_post_stanza(global.hosts[host], stanza);
+	end
+
 	-- Who does something in no user's name. COMPAT 13: an actor needs a localpart.
 	inside.itself = "dmuc@"..host;
 
@@ -422,6 +439,35 @@ return function (dmuc)
 
 	-- The sessions of clients of this server: [full JID] = session.
 	inside.clients = global.full_sessions;
+
+	-- What this module keeps with a session: it goes and stays with that, over resumptions (XEP-0198) and reloads.
+	function inside.kept_with(session)
+		local known = session.dmuc;
+		if not known then
+			known = {};
+			session.dmuc = known;
+		end
+		return known;
+	end
+	-- The same, or nil.
+	function inside.known_of(session)
+		return session.dmuc;
+	end
+
+	-- The sessions of a user of this server.
+	function inside.sessions_of(bare_jid)
+		local user, list = global.bare_sessions[bare_jid], {};
+		for _, session in pairs(user and user.sessions or {}) do list[#list + 1] = session; end
+		return list;
+	end
+
+	-- Has everything that goes to a session's client pass work(stanza, session). A stream that was resumed forgets it.
+	function inside.watch(session, work)
+		if session.filters then filters.add_filter(session, "stanzas/out", work); end
+	end
+	function inside.unwatch(session, work)
+		filters.remove_filter(session, "stanzas/out", work);
+	end
 
 	-- Whether a function is Prosody's own, from this file, and no other module's in its place.
 	local function is_of(method, file)

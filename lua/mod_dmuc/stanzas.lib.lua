@@ -64,10 +64,15 @@ return function (dmuc)
 	end
 
 	-- What may stand for itself in the address of an XMPP URI (RFC 5122 section 2.2), everything else is escaped.
+	local function escaped(part)
+		return (part:gsub("[^%w@%-%._~!$*:]", function (char) return ("%%%02X"):format(char:byte()); end));
+	end
+	function stanzas.in_uri(jid)
+		local bare, resource = jid:match("^([^/]*)/?(.*)$");
+		return escaped(bare)..(resource ~= "" and "/"..escaped(resource) or "");
+	end
 	function stanzas.join_uri(room_jid)
-		return "xmpp:"..room_jid:gsub("[^%w@%-%._~!$*:]", function (char)
-			return ("%%%02X"):format(char:byte());
-		end).."?join";
+		return "xmpp:"..escaped(room_jid).."?join";
 	end
 
 	-- Elements that say who delayed a message, numbered it, passed it on or took it away, and in which attributes.

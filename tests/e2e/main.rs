@@ -1,5 +1,6 @@
 //! End to end: real Prosody servers, real client connections.
 
+mod address;
 mod addresses;
 mod archives;
 mod asking;

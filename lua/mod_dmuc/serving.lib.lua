@@ -1,0 +1,373 @@
+-- One address: a user of this server goes on using the address of the room they know, and this server's instance serves them.
+--
+-- What they send to another instance's address, as soon as everything on their side has seen it, goes to the room here; what
+-- comes back carries the address that their session used before anything on their side sees it (docs/ADDRESSES.md). Which
+-- addresses a room has is the engine's to say: those that have proven to be an instance. Which of them a session uses is kept
+-- with the session (books.lib.lua).
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_resource = require "util.jid".resource;
+
+return function (dmuc)
+	local serving = {};
+	dmuc.serving = serving;
+
+	local inside, addresses, fanout = dmuc.prosody, dmuc.addresses, dmuc.fanout;
+	local stanzas, books = dmuc.stanzas, dmuc.books;
+	local bare_of, clients = addresses.bare_of, inside.clients;
+	local xmlns_muc, xmlns_muc_user = stanzas.xmlns_muc, stanzas.xmlns_muc_user;
+	local is_on = dmuc.served_hosts[1] ~= nil;
+
+	local room_at = {}; -- [address of another instance] = the room here
+	local known = {}; -- [room here] = { [address of another instance] = true }
+	local is_over = {}; -- [room here] = true: destroyed, and its tombstone answers
+
+	-- Stanzas that have their address already.
+	local is_done = setmetatable({}, { __mode = "k" });
+	-- Stanzas for the room here that came to another address.
+	local is_diverted = setmetatable({}, { __mode = "k" });
+	-- The last stanzas for another instance from somebody who was in it.
+	local is_farewell = setmetatable({}, { __mode = "k" });
+
+	-- The room here that is meant by an address that somebody wrote, which may be its own.
+	function serving.meant(address)
+		return room_at[address] or known[address] and address or nil;
+	end
+
+	-- For what people write in a room (addresses.reword): its address here for every one it has.
+	function serving.own_words(room, stanza)
+		if not known[room.jid] then return stanza; end
+		return addresses.reword(stanza, function (bare) return room_at[bare] == room.jid and room.jid or nil; end);
+	end
+
+	local function is_join(stanza)
+		return stanza.name == "presence" and stanza.attr.type == nil and jid_resource(stanza.attr.to) ~= nil
+			and stanza:get_child("x", xmlns_muc) ~= nil;
+	end
+
+	local function nick_of(session, room_jid)
+		local room = dmuc.get_room(room_jid);
+		local in_room = room and room:get_occupant_jid(session.full_jid);
+		return in_room and jid_resource(in_room) or nil;
+	end
+
+	-- Whether somebody is in the room, so that a refusal is not one to join.
+	local function settle_refusal(session, room_jid, address)
+		if not nick_of(session, room_jid) then return books.close(session, room_jid); end
+		books.refused(session, room_jid, address);
+	end
+
+	-- Tells a session that it is out of the room at one of its addresses.
+	local function send_out(session, address, nick)
+		local out = st.presence({ type = "unavailable"; from = address.."/"..nick; to = session.full_jid })
+			:tag("x", { xmlns = xmlns_muc_user }):tag("item", { affiliation = "none"; role = "none" }):up()
+			:tag("status", { code = "110" }):up():up();
+		is_done[out] = true;
+		inside.deliver(out);
+	end
+
+	-- A session leaves by one of the addresses by which it is in, and stays by the others. Returns whether that was so.
+	local function leave_one(session, room_jid, address)
+		if not books.has_others(session, room_jid, address) then return false; end
+		local nick = nick_of(session, room_jid);
+		books.remove(session, room_jid, address);
+		if nick then send_out(session, address, nick); end
+		return true;
+	end
+
+	-- Tells another instance that somebody has left it.
+	local function say_farewell(session, address)
+		local place = books.take_owed(session, address);
+		if not place then return; end
+		local leave = st.presence({ type = "unavailable"; from = session.full_jid; to = place });
+		is_farewell[leave] = true;
+		inside.process(session, leave);
+	end
+
+	-- What a room sends of a session's own place in it opens and closes the book.
+	local function seen(session, room_jid, stanza)
+		if stanza.name ~= "presence" then
+			if stanza.attr.type == "groupchat" and stanzas.is_subject_change(stanza) then books.has_joined(session, room_jid); end
+			return;
+		end
+		local x = stanza:get_child("x", xmlns_muc_user);
+		if not x or not x:get_child_with_attr("status", nil, "code", "110") then return; end
+		if stanza.attr.type == "unavailable" then
+			if not x:get_child_with_attr("status", nil, "code", "303") then books.close(session, room_jid); end
+		else
+			for _, address in ipairs(books.addresses(session, room_jid) or {}) do say_farewell(session, address); end
+		end
+	end
+	serving.seen = seen;
+
+	-- In: what a user sends --
+
+	-- What a room answers directly, in the address of that question.
+	local function answer(session, room_jid, address)
+		return function (reply, on)
+			if type(reply) ~= "table" then return on(reply); end
+			if session and reply.name == "presence" and reply.attr.type == "error" then settle_refusal(session, room_jid, address); end
+			if session and reply.name == "iq" then books.answered(session, room_jid, reply.attr.id); end
+			return on(address ~= room_jid and addresses.outward(reply, room_jid, address) or reply);
+		end;
+	end
+
+	-- A tombstone answers as long as there is one: then the name is free.
+	local function is_forgotten(room_jid)
+		if not is_over[room_jid] then return false; end
+		local room = dmuc.get_room(room_jid);
+		return not room or not inside.is_destroyed(room) or (inside.locked_until(room) or 0) < os.time();
+	end
+
+	-- Before mod_s2s (-1, -10) sends it, and when all others on the user's side have seen where it is to go.
+	local function divert(event)
+		local stanza, origin = event.stanza, event.origin;
+		local address = bare_of(stanza.attr.to);
+		local room_jid = room_at[address];
+		-- Without an origin it is an answer to what came from there.
+		if not room_jid or not origin or is_farewell[stanza] or is_forgotten(room_jid) then return; end
+		local session = clients[stanza.attr.from];
+		local name, type = stanza.name, stanza.attr.type;
+		if session then
+			if books.is_there(session, address) then
+				if not is_join(stanza) then return; end
+				books.comes_back(session, address); -- its next join is here
+			end
+			if name == "presence" and type == "unavailable" then
+				if leave_one(session, room_jid, address) then return true; end
+			elseif name == "presence" and type == nil and jid_resource(stanza.attr.to) then
+				books.add(session, room_jid, address, nick_of(session, room_jid) ~= nil, is_join(stanza));
+			elseif name == "iq" and (type == "get" or type == "set") then
+				books.asks(session, room_jid, address, stanza.attr.id);
+			elseif name == "message" then
+				books.uses(session, room_jid, address);
+			end
+		end
+		local copy = addresses.inward(stanza, address, room_jid);
+		is_diverted[copy] = true;
+		inside.process(inside.stand_in(origin, answer(session, room_jid, address)), copy);
+		return true;
+	end
+
+	-- The room's own address is one of those of a session that has several.
+	if is_on then
+		module:hook("presence/full", function (event)
+			local stanza = event.stanza;
+			if is_diverted[stanza] then return; end
+			local session, room_jid = clients[stanza.attr.from], bare_of(stanza.attr.to);
+			if not session or not known[room_jid] or not books.addresses(session, room_jid) then return; end
+			if stanza.attr.type == "unavailable" then
+				if leave_one(session, room_jid, room_jid) then return true; end
+			elseif stanza.attr.type == nil and is_join(stanza) then
+				books.add(session, room_jid, room_jid, true, true);
+				event.origin = inside.stand_in(event.origin, answer(session, room_jid, room_jid));
+			end
+		end, 1000);
+		for _, name in ipairs { "message/bare"; "message/full" } do
+			module:hook(name, function (event)
+				local stanza = event.stanza;
+				if is_diverted[stanza] then return; end
+				local session, room_jid = clients[stanza.attr.from], bare_of(stanza.attr.to);
+				if session and known[room_jid] then books.uses(session, room_jid, room_jid); end
+			end, 1000);
+		end
+	end
+
+	-- Back: what a user gets --
+
+	-- What is routed to one session, under each of its addresses.
+	local function under(event, session, room_jid, list)
+		local stanza, is_own = event.stanza, false;
+		for _, address in ipairs(list) do
+			if address == room_jid then is_own = true; end
+		end
+		for i, address in ipairs(list) do
+			if address ~= room_jid then
+				local copy = addresses.outward(stanza, room_jid, address);
+				if i == 1 and not is_own then
+					event.stanza = copy;
+				else
+					inside.deliver(copy);
+				end
+			end
+		end
+		seen(session, room_jid, stanza);
+	end
+
+	local function to_session(event, session, room_jid)
+		local stanza = event.stanza;
+		local name, type = stanza.name, stanza.attr.type;
+		if name == "iq" and (type == "result" or type == "error") then
+			local address = books.answered(session, room_jid, stanza.attr.id);
+			if address and address ~= room_jid then event.stanza = addresses.outward(stanza, room_jid, address); end
+			if address then return; end
+		end
+		if name == "message" and type ~= "groupchat" then serving.watch_copies(session.full_jid); end
+		local list = books.addresses(session, room_jid);
+		if not list then return; end
+		if name == "iq" or name == "message" and type ~= "groupchat" then
+			list = { books.current(session, room_jid) };
+		else
+			list = books.joining(session, room_jid) or list;
+		end
+		return under(event, session, room_jid, list);
+	end
+
+	-- An invitation goes to whoever it is for: by the address at which it is in already.
+	local function to_user(event, room_jid)
+		local stanza = event.stanza;
+		local address = serving.in_use(stanza.attr.to, room_jid);
+		if address and address ~= room_jid then event.stanza = addresses.outward(stanza, room_jid, address); end
+	end
+
+	-- While an address is served here, nothing from there reaches whom it is served to: it would speak for people whose home is
+	-- here. It may be that of an instance in which somebody still is, for all it knows.
+	local function from_there(event, room_jid, address)
+		local stanza, to = event.stanza, event.stanza.attr.to;
+		local session = clients[to];
+		if not session then
+			for _, other in ipairs(jid_resource(to) and {} or inside.sessions_of(to)) do
+				if books.has(other, room_jid, address) then return true; end
+			end
+			return;
+		end
+		if not books.has(session, room_jid, address) then return; end
+		if inside.is_bounce(event.origin) then
+			books.farewell_bounced(session, address, stanza.attr.from);
+		else
+			say_farewell(session, address);
+		end
+		return true;
+	end
+
+	-- Who is in another instance itself: it has said so.
+	local function note_place(event, session)
+		local stanza = event.stanza;
+		local x = stanza:get_child("x", xmlns_muc_user);
+		if not x or not x:get_child_with_attr("status", nil, "code", "110") then return; end
+		if x:get_child_with_attr("status", nil, "code", "303") then return; end -- its next presence follows
+		books.note_place(session, bare_of(stanza.attr.from), stanza.attr.type == nil and stanza.attr.from or nil);
+	end
+
+	-- Above everything that looks at it: blocking (100), archives (0), copies (-0.5). Never changed itself: the next occupant gets
+	-- the same stanza.
+	local function back(event)
+		local stanza = event.stanza;
+		if fanout.is_broadcast(stanza) or is_done[stanza] then return; end
+		local from, to = stanza.attr.from, stanza.attr.to;
+		if not from or not to then return; end
+		local address = bare_of(from);
+		if known[address] then
+			local session = clients[to];
+			if session then return to_session(event, session, address); end
+			if stanza.name == "message" and not jid_resource(to) then return to_user(event, address); end
+			return;
+		end
+		if inside.is_of_service(event.origin) then return; end
+		if room_at[address] and from_there(event, room_at[address], address) then
+			module:log("debug", "Nothing from %s reaches %s, who is served in %s", address, to, room_at[address]);
+			return true;
+		end
+		local session = stanza.name == "presence" and inside.is_from_there(event.origin) and clients[to];
+		if session then note_place(event, session); end
+	end
+
+	-- Invitations --
+
+	-- The address by which a user is in the room here, or nil.
+	function serving.in_use(user, room_jid)
+		local found;
+		for _, session in ipairs(inside.sessions_of(jid_bare(user))) do
+			local address = books.current(session, room_jid);
+			if not address and nick_of(session, room_jid) then address = room_jid; end
+			if address and (not found or address < found) then found = address; end
+		end
+		return found;
+	end
+
+	-- Copies for further sessions (XEP-0280), which no event shows --
+
+	local xmlns_carbons = "urn:xmpp:carbons:2";
+	local function copied(stanza, session)
+		local direction = stanza.name == "message" and stanza.tags and stanza.tags[1];
+		if not direction or direction.attr.xmlns ~= xmlns_carbons then return stanza; end
+		local forwarded = direction:get_child("forwarded", "urn:xmpp:forward:0");
+		local message = forwarded and forwarded:get_child("message", "jabber:client");
+		local jid = message and message.attr[direction.name == "sent" and "to" or "from"];
+		local address = jid and bare_of(jid);
+		local room_jid = address and serving.meant(address);
+		if not room_jid or books.has(session, room_jid, address) then return stanza; end
+		local other = books.current(session, room_jid) or nick_of(session, room_jid) and room_jid;
+		if not other or other == address then return stanza; end
+		return addresses.carbon(stanza, address, other);
+	end
+
+	-- A session that was resumed forgets its filters.
+	function serving.watch_copies(user)
+		for _, session in ipairs(inside.sessions_of(jid_bare(user))) do inside.watch(session, copied); end
+	end
+
+	local function before_copies(event)
+		local to, origin = event.stanza.attr.to, event.origin;
+		if to and origin.full_jid and serving.meant(bare_of(to)) then serving.watch_copies(origin.full_jid); end
+	end
+
+	-- What the engine says --
+
+	-- Those who use an address that is one no more are told that they are out: their clients join where the room is now.
+	local function dismiss(room_jid, is_left)
+		for _, session in pairs(clients) do
+			local list = books.addresses(session, room_jid);
+			for _, address in ipairs(list and { table.unpack(list) } or {}) do
+				if not is_left[address] and address ~= room_jid and not leave_one(session, room_jid, address) then
+					local nick = nick_of(session, room_jid);
+					local leave = st.presence({ type = "unavailable"; from = session.full_jid; to = room_jid.."/"..(nick or "") });
+					is_diverted[leave] = true;
+					if nick then inside.process(inside.origin(), leave); end
+					books.close(session, room_jid);
+				end
+			end
+		end
+	end
+
+	-- All addresses of a room's other instances, whenever they change.
+	function serving.take(action)
+		if not is_on then return; end
+		local room_jid, is_left = action.room, {};
+		for _, address in ipairs(action.addresses) do is_left[address] = true; end
+		local before = known[room_jid] or {};
+		local has_gone = false;
+		for address in pairs(before) do
+			if not is_left[address] then has_gone = true; end
+		end
+		if has_gone then dismiss(room_jid, is_left); end
+		for address in pairs(before) do
+			if room_at[address] == room_jid then room_at[address] = nil; end
+		end
+		for address in pairs(is_left) do room_at[address] = room_jid; end
+		known[room_jid] = next(is_left) and is_left or nil;
+		is_over[room_jid] = action.gone and next(is_left) and true or nil;
+	end
+
+	local function listen(host)
+		local events = inside.users_of(host);
+		if not events then return; end
+		module:hook_object_event(events, "route/remote", divert, 1000);
+		for _, name in ipairs { "presence/full"; "message/full"; "iq/full"; "message/bare" } do
+			module:hook_object_event(events, name, back, 1000);
+		end
+		module:hook_object_event(events, "pre-message/full", before_copies, 1000);
+		module:hook_object_event(events, "pre-message/bare", before_copies, 1000);
+	end
+	for _, host in ipairs(dmuc.served_hosts) do listen(host); end
+	module:hook_global("host-activated", function (name)
+		for _, host in ipairs(dmuc.served_hosts) do
+			if host == name then listen(host); end
+		end
+	end);
+
+	function serving.stop()
+		for _, session in pairs(clients) do inside.unwatch(session, copied); end
+	end
+end

@@ -1,0 +1,5 @@
+//! One address (docs/ADDRESSES.md): whoever uses another instance's address is served by the instance at their own server, and
+//! sees nothing but the address that they use.
+
+mod joining;
+mod scene;
