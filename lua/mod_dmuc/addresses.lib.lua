@@ -157,7 +157,7 @@ return function (dmuc)
 	-- A message of the archive stands there as it was sent.
 	local function of_archive(result, from, to)
 		for forwarded in result:childtags("forwarded", "urn:xmpp:forward:0") do
-			for message in forwarded:childtags("message") do
+			for message in forwarded:childtags("message", "jabber:client") do
 				move(message, "to", from, to);
 				readdress(message, from, to);
 			end

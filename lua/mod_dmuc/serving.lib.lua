@@ -41,6 +41,8 @@ return function (dmuc)
 		return addresses.reword(stanza, function (bare) return room_at[bare] == room.jid and room.jid or nil; end);
 	end
 
+	module:hook("muc-private-message", function (event) serving.own_words(event.room, event.stanza); end, -10);
+
 	local function is_join(stanza)
 		return stanza.name == "presence" and stanza.attr.type == nil and jid_resource(stanza.attr.to) ~= nil
 			and stanza:get_child("x", xmlns_muc) ~= nil;

@@ -1,10 +1,10 @@
-//! Joining, talking, leaving, and what is asked of a room.
+//! Joining, talking, leaving.
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Storage, Version, body, code_list, on_every_version};
 
-use super::scene::{A, Guest, H, both_ask, cast, everybody_hears, founded, servers, streams_of_users};
-use crate::stage::{CLIENT, STANZA_ID, occupant_id};
+use super::scene::{A, Guest, H, everybody_hears, founded, servers, streams_of_users};
+use crate::stage::{STANZA_ID, occupant_id};
 
 /// Join with history and subject, talk, leave.
 async fn talk(version: Version, storage: Storage) -> Result<()> {
@@ -54,35 +54,8 @@ async fn talk(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
-/// disco, items, archive: in the room and before joining.
-async fn ask(version: Version, storage: Storage) -> Result<()> {
-    let fed = servers("address-ask", version, storage).start().await?;
-    let cast = cast(&fed, &[("muc#roomconfig_publicroom", "1")]).await?;
-    let (witch, lennox) = (&cast.witch, &cast.lennox);
-    for ns in ["disco#info", "disco#items"] {
-        both_ask(witch, lennox, &format!("<iq type='get' to='@ROOM@'><query xmlns='http://jabber.org/protocol/{ns}'/></iq>")).await?;
-    }
-    for guest in [witch, lennox] {
-        let all = guest.mam_pages(guest.address, 1).await?;
-        ensure!(all.iter().any(|item| body(&item.message).as_deref() == Some("hail")), "{all:?}");
-        for item in &all {
-            let from = item.message.attr("from").context("a sender")?;
-            ensure!(from.starts_with(guest.address), "{from}");
-        }
-        guest.knows_only_its_address(&all.into_iter().map(|item| item.message).collect::<Vec<_>>())?;
-        guest.all().await?;
-    }
-    assert_eq!(witch.self_ping(A, "firstwitch").await?, None);
-    assert_eq!(streams_of_users(&fed, 1).await?, 0);
-    let _ = CLIENT;
-    fed.finish().await
-}
-
 on_every_version! {
     fn somebody_joins_talks_and_leaves_by_the_address_they_know(version, storage = Internal) {
         talk(version, storage).await
-    }
-    fn what_is_asked_of_a_room_is_answered_in_the_address_that_was_asked(version, storage = Sqlite) {
-        ask(version, storage).await
     }
 }

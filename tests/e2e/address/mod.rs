@@ -1,5 +1,9 @@
 //! One address (docs/ADDRESSES.md): whoever uses another instance's address is served by the instance at their own server, and
 //! sees nothing but the address that they use.
 
+mod asking;
 mod joining;
+mod presences;
 mod scene;
+mod sessions;
+mod speaking;

@@ -67,7 +67,7 @@ impl Guest {
     pub fn knows_only_its_address(&self, stanzas: &[Element]) -> Result<()> {
         for found in stanzas {
             clean(found)?;
-            let text = to_string(found);
+            let text = to_string(&without_source(found));
             ensure!(
                 !text.contains(self.other()),
                 "{} knows {}, and got {text}",
@@ -123,7 +123,31 @@ pub fn anywhere(element: &Element, to: &Guest) -> String {
             copy.attrs_mut().remove(&ns, name.as_str());
         }
     }
-    canonical(&copy).replace(to.address, "@ROOM@")
+    // Lists of people have no order.
+    let mut lists: Vec<String> = copy.children().map(|child| {
+        let mut items: Vec<String> = child.children().map(|item| canonical(&without_source(item))).collect();
+        items.sort();
+        format!("{}{}", child.name(), items.concat())
+    }).collect();
+    lists.sort();
+    let (from, kind) = (copy.attr("from").unwrap_or_default(), copy.attr("type").unwrap_or_default());
+    format!("{from} {kind} {}", lists.concat()).replace(to.address, "@ROOM@")
+}
+
+/// Without the field that names the source for what it is (XEP-0281 section 3.3).
+fn without_source(element: &Element) -> Element {
+    let mut copy = Element::bare(element.name(), element.ns());
+    *copy.attrs_mut() = element.attrs().clone();
+    for node in element.nodes() {
+        match node.as_element() {
+            Some(child) if child.attr("var") == Some("dmuc-source") => {}
+            Some(child) => {
+                copy.append_child(without_source(child));
+            }
+            None => copy.append_node(node.clone()),
+        }
+    }
+    copy
 }
 
 /// Both are answered the same, each by its own address. Returns the answer of the first.
@@ -170,6 +194,7 @@ pub async fn founded(fed: &Federation, config: &[(&str, &str)]) -> Result<Client
     })
     .await?;
     served(fed, 1, A, Some(H)).await?;
+    served(fed, 0, H, Some(A)).await?;
     Ok(crone)
 }
 
@@ -217,6 +242,7 @@ pub async fn served(fed: &Federation, server: usize, address: &str, room: Option
     if let Some(room) = room {
         fed[server].eval(&inside(&muc, &format!("dmuc.serving.take {{ room = '{room}'; addresses = {{ '{address}' }} }}"))).await?;
     }
+    // STANDIN
     eventually(&format!("{address} is served in {room:?}"), || async {
         Ok(fed[server].eval(&chunk).await? == room.unwrap_or_default())
     })
@@ -241,7 +267,32 @@ pub fn child<'a>(element: &'a Element, name: &str, ns: &str) -> Result<&'a Eleme
         .with_context(|| format!("no <{name} xmlns='{ns}'/> in {}", to_string(element)))
 }
 
-/// XML as an element.
-pub fn parsed(xml: &str) -> Result<Element> {
-    stanza(xml)
+/// Has the source's server say something in the source's name, to anybody.
+pub async fn source_says(fed: &Federation, xml: &str) -> Result<()> {
+    stanza(xml)?;
+    let (muc, users) = (fed[0].muc().to_owned(), fed[1].domain().to_owned());
+    fed[0]
+        .eval(&format!(
+            "prosody.core_post_stanza(prosody.hosts['{muc}'], require 'util.xml'.parse([[{xml}]])); \
+             return ping_host('{muc}', '{users}', 30)"
+        ))
+        .await
+        .map(|_| ())
+}
+
+/// Makes both guests owners.
+pub async fn crown(fed: &Federation, cast: &Cast) -> Result<()> {
+    for guest in [&cast.witch, &cast.lennox] {
+        cast.crone.set_affiliation(A, guest.bare_jid(), "owner").await?;
+        let bare = guest.bare_jid().to_owned();
+        let muc = fed[1].muc().to_owned();
+        eventually(&format!("{bare} is an owner at the shadow"), || async {
+            let chunk = format!(
+                "return prosody.hosts['{muc}'].modules.muc.get_room_from_jid('{H}'):get_affiliation('{bare}') or ''"
+            );
+            Ok(fed[1].eval(&chunk).await? == "owner")
+        })
+        .await?;
+    }
+    cast.quiet(fed).await
 }
