@@ -96,20 +96,6 @@ return function (dmuc)
 		dmuc.rooms.tell(room, action.text);
 	end);
 
-	-- The room here for an address of another instance (DESIGN 10): one look into a table, however many rooms there are.
-	local addresses_of = {};
-	dmuc.room_by_address = {};
-
-	function actions.served(action)
-		for _, address in ipairs(addresses_of[action.room] or {}) do
-			dmuc.room_by_address[address] = nil;
-		end
-		for _, address in ipairs(action.addresses) do
-			dmuc.room_by_address[address] = action.room;
-		end
-		addresses_of[action.room] = action.addresses[1] and action.addresses or nil;
-	end
-
 	actions.apply_subject = on_room(function (room, action)
 		local from = action.nick and room.jid.."/"..action.nick or room.jid;
 		local had_from, had = room:get_subject();

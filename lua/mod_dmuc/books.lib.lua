@@ -10,9 +10,12 @@ return function (dmuc)
 
 	local inside = dmuc.prosody;
 
-	-- { rooms = { [room] = book }; there = { [address] = place in another instance itself }; owed = { [address] = place it has left
-	-- and that does not know };
-	-- told = the same, once it was told; asked, asked_before = { [room and id] = address }, count }
+	-- What is kept with a session:
+	--   rooms = { [room] = book };
+	--   there = { [address] = its place in another instance itself };
+	--   owed = { [address] = { place, time } of an instance that is to be told that the session has left it };
+	--   told = { [address] = place }, once that was done;
+	--   asked, asked_before = { [room and id] = address }, asked_count: see books.asks.
 	local function all(session, field)
 		local known = inside.kept_with(session);
 		if not known[field] then known[field] = {}; end
@@ -142,23 +145,28 @@ return function (dmuc)
 		if place or books.is_there(session, address) then all(session, "there")[address] = place; end
 	end
 
-	-- The session joins here: the other instance has to be told.
-	function books.comes_back(session, address)
+	-- The session joins here: the other instance has to be told, and not before that time.
+	function books.comes_back(session, address, time)
 		local there = all(session, "there");
-		all(session, "owed")[address], there[address] = there[address], nil;
+		all(session, "owed")[address] = { place = there[address]; time = time };
+		there[address] = nil;
+	end
+
+	function books.is_owed(session, address)
+		return of(session, "owed", address) ~= nil;
 	end
 
 	-- The place that the other instance is told of now, if it is to be told.
-	function books.take_owed(session, address)
-		local place = of(session, "owed", address);
-		if not place then return nil; end
+	function books.take_owed(session, address, now)
+		local owed = of(session, "owed", address);
+		if not owed or now < owed.time then return nil; end
 		all(session, "owed")[address] = nil;
-		all(session, "told")[address] = place;
-		return place;
+		all(session, "told")[address] = owed.place;
+		return owed.place;
 	end
 
 	-- It was not reached: it is told when it first says something.
 	function books.farewell_bounced(session, address, place)
-		if of(session, "told", address) == place then all(session, "owed")[address] = place; end
+		if of(session, "told", address) == place then all(session, "owed")[address] = { place = place; time = 0 }; end
 	end
 end

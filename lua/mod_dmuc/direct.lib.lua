@@ -24,8 +24,8 @@ return function (dmuc)
 		local here = dmuc.serving.meant(bare) or dmuc.ask("instance_here", bare);
 		local room = here and dmuc.get_room(here);
 		if not room or dmuc.prosody.is_destroyed(room) then return; end
-		-- Who is in it already goes on there.
-		here = dmuc.serving.in_use(stanza.attr.to, here) or here;
+		-- Who is in it already goes on there. What somebody sends to their own address has none.
+		here = dmuc.serving.in_use(stanza.attr.to or stanza.attr.from, here) or here;
 		if here == jid then return; end
 		-- A new child: whoever kept the old one (the sender's archive) has the invitation as it was sent.
 		stanza:maptags(function (tag)

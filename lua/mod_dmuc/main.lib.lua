@@ -80,6 +80,7 @@ return function (build)
 	module:add_feature(dmuc.xmlns_ours);
 
 	dmuc.lifecycle.start();
+	dmuc.serving.start();
 	dmuc.checks.run();
 	dmuc.shell.start();
 

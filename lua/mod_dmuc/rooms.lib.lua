@@ -348,7 +348,6 @@ return function (dmuc)
 			source = source;
 		};
 		room._dmuc = state;
-		dmuc.perform { kind = "served"; room = room.jid; addresses = dmuc.ask("addresses", room.jid) }; -- the engine outlives a reload
 		inside.kept(room).dmuc_source = not state.is_source and source or nil; -- outlives what is distributed about it
 		inside.take(room, rooms.closed_setter);
 		-- Sessions of other instances that Prosody froze with the room, and those that came since.

@@ -8,6 +8,11 @@
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_resource = require "util.jid".resource;
+local time_now = require "util.time".now;
+
+-- How long after somebody has joined here another instance, in which they were, is told that they have left it: it should have
+-- heard before, by way of this one, that they are here.
+local farewell_after = 3;
 
 return function (dmuc)
 	local serving = {};
@@ -19,7 +24,7 @@ return function (dmuc)
 	local xmlns_muc, xmlns_muc_user = stanzas.xmlns_muc, stanzas.xmlns_muc_user;
 	local is_on = dmuc.served_hosts[1] ~= nil;
 
-	local room_at = {}; -- [address of another instance] = the room here
+	local room_at = {}; -- [address of another instance] = the room here: one look, however many rooms there are
 	local known = {}; -- [room here] = { [address of another instance] = true }
 	local is_over = {}; -- [room here] = true: destroyed, and its tombstone answers
 
@@ -80,8 +85,8 @@ return function (dmuc)
 
 	-- Tells another instance that somebody has left it.
 	local function say_farewell(session, address)
-		local place = books.take_owed(session, address);
-		if not place then return; end
+		local place = books.take_owed(session, address, time_now());
+		if not place or not session.full_jid then return; end
 		local leave = st.presence({ type = "unavailable"; from = session.full_jid; to = place });
 		is_farewell[leave] = true;
 		inside.process(session, leave);
@@ -98,7 +103,11 @@ return function (dmuc)
 		if stanza.attr.type == "unavailable" then
 			if not x:get_child_with_attr("status", nil, "code", "303") then books.close(session, room_jid); end
 		else
-			for _, address in ipairs(books.addresses(session, room_jid) or {}) do say_farewell(session, address); end
+			for _, address in ipairs(books.addresses(session, room_jid) or {}) do
+				if books.is_owed(session, address) then
+					module:add_timer(farewell_after, function () say_farewell(session, address); end);
+				end
+			end
 		end
 	end
 	serving.seen = seen;
@@ -134,7 +143,7 @@ return function (dmuc)
 		if session then
 			if books.is_there(session, address) then
 				if not is_join(stanza) then return; end
-				books.comes_back(session, address); -- its next join is here
+				books.comes_back(session, address, time_now() + farewell_after - 0.5); -- its next join is here
 			end
 			if name == "presence" and type == "unavailable" then
 				if leave_one(session, room_jid, address) then return true; end
@@ -368,6 +377,13 @@ return function (dmuc)
 			if host == name then listen(host); end
 		end
 	end);
+
+	-- The engine outlives a reload.
+	function serving.start()
+		for _, room_jid in ipairs(dmuc.ask("rooms")) do
+			serving.take({ room = room_jid; addresses = dmuc.ask("addresses", room_jid) });
+		end
+	end
 
 	function serving.stop()
 		for _, session in pairs(clients) do inside.unwatch(session, copied); end

@@ -1,5 +1,5 @@
 //! XEP-0281 section 3.5: users of a peer's domains who come to the source are shown the way to their own shadow, as long as
-//! that can be reached.
+//! that can be reached, and their own server does not serve them at that address.
 
 use anyhow::{Context, Result};
 use dmuc_testbed::{Client, Element, Federation, JoinError, Storage, Version, body, on_every_version};
@@ -231,6 +231,8 @@ async fn redirects(version: Version, storage: Storage) -> Result<()> {
         .dmuc(true)
         .muc_line("dmuc_room_id = \"name\"")
         .muc_line("dmuc_shadow_names = \"any\"")
+        // Otherwise their own servers serve them at the source's address.
+        .muc_line("dmuc_serve = \"off\"")
         .with_server(1, |s| s.muc_lines.push("dmuc_redirect = \"off\"".into()))
         .with_server(2, |s| s.muc_lines.push("dmuc_redirect_after = 2".into()))
         .with_server(3, |s| s.dmuc = false)
