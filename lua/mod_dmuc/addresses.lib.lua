@@ -147,11 +147,15 @@ return function (dmuc)
 		end
 	end
 
-	-- "Configuration for …"
+	-- "Configuration for …"; and a room that is asked as the source of a shadow has no other source.
 	local function of_form(form, from, to)
-		for _, child in ipairs(form.tags) do
+		form:maptags(function (child)
 			if child.name == "title" or child.name == "instructions" then move_in_text(child, from, to); end
-		end
+			if child.name == "field" and child.attr.var == "dmuc-source" and child.tags[1] and child.tags[1]:get_text() == to then
+				return nil;
+			end
+			return child;
+		end);
 	end
 
 	-- A message of the archive stands there as it was sent.

@@ -226,6 +226,7 @@ return function (dmuc)
 		local shadow = room._dmuc or dmuc.parked.of(room.jid);
 		if not shadow then return; end
 		if not shadow.is_source then
+			dmuc.serving.close(room.jid);
 			leaving[room] = { people = sessions_here(room); source = shadow.source; reason = event.reason };
 			event.newjid = event.newjid or shadow.source;
 		end
@@ -275,10 +276,12 @@ return function (dmuc)
 	function lifecycle.close(room, source, reason)
 		-- The engine does not know the room any more.
 		dmuc.parked.keep_history(room);
-		local people = sessions_here(room);
 		dmuc.rooms.tell(room, ("This room is no longer shared with %s%s. It stays here to be read; to go on, join %s")
 			:format(source, reason and (" ("..reason..")") or "", dmuc.stanzas.join_uri(source)));
 		dmuc.rooms.detach(room);
+		-- Who knows it by another address joins where it is now.
+		dmuc.serving.close(room.jid);
+		local people = sessions_here(room);
 		kept(room).dmuc_closed, kept(room).dmuc_distributed = source, false;
 		room:set_moderated(true);
 		for nick, occupant in pairs(inside.occupants(room)) do

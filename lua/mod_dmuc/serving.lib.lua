@@ -378,6 +378,11 @@ return function (dmuc)
 		end
 	end);
 
+	-- The room has no other instances any more, and people here are about to be told.
+	function serving.close(room_jid)
+		serving.take({ room = room_jid; addresses = {} });
+	end
+
 	-- The engine outlives a reload.
 	function serving.start()
 		for _, room_jid in ipairs(dmuc.ask("rooms")) do

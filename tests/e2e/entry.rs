@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use dmuc_testbed::{Federation, Storage, Version, on_every_version};
 
-use crate::stage::{Person, gathered, once_from, quiet, raise, traffic};
-use crate::support::eventually;
+use crate::stage::{Person, gathered, once_from, quiet, traffic};
+use crate::support::{VISITS, eventually, three};
 
 /// Waits until a service lists this affiliation for a JID in its instance.
 async fn listed(fed: &Federation, server: usize, name: &str, jid: &str, affiliation: &str) -> Result<()> {
@@ -142,7 +142,7 @@ async fn a_members_only_room_is_so_at_every_instance(fed: &Federation) -> Result
 }
 
 async fn entry(version: Version, storage: Storage) -> Result<()> {
-    let fed = raise("entry", version, storage).await?;
+    let fed = three("entry", version, storage).muc_line(VISITS).start().await?;
     a_banned_person_cannot_join_anywhere(&fed).await?;
     a_password_is_asked_for_at_every_instance(&fed).await?;
     a_members_only_room_is_so_at_every_instance(&fed).await?;

@@ -6,13 +6,14 @@ use dmuc_testbed::{
 };
 
 use crate::asking::{has_feature, info_form, items, role, value};
-use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, three};
+use crate::support::{MACBETH, MARLOWE, SOURCE, VISITS, distributed, eventually, three};
 
 const ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
 const PLAYHOUSE: &str = "playhouse.lit";
 
 async fn finding(version: Version, storage: Storage) -> Result<()> {
     let fed = three("finding", version, storage)
+        .muc_line(VISITS)
         .component(0, PLAYHOUSE, "secret")
         .with_server(1, |s| {
             s.muc_lines.push(format!(

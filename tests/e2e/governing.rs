@@ -7,7 +7,9 @@ use dmuc_testbed::{
 };
 
 use crate::asking::{gone, here, item_attr, reason, value};
-use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, from, nicks, three, together};
+use crate::support::{
+    MACBETH, MARLOWE, SOURCE, VISITS, distributed, eventually, from, nicks, three, together,
+};
 
 const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 const ROOMS: [&str; 3] = [SOURCE, MACBETH, MARLOWE];
@@ -477,7 +479,10 @@ async fn can_speak_all(court: &Court) -> Result<()> {
 }
 
 async fn governing(version: Version, storage: Storage) -> Result<()> {
-    let fed = three("governing", version, storage).start().await?;
+    let fed = three("governing", version, storage)
+        .muc_line(VISITS)
+        .start()
+        .await?;
     let court = Court::sits(&fed).await?;
     at_the_source(&fed, &court).await?;
     at_a_shadow(&fed, &court).await?;

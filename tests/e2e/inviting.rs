@@ -8,7 +8,7 @@ use dmuc_testbed::{
 use crate::asking::invited_to;
 use crate::splits::hasty;
 use crate::stage::{MUC_USER, Person, clean, company, gathered, quiet};
-use crate::support::eventually;
+use crate::support::{VISITS, eventually};
 
 /// Users who are invited, by server.
 const GUESTS: [&str; 3] = ["hag66", "lennox", "wagner"];
@@ -379,6 +379,7 @@ async fn direct_invitations_lead_to_the_own_instance(fed: &Federation) -> Result
 
 async fn inviting(version: Version, storage: Storage) -> Result<()> {
     let fed = hasty("inviting", version, storage)
+        .muc_line(VISITS)
         .with_server(2, |s| s.muc_lines.push("dmuc_rewrite_invitations = false".into()))
         .start()
         .await?;

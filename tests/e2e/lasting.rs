@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use dmuc_testbed::{Client, Federation, Storage, Version, on_every_version};
 
 use crate::asking::role;
-use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, instances, three, together};
+use crate::support::{MACBETH, MARLOWE, SOURCE, VISITS, distributed, eventually, instances, three, together};
 
 pub const ROOMS: [&str; 3] = [SOURCE, MACBETH, MARLOWE];
 pub const NICKS: [&str; 3] = ["firstcrone", "firstwitch", "faust"];
@@ -111,6 +111,7 @@ on_every_version! {
 
 async fn restarts(version: Version, storage: Storage) -> Result<()> {
     let fed = three("restarts", version, storage)
+        .muc_line(VISITS)
         .with_server(1, |s| {
             s.muc_lines = vec![
                 "dmuc_room_id = \"uuid\"".into(),

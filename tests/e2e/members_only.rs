@@ -5,10 +5,13 @@ use anyhow::{Context, Result};
 use dmuc_testbed::{Storage, Version, code_list, on_every_version};
 
 use crate::asking::gone;
-use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, three, together};
+use crate::support::{MACBETH, MARLOWE, SOURCE, VISITS, distributed, three, together};
 
 async fn members_only(version: Version, storage: Storage) -> Result<()> {
-    let fed = three("members-only", version, storage).start().await?;
+    let fed = three("members-only", version, storage)
+        .muc_line(VISITS)
+        .start()
+        .await?;
     let crone = distributed(&fed, &[]).await?;
     crone
         .set_affiliation(SOURCE, "somewitch@macbeth.lit", "member")

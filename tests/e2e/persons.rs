@@ -6,8 +6,8 @@ use dmuc_testbed::{
     Client, Element, Federation, Storage, Version, code_list, error_condition, on_every_version, to_string,
 };
 
-use crate::stage::{CLIENT, Item, Person, company, gathered, occupant_id, quiet, raise};
-use crate::support::{eventually, from};
+use crate::stage::{CLIENT, Item, Person, company, gathered, occupant_id, quiet};
+use crate::support::{VISITS, eventually, from, three};
 
 /// The person of [`company`] at the first shadow, with another client at the second shadow.
 async fn abroad(fed: &Federation, name: &str) -> Result<Person> {
@@ -433,7 +433,10 @@ return count
 "#;
 
 async fn persons(version: Version, storage: Storage) -> Result<()> {
-    let fed = raise("persons", version, storage).await?;
+    let fed = three("persons", version, storage)
+        .muc_line(VISITS)
+        .start()
+        .await?;
     a_second_client_elsewhere_is_the_same_occupant(&fed).await?;
     a_change_of_nick_is_that_clients(&fed).await?;
     roles_and_removals_are_of_all_clients(&fed).await?;

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Element, Federation, Storage, Version, body, error_condition, on_every_version};
 
-use crate::stage::{Person, company, gathered, quiet, raise};
+use crate::stage::{Person, company, gathered, quiet};
+use crate::support::{VISITS, three};
 
 /// The error that a private message gets, if it does not arrive.
 async fn whisper(from: &Person, to: &Person, text: &str) -> Result<Option<String>> {
@@ -108,7 +109,10 @@ async fn every_client_of_a_nick_hears_it_once(fed: &Federation) -> Result<()> {
 }
 
 async fn rules(version: Version, storage: Storage) -> Result<()> {
-    let fed = raise("private-rules", version, storage).await?;
+    let fed = three("private-rules", version, storage)
+        .muc_line(VISITS)
+        .start()
+        .await?;
     every_client_of_a_nick_hears_it_once(&fed).await?;
     // Prosody 0.12 has no such setting.
     if !version.is_0_12() {

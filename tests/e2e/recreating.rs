@@ -6,7 +6,9 @@ use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_versi
 use crate::asking::role;
 use crate::destroying::{VENUE, destroy, is_out};
 use crate::splits::{hasty, patience};
-use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, instances, replicated, together};
+use crate::support::{
+    MACBETH, MARLOWE, SOURCE, VISITS, distributed, eventually, instances, replicated, together,
+};
 
 const CLIENT: &str = "jabber:client";
 const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -108,6 +110,7 @@ async fn again(fed: &Federation, crone: &Client, services: &[&str]) -> Result<()
 
 async fn recreating(version: Version, storage: Storage) -> Result<()> {
     let fed = hasty("recreating", version, storage)
+        .muc_line(VISITS)
         // Who may take the place of a tombstone.
         .with_server(0, |s| {
             s.muc_lines.push("admins = { \"crone1@shakespeare.lit\" }".into())

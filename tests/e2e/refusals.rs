@@ -5,7 +5,7 @@ use anyhow::Result;
 use dmuc_testbed::{Client, Federation, Storage, Version, body, on_every_version};
 
 use crate::asking::role;
-use crate::support::{eventually, instances, three};
+use crate::support::{VISITS, eventually, instances, three};
 
 const ROOM: &str = "coven@chat.shakespeare.lit";
 
@@ -131,6 +131,7 @@ on_every_version! {
 
 async fn on_join(version: Version, storage: Storage) -> Result<()> {
     let fed = three("on-join", version, storage)
+        .muc_line(VISITS)
         .muc_line("dmuc_replicate = \"on-join\"")
         .start()
         .await?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use dmuc_testbed::{Client, Federation, Storage, Version, body, on_every_version};
 
 use crate::asking::{role, value};
-use crate::support::{eventually, instances};
+use crate::support::{VISITS, eventually, instances};
 
 const ROOM: &str = "coven@chat.shakespeare.lit";
 
@@ -129,6 +129,7 @@ async fn replicating(version: Version, storage: Storage) -> Result<()> {
         .version(version)
         .storage(storage)
         .dmuc(true)
+        .muc_line(VISITS)
         .muc_line("dmuc_shadow_names = \"any\"")
         .with_server(0, |s| s.muc_lines.push("dmuc_room_id = \"uuid\"".into()))
         .with_server(1, |s| s.muc_lines.push("dmuc_room_id = \"sha256\"".into()))

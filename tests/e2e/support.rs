@@ -10,6 +10,9 @@ pub const MACBETH: &str = "coven@rooms.macbeth.lit";
 /// The other one.
 pub const MARLOWE: &str = "coven@conference.marlowe.lit";
 
+/// Nobody is served at the address of another instance: for tests in which people visit other servers' instances themselves.
+pub const VISITS: &str = "dmuc_serve = \"off\"";
+
 /// Three services that peer with each other; ids are readable so that tests can name the shadows.
 pub fn three(label: &str, version: Version, storage: Storage) -> Builder {
     services(3, label, version, storage)

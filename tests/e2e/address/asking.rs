@@ -33,8 +33,18 @@ async fn discover(cast: &Cast, before: [&Client; 2]) -> Result<()> {
 
 async fn archive(cast: &Cast, before: &Client) -> Result<()> {
     let (witch, lennox) = (&cast.witch, &cast.lennox);
-    both_ask(witch, lennox, &format!("<iq type='get' to='@ROOM@'><query xmlns='{MAM}'/></iq>")).await?;
-    both_ask(witch, lennox, &format!("<iq type='get' to='@ROOM@'><prefs xmlns='{MAM}'/></iq>")).await?;
+    both_ask(
+        witch,
+        lennox,
+        &format!("<iq type='get' to='@ROOM@'><query xmlns='{MAM}'/></iq>"),
+    )
+    .await?;
+    both_ask(
+        witch,
+        lennox,
+        &format!("<iq type='get' to='@ROOM@'><prefs xmlns='{MAM}'/></iq>"),
+    )
+    .await?;
     let unknown = "<set xmlns='http://jabber.org/protocol/rsm'><after>nothing</after></set>";
     both_ask(
         witch,
@@ -44,7 +54,11 @@ async fn archive(cast: &Cast, before: &Client) -> Result<()> {
     .await?;
     for (client, address) in [(&witch.client, A), (&lennox.client, H), (before, A)] {
         let all = client.mam_pages(address, 1).await?;
-        ensure!(all.iter().any(|item| body(&item.message).as_deref() == Some("hail")), "{all:?}");
+        ensure!(
+            all.iter()
+                .any(|item| body(&item.message).as_deref() == Some("hail")),
+            "{all:?}"
+        );
         for item in &all {
             let text = to_string(&item.message);
             ensure!(text.contains(&format!("from='{address}/")), "{text}");
@@ -59,7 +73,12 @@ async fn archive(cast: &Cast, before: &Client) -> Result<()> {
 
 async fn administer(cast: &Cast) -> Result<()> {
     let (witch, lennox) = (&cast.witch, &cast.lennox);
-    for item in ["<item affiliation='owner'/>", "<item affiliation='none'/>", "<item role='moderator'/>", "<item/>"] {
+    for item in [
+        "<item affiliation='owner'/>",
+        "<item affiliation='none'/>",
+        "<item role='moderator'/>",
+        "<item/>",
+    ] {
         let xml = format!("<iq type='get' to='@ROOM@'><query xmlns='{ADMIN}'>{item}</query></iq>");
         both_ask(witch, lennox, &xml).await?;
     }
@@ -75,7 +94,9 @@ async fn administer(cast: &Cast) -> Result<()> {
     for guest in [witch, lennox] {
         // The form of a shadow says which room is the source.
         let form = guest.room_form(guest.address).await?;
-        let title = form.get_child("title", "jabber:x:data").map(dmuc_testbed::Element::text);
+        let title = form
+            .get_child("title", "jabber:x:data")
+            .map(dmuc_testbed::Element::text);
         assert_eq!(title, Some(format!("Configuration for {}", guest.address)));
     }
     for guest in [witch, lennox] {
@@ -84,15 +105,19 @@ async fn administer(cast: &Cast) -> Result<()> {
         ensure!(error_condition(&done).is_none(), "{}", to_string(&done));
         for other in [witch, lennox] {
             other
-                .hears("", "that the configuration changed", |s| dmuc_testbed::code_list(s).contains(&104))
+                .hears("", "that the configuration changed", |s| {
+                    dmuc_testbed::code_list(s).contains(&104)
+                })
                 .await?;
         }
     }
     both_ask(
         witch,
         lennox,
-        &format!("<iq type='set' to='@ROOM@'><query xmlns='{OWNER}'><x xmlns='jabber:x:data' type='submit'>\
-                  <field var='FORM_TYPE'><value>nonsense</value></field></x></query></iq>"),
+        &format!(
+            "<iq type='set' to='@ROOM@'><query xmlns='{OWNER}'><x xmlns='jabber:x:data' type='submit'>\
+                  <field var='FORM_TYPE'><value>nonsense</value></field></x></query></iq>"
+        ),
     )
     .await?;
     Ok(())
@@ -100,7 +125,12 @@ async fn administer(cast: &Cast) -> Result<()> {
 
 async fn register(cast: &Cast) -> Result<()> {
     let (witch, lennox) = (&cast.witch, &cast.lennox);
-    both_ask(witch, lennox, "<iq type='get' to='@ROOM@'><query xmlns='jabber:iq:register'/></iq>").await?;
+    both_ask(
+        witch,
+        lennox,
+        "<iq type='get' to='@ROOM@'><query xmlns='jabber:iq:register'/></iq>",
+    )
+    .await?;
     for guest in [witch, lennox] {
         let answer = guest
             .asks(&format!(
@@ -122,12 +152,21 @@ async fn register(cast: &Cast) -> Result<()> {
                  <field var='muc#register_roomnick'><value>{taken}</value></field></x></query></iq>"
             ))
             .await?;
-        assert_eq!(error_condition(&answer).as_deref(), Some("conflict"), "{}", to_string(&answer));
+        assert_eq!(
+            error_condition(&answer).as_deref(),
+            Some("conflict"),
+            "{}",
+            to_string(&answer)
+        );
     }
-    both_ask(witch, lennox, &format!("<iq type='get' to='@ROOM@'><query xmlns='{INFO}' node='x-roomuser-item'/></iq>"))
-        .await
-        .err()
-        .context("each has a nick of its own")?;
+    both_ask(
+        witch,
+        lennox,
+        &format!("<iq type='get' to='@ROOM@'><query xmlns='{INFO}' node='x-roomuser-item'/></iq>"),
+    )
+    .await
+    .err()
+    .context("each has a nick of its own")?;
     Ok(())
 }
 
@@ -139,10 +178,17 @@ async fn occupants(cast: &Cast) -> Result<()> {
         "<query xmlns='jabber:iq:version'/>",
     ] {
         for nick in ["firstcrone", "nobody"] {
-            both_ask(witch, lennox, &format!("<iq type='get' to='@ROOM@/{nick}'>{query}</iq>")).await?;
+            both_ask(
+                witch,
+                lennox,
+                &format!("<iq type='get' to='@ROOM@/{nick}'>{query}</iq>"),
+            )
+            .await?;
         }
         for (guest, nick) in [(witch, "lennox"), (lennox, "firstwitch")] {
-            let answer = guest.asks(&format!("<iq type='get' to='@ROOM@/{nick}'>{query}</iq>")).await?;
+            let answer = guest
+                .asks(&format!("<iq type='get' to='@ROOM@/{nick}'>{query}</iq>"))
+                .await?;
             assert_eq!(answer.attr("from"), Some(&*guest.place_of(nick)));
         }
     }
@@ -150,26 +196,57 @@ async fn occupants(cast: &Cast) -> Result<()> {
         assert_eq!(guest.self_ping(guest.address, guest.nick).await?, None);
         let answer = cast
             .crone
-            .iq_xml(&format!("<iq type='get' to='{A}/{}'><query xmlns='jabber:iq:version'/></iq>", guest.nick))
+            .iq_xml(&format!(
+                "<iq type='get' to='{A}/{}'><query xmlns='jabber:iq:version'/></iq>",
+                guest.nick
+            ))
             .await?;
         assert_eq!(answer.attr("type"), Some("result"), "{}", to_string(&answer));
     }
     // A question that a client answers itself.
-    lennox.send_xml(&format!("<iq type='set' id='q1' to='{H}/firstwitch'><x xmlns='urn:example:q'/></iq>")).await?;
+    lennox
+        .send_xml(&format!(
+            "<iq type='set' id='q1' to='{H}/firstwitch'><x xmlns='urn:example:q'/></iq>"
+        ))
+        .await?;
     let question = witch.hears("lennox", "a question", |s| s.name() == "iq").await?;
     let id = question.attr("id").context("an id")?;
-    witch.send_xml(&format!("<iq type='result' id='{id}' to='{A}/lennox'><y xmlns='urn:example:q'/></iq>")).await?;
-    lennox.hears("firstwitch", "the answer", |s| s.attr("id") == Some("q1")).await?;
-    both_ask(witch, lennox, "<iq type='get' to='@ROOM@'><vCard xmlns='vcard-temp'/></iq>").await?;
-    both_ask(witch, lennox, "<iq type='get' to='@ROOM@/firstcrone'><vCard xmlns='vcard-temp'/></iq>").await?;
-    both_ask(witch, lennox, "<iq type='get' to='@ROOM@'><query xmlns='http://jabber.org/protocol/commands'/></iq>").await?;
+    witch
+        .send_xml(&format!(
+            "<iq type='result' id='{id}' to='{A}/lennox'><y xmlns='urn:example:q'/></iq>"
+        ))
+        .await?;
+    lennox
+        .hears("firstwitch", "the answer", |s| s.attr("id") == Some("q1"))
+        .await?;
+    both_ask(
+        witch,
+        lennox,
+        "<iq type='get' to='@ROOM@'><vCard xmlns='vcard-temp'/></iq>",
+    )
+    .await?;
+    both_ask(
+        witch,
+        lennox,
+        "<iq type='get' to='@ROOM@/firstcrone'><vCard xmlns='vcard-temp'/></iq>",
+    )
+    .await?;
+    both_ask(
+        witch,
+        lennox,
+        "<iq type='get' to='@ROOM@'><query xmlns='http://jabber.org/protocol/commands'/></iq>",
+    )
+    .await?;
     Ok(())
 }
 
 async fn asked(version: Version, storage: Storage) -> Result<()> {
     let fed = servers("address-asked", version, storage).start().await?;
     let cast = cast(&fed, &[("muc#roomconfig_publicroom", "1")]).await?;
-    let before = [fed[1].client("macduff", "a").await?, fed[1].client("ross", "h").await?];
+    let before = [
+        fed[1].client("macduff", "a").await?,
+        fed[1].client("ross", "h").await?,
+    ];
     discover(&cast, before.each_ref()).await?;
     archive(&cast, &before[0]).await?;
     occupants(&cast).await?;
@@ -194,17 +271,26 @@ async fn refused(version: Version, storage: Storage) -> Result<()> {
             .await?;
         cast.quiet(&fed).await?;
         is_refused(&fed, "donalbain", "x", condition).await?;
-        cast.crone.configure_room(A, &[(name, "0"), ("muc#roomconfig_roomsecret", "")]).await?;
+        cast.crone
+            .configure_room(A, &[(name, "0"), ("muc#roomconfig_roomsecret", "")])
+            .await?;
         cast.quiet(&fed).await?;
     }
     is_refused(&fed, "donalbain", "firstcrone", "conflict").await?;
-    cast.crone.set_affiliation(A, "donalbain@macbeth.lit", "outcast").await?;
+    cast.crone
+        .set_affiliation(A, "donalbain@macbeth.lit", "outcast")
+        .await?;
     cast.quiet(&fed).await?;
     is_refused(&fed, "donalbain", "x", "forbidden").await?;
-    cast.crone.set_affiliation(A, "donalbain@macbeth.lit", "none").await?;
+    cast.crone
+        .set_affiliation(A, "donalbain@macbeth.lit", "none")
+        .await?;
     cast.quiet(&fed).await?;
     // And gets in as if nothing had been.
-    Guest::joins(&fed, "donalbain", "after", A, "donalbain").await?.all().await?;
+    Guest::joins(&fed, "donalbain", "after", A, "donalbain")
+        .await?
+        .all()
+        .await?;
     assert_eq!(streams_of_users(&fed, 1).await?, 0);
     fed.finish().await
 }
@@ -218,7 +304,11 @@ async fn is_refused(fed: &dmuc_testbed::Federation, user: &str, nick: &str, cond
     assert_eq!(refused.presence.attr("from"), Some(&*format!("{A}/{nick}")));
     // Whoever is not in hears nothing, and what they say is refused in the same address.
     client.say(A, "Let me in").await?;
-    let error = client.expect("an error", |s| s.name() == "message" && s.attr("type") == Some("error")).await?;
+    let error = client
+        .expect("an error", |s| {
+            s.name() == "message" && s.attr("type") == Some("error")
+        })
+        .await?;
     ensure!(!to_string(&error).contains(H), "{}", to_string(&error));
     let book = super::scene::inside(
         fed[1].muc(),

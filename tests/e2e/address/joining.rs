@@ -30,7 +30,12 @@ async fn talk(version: Version, storage: Storage) -> Result<()> {
     everybody_hears(&cast, "hail").await?;
     let said = cast.witch.say_and_see(A, "Fair is foul").await?;
     assert_eq!(said.attr("from"), Some(&*cast.witch.place_of("firstwitch")));
-    let heard = cast.lennox.hears("firstwitch", "the same", |s| body(s).as_deref() == Some("Fair is foul")).await?;
+    let heard = cast
+        .lennox
+        .hears("firstwitch", "the same", |s| {
+            body(s).as_deref() == Some("Fair is foul")
+        })
+        .await?;
     let there = cast.crone.expect_body("Fair is foul").await?;
     assert_eq!(there.attr("from"), Some("coven@chat.shakespeare.lit/firstwitch"));
     for message in [&heard, &there] {
@@ -40,12 +45,16 @@ async fn talk(version: Version, storage: Storage) -> Result<()> {
         .iter()
         .map(|m| m.get_child("stanza-id", STANZA_ID).and_then(|id| id.attr("id")))
         .collect();
-    ensure!(ids[0].is_some() && ids[0] == ids[1] && ids[1] == ids[2], "{ids:?}");
+    ensure!(
+        ids[0].is_some() && ids[0] == ids[1] && ids[1] == ids[2],
+        "{ids:?}"
+    );
     let out = cast.witch.leave(A, "firstwitch").await?;
     assert_eq!(code_list(&out), [110]);
     cast.crone
         .expect("witch leaves", |s| {
-            s.attr("type") == Some("unavailable") && s.attr("from") == Some("coven@chat.shakespeare.lit/firstwitch")
+            s.attr("type") == Some("unavailable")
+                && s.attr("from") == Some("coven@chat.shakespeare.lit/firstwitch")
         })
         .await?;
     cast.witch.all().await?;

@@ -2,7 +2,12 @@
 //! sees nothing but the address that they use.
 
 mod asking;
+mod choosing;
+mod ending;
+mod faults;
+mod hostile;
 mod joining;
+mod moderating;
 mod presences;
 mod scene;
 mod sessions;

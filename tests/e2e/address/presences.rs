@@ -1,7 +1,9 @@
 //! What becomes of people in the room: nicks, roles, kicks and bans, settings, invitations, requests for voice, avatars.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Element, Storage, Version, body, code_list, error_condition, on_every_version, to_string};
+use dmuc_testbed::{
+    Element, Storage, Version, body, code_list, error_condition, on_every_version, to_string,
+};
 
 use super::scene::{A, Cast, Guest, H, cast, crown, servers, streams_of_users};
 use crate::asking::{invited_to, item_attr};
@@ -17,24 +19,52 @@ async fn nicks(cast: &Cast) -> Result<()> {
     for (guest, other) in [(witch, lennox), (lennox, witch)] {
         let (old, new) = guest.change_nick(guest.address, "weird").await?;
         guest.knows_only_its_address(&[old, new])?;
-        other.hears(guest.nick, "the change", |s| is_out(s) && code_list(s).contains(&303)).await?;
-        other.hears("weird", "the new nick", |s| s.name() == "presence").await?;
+        other
+            .hears(guest.nick, "the change", |s| {
+                is_out(s) && code_list(s).contains(&303)
+            })
+            .await?;
+        other
+            .hears("weird", "the new nick", |s| s.name() == "presence")
+            .await?;
         let (old, new) = guest.change_nick(guest.address, guest.nick).await?;
         guest.knows_only_its_address(&[old, new])?;
-        other.hears(guest.nick, "the old nick", |s| s.name() == "presence" && s.attr("type").is_none()).await?;
+        other
+            .hears(guest.nick, "the old nick", |s| {
+                s.name() == "presence" && s.attr("type").is_none()
+            })
+            .await?;
         // Somebody else's.
         guest.sends("<presence to='@ROOM@/firstcrone'/>").await?;
-        let refused = guest.hears("firstcrone", "a refusal", |s| s.attr("type") == Some("error")).await?;
+        let refused = guest
+            .hears("firstcrone", "a refusal", |s| s.attr("type") == Some("error"))
+            .await?;
         assert_eq!(error_condition(&refused).as_deref(), Some("conflict"));
         // And is in as before.
-        guest.sends(&format!("<presence to='@ROOM@/{}'><show>away</show></presence>", guest.nick)).await?;
+        guest
+            .sends(&format!(
+                "<presence to='@ROOM@/{}'><show>away</show></presence>",
+                guest.nick
+            ))
+            .await?;
         for each in [guest, other] {
-            each.hears(guest.nick, "that somebody is away", |s| s.get_child("show", "jabber:client").is_some()).await?;
+            each.hears(guest.nick, "that somebody is away", |s| {
+                s.get_child("show", "jabber:client").is_some()
+            })
+            .await?;
         }
-        guest.sends(&format!("<presence to='@ROOM@/{}'/>", guest.nick)).await?;
-        other.hears(guest.nick, "that somebody is back", |s| s.name() == "presence").await?;
-        guest.sends("<presence type='probe' to='@ROOM@/firstcrone'/>").await?;
-        guest.hears("firstcrone", "the answer to a probe", |s| s.name() == "presence").await?;
+        guest
+            .sends(&format!("<presence to='@ROOM@/{}'/>", guest.nick))
+            .await?;
+        other
+            .hears(guest.nick, "that somebody is back", |s| s.name() == "presence")
+            .await?;
+        guest
+            .sends("<presence type='probe' to='@ROOM@/firstcrone'/>")
+            .await?;
+        guest
+            .hears("firstcrone", "the answer to a probe", |s| s.name() == "presence")
+            .await?;
     }
     Ok(())
 }
@@ -45,7 +75,10 @@ async fn invitations(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> 
     let macduff = fed[1].client("macduff", "fife").await?;
     macduff.send_xml("<presence/>").await?;
     macduff.sync().await?;
-    let is_invitation = |s: &Element| s.get_child("x", MUC_USER).is_some_and(|x| x.get_child("invite", MUC_USER).is_some());
+    let is_invitation = |s: &Element| {
+        s.get_child("x", MUC_USER)
+            .is_some_and(|x| x.get_child("invite", MUC_USER).is_some())
+    };
     for (sender, room) in [(&witch.client, A), (&lennox.client, H), (&cast.crone, A)] {
         // Who is not in is invited to the room here.
         sender
@@ -66,7 +99,8 @@ async fn invitations(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> 
                 .await?;
             let invitation = guest.hears("", "an invitation", is_invitation).await?;
             ensure!(
-                body(&invitation).is_some_and(|text| text.contains(&format!("to the room {}", guest.address))),
+                body(&invitation)
+                    .is_some_and(|text| text.contains(&format!("to the room {}", guest.address))),
                 "{}",
                 to_string(&invitation)
             );
@@ -77,9 +111,13 @@ async fn invitations(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> 
             for (client, address) in [(&witch.client, A), (&lennox.client, H), (&macduff, H)] {
                 let to = client.bare_jid();
                 sender
-                    .send_xml(&format!("<message to='{to}'><x xmlns='jabber:x:conference' jid='{named}'/></message>"))
+                    .send_xml(&format!(
+                        "<message to='{to}'><x xmlns='jabber:x:conference' jid='{named}'/></message>"
+                    ))
                     .await?;
-                let invitation = client.expect("a direct invitation", |s| invited_to(s).is_some()).await?;
+                let invitation = client
+                    .expect("a direct invitation", |s| invited_to(s).is_some())
+                    .await?;
                 assert_eq!(invited_to(&invitation), Some(address), "{to} by {named}");
             }
         }
@@ -94,18 +132,23 @@ async fn invitations(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> 
         guest.sends(&decline).await?;
         other
             .hears("", "that somebody declines", |s| {
-                s.get_child("x", MUC_USER).is_some_and(|x| x.get_child("decline", MUC_USER).is_some())
+                s.get_child("x", MUC_USER)
+                    .is_some_and(|x| x.get_child("decline", MUC_USER).is_some())
             })
             .await?;
         guest.sends(&decline).await?;
-        guest.hears("", "a refusal", |s| s.attr("type") == Some("error")).await?;
+        guest
+            .hears("", "a refusal", |s| s.attr("type") == Some("error"))
+            .await?;
     }
     macduff.close().await
 }
 
 async fn voice(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
     let (witch, lennox) = (&cast.witch, &cast.lennox);
-    cast.crone.configure_room(A, &[("muc#roomconfig_moderatedroom", "1")]).await?;
+    cast.crone
+        .configure_room(A, &[("muc#roomconfig_moderatedroom", "1")])
+        .await?;
     cast.quiet(fed).await?;
     let donalbain = Guest::joins(fed, "donalbain", "a", A, "donalbain").await?;
     let request = |s: &Element| s.get_child("x", "jabber:x:data").is_some();
@@ -129,9 +172,13 @@ async fn voice(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
         )
         .await?;
     donalbain
-        .hears("donalbain", "that there is voice", |s| item_attr(s, "role") == "participant")
+        .hears("donalbain", "that there is voice", |s| {
+            item_attr(s, "role") == "participant"
+        })
         .await?;
-    cast.crone.configure_room(A, &[("muc#roomconfig_moderatedroom", "0")]).await?;
+    cast.crone
+        .configure_room(A, &[("muc#roomconfig_moderatedroom", "0")])
+        .await?;
     donalbain.leave(A, "donalbain").await?;
     cast.quiet(fed).await
 }
@@ -163,7 +210,9 @@ async fn removals(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
                 }
             }
             _ => {
-                cast.crone.configure_room(A, &[("muc#roomconfig_membersonly", "1")]).await?;
+                cast.crone
+                    .configure_room(A, &[("muc#roomconfig_membersonly", "1")])
+                    .await?;
             }
         }
         for guest in [&ross, &angus] {
@@ -183,7 +232,9 @@ async fn removals(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
             }
         }
         if code == 322 {
-            cast.crone.configure_room(A, &[("muc#roomconfig_membersonly", "0")]).await?;
+            cast.crone
+                .configure_room(A, &[("muc#roomconfig_membersonly", "0")])
+                .await?;
         }
         cast.quiet(fed).await?;
         ross.client.close().await?;
@@ -195,14 +246,18 @@ async fn removals(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
          <recipient-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
     )
     .await?;
-    ross.hears("ross", "its own removal", |s| is_out(s) && code_list(s).contains(&110)).await?;
+    ross.hears("ross", "its own removal", |s| {
+        is_out(s) && code_list(s).contains(&110)
+    })
+    .await?;
     assert_eq!(book(ross.jid()).await?, true);
     ross.client.close().await
 }
 
 /// Settings change; the room gets a picture.
 async fn settings(cast: &Cast) -> Result<()> {
-    let photo = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let photo =
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     cast.crone
         .iq_ok(&format!(
             "<iq type='set' to='{A}'><vCard xmlns='vcard-temp'><PHOTO><TYPE>image/png</TYPE><BINVAL>{photo}</BINVAL></PHOTO></vCard></iq>"
@@ -215,7 +270,9 @@ async fn settings(cast: &Cast) -> Result<()> {
             })
             .await?;
         ensure!(told.attr("from") == Some(guest.address), "{}", to_string(&told));
-        let card = guest.asks("<iq type='get' to='@ROOM@'><vCard xmlns='vcard-temp'/></iq>").await?;
+        let card = guest
+            .asks("<iq type='get' to='@ROOM@'><vCard xmlns='vcard-temp'/></iq>")
+            .await?;
         ensure!(to_string(&card).contains(photo), "{}", to_string(&card));
     }
     Ok(())

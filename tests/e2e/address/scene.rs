@@ -88,9 +88,15 @@ impl Guest {
 
     /// Waits for a stanza from this nick (or the room itself, if that is empty) at this guest's address.
     pub async fn hears(&self, nick: &str, what: &str, is: impl Fn(&Element) -> bool) -> Result<Element> {
-        let from = if nick.is_empty() { self.address.to_owned() } else { self.place_of(nick) };
+        let from = if nick.is_empty() {
+            self.address.to_owned()
+        } else {
+            self.place_of(nick)
+        };
         let found = self
-            .expect(&format!("{what} from {from}"), |s| s.attr("from") == Some(&*from) && is(s))
+            .expect(&format!("{what} from {from}"), |s| {
+                s.attr("from") == Some(&*from) && is(s)
+            })
             .await?;
         self.knows_only_its_address(std::slice::from_ref(&found))?;
         Ok(found)
@@ -117,20 +123,33 @@ impl Guest {
 /// An element as text in which neither its receiver nor the address matters, nor its id.
 pub fn anywhere(element: &Element, to: &Guest) -> String {
     let mut copy = element.clone();
-    let names: Vec<_> = copy.attrs().iter().map(|((ns, name), _)| (ns.clone(), name.clone())).collect();
+    let names: Vec<_> = copy
+        .attrs()
+        .iter()
+        .map(|((ns, name), _)| (ns.clone(), name.clone()))
+        .collect();
     for (ns, name) in names {
         if ["to", "id"].contains(&name.as_str()) {
             copy.attrs_mut().remove(&ns, name.as_str());
         }
     }
     // Lists of people have no order.
-    let mut lists: Vec<String> = copy.children().map(|child| {
-        let mut items: Vec<String> = child.children().map(|item| canonical(&without_source(item))).collect();
-        items.sort();
-        format!("{}{}", child.name(), items.concat())
-    }).collect();
+    let mut lists: Vec<String> = copy
+        .children()
+        .map(|child| {
+            let mut items: Vec<String> = child
+                .children()
+                .map(|item| canonical(&without_source(item)))
+                .collect();
+            items.sort();
+            format!("{}{}", child.name(), items.concat())
+        })
+        .collect();
     lists.sort();
-    let (from, kind) = (copy.attr("from").unwrap_or_default(), copy.attr("type").unwrap_or_default());
+    let (from, kind) = (
+        copy.attr("from").unwrap_or_default(),
+        copy.attr("type").unwrap_or_default(),
+    );
     format!("{from} {kind} {}", lists.concat()).replace(to.address, "@ROOM@")
 }
 
@@ -217,7 +236,9 @@ pub async fn everybody_hears(cast: &Cast, text: &str) -> Result<()> {
     cast.crone.expect_body(text).await?;
     for guest in [&cast.witch, &cast.lennox] {
         guest
-            .hears("firstcrone", text, |s| dmuc_testbed::body(s).as_deref() == Some(text))
+            .hears("firstcrone", text, |s| {
+                dmuc_testbed::body(s).as_deref() == Some(text)
+            })
             .await?;
     }
     Ok(())

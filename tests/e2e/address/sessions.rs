@@ -1,7 +1,9 @@
 //! Sessions: several of one person, one by two addresses, broken ones, resumed ones, and who is in the source itself.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, body, code_list, on_every_version, to_string};
+use dmuc_testbed::{
+    Client, Element, Federation, Storage, Version, body, code_list, on_every_version, to_string,
+};
 
 use super::scene::{A, Cast, Guest, H, cast, everybody_hears, inside, served, servers, streams_of_users};
 use crate::support::{eventually, nicks, two};
@@ -26,13 +28,21 @@ async fn gone_everywhere(fed: &Federation, nick: &str) -> Result<()> {
 
 /// All ways to go, none of which says so to the source's server from the user's host.
 async fn leaving(fed: &Federation, cast: &Cast) -> Result<()> {
-    for (i, how) in ["undirected", "closed", "broken", "replaced"].into_iter().enumerate() {
+    for (i, how) in ["undirected", "closed", "broken", "replaced"]
+        .into_iter()
+        .enumerate()
+    {
         let ross = Guest::joins(fed, "ross", &format!("r{i}"), A, "ross").await?;
-        cast.lennox.hears("ross", "somebody", |s| s.name() == "presence").await?;
+        cast.lennox
+            .hears("ross", "somebody", |s| s.name() == "presence")
+            .await?;
         match how {
             "undirected" => {
                 ross.send_xml("<presence type='unavailable'/>").await?;
-                ross.hears("ross", "having left", |s| is_out(s) && code_list(s).contains(&110)).await?;
+                ross.hears("ross", "having left", |s| {
+                    is_out(s) && code_list(s).contains(&110)
+                })
+                .await?;
             }
             "closed" => ross.client.close().await?,
             "broken" => ross.client.abort().await?,
@@ -51,7 +61,9 @@ async fn leaving(fed: &Federation, cast: &Cast) -> Result<()> {
 
 /// Blocking is by the address that the user knows.
 async fn blocking(cast: &Cast) -> Result<()> {
-    let block = |what: &str, jid: &str| format!("<iq type='set'><{what} xmlns='urn:xmpp:blocking'><item jid='{jid}'/></{what}></iq>");
+    let block = |what: &str, jid: &str| {
+        format!("<iq type='set'><{what} xmlns='urn:xmpp:blocking'><item jid='{jid}'/></{what}></iq>")
+    };
     cast.witch.iq_ok(&block("block", &format!("{A}/lennox"))).await?;
     cast.witch.all().await?;
     cast.lennox.say_privately(H, "firstwitch", "Psst").await?;
@@ -63,7 +75,9 @@ async fn blocking(cast: &Cast) -> Result<()> {
         "{}",
         heard.iter().map(to_string).collect::<String>()
     );
-    cast.witch.iq_ok(&block("unblock", &format!("{A}/lennox"))).await?;
+    cast.witch
+        .iq_ok(&block("unblock", &format!("{A}/lennox")))
+        .await?;
     cast.lennox.say_privately(H, "firstwitch", "Psst, again").await?;
     cast.witch.hears("lennox", "it", says("Psst, again")).await?;
     Ok(())
@@ -78,8 +92,16 @@ async fn tabs(fed: &Federation, cast: &Cast) -> Result<()> {
         client.sync().await?;
         client.drain();
         let joined = client.join(second, "ross").await?;
-        ensure!(joined.nicks() == ["firstcrone", "firstwitch", "lennox"] || joined.nicks().len() == 3, "{:?}", joined.nicks());
-        ensure!(joined.history_bodies().contains(&"hail".to_owned()), "{:?}", joined.history_bodies());
+        ensure!(
+            joined.nicks() == ["firstcrone", "firstwitch", "lennox"] || joined.nicks().len() == 3,
+            "{:?}",
+            joined.nicks()
+        );
+        ensure!(
+            joined.history_bodies().contains(&"hail".to_owned()),
+            "{:?}",
+            joined.history_bodies()
+        );
         client.sync().await?;
         let elsewhere = client.drain();
         let again: Vec<_> = elsewhere
@@ -91,11 +113,19 @@ async fn tabs(fed: &Federation, cast: &Cast) -> Result<()> {
         cast.lennox.say(H, "To both").await?;
         for room in [first, second] {
             let from = format!("{room}/lennox");
-            client.expect("it, in both", |s| s.attr("from") == Some(&*from) && body(s).is_some()).await?;
+            client
+                .expect("it, in both", |s| {
+                    s.attr("from") == Some(&*from) && body(s).is_some()
+                })
+                .await?;
             let id = client.say(room, "By a tab").await?;
             for seen in [first, second] {
                 let from = format!("{seen}/ross");
-                client.expect("a reflection", |s| s.attr("from") == Some(&*from) && s.attr("id") == Some(&*id)).await?;
+                client
+                    .expect("a reflection", |s| {
+                        s.attr("from") == Some(&*from) && s.attr("id") == Some(&*id)
+                    })
+                    .await?;
             }
             assert_eq!(client.self_ping(room, "ross").await?, None);
             client.say_privately(room, "lennox", "Psst").await?;
@@ -115,7 +145,11 @@ async fn tabs(fed: &Federation, cast: &Cast) -> Result<()> {
         assert_eq!(heard.attr("from"), Some(&*format!("{second}/lennox")));
         client.sync().await?;
         let more = client.drain();
-        ensure!(more.is_empty(), "{:?}", more.iter().map(to_string).collect::<Vec<_>>());
+        ensure!(
+            more.is_empty(),
+            "{:?}",
+            more.iter().map(to_string).collect::<Vec<_>>()
+        );
         client.leave(second, "ross").await?;
         gone_everywhere(fed, "ross").await?;
         client.close().await?;
@@ -132,7 +166,8 @@ async fn capitals(fed: &Federation, cast: &Cast) -> Result<()> {
     )
     .await?;
     ross.joining(mark, A).await?.context("joining")?;
-    ross.send_xml("<message type='groupchat' to='Coven@CHAT.shakespeare.lit'><body>LOUD</body></message>").await?;
+    ross.send_xml("<message type='groupchat' to='Coven@CHAT.shakespeare.lit'><body>LOUD</body></message>")
+        .await?;
     let heard = ross.expect("it", says("LOUD")).await?;
     assert_eq!(heard.attr("from"), Some(&*format!("{A}/ross")));
     cast.witch.hears("ross", "it", says("LOUD")).await?;
@@ -146,7 +181,9 @@ async fn reloaded(fed: &Federation, cast: &Cast) -> Result<()> {
     served(fed, 1, A, Some(H)).await?;
     everybody_hears(cast, "after the reload").await?;
     cast.witch.say(A, "I am still here").await?;
-    cast.witch.hears("firstwitch", "it", says("I am still here")).await?;
+    cast.witch
+        .hears("firstwitch", "it", says("I am still here"))
+        .await?;
     assert_eq!(cast.witch.self_ping(A, "firstwitch").await?, None);
     fed[1].reload_module(fed[1].muc(), "muc").await?;
     served(fed, 1, A, Some(H)).await?;
@@ -188,7 +225,8 @@ async fn resumed(version: Version, storage: Storage) -> Result<()> {
     for is_resumed in [true, false] {
         let resource = format!("r{is_resumed}");
         let ross = Guest::joins(&fed, "ross", &resource, A, "ross").await?;
-        ross.send_xml("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await?;
+        ross.send_xml("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+            .await?;
         let enabled = ross.expect("being managed", |s| s.name() == "enabled").await?;
         let id = enabled.attr("id").context("an id")?.to_owned();
         ross.all().await?;
@@ -208,7 +246,11 @@ async fn resumed(version: Version, storage: Storage) -> Result<()> {
             again.close().await?;
         } else {
             // What comes back takes them out, as everywhere.
-            cast.lennox.hears("ross", "that somebody cannot be reached", |s| is_out(s) && code_list(s).contains(&333)).await?;
+            cast.lennox
+                .hears("ross", "that somebody cannot be reached", |s| {
+                    is_out(s) && code_list(s).contains(&333)
+                })
+                .await?;
         }
         gone_everywhere(&fed, "ross").await?;
         cast.quiet(&fed).await?;
@@ -250,7 +292,10 @@ async fn in_the_source(version: Version, storage: Storage) -> Result<()> {
     witch.join(A, "firstwitch").await?;
     let chunk = inside(
         fed[1].muc(),
-        &format!("return dmuc.books.has(prosody.full_sessions['{}'], '{H}', '{A}')", witch.jid()),
+        &format!(
+            "return dmuc.books.has(prosody.full_sessions['{}'], '{H}', '{A}')",
+            witch.jid()
+        ),
     );
     assert_eq!(fed[1].eval(&chunk).await?, true);
     let there = format!(
@@ -259,11 +304,19 @@ async fn in_the_source(version: Version, storage: Storage) -> Result<()> {
         fed[0].muc(),
         witch.jid()
     );
-    eventually("the source has seen it leave", || async { Ok(fed[0].eval(&there).await? == true) }).await?;
+    eventually("the source has seen it leave", || async {
+        Ok(fed[0].eval(&there).await? == true)
+    })
+    .await?;
     fed.settle(2).await?;
     for client in [&crone, &lennox.client] {
         client.sync().await?;
-        let flicker: Vec<_> = client.drain().iter().filter(|s| is_out(s)).map(to_string).collect();
+        let flicker: Vec<_> = client
+            .drain()
+            .iter()
+            .filter(|s| is_out(s))
+            .map(to_string)
+            .collect();
         ensure!(flicker.is_empty(), "{flicker:?}");
     }
     witch.sync().await?;
@@ -276,7 +329,12 @@ async fn in_the_source(version: Version, storage: Storage) -> Result<()> {
     }
     fed.settle(2).await?;
     witch.sync().await?;
-    let twice: Vec<_> = witch.drain().iter().filter(|s| body(s).is_some()).map(to_string).collect();
+    let twice: Vec<_> = witch
+        .drain()
+        .iter()
+        .filter(|s| body(s).is_some())
+        .map(to_string)
+        .collect();
     ensure!(twice.is_empty(), "{twice:?}");
     witch.leave(A, "firstwitch").await?;
     gone_everywhere(&fed, "firstwitch").await?;

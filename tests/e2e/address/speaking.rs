@@ -30,22 +30,37 @@ fn naming(room: &str) -> Result<Vec<String>> {
 
 async fn private(cast: &Cast) -> Result<()> {
     let (witch, lennox, crone) = (&cast.witch, &cast.lennox, &cast.crone);
-    let is = |text: &'static str| move |s: &Element| s.attr("type") == Some("chat") && body(s).as_deref() == Some(text);
+    let is = |text: &'static str| {
+        move |s: &Element| s.attr("type") == Some("chat") && body(s).as_deref() == Some(text)
+    };
     witch.say_privately(A, "lennox", "By A, here").await?;
-    lennox.hears("firstwitch", "a private message", is("By A, here")).await?;
+    lennox
+        .hears("firstwitch", "a private message", is("By A, here"))
+        .await?;
     lennox.say_privately(H, "firstwitch", "By H, here").await?;
-    witch.hears("lennox", "a private message", is("By H, here")).await?;
+    witch
+        .hears("lennox", "a private message", is("By H, here"))
+        .await?;
     witch.say_privately(A, "firstcrone", "By A, there").await?;
     let heard = crone.expect_body("By A, there").await?;
     assert_eq!(heard.attr("from"), Some("coven@chat.shakespeare.lit/firstwitch"));
     crone.say_privately(A, "firstwitch", "From there").await?;
-    witch.hears("firstcrone", "a private message", is("From there")).await?;
+    witch
+        .hears("firstcrone", "a private message", is("From there"))
+        .await?;
     // Errors, direct ones and those of clients.
     for guest in [witch, lennox] {
         guest.say_privately(guest.address, "nobody", "Anybody?").await?;
-        let error = guest.hears("nobody", "an error", |s| s.attr("type") == Some("error")).await?;
+        let error = guest
+            .hears("nobody", "an error", |s| s.attr("type") == Some("error"))
+            .await?;
         assert_eq!(error_condition(&error).as_deref(), Some("item-not-found"));
-        assert_eq!(child(&error, "error", CLIENT)?.attr("by").unwrap_or(guest.address), guest.address);
+        assert_eq!(
+            child(&error, "error", CLIENT)?
+                .attr("by")
+                .unwrap_or(guest.address),
+            guest.address
+        );
     }
     lennox.say_privately(H, "firstwitch", "No?").await?;
     let asked = witch.hears("lennox", "a private message", is("No?")).await?;
@@ -56,7 +71,9 @@ async fn private(cast: &Cast) -> Result<()> {
              <not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
         ))
         .await?;
-    lennox.hears("firstwitch", "an error", |s| s.attr("type") == Some("error")).await?;
+    lennox
+        .hears("firstwitch", "an error", |s| s.attr("type") == Some("error"))
+        .await?;
     Ok(())
 }
 
@@ -67,10 +84,21 @@ async fn own_archive(witch: &Guest) -> Result<()> {
     for text in &texts {
         ensure!(!text.contains(H), "{text}");
     }
-    for (text, attr) in [("By A, here", "to"), ("By H, here", "from"), ("By A, there", "to"), ("From there", "from")] {
-        let found = all.iter().find(|item| body(&item.message).as_deref() == Some(text));
+    for (text, attr) in [
+        ("By A, here", "to"),
+        ("By H, here", "from"),
+        ("By A, there", "to"),
+        ("From there", "from"),
+    ] {
+        let found = all
+            .iter()
+            .find(|item| body(&item.message).as_deref() == Some(text));
         let message = &found.with_context(|| format!("no {text} in {texts:?}"))?.message;
-        ensure!(message.attr(attr).is_some_and(|jid| jid.starts_with(A)), "{}", to_string(message));
+        ensure!(
+            message.attr(attr).is_some_and(|jid| jid.starts_with(A)),
+            "{}",
+            to_string(message)
+        );
     }
     Ok(())
 }
@@ -81,16 +109,26 @@ async fn copies(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
     let third = Guest::joins(fed, "somewitch", "by-a-too", A, "firstwitch").await?;
     let outside = fed[1].client("somewitch", "outside").await?;
     for client in [&kitchen.client, &third.client, &outside, &cast.witch.client] {
-        client.iq_ok("<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await?;
+        client
+            .iq_ok("<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+            .await?;
     }
     cast.quiet(fed).await?;
     for (sender, others) in [
-        (&cast.witch, [(&kitchen.client, H), (&third.client, A), (&outside, A)]),
-        (&kitchen, [(&cast.witch.client, A), (&third.client, A), (&outside, H)]),
+        (
+            &cast.witch,
+            [(&kitchen.client, H), (&third.client, A), (&outside, A)],
+        ),
+        (
+            &kitchen,
+            [(&cast.witch.client, A), (&third.client, A), (&outside, H)],
+        ),
     ] {
         let to = sender.place_of("lennox");
         sender
-            .send_xml(&format!("<message type='chat' to='{to}'><body>Copy me</body></message>"))
+            .send_xml(&format!(
+                "<message type='chat' to='{to}'><body>Copy me</body></message>"
+            ))
             .await?;
         for (client, address) in others {
             let copy = client
@@ -98,13 +136,22 @@ async fn copies(fed: &dmuc_testbed::Federation, cast: &Cast) -> Result<()> {
                 .await?;
             let forwarded = child(child(&copy, "sent", "urn:xmpp:carbons:2")?, "forwarded", FORWARD)?;
             let message = child(forwarded, "message", CLIENT)?;
-            assert_eq!(message.attr("to"), Some(&*format!("{address}/lennox")), "to {}", client.jid());
+            assert_eq!(
+                message.attr("to"),
+                Some(&*format!("{address}/lennox")),
+                "to {}",
+                client.jid()
+            );
         }
     }
     // What somebody else sends comes to each under its own address.
-    cast.lennox.say_privately(H, "firstwitch", "To all of you").await?;
+    cast.lennox
+        .say_privately(H, "firstwitch", "To all of you")
+        .await?;
     for guest in [&cast.witch, &kitchen, &third] {
-        guest.hears("lennox", "it", |s| body(s).as_deref() == Some("To all of you")).await?;
+        guest
+            .hears("lennox", "it", |s| body(s).as_deref() == Some("To all of you"))
+            .await?;
     }
     kitchen.leave(H, "firstwitch").await?;
     third.leave(A, "firstwitch").await?;
@@ -131,11 +178,21 @@ async fn payloads(version: Version, storage: Storage) -> Result<()> {
     let (witch, lennox, crone) = (&cast.witch, &cast.lennox, &cast.crone);
     for (sender, room) in [(&witch.client, A), (&lennox.client, H), (crone, A)] {
         let id = sender
-            .send_xml(&format!("<message type='groupchat' to='{room}'>{}</message>", NAMING.replace("@ROOM@", room)))
+            .send_xml(&format!(
+                "<message type='groupchat' to='{room}'>{}</message>",
+                NAMING.replace("@ROOM@", room)
+            ))
             .await?;
         for (client, address) in [(&witch.client, A), (&lennox.client, H), (crone, A)] {
-            let heard = client.expect("what names somebody", |s| s.attr("id") == Some(&*id)).await?;
-            assert_eq!(children_of(&heard), naming(address)?, "{} from {room}", client.jid());
+            let heard = client
+                .expect("what names somebody", |s| s.attr("id") == Some(&*id))
+                .await?;
+            assert_eq!(
+                children_of(&heard),
+                naming(address)?,
+                "{} from {room}",
+                client.jid()
+            );
         }
     }
     let whole = 3;
@@ -151,31 +208,61 @@ async fn payloads(version: Version, storage: Storage) -> Result<()> {
         );
         let logged = fed[server].eval(&chunk).await?;
         let logged = logged.as_str().context("payloads")?;
-        assert_eq!(logged.matches(&format!("xmpp:{A}/firstcrone")).count(), 2, "{logged}");
-        assert_eq!(logged.matches(&format!("xmpp:{H}/firstcrone")).count(), 1, "{logged}");
+        assert_eq!(
+            logged.matches(&format!("xmpp:{A}/firstcrone")).count(),
+            2,
+            "{logged}"
+        );
+        assert_eq!(
+            logged.matches(&format!("xmpp:{H}/firstcrone")).count(),
+            1,
+            "{logged}"
+        );
     }
     // Archives and history.
     for (client, address) in [(&witch.client, A), (&lennox.client, H), (crone, A)] {
         let all = client.mam_all(address).await?;
-        let named: Vec<_> = all.iter().map(|item| children_of(&item.message)).filter(|c| !c.is_empty()).collect();
+        let named: Vec<_> = all
+            .iter()
+            .map(|item| children_of(&item.message))
+            .filter(|c| !c.is_empty())
+            .collect();
         assert_eq!(named, vec![naming(address)?; whole], "{}", client.jid());
     }
     for address in [A, H] {
         let late = Guest::joins(&fed, "macduff", address, address, "macduff").await?;
-        let named: Vec<_> = late.joined.history.iter().map(children_of).filter(|c| !c.is_empty()).collect();
+        let named: Vec<_> = late
+            .joined
+            .history
+            .iter()
+            .map(children_of)
+            .filter(|c| !c.is_empty())
+            .collect();
         assert_eq!(named, vec![naming(address)?; whole], "{address}");
         late.leave(address, "macduff").await?;
     }
     // In private.
     witch
-        .send_xml(&format!("<message type='chat' to='{A}/lennox'>{}</message>", NAMING.replace("@ROOM@", A)))
+        .send_xml(&format!(
+            "<message type='chat' to='{A}/lennox'>{}</message>",
+            NAMING.replace("@ROOM@", A)
+        ))
         .await?;
-    let heard = lennox.hears("firstwitch", "what names somebody", |s| !children_of(s).is_empty()).await?;
+    let heard = lennox
+        .hears("firstwitch", "what names somebody", |s| {
+            !children_of(s).is_empty()
+        })
+        .await?;
     assert_eq!(children_of(&heard), naming(H)?);
     lennox
-        .send_xml(&format!("<message type='chat' to='{H}/firstcrone'>{}</message>", NAMING.replace("@ROOM@", H)))
+        .send_xml(&format!(
+            "<message type='chat' to='{H}/firstcrone'>{}</message>",
+            NAMING.replace("@ROOM@", H)
+        ))
         .await?;
-    let heard = crone.expect("what names somebody", |s| !children_of(s).is_empty()).await?;
+    let heard = crone
+        .expect("what names somebody", |s| !children_of(s).is_empty())
+        .await?;
     assert_eq!(children_of(&heard), naming(A)?);
     // What is encrypted, signed or not known, other rooms, and what is no address.
     let sealed = format!(
@@ -185,8 +272,12 @@ async fn payloads(version: Version, storage: Storage) -> Result<()> {
          <reply xmlns='urn:xmpp:reply:0' to='heath@chat.shakespeare.lit/x' id='{A}'/>\
          <reference xmlns='urn:xmpp:reference:0' type='data' uri='https://example.org/{A}'/>"
     );
-    let id = witch.send_xml(&format!("<message type='groupchat' to='{A}'>{sealed}</message>")).await?;
-    let heard = lennox.expect("what is sealed", |s| s.attr("id") == Some(&*id)).await?;
+    let id = witch
+        .send_xml(&format!("<message type='groupchat' to='{A}'>{sealed}</message>"))
+        .await?;
+    let heard = lennox
+        .expect("what is sealed", |s| s.attr("id") == Some(&*id))
+        .await?;
     let expected = crate::stage::children(&sealed)?;
     assert_eq!(crate::stage::payload(&heard), expected);
     fed.finish().await

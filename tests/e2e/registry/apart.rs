@@ -8,9 +8,13 @@ use crate::asking::item_attr;
 use crate::splits::agreement::agree;
 use crate::splits::scene::Scene;
 use crate::splits::{hasty, patience};
+use crate::support::VISITS;
 
 async fn apart(version: Version, storage: Storage) -> Result<()> {
-    let fed = hasty("registry-apart", version, storage).start().await?;
+    let fed = hasty("registry-apart", version, storage)
+        .muc_line(VISITS)
+        .start()
+        .await?;
     let mut scene = Scene::opens(&fed, "coven", &[]).await?;
     {
         let crone = &scene.people[0];

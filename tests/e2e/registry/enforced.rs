@@ -6,10 +6,11 @@ use dmuc_testbed::{Storage, Version, code_list, on_every_version};
 use super::*;
 use crate::asking::gone;
 use crate::stage::{company, gathered};
-use crate::support::three;
+use crate::support::{VISITS, three};
 
 async fn enforced(version: Version, storage: Storage) -> Result<()> {
     let fed = three("enforced", version, storage)
+        .muc_line(VISITS)
         .muc_line("enforce_registered_nickname = true")
         .muc_line("allow_unaffiliated_register = true")
         .muc_line("muc_registration_include_form = true")

@@ -5,7 +5,7 @@ use dmuc_testbed::{Client, Federation, Storage, Version, code_list, error_condit
 
 use super::*;
 use crate::asking::{gone, reason};
-use crate::support::{distributed, three, together};
+use crate::support::{VISITS, distributed, three, together};
 
 /// crone owns the room; witch and faust are members, at home at the shadows, and not in it.
 async fn members(fed: &Federation) -> Result<[Client; 3]> {
@@ -211,6 +211,7 @@ async fn by_an_administrator(fed: &Federation, people: &[Client; 3]) -> Result<(
 async fn registering(version: Version, storage: Storage) -> Result<()> {
     // People join wherever they like.
     let fed = three("registering", version, storage)
+        .muc_line(VISITS)
         .muc_line("dmuc_redirect = \"off\"")
         .start()
         .await?;

@@ -7,7 +7,7 @@ use dmuc_testbed::{Federation, Storage, Version, error_condition, on_every_versi
 use super::answered;
 use crate::asking::{gone, invited_to, role};
 use crate::stage::{MUC_USER, Person, company, quiet};
-use crate::support::{eventually, instances, nicks, three};
+use crate::support::{VISITS, eventually, instances, nicks, three};
 
 fn destroy(room: &str, why: &str) -> String {
     format!(
@@ -144,6 +144,7 @@ async fn destroyed_by_an_owner(fed: &Federation) -> Result<()> {
 
 async fn leaving(version: Version, storage: Storage) -> Result<()> {
     let fed = three("leaving", version, storage)
+        .muc_line(VISITS)
         .with_server(1, |s| {
             s.muc_lines.push("admins = { \"hecate@macbeth.lit\" }".into())
         })

@@ -11,8 +11,8 @@ mod listing;
 use anyhow::{Context, Result};
 use dmuc_testbed::{Client, Element, Storage, Version, error_condition, on_every_version, to_string};
 
-use crate::stage::{MUC_USER, Person, raise};
-use crate::support::eventually;
+use crate::stage::{MUC_USER, Person};
+use crate::support::{VISITS, eventually, three};
 
 const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -88,7 +88,7 @@ fn user_item(stanza: &Element) -> Option<&Element> {
 }
 
 async fn ruling(version: Version, storage: Storage) -> Result<()> {
-    let fed = raise("ruling", version, storage).await?;
+    let fed = three("ruling", version, storage).muc_line(VISITS).start().await?;
     acting::who_asks_is_answered_by_the_home(&fed).await?;
     acting::a_stale_act_misses(&fed).await?;
     acting::a_moderator_for_the_time_being_is_one_everywhere(&fed).await?;

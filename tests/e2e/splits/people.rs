@@ -9,7 +9,7 @@ use dmuc_testbed::{Element, Federation, Storage, Version, code_list, on_every_ve
 use super::hasty;
 use crate::asking::item_attr;
 use crate::stage::{CLIENT, Item, Person, gathered, occupant_id, quiet};
-use crate::support::from;
+use crate::support::{VISITS, from};
 
 const WHOIS: &str = "muc#roomconfig_whois";
 const NICKS: [&str; 3] = ["faust", "firstcrone", "firstwitch"];
@@ -96,6 +96,7 @@ async fn heard_once(person: &Person, texts: &[&str], seen: &[Element]) -> Result
 
 async fn story(version: Version, storage: Storage) -> Result<()> {
     let fed = hasty("apart", version, storage)
+        .muc_line(VISITS)
         .muc_line("dmuc_redirect = \"off\"")
         .start()
         .await?;

@@ -254,6 +254,13 @@ impl Server {
         Client::connect(self.account(user, resource), None).await
     }
 
+    /// Connects a user of another host of this server, which one of the lines of its configuration has to declare.
+    pub async fn client_of(&self, domain: &str, user: &str, resource: &str) -> Result<Client> {
+        let mut account = self.account(user, resource);
+        account.domain = domain.to_owned();
+        Client::connect(account, None).await
+    }
+
     /// Connects a client that goes on with the session that it had (XEP-0198), having heard so many stanzas in it.
     pub async fn resume_client(&self, user: &str, resource: &str, id: &str, heard: u32) -> Result<Client> {
         let resumption = Resumption {
