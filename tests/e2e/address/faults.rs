@@ -164,7 +164,7 @@ async fn story(
 
 async fn counted(version: Version, storage: Storage) -> Result<()> {
     let fed = servers("address-links", version, storage).start().await?;
-    founded(&fed, &[]).await?;
+    let crone = founded(&fed, &[]).await?;
     // Whatever happens once only.
     story(&fed, H).await?;
     let [by_h, by_a] = [story(&fed, H).await?, story(&fed, A).await?];
@@ -174,6 +174,7 @@ async fn counted(version: Version, storage: Storage) -> Result<()> {
         "{by_h:?}"
     );
     assert_eq!(by_h, by_a);
+    crone.expect_body("psst").await?;
     assert_eq!(streams_of_users(&fed, 1).await?, 0);
     fed.finish().await
 }
