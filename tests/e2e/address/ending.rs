@@ -1,13 +1,9 @@
 //! A room that is no longer shared sends those out who know it by another address: their clients join where it is.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use dmuc_testbed::{Storage, Version, body, code_list, on_every_version, to_string};
 
-use super::scene::{A, Guest, H, cast, served, servers, streams_of_users};
-use crate::support::eventually;
-
-const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
-
+use super::scene::{A, H, cast, served, servers, streams_of_users};
 /// The source is an ordinary room again, and the shadow is closed.
 async fn closed(version: Version, storage: Storage) -> Result<()> {
     let fed = servers("address-closed", version, storage).start().await?;
