@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use dmuc_testbed::{Storage, Version, body, code_list, on_every_version, to_string};
 
 use super::scene::{A, H, cast, served, servers, streams_of_users};
+
 /// The source is an ordinary room again, and the shadow is closed.
 async fn closed(version: Version, storage: Storage) -> Result<()> {
     let fed = servers("address-closed", version, storage).start().await?;
