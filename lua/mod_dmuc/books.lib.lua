@@ -38,6 +38,13 @@ return function (dmuc)
 	-- Those by which a session is in the room, or nil: then it is the room's own, if any.
 	books.addresses = book;
 
+	-- The rooms for which there are any.
+	function books.rooms(session)
+		local known, list = inside.known_of(session), {};
+		for room_jid in pairs(known and known.rooms or {}) do list[#list + 1] = room_jid; end
+		return list;
+	end
+
 	function books.has(session, room_jid, address)
 		return index_of(book(session, room_jid), address) ~= nil;
 	end

@@ -100,36 +100,39 @@ return function (dmuc)
 		if not broadcast.post(session) then own.route_stanza(room, stanza); end
 	end
 
-	-- The same stanza in other addresses of its room, each made once: [stanza] = { type, count, inner, [address] = copy }.
+	-- The same stanza in other addresses of its room, each made once: [stanza] = { type, count, inner, is_of_book, [address] = copy }.
 	local variants = setmetatable({}, { __mode = "k" });
 
-	local function variant_of(stanza, room_jid, address)
+	local function variants_of(stanza)
 		local made, last_tag = variants[stanza], stanza.tags[#stanza.tags];
 		local inner = last_tag and #last_tag or 0;
 		-- mod_muc says the same presence again with one more status, or as unavailable.
 		if not made or made.type ~= stanza.attr.type or made.count ~= #stanza or made.inner ~= inner then
-			made = { type = stanza.attr.type; count = #stanza; inner = inner };
+			made = { type = stanza.attr.type; count = #stanza; inner = inner; is_of_book = dmuc.serving.is_of_book(stanza) };
 			variants[stanza] = made;
 		end
-		local copy = made[address];
-		if not copy then
-			copy = dmuc.addresses.outward(stanza, room_jid, address);
-			made[address] = copy;
-		end
-		copy.attr.to = stanza.attr.to;
-		return copy;
+		return made;
 	end
 
 	-- As room:route_stanza(), for a stanza that goes to others, too, each time with its own 'to'. Who knows the room by other
 	-- addresses than its own gets it in each of those.
 	function fanout.route(room, stanza)
-		local session = full_sessions[stanza.attr.to];
+		local to = stanza.attr.to;
+		local session = full_sessions[to];
 		local used = session and dmuc.books and dmuc.books.addresses(session, room.jid);
 		if not used then return route(room, session, stanza); end
+		local made = variants_of(stanza);
 		for i = 1, #used do
-			route(room, session, used[i] == room.jid and stanza or variant_of(stanza, room.jid, used[i]));
+			local address = used[i];
+			local copy = made[address];
+			if not copy then
+				copy = address == room.jid and stanza or dmuc.addresses.outward(stanza, room.jid, address);
+				made[address] = copy;
+			end
+			copy.attr.to = to;
+			route(room, session, copy);
 		end
-		dmuc.serving.seen(session, room.jid, stanza);
+		if made.is_of_book then dmuc.serving.seen(session, room.jid, stanza); end
 	end
 
 	-- Whether a stanza is one that goes to many, and has its address already.

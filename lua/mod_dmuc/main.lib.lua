@@ -61,6 +61,7 @@ return function (build)
 		"voice"; -- requests for voice and their answers
 		"invitations"; -- mediated invitations and declines
 		"serving"; -- users here go on using the address they know
+		"tombstones"; -- destroyed rooms answer under all their addresses
 		"direct"; -- direct invitations that users of this server get
 		"links"; -- connections that swallow everything, and whose change did not hold
 		"buffers"; -- what waits for peers that do not read
@@ -81,6 +82,7 @@ return function (build)
 
 	dmuc.lifecycle.start();
 	dmuc.serving.start();
+	dmuc.tombstones.start();
 	dmuc.checks.run();
 	dmuc.shell.start();
 

@@ -7,6 +7,7 @@
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
@@ -92,25 +93,32 @@ return function (dmuc)
 		inside.process(session, leave);
 	end
 
+	local function has_status(x, code)
+		return x:get_child_with_attr("status", nil, "code", code) ~= nil;
+	end
+
+	-- Whether a room's stanza says something of the receiver's own place in it: then it is noted (seen).
+	function serving.is_of_book(stanza)
+		if stanza.name == "presence" then
+			local x = stanza:get_child("x", xmlns_muc_user);
+			return x ~= nil and has_status(x, "110");
+		end
+		return stanza.attr.type == "groupchat" and stanzas.is_subject_change(stanza) and true or false;
+	end
+
 	-- What a room sends of a session's own place in it opens and closes the book.
-	local function seen(session, room_jid, stanza)
-		if stanza.name ~= "presence" then
-			if stanza.attr.type == "groupchat" and stanzas.is_subject_change(stanza) then books.has_joined(session, room_jid); end
+	function serving.seen(session, room_jid, stanza)
+		if stanza.name ~= "presence" then return books.has_joined(session, room_jid); end
+		if stanza.attr.type == "unavailable" then
+			if not has_status(stanza:get_child("x", xmlns_muc_user), "303") then books.close(session, room_jid); end
 			return;
 		end
-		local x = stanza:get_child("x", xmlns_muc_user);
-		if not x or not x:get_child_with_attr("status", nil, "code", "110") then return; end
-		if stanza.attr.type == "unavailable" then
-			if not x:get_child_with_attr("status", nil, "code", "303") then books.close(session, room_jid); end
-		else
-			for _, address in ipairs(books.addresses(session, room_jid) or {}) do
-				if books.is_owed(session, address) then
-					module:add_timer(farewell_after, function () say_farewell(session, address); end);
-				end
+		for _, address in ipairs(books.addresses(session, room_jid) or {}) do
+			if books.is_owed(session, address) then
+				module:add_timer(farewell_after, function () say_farewell(session, address); end);
 			end
 		end
 	end
-	serving.seen = seen;
 
 	-- In: what a user sends --
 
@@ -128,7 +136,10 @@ return function (dmuc)
 	local function is_forgotten(room_jid)
 		if not is_over[room_jid] then return false; end
 		local room = dmuc.get_room(room_jid);
-		return not room or not inside.is_destroyed(room) or (inside.locked_until(room) or 0) < os.time();
+		if room and inside.is_destroyed(room) and (inside.locked_until(room) or 0) >= os.time() then return false; end
+		dmuc.tombstones.forget(room_jid);
+		serving.take({ room = room_jid; addresses = {}; gone = true });
+		return true;
 	end
 
 	-- Before mod_s2s (-1, -10) sends it, and when all others on the user's side have seen where it is to go.
@@ -203,7 +214,7 @@ return function (dmuc)
 				end
 			end
 		end
-		seen(session, room_jid, stanza);
+		if serving.is_of_book(stanza) then serving.seen(session, room_jid, stanza); end
 	end
 
 	local function to_session(event, session, room_jid)
@@ -256,8 +267,7 @@ return function (dmuc)
 	local function note_place(event, session)
 		local stanza = event.stanza;
 		local x = stanza:get_child("x", xmlns_muc_user);
-		if not x or not x:get_child_with_attr("status", nil, "code", "110") then return; end
-		if x:get_child_with_attr("status", nil, "code", "303") then return; end -- its next presence follows
+		if not x or not has_status(x, "110") or has_status(x, "303") then return; end -- of a new nick its next presence follows
 		books.note_place(session, bare_of(stanza.attr.from), stanza.attr.type == nil and stanza.attr.from or nil);
 	end
 
@@ -269,13 +279,12 @@ return function (dmuc)
 		local from, to = stanza.attr.from, stanza.attr.to;
 		if not from or not to then return; end
 		local address = bare_of(from);
-		if known[address] then
+		if known[address] or inside.is_of_service(event.origin) then
 			local session = clients[to];
 			if session then return to_session(event, session, address); end
 			if stanza.name == "message" and not jid_resource(to) then return to_user(event, address); end
 			return;
 		end
-		if inside.is_of_service(event.origin) then return; end
 		if room_at[address] and from_there(event, room_at[address], address) then
 			module:log("debug", "Nothing from %s reaches %s, who is served in %s", address, to, room_at[address]);
 			return true;
@@ -326,18 +335,16 @@ return function (dmuc)
 
 	-- What the engine says --
 
-	-- Those who use an address that is one no more are told that they are out: their clients join where the room is now.
-	local function dismiss(room_jid, is_left)
-		for _, session in pairs(clients) do
-			local list = books.addresses(session, room_jid);
-			for _, address in ipairs(list and { table.unpack(list) } or {}) do
-				if not is_left[address] and address ~= room_jid and not leave_one(session, room_jid, address) then
-					local nick = nick_of(session, room_jid);
-					local leave = st.presence({ type = "unavailable"; from = session.full_jid; to = room_jid.."/"..(nick or "") });
-					is_diverted[leave] = true;
-					if nick then inside.process(inside.origin(), leave); end
-					books.close(session, room_jid);
-				end
+	-- Who uses an address that is one no more is told that they are out: their client joins where the room is now.
+	local function dismiss(session, room_jid, is_left)
+		local list = books.addresses(session, room_jid);
+		for _, address in ipairs(list and { table.unpack(list) } or {}) do
+			if not is_left[address] and address ~= room_jid and not leave_one(session, room_jid, address) then
+				local nick = nick_of(session, room_jid);
+				local leave = st.presence({ type = "unavailable"; from = session.full_jid; to = room_jid.."/"..(nick or "") });
+				is_diverted[leave] = true;
+				if nick then inside.process(inside.origin(), leave); end
+				books.close(session, room_jid);
 			end
 		end
 	end
@@ -346,18 +353,21 @@ return function (dmuc)
 	function serving.take(action)
 		if not is_on then return; end
 		local room_jid, is_left = action.room, {};
+		-- Its tombstone goes on.
+		if is_over[room_jid] and not action.addresses[1] and not action.gone then return; end
 		for _, address in ipairs(action.addresses) do is_left[address] = true; end
 		local before = known[room_jid] or {};
 		local has_gone = false;
 		for address in pairs(before) do
 			if not is_left[address] then has_gone = true; end
 		end
-		if has_gone then dismiss(room_jid, is_left); end
+		for _, session in pairs(has_gone and clients or {}) do dismiss(session, room_jid, is_left); end
 		for address in pairs(before) do
 			if room_at[address] == room_jid then room_at[address] = nil; end
 		end
 		for address in pairs(is_left) do room_at[address] = room_jid; end
 		known[room_jid] = next(is_left) and is_left or nil;
+		if is_over[room_jid] and not action.gone then dmuc.tombstones.forget(room_jid); end -- there is a room of that name again
 		is_over[room_jid] = action.gone and next(is_left) and true or nil;
 	end
 
@@ -383,10 +393,26 @@ return function (dmuc)
 		serving.take({ room = room_jid; addresses = {} });
 	end
 
-	-- The engine outlives a reload.
+	-- Of the other instances of a room.
+	function serving.addresses(room_jid)
+		local list = {};
+		for address in pairs(known[room_jid] or {}) do list[#list + 1] = address; end
+		return list;
+	end
+
+	-- The engine outlives a reload, and so do books: those of whom this configuration does not serve are closed.
 	function serving.start()
 		for _, room_jid in ipairs(dmuc.ask("rooms")) do
 			serving.take({ room = room_jid; addresses = dmuc.ask("addresses", room_jid) });
+		end
+		local is_served = {};
+		for _, host in ipairs(dmuc.served_hosts) do is_served[host] = true; end
+		for _, session in pairs(clients) do
+			for _, room_jid in ipairs(books.rooms(session)) do
+				if jid_host(room_jid) == module.host then
+					dismiss(session, room_jid, is_served[session.host] and known[room_jid] or {});
+				end
+			end
 		end
 	end
 

@@ -346,8 +346,9 @@ async fn whom_no_home_may_name_gets_nothing_private(fed: &Federation) -> Result<
             fed[2].muc()
         )
     };
-    configure(fed, &trusting("true")).await?;
+    // Where some peers are trusted and others are not, a new room would not have its name everywhere.
     let crone = Person::founds(fed, "weald", &[]).await?;
+    configure(fed, &trusting("true")).await?;
     let homes = [
         Person::joins(fed, 1, "somewitch", "weald", "firstwitch").await?,
         Person::joins(fed, 2, "drfaust", "weald", "faust").await?,

@@ -10,7 +10,7 @@ const VOTERS: &str =
     "dmuc_voters = { \"chat.shakespeare.lit\", \"rooms.macbeth.lit\", \"conference.marlowe.lit\" }";
 
 /// What an administrator reads in the shell.
-async fn says(fed: &Federation, server: usize, command: &str, words: &[&str]) -> Result<()> {
+pub async fn says(fed: &Federation, server: usize, command: &str, words: &[&str]) -> Result<()> {
     eventually(&format!("{command} shows {words:?}"), || async {
         Ok(fed[server].shell(command).await?.has(words))
     })
@@ -27,7 +27,7 @@ async fn refuses(fed: &Federation, server: usize, command: &str, words: &str) ->
     Ok(())
 }
 
-async fn follows(fed: &Federation, server: usize, room: &str, source: &str) -> Result<()> {
+pub async fn follows(fed: &Federation, server: usize, room: &str, source: &str) -> Result<()> {
     let role = match room == source {
         true => "source;".to_owned(),
         false => "shadow;".to_owned(),
@@ -58,7 +58,7 @@ async fn federation(label: &str, version: Version, count: usize) -> Result<Feder
 }
 
 /// The coven at three services that vote, with crone1 at its source and somewitch, an owner as well, and drfaust elsewhere.
-async fn coven(label: &str, version: Version) -> Result<(Federation, Client, Client, Client)> {
+pub async fn coven(label: &str, version: Version) -> Result<(Federation, Client, Client, Client)> {
     let fed = federation(label, version, 3).await?;
     let crone = distributed(&fed, &[]).await?;
     let witch = fed[1].client("somewitch", "mobile").await?;

@@ -169,3 +169,64 @@ describe("a stanza for many", function ()
 		assert.matches(sessions[2].jid, lines[2], 1, true);
 	end);
 end);
+
+describe("a stanza for many of whom some know the room by another address", function ()
+	local room, there = { jid = "coven@"..service }, "coven@rooms.macbeth.lit";
+
+	-- Sessions 2 and 3 use the other address; 3 the room's own as well.
+	local function start_by_addresses()
+		local fanout, sessions, long, host = start();
+		host.load("stanzas");
+		host.load("addresses");
+		host.load("books");
+		local dmuc = host.dmuc;
+		dmuc.serving = { noted = {}; is_of_book = function (stanza) return stanza:get_child("mine") ~= nil; end };
+		function dmuc.serving.seen(session) table.insert(dmuc.serving.noted, session.jid); end
+		dmuc.books.add(sessions[2], room.jid, there, false, false);
+		dmuc.books.add(sessions[3], room.jid, there, true, false);
+		return fanout, sessions, long, dmuc;
+	end
+
+	local function broadcast_in_room(fanout, sessions, stanza)
+		for _, session in ipairs(sessions) do
+			stanza.attr.to = session.jid;
+			fanout.route(room, stanza);
+		end
+	end
+
+	it("is one text for each address, and each gets it in theirs", function ()
+		local fanout, sessions, long = start_by_addresses();
+		local stanza = message();
+		broadcast_in_room(fanout, sessions, stanza);
+		local expected = { { room.jid }, { there }, { room.jid, there } };
+		for i, addresses in ipairs(expected) do
+			assert.equal(#addresses, #sessions[i].written);
+			for j, address in ipairs(addresses) do
+				local parsed = require "util.xml".parse(sessions[i].written[j].text);
+				assert.equal(address.."/crone", parsed.attr.from);
+				assert.equal(sessions[i].jid, parsed.attr.to);
+			end
+		end
+		-- The first of each address is no text yet.
+		assert.same({ "stanza" }, { sessions[2].written[1].kind });
+		assert.same({ "text", "text" }, { sessions[3].written[1].kind, sessions[3].written[2].kind });
+		assert.equal(0, long.count);
+		assert.equal("coven@"..service.."/crone", stanza.attr.from);
+	end);
+
+	it("is made anew when it has changed, and noted where it is about the receiver", function ()
+		local fanout, sessions, _, dmuc = start_by_addresses();
+		local stanza = message();
+		broadcast_in_room(fanout, sessions, stanza);
+		assert.same({}, dmuc.serving.noted);
+		stanza:get_child("x", "urn:x"):tag("status", { code = "110" }):up();
+		stanza:tag("mine"):up();
+		broadcast_in_room(fanout, sessions, stanza);
+		assert.same({ sessions[2].jid, sessions[3].jid }, dmuc.serving.noted);
+		for i = 2, 3 do
+			local last = sessions[i].written[#sessions[i].written];
+			assert.is_truthy(last.text:find("110", 1, true));
+			assert.is_truthy(last.text:find(there, 1, true));
+		end
+	end);
+end);

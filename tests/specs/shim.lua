@@ -106,7 +106,7 @@ function shim.new(given)
 	for name, value in pairs(given) do dmuc[name] = value; end
 	dmuc.room_mt = given.room_mt or room_methods(shim.parameters());
 
-	host.module, host.prosody = module, global;
+	host.module, host.prosody, host.dmuc = module, global, dmuc;
 	function host.load(name)
 		return assert(load(chunk_of(name), "@"..name..".lib.lua", "t", env))()(dmuc);
 	end

@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod joining;
 mod moderating;
+mod moving;
 mod presences;
 mod scene;
 mod sessions;
