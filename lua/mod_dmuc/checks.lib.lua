@@ -24,6 +24,16 @@ return function (dmuc)
 		module:log("warn", ...);
 	end
 
+	-- Hosts whose users are to be served, and that are none of this server's.
+	local function serving()
+		local sections = inside.sections();
+		for _, host in ipairs(dmuc.served_hosts) do
+			if host ~= dmuc.parent_host and not sections[host] then
+				warn("dmuc_serve names %s, which is not a host of this server: name the VirtualHosts whose users are to be served", host);
+			end
+		end
+	end
+
 	-- The names of all options that are set for this service or for all hosts.
 	local function configured()
 		local names, seen, sections = {}, {}, inside.sections();
@@ -198,6 +208,7 @@ return function (dmuc)
 		end
 		storage();
 		stanza_size();
+		serving();
 		return found;
 	end
 

@@ -77,6 +77,13 @@ async fn mistakes(version: Version) -> Result<()> {
             "{ 'macbeth.lit'; 'rooms.macbeth.lit' }",
             "but rooms.macbeth.lit is, which is named as well: take macbeth.lit out",
         ),
+        // Somebody else's users.
+        (
+            MUC,
+            "dmuc_serve",
+            "{ 'marlowe.lit' }",
+            "marlowe.lit, which is not a host of this server",
+        ),
         // What does not last.
         (
             MUC,

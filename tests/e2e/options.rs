@@ -125,6 +125,14 @@ async fn wrong_options(version: Version) -> Result<()> {
         ("dmuc_default_distributed", "'yes'", "yes", "true or false"),
         ("dmuc_offer_choice", "1", "1", "true or false"),
         ("dmuc_rewrite_invitations", "'no'", "no", "true or false"),
+        ("dmuc_serve", "'some'", "some", "user hosts"),
+        ("dmuc_serve", "true", "true", "user hosts"),
+        (
+            "dmuc_serve",
+            "{ 'crone1@shakespeare.lit' }",
+            "crone1@shakespeare.lit",
+            "user hosts",
+        ),
     ] {
         set(server, option, value).await?;
         let lines = complaint(server, MUC).await?;

@@ -63,4 +63,23 @@ describe("options", function ()
 		assert.same({ "avon.lit", "shakespeare.lit" }, start({}, { sections = sections }).options.dmuc_own_domains);
 		assert.same({ "x.lit" }, start({ dmuc_own_domains = { "x.lit" } }, { sections = sections }).options.dmuc_own_domains);
 	end);
+
+	it("say whose users are served", function ()
+		local function hosts(value, more)
+			local options = more or {};
+			options.dmuc_serve = value;
+			return start(options).served_hosts;
+		end
+		assert.same({ "shakespeare.lit" }, hosts(nil));
+		assert.same({ "shakespeare.lit" }, hosts("all"));
+		assert.same({ "avon.lit" }, hosts("all", { parent_host = "avon.lit" }));
+		assert.same({}, hosts("off"));
+		assert.same({ "avon.lit", "stratford.lit" }, hosts({ "Avon.lit", "stratford.lit" }));
+		assert.same({}, hosts({}));
+		for _, wrong in ipairs { "some", 7, true, { 7 }, { "witch@avon.lit" }, { ["avon.lit"] = true }, { "@@" } } do
+			local ok, problem = pcall(hosts, wrong);
+			assert.is_false(ok);
+			assert.matches("^dmuc_serve = .*: accepted is \"all\", \"off\" or a list of this server's user hosts$", problem);
+		end
+	end);
 end);

@@ -341,6 +341,75 @@ async fn in_the_source(version: Version, storage: Storage) -> Result<()> {
     fed.finish().await
 }
 
+/// The same while the source is out of reach: it hears of the leave when it first says something.
+async fn out_of_reach_in_the_source(version: Version, storage: Storage) -> Result<()> {
+    let fed = servers("address-before-split", version, storage)
+        .muc_line("dmuc_ping_interval = 1")
+        .muc_line("dmuc_link_timeout = 3")
+        .with_server(0, |s| s.muc_lines.push("dmuc_replicate = \"on-join\"".into()))
+        .start()
+        .await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone
+        .create_room(A, "firstcrone", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    let witch = fed[1].client("somewitch", "by-a").await?;
+    witch.send_xml("<presence/>").await?;
+    witch.join(A, "firstwitch").await?;
+    served(&fed, 1, A, Some(H)).await?;
+    fed.link(0, 1).cut().await;
+    // No answer from there: the client joins again, as clients do, and is served.
+    witch.sync().await?;
+    witch.drain();
+    witch.join(A, "firstwitch").await?;
+    witch.say_and_see(A, "I hear nobody").await?;
+    // The source is told, which fails, and nobody hears of that.
+    let told = inside(
+        fed[1].muc(),
+        &format!(
+            "return dmuc.books.is_owed(prosody.full_sessions['{jid}'], '{A}') \
+               and prosody.full_sessions['{jid}'].dmuc.told ~= nil",
+            jid = witch.jid()
+        ),
+    );
+    eventually("the farewell came back", || async {
+        Ok(fed[1].eval(&told).await? == true)
+    })
+    .await?;
+    assert_eq!(witch.self_ping(A, "firstwitch").await?, None);
+    fed.link(0, 1).heal().await;
+    fed.at_rest().await?;
+    crone.expect_body("I hear nobody").await?;
+    crone.say(A, "I hear you").await?;
+    witch.expect_body("I hear you").await?;
+    let there = format!(
+        "local room = prosody.hosts['{}'].modules.muc.get_room_from_jid('{A}'); \
+         return room:get_occupant_jid('{}') == nil",
+        fed[0].muc(),
+        witch.jid()
+    );
+    eventually("the source has seen it leave", || async {
+        Ok(fed[0].eval(&there).await? == true)
+    })
+    .await?;
+    fed.settle(2).await?;
+    witch.sync().await?;
+    let twice: Vec<_> = witch
+        .drain()
+        .iter()
+        .filter(|s| body(s).is_some_and(|t| t == "I hear you"))
+        .map(to_string)
+        .collect();
+    ensure!(twice.is_empty(), "{twice:?}");
+    for (client, room, text) in [(&witch, A, "By the shadow"), (&crone, A, "By the source")] {
+        client.say(room, text).await?;
+        for hearer in [&crone, &witch] {
+            hearer.expect_body(text).await?;
+        }
+    }
+    fed.finish().await
+}
+
 /// The source's user by a shadow's address.
 async fn by_a_shadows(version: Version, storage: Storage) -> Result<()> {
     let fed = two("address-source", version, storage).start().await?;
@@ -370,6 +439,9 @@ on_every_version! {
     }
     fn whoever_is_in_the_source_is_served_at_the_next_join(version, storage = Sqlite) {
         in_the_source(version, storage).await
+    }
+    fn whoever_is_in_a_source_that_is_out_of_reach_is_served_as_well(version, storage = Internal) {
+        out_of_reach_in_the_source(version, storage).await
     }
     fn the_sources_users_are_served_at_a_shadows_address(version, storage = Internal) {
         by_a_shadows(version, storage).await
