@@ -365,3 +365,19 @@ fn a_hand_over_that_a_restart_cuts_short_is_ended() {
     fed.run_for(10_000);
     assert_eq!(fed.subject(COVEN_AT_CONF), "Decided again");
 }
+
+/// Who is asked for its vote notices only later that the source is gone, or believes so only then.
+#[test]
+fn a_voter_that_notices_later_that_the_source_is_gone_votes_then() {
+    for mode in [Mode::Swallows, Mode::Bounces] {
+        let mut fed = coven_of(&ALL);
+        fed.net.set_mode(&bare(CHAT), &bare(ROOMS), mode);
+        fed.run_for(100_000);
+        take_over(&mut fed, COVEN_AT_ROOMS).unwrap();
+        fed.run_for(20_000);
+        expect_source(&fed, &[COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF], COVEN);
+        fed.net.set_mode(&bare(CHAT), &bare(CONF), mode);
+        fed.run_for(100_000);
+        expect_source(&fed, &[COVEN_AT_ROOMS, COVEN_AT_CONF], COVEN_AT_ROOMS);
+    }
+}

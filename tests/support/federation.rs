@@ -272,6 +272,13 @@ impl Federation {
         self.net.send(self.now_ms, jitter, liar.clone(), peer, xml);
     }
 
+    /// Whether nothing is read back meanwhile.
+    fn hold_reading(&mut self, service: &BareJid, is_held: bool) {
+        if let Some(host) = self.hosts.get_mut(service) {
+            host.reading.is_held = is_held;
+        }
+    }
+
     /// All that others can see of a service, and what it has stored.
     fn state_of(&self, service: &BareJid) -> Option<String> {
         let host = self.hosts.get(service)?;
@@ -368,15 +375,16 @@ impl Federation {
         if self.hosts.contains_key(service) {
             if self.runs(service) {
                 let sender = sender(xml).filter(|sender| self.liars.contains(sender));
+                if sender.is_some() {
+                    // A message without a number has the host read the stored log before it hands it in: nothing new by that.
+                    self.at(service, |host| host.read_before(xml));
+                }
                 let before = sender.and_then(|_| self.state_of(service));
                 let events = self.events.len();
                 // What it changes is looked at, and nothing else.
                 let is_watched = before.is_some();
-                self.at(service, |host| {
-                    host.reading.is_held = is_watched;
-                    host.receive(xml);
-                    host.reading.is_held = false;
-                });
+                self.hold_reading(service, is_watched);
+                self.at(service, |host| host.receive(xml));
                 let new = self.events.get(events..).unwrap_or_default();
                 // An answer that has to wait for the stored log is no refusal: what was asked with it shows already whether numbers
                 // of ours were used that are not known here any more.
@@ -384,7 +392,9 @@ impl Federation {
                 let is_refused = new
                     .iter()
                     .any(|event| matches!(event, Event::Refused { error, .. } if !is_late(error)));
-                if before.is_some() && is_refused && self.state_of(service) != before {
+                let is_changed = is_watched && is_refused && self.state_of(service) != before;
+                self.hold_reading(service, false);
+                if is_changed {
                     self.changed_by_refused.push(xml.to_owned());
                 }
             }

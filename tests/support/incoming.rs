@@ -84,6 +84,22 @@ impl Host {
         true
     }
 
+    /// What is read of the stored log before this is handed in.
+    pub fn read_before(&mut self, xml: &str) {
+        if let Ok(stanza) = Stanza::parse(xml) {
+            self.read_before_stanza(&stanza);
+        }
+    }
+
+    /// What has no number may be among what has not been read.
+    fn read_before_stanza(&mut self, stanza: &Stanza) {
+        if let Stanza::Message(message) = stanza
+            && message.event.is_none()
+        {
+            self.read_log(&message.to.to_bare());
+        }
+    }
+
     fn hand_in(&mut self, head: &Head, inbound: Inbound, xml: &str) {
         if let Stanza::Presence(_) = inbound.stanza() {
             self.presence_payload = Some(inbound.payload().to_owned());
@@ -97,12 +113,7 @@ impl Host {
             room.is_some_and(|room| !room.is_distributed && !room.is_closed && !room.is_parked)
         };
         let taken = wanted.as_ref().is_some_and(is_taken);
-        // What has no number may be among what has not been read.
-        if let Stanza::Message(message) = inbound.stanza()
-            && message.event.is_none()
-        {
-            self.read_log(&message.to.to_bare());
-        }
+        self.read_before_stanza(inbound.stanza());
         let unknown = wanted.filter(|room| !is_known(self, room));
         let handled = handle_inbound(&mut self.engine, self.now, head, inbound, taken);
         self.settle(head, handled, xml);

@@ -16,6 +16,9 @@ const NO_INSTANCE: &str = "This is not an instance of the room";
 /// What it says of somebody who should have been renamed.
 const NICK_IS_LOST: &str = "Somebody else has this nick: the occupant needs another one";
 
+/// What the source says when more are offered than it fetches in a while.
+const MANY_AVATARS: &str = "Other avatars are on their way here: try again";
+
 #[derive(Debug, Default)]
 pub struct Honest {
     ended: BTreeSet<usize>,
@@ -80,7 +83,11 @@ impl Honest {
                     _ if stanza.contains("<act ") => {
                         // What it is about may have been lost on the way, and comes later.
                         let is_early = is_troubled && error.condition == Condition::ResourceConstraint;
-                        is_early || matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
+                        // Of avatars only so many wait at a time.
+                        let is_full = error.text.as_deref() == Some(MANY_AVATARS);
+                        is_early
+                            || is_full
+                            || matches!(error.condition, Condition::ItemNotFound | Condition::Forbidden)
                     }
                     // Its setter has just lost the right to it, or the nick.
                     _ if stanza.contains("<subject>") => error.condition == Condition::Forbidden,
