@@ -381,3 +381,63 @@ fn a_voter_that_notices_later_that_the_source_is_gone_votes_then() {
         expect_source(&fed, &[COVEN_AT_ROOMS, COVEN_AT_CONF], COVEN_AT_ROOMS);
     }
 }
+
+/// A split in which both sides decided something has just ended when the source dies.
+#[test]
+fn whoever_has_just_come_back_from_a_split_may_be_elected() {
+    for later in (0..6_000).step_by(1_000) {
+        let mut fed = coven_of(&ALL);
+        fed.affiliate(FOO, "somewitch@macbeth.lit", Affiliation::Owner);
+        fed.run();
+        fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Bounces);
+        fed.run_for(70_000);
+        fed.set_subject(WITCH_PLACE, "Trouble");
+        fed.set_subject(FOO, "Toil");
+        fed.affiliate(FOO, "banquo@shakespeare.lit", Affiliation::Member);
+        fed.run_for(5_000);
+        fed.net.heal();
+        let up = |fed: &Federation| fed.host(ROOMS).engine.link_state(&bare(CHAT)) == LinkState::Up;
+        while !up(&fed) {
+            fed.run_for(100);
+        }
+        fed.run_for(later);
+        cut_off(&mut fed, CHAT, &ALL);
+        for heir in [COVEN_AT_ROOMS, COVEN_AT_CONF] {
+            drop(take_over(&mut fed, heir));
+            fed.run_for(20_000);
+            if source(&fed, heir) == heir {
+                break;
+            }
+        }
+        assert_ne!(source(&fed, COVEN_AT_ROOMS), COVEN, "{later}");
+        assert_eq!(
+            source(&fed, COVEN_AT_ROOMS),
+            source(&fed, COVEN_AT_CONF),
+            "{later}"
+        );
+    }
+}
+
+/// The source dies soon after the room was made.
+#[test]
+fn whoever_says_that_it_votes_does_so() {
+    let mut times = 0;
+    for later in (0..12_000).step_by(500) {
+        let mut fed = Federation::empty(7);
+        for service in ALL {
+            fed.add(trusting(service, &ALL));
+        }
+        fed.distributed(COVEN, CRONE1, &[]);
+        fed.run_for(later);
+        let know_all = [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF].map(|room| voters(&fed, room).len() == 3);
+        if know_all != [true; 3] {
+            continue;
+        }
+        cut_off(&mut fed, CHAT, &ALL);
+        drop(take_over(&mut fed, COVEN_AT_ROOMS));
+        fed.run_for(20_000);
+        expect_source(&fed, &[COVEN_AT_ROOMS, COVEN_AT_CONF], COVEN_AT_ROOMS);
+        times += 1;
+    }
+    assert!(times > 10, "{times}");
+}

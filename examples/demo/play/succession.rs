@@ -7,9 +7,12 @@ use dmuc_testbed::{body, scaled};
 
 use super::{Actor, CREATOR, Play, place};
 use crate::cast::{AFTERWARDS, SUBJECT, Side};
+use crate::tally::by_server;
 
 /// How long a change of who decides may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than an instance waits before it says something again.
+const QUIET: Duration = Duration::from_millis(2_500);
 
 impl Play<'_> {
     /// The server that the room was made at is killed; the owner at a shadow goes on ruling; the old source comes back.
@@ -45,7 +48,18 @@ impl Play<'_> {
         }
         self.terminal
             .tell("When its host dies any two of the three may choose another.");
-        Ok(())
+        // What they tell each other of that is no part of what is counted next.
+        self.until("nothing but heartbeats crosses the links", || async {
+            let before = self.crossed().await?;
+            tokio::time::sleep(scaled(QUIET)).await;
+            Ok(self.crossed().await? == before)
+        })
+        .await
+    }
+
+    async fn crossed(&self) -> Result<u64> {
+        let links = by_server(self.fed, &self.fed.stats().await?)?;
+        Ok(links.values().map(|link| link.total().stanzas).sum())
     }
 
     /// Waits until an administrator reads there that the source is out of reach.
@@ -66,11 +80,16 @@ impl Play<'_> {
         let (room, source) = (self.room_at(side), self.room_at(heir));
         let command = format!("dmuc:room(\"{room}\")");
         let role = if side == heir { "source;" } else { "shadow;" };
-        self.until(&format!("{room} follows {source}"), || async {
+        let waited = self
+            .until(&format!("{room} follows {source}"), || async {
+                let said = self.fed[side].shell(&command).await?;
+                Ok(said.has(&["Role:", role, &format!("{source};")]))
+            })
+            .await;
+        if waited.is_err() {
             let said = self.fed[side].shell(&command).await?;
-            Ok(said.has(&["Role:", role, &format!("{source};")]))
-        })
-        .await?;
+            return waited.map(|()| String::new()).context(format!("{said:?}"));
+        }
         Ok(format!("{source} decides now"))
     }
 
