@@ -36,7 +36,11 @@ async fn lies(version: Version, storage: Storage) -> Result<()> {
         client.sync().await?;
         client.drain();
     }
-    cast.witch.drain();
+    // Presences of the own sessions.
+    for client in [&cast.witch.client, &kitchen] {
+        client.sync().await?;
+        client.drain();
+    }
     for xml in FORGED {
         for to in [cast.witch.jid(), cast.witch.bare_jid()] {
             if to == cast.witch.bare_jid() && !xml.starts_with("<message") {
