@@ -13,6 +13,7 @@ use super::state::waiting::Matter;
 use crate::address::{BareJid, Jid};
 
 use super::Engine;
+use super::link::Caps;
 use super::state::clock::Now;
 use super::state::instance::Instance;
 use super::state::log::{Entry, EventKey, UNSTAMPED};
@@ -147,7 +148,9 @@ impl Engine {
     /// shadow leaves that to the source.
     pub(super) fn refuse_event(&mut self, now: Now, jid: &BareJid, entry: Entry) {
         let key = entry.key.clone();
-        let is_ours = |source: &BareJid| self.speaks_ours(source);
+        // Unless it is known to speak the XEP's text only: one that has not been asked since a restart here, or runs without
+        // the module for a while, tells what it has decided later.
+        let judges = |source: &BareJid| self.caps(&source.service()) != Caps::Xep;
         let Some(room) = self.rooms.get(jid) else { return };
         if key.incarnation == UNSTAMPED {
             return;
@@ -168,7 +171,7 @@ impl Engine {
             }
             return;
         }
-        let has_judge = room.source.as_ref().is_some_and(is_ours);
+        let has_judge = room.source.as_ref().is_some_and(judges);
         self.pass_over(jid, &key);
         if let Some(room) = self.rooms.get_mut(jid).filter(|_| has_judge) {
             room.log.withhold(&key);

@@ -5,6 +5,7 @@ use dmuc::wire::{Affiliation, Role};
 
 use crate::lies::*;
 use crate::lies_in_pages::{event, lie_in_page, now_of, texts};
+use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
@@ -247,4 +248,34 @@ fn what_the_source_has_refused_is_not_asked_for_again_after_a_restart() {
     assert!(fed.trace.iter().any(|line| line.contains("<sync ")));
     let again = fed.trace.iter().find(|line| line.contains("nick='carol'"));
     assert_eq!(again, None);
+}
+
+/// It was restarted while the source was out of reach, and does not know yet what that speaks.
+#[test]
+fn who_has_not_heard_of_the_source_since_it_was_started_leaves_what_it_refuses_to_it() {
+    let mut fed = scenes::coven();
+    fed.net.set_mode(&bare(CHAT), &bare(CONF), Mode::Swallows);
+    fed.affiliate(FOO, "faust@marlowe.lit", Affiliation::Outcast);
+    fed.run_for(5_000);
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.restart(ROOMS);
+    fed.run_for(10_000);
+    fed.join(WITCH_PLACE, WITCH);
+    fed.say(FAUST_PLACE, "after the ban");
+    fed.run_for(10_000);
+    assert!(texts(&fed, COVEN_AT_CONF).contains(&"after the ban".to_owned()));
+    fed.net.heal();
+    fed.run_for(300_000);
+    let known = |service: &str, room: &str| -> Vec<_> {
+        let room = bare(room);
+        let entries = fed.host(service).engine.messages(&room);
+        entries
+            .map(|entry| (entry.id.clone(), entry.payload.to_string()))
+            .collect()
+    };
+    let source = known(CHAT, COVEN);
+    assert!(source.iter().any(|(_, words)| words.is_empty()), "{source:?}");
+    assert_eq!(known(CONF, COVEN_AT_CONF), source);
+    assert_eq!(known(ROOMS, COVEN_AT_ROOMS), source);
+    expect_silence(&fed, "after the ban", &[SOURCE, OTHER_SHADOW]);
 }
