@@ -97,7 +97,8 @@ impl Engine {
         self.take_ahead(now, jid, home, roster);
         let is_old =
             |extra: &RosterExtra| extra.affiliations && extra.settings.is_some_and(|version| version < held);
-        if from_source && roster.extra.as_ref().is_some_and(is_old) {
+        let is_old = from_source && roster.extra.as_ref().is_some_and(is_old);
+        if is_old {
             // Its list is no news, its occupants may be.
             self.apply_roster(now, jid, home, &roster.clone().without_settings());
         } else {
@@ -109,7 +110,8 @@ impl Engine {
         if let Some(extra) = &roster.extra {
             let is_whole = extra.affiliations && extra.settings == Some(room.settings.form_version);
             let is_part = !extra.affiliations && !extra.occupants;
-            if from_source && (is_whole || is_part) {
+            // The network may deliver one again that the subject has gone on from since, which no configuration shows.
+            if from_source && !is_old && (is_whole || is_part) {
                 room.settings.version = extra.settings.unwrap_or(room.settings.version);
                 self.unsaved.insert(jid.clone());
             }

@@ -101,3 +101,33 @@ fn an_offer_is_compared_with_a_wish_that_is_not_shown_yet() {
     fed.run();
     expect_shown_once(&fed, "Trouble");
 }
+
+/// A configuration, the whole list that follows it, and the subjects after that, which are of the same settings.
+#[test]
+fn what_the_network_delivers_again_brings_no_older_subject_back() {
+    let mut fed = scenes::shared(&[CHAT, ROOMS]);
+    fed.join(FOO, CRONE1);
+    fed.join(WITCH_PLACE, WITCH);
+    fed.run();
+    (fed.is_traced, fed.trace) = (true, Vec::new());
+    fed.configure(FOO, &[("muc#roomconfig_whois", "anyone")]);
+    for text in ["Toil", "Trouble"] {
+        fed.set_subject(FOO, text);
+    }
+    fed.run();
+    let gets = format!("{ROOMS} gets ");
+    let lines = fed.trace.iter().filter_map(|line| line.split_once(&gets));
+    let told: Vec<String> = lines.map(|(_, xml)| xml.to_owned()).collect();
+    assert!(
+        told.iter().any(|xml| xml.contains("affiliations='true'")),
+        "{told:#?}"
+    );
+    fed.forget();
+    for xml in &told {
+        fed.hand_in(&bare(ROOMS), xml);
+    }
+    let shown = fed.seen(WITCH_PLACE);
+    let subject = shown.iter().find(|seen| matches!(seen, Seen::Subject { .. }));
+    assert_eq!(subject, None);
+    assert_eq!(fed.subject(COVEN_AT_ROOMS), "Trouble");
+}
