@@ -62,6 +62,17 @@ impl Host {
         Ok(Wish::Done)
     }
 
+    /// The hash of the avatar that the engine has been told to be in force here.
+    pub(super) fn avatar_told(&self, room: &BareJid) -> Option<String> {
+        let stored = self.engine.snapshot(room)?.to_xml();
+        let (_, settings) = stored.split_once("<settings ")?;
+        let (settings, _) = settings.split_once("</settings>")?;
+        let (_, avatar) = settings.split_once("<avatar ")?;
+        let (avatar, _) = avatar.split_once('>')?;
+        let (_, hash) = avatar.split_once("hash='")?;
+        hash.split_once('\'').map(|(hash, _)| hash.to_owned())
+    }
+
     /// People here are told, and it is kept.
     pub(super) fn show_avatar(&mut self, room: &BareJid, vcard: String) {
         let Some(host_room) = self.rooms.get_mut(room) else {

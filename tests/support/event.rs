@@ -74,6 +74,9 @@ pub enum Event {
         what: What,
         /// What it was there until then.
         was: String,
+        /// Of an avatar: the hash of the one that this instance has been told of, also if its picture is still on its way. What
+        /// is changed after that is changed after it, whatever people there see of it yet.
+        told: Option<String>,
         value: String,
     },
     /// A shadow has this value now.

@@ -168,11 +168,16 @@ impl Host {
             What::Avatar => host_room.vcard.clone(),
             What::Message(_) => THERE.to_owned(),
         };
+        let told = match &what {
+            What::Avatar => self.avatar_told(room),
+            _ => None,
+        };
         self.event(Event::Tried {
             room: room.clone(),
             actor: actor.clone(),
             what,
             was,
+            told,
             value,
         });
     }

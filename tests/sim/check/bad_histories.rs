@@ -279,13 +279,13 @@ fn an_instance_may_be_unknown_only_to_whom_the_source_could_not_tell() {
     expect_violation(verdict(&[refused(unknown)]), "rooms.macbeth.lit refuses");
 }
 
-/// Three instances, two of which cannot reach each other: the third tells one that the other has the nick.
+/// Three instances, two of which cannot reach each other: the third tells one that the other has the nick, or one of the two
+/// tells the third so of who has given it up.
 #[test]
 fn a_nick_may_be_lost_only_by_who_could_not_hear_of_it() {
-    let judged = |text: &str, trouble: Option<&str>| {
+    let judged = |text: &str, trouble: Option<(&str, &str)>| {
         let mut checkers = checkers();
-        let service = bare(COVEN_AT_CONF).service();
-        let trouble = trouble.map(|other| (service, bare(other)));
+        let trouble = trouble.map(|(one, other)| (bare(one), bare(other)));
         checkers.trouble(trouble.into_iter().collect(), BTreeSet::new());
         checkers.event(&Event::Refused {
             by: bare("rooms.macbeth.lit"),
@@ -297,9 +297,12 @@ fn a_nick_may_be_lost_only_by_who_could_not_hear_of_it() {
         })
     };
     let lost = "Somebody else has this nick: the occupant needs another one";
-    judged(lost, Some("chat.shakespeare.lit")).unwrap();
+    let refused = ("conference.marlowe.lit", "chat.shakespeare.lit");
+    judged(lost, Some(refused)).unwrap();
+    judged(lost, Some(("chat.shakespeare.lit", "rooms.macbeth.lit"))).unwrap();
     assert!(judged(lost, None).is_err());
-    assert!(judged("Other", Some("chat.shakespeare.lit")).is_err());
+    assert!(judged(lost, Some(("chat.shakespeare.lit", "other.example"))).is_err());
+    assert!(judged("Other", Some(refused)).is_err());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! As `bad_histories`, for registered nicks and messages that are taken away.
 
-use dmuc::wire::Affiliation;
+use dmuc::wire::{Affiliation, Picture};
 
 use super::bad_histories::{expect_violation, joined, message, said, verdict, view};
 use super::{Checkers, View};
+use crate::support::avatar::vcard;
 use crate::support::event::{Asked, Event, Turn, What};
 use crate::support::moderate::{GONE, THERE};
 use crate::support::names::{COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS, bare};
@@ -152,6 +153,7 @@ fn a_registration_or_a_moderation_that_is_overridden_in_silence_is_seen() {
             actor: bare(WITCH),
             what: what.clone(),
             was: was.into(),
+            told: None,
             value: value.into(),
         };
         let told = Event::Overridden {
@@ -163,4 +165,28 @@ fn a_registration_or_a_moderation_that_is_overridden_in_silence_is_seen() {
         verdict(&[tried.clone(), decided(what, value)]).unwrap();
         verdict(&[tried, told]).unwrap();
     }
+}
+
+/// What is changed at a shadow that had been told of the source's avatar is changed after it, though the picture is not there yet.
+#[test]
+fn an_avatar_that_is_taken_over_one_that_the_shadow_had_not_been_told_of_is_seen() {
+    let (one, two) = (vcard("one", 40), vcard("two", 40));
+    let hash = Picture::parse(&one).unwrap().unwrap().avatar.hash;
+    let tried = |told: Option<&str>| Event::Tried {
+        room: bare(COVEN_AT_ROOMS),
+        actor: bare(WITCH),
+        what: What::Avatar,
+        was: String::new(),
+        told: told.map(str::to_owned),
+        value: two.clone(),
+    };
+    let history = |told| {
+        [
+            decided(What::Avatar, &one),
+            tried(told),
+            decided(What::Avatar, &two),
+        ]
+    };
+    verdict(&history(Some(&hash))).unwrap();
+    expect_violation(verdict(&history(None)), "G7");
 }

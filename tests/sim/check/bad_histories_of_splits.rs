@@ -190,6 +190,7 @@ fn a_change_that_neither_holds_nor_is_taken_back_is_seen() {
         actor: bare("witch@macbeth.lit"),
         what: What::Subject,
         was: String::new(),
+        told: None,
         value: "Toil".into(),
     };
     let decided = |value: &str| Event::Decided {
@@ -237,6 +238,7 @@ fn a_change_that_was_undone_before_anybody_heard_of_it_is_none() {
         actor: bare("witch@macbeth.lit"),
         what: What::Subject,
         was: was.into(),
+        told: None,
         value: value.into(),
     };
     let decided = |value: &str| Event::Decided {
@@ -269,6 +271,7 @@ fn an_offer_that_wins_over_what_it_did_not_know_is_seen() {
         actor: bare("witch@macbeth.lit"),
         what: What::Subject,
         was: was.into(),
+        told: None,
         value: "Toil".into(),
     };
     expect_seen(

@@ -104,14 +104,15 @@ impl Honest {
                     _ if self.has_liars && error.text.as_deref() == Some(NICK_IS_LOST) => true,
                     // The text has no rule for two with one nick; and whoever was restarted, or out of reach, has not heard
                     // of those who have it at a service of the text, and hears of them by this refusal. So does whoever is
-                    // out of reach of who has it for longer than a minute, from those who reach both.
+                    // out of reach of who has it for longer than a minute, from those who reach both. Who refuses may have been
+                    // out of reach itself: of who had the nick by then and has another one now. Nothing shows it that this is so.
                     _ if error.condition == Condition::Conflict => {
                         let from = service_of(&from.to_bare());
                         let mut texts = xep.iter();
                         let mut troubled = self.troubled.iter();
                         xep.contains(&from)
                             || error.text.as_deref() == Some(NICK_IS_LOST)
-                                && troubled.any(|(a, b)| *a == from || *b == from)
+                                && troubled.any(|(a, b)| [a, b].into_iter().any(|at| *at == from || at == by))
                             || texts.any(|text| self.is_troubled(&[from.clone(), text.clone()]))
                     }
                     // Who does not know whom is told by nobody.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmuc::address::BareJid;
+use dmuc::wire::Picture;
 
 use crate::support::event::{Event, Turn, What};
 use crate::support::names::service_of;
@@ -36,7 +37,7 @@ struct Attempt {
     /// affiliation: both hear of it.
     registrant: Option<BareJid>,
     value: String,
-    /// What it was based on, and any earlier attempt that nobody has been told of.
+    /// What it was based on, and any earlier attempt that nobody has been told of. Of avatars also the hashes of those.
     bases: BTreeSet<String>,
     /// What there was before the first of these.
     first: String,
@@ -55,6 +56,12 @@ impl Attempt {
     /// Who hears of it if it does not hold.
     fn authors(&self) -> impl Iterator<Item = &BareJid> {
         self.registrant.iter().chain([&self.actor])
+    }
+
+    fn is_based_on(&self, current: &String) -> bool {
+        let picture = Picture::parse(current).ok().flatten();
+        self.bases.contains(current)
+            || picture.is_some_and(|picture| self.bases.contains(&picture.avatar.hash))
     }
 }
 
@@ -116,6 +123,7 @@ impl Rule {
                 actor,
                 what,
                 was,
+                told,
                 value,
             } => {
                 let Some(number) = group(room) else { return Ok(()) };
@@ -132,7 +140,7 @@ impl Rule {
                 let before = before.filter(|attempt| attempt.told.is_empty());
                 let first = before.map_or(was, |attempt| &attempt.first).clone();
                 let mut bases = before.map_or(BTreeSet::new(), |attempt| attempt.bases.clone());
-                bases.insert(was.clone());
+                bases.extend([was].into_iter().chain(told).cloned());
                 let mut wanted = before.map_or(BTreeSet::new(), |attempt| attempt.wanted.clone());
                 let is_undone = first == *value;
                 if !is_undone {
@@ -224,7 +232,7 @@ impl Rule {
             attempt.group == number && tried == what && attempt.value == *value
         });
         match offers.next() {
-            Some(((room, _), attempt)) if !is_old && !attempt.bases.contains(current) => Err(format!(
+            Some(((room, _), attempt)) if !is_old && !attempt.is_based_on(current) => Err(format!(
                 "G7: the source takes {value:?} for {what:?} from {room}, which knew {:?}, but it had {current:?}",
                 attempt.bases
             )),
