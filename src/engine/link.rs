@@ -309,7 +309,7 @@ impl Engine {
             unlike: std::mem::take(&mut link.unlike),
             ..Link::default()
         };
-        self.note_thin(service);
+        self.note_thin(now, service);
         self.succession_links(service);
         self.schedule_ping(now, service);
         for room in self.rooms_with(service) {

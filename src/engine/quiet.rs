@@ -12,12 +12,14 @@ use super::{Action, Engine};
 const QUIET_MS: u64 = 600_000;
 
 impl Engine {
-    /// Takes note of whether a link is thin.
-    pub(super) fn note_thin(&mut self, service: &BareJid) {
-        match self.is_thin(service) {
-            true => self.thin.insert(service.clone()),
-            false => self.thin.remove(service),
-        };
+    /// Takes note of whether a link is thin. One that is not any more is asked as often as any other from now on, whatever is
+    /// said: nothing else brings a heartbeat forward there.
+    pub(super) fn note_thin(&mut self, now: Now, service: &BareJid) {
+        if self.is_thin(service) {
+            self.thin.insert(service.clone());
+        } else if self.thin.remove(service) {
+            self.is_lively(now, service);
+        }
     }
 
     /// How long a link may be without an answer now before it is asked for one.

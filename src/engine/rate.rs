@@ -93,7 +93,7 @@ impl Engine {
             let flow = &mut link.flow;
             flow.round_trip_ms = Some(flow.round_trip_ms.map_or(took_ms, |least| least.min(took_ms)));
         }
-        self.note_thin(service);
+        self.note_thin(now, service);
     }
 
     /// For how long a page may be on its way (ms).
@@ -176,6 +176,6 @@ impl Engine {
         if let Some(link) = self.links.get_mut(service) {
             link.flow.at_once = Some(next.clamp(LEAST_BYTES, most));
         }
-        self.note_thin(service);
+        self.note_thin(now, service);
     }
 }

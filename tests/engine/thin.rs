@@ -199,6 +199,33 @@ fn a_fault_of_a_quiet_thin_link_is_noticed_in_time_by_who_speaks() {
     }
 }
 
+/// A link whose answers take long: taken for thin until a page has come over it, and nobody speaks.
+fn far() -> Federation {
+    let mut fed = ship(1_000_000, 600);
+    miss(&mut fed, 0, 0);
+    fed.net.heal();
+    fed.run_for(200_000);
+    fed.forget();
+    fed
+}
+
+/// Its next heartbeat is a long way off; then a page shows that it carries enough.
+#[test]
+fn a_fault_of_a_link_that_has_just_shown_not_to_be_thin_is_noticed_in_time() {
+    let mut fed = far();
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Swallows);
+    fed.say(WITCH_PLACE, &"y".repeat(10_000));
+    fed.run_for(10);
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Up);
+    fed.run_for(60_000);
+    assert_eq!(fed.heard(FOO).len(), 1, "in a page");
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.say(FOO, "is anybody there?");
+    fed.run_for(60_500);
+    let state = fed.host(CHAT).engine.link_state(&bare(ROOMS));
+    assert_eq!(state, LinkState::Down);
+}
+
 /// What is said while a heartbeat is on its way is not vouched for by its answer.
 #[test]
 fn what_is_lost_on_a_quiet_thin_link_is_found_when_the_next_heartbeat_is_answered() {
