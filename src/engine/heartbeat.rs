@@ -149,6 +149,8 @@ impl Engine {
             }
             // The question was lost on a link that works.
             LinkState::Unknown | LinkState::Suspect if is_probe => self.probe(now, service),
+            // Lost on a link that works: what it told is told with a digest, for which a thin link may not have to wait long.
+            LinkState::Up | LinkState::Syncing => self.said_to(now, service),
             _ => {}
         }
     }

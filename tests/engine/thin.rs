@@ -1,6 +1,7 @@
 //! Thin links: bytes that arrive are life, and pages are as large as the line carries in a part of the link timeout.
 
 use dmuc::engine::LinkState;
+use dmuc::wire::Affiliation;
 
 use crate::scenes;
 use crate::support::event::{Crossing, Event};
@@ -186,7 +187,7 @@ fn a_fault_of_a_quiet_thin_link_is_noticed_in_time_by_who_speaks() {
         |fed| _ = fed.say(FOO, "is anybody there?"),
         |fed| fed.update(FOO, "<show>away</show>"),
         |fed| fed.set_subject(FOO, "Toil"),
-        |fed| _ = fed.affiliate(FOO, "hag66@shakespeare.lit", dmuc::wire::Affiliation::Member),
+        |fed| _ = fed.affiliate(FOO, "hag66@shakespeare.lit", Affiliation::Member),
     ];
     for (number, speak) in speak.into_iter().enumerate() {
         let mut fed = measured();
@@ -224,6 +225,23 @@ fn a_fault_of_a_link_that_has_just_shown_not_to_be_thin_is_noticed_in_time() {
     fed.run_for(60_500);
     let state = fed.host(CHAT).engine.link_state(&bare(ROOMS));
     assert_eq!(state, LinkState::Down);
+}
+
+/// That the link works shows the answer to something that was sent before it.
+#[test]
+fn a_decision_that_is_lost_on_a_thin_link_that_works_is_told_soon() {
+    let mut fed = far();
+    fed.configure(FOO, &[("muc#roomconfig_roomname", "The heath")]);
+    fed.run_for(100);
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.affiliate(FOO, "hag66@shakespeare.lit", Affiliation::Member);
+    fed.run_for(10);
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Up);
+    // The link timeout, in which it might be answered, and a heartbeat.
+    fed.run_for(100_000);
+    assert_eq!(fed.host(CHAT).engine.link_state(&bare(ROOMS)), LinkState::Up);
+    let affiliation = fed.affiliation(COVEN_AT_ROOMS, "hag66@shakespeare.lit");
+    assert_eq!(affiliation, Affiliation::Member);
 }
 
 /// What is said while a heartbeat is on its way is not vouched for by its answer.
