@@ -64,7 +64,9 @@ pub use cause::Cause;
 pub use input::{Departure, Input, Occupant, PeerPresence, Ruled};
 pub use link::LinkState;
 pub use orders::Order;
-pub use overview::{InstanceOverview, InstanceState, LinkOverview, RefusalOverview, RoomOverview, Speaks};
+pub use overview::{
+    InstanceOverview, InstanceState, LinkOverview, RefusalOverview, RoomOverview, Speaks, Totals,
+};
 pub use parked::{ParkedFor, ParkedRoom};
 pub use queries::RoomInfo;
 pub use state::clock::{MAX_CLOCK_LEAD_MS, Now};

@@ -6,7 +6,6 @@ local jid_host = require "util.jid".host;
 return function (dmuc)
 	local presence, groupchat, requests, lifecycle, forms = dmuc.presence, dmuc.groupchat, dmuc.requests, dmuc.lifecycle, dmuc.forms;
 	local inside, turns = dmuc.prosody, dmuc.turns;
-	local lost_messages = module:measure("lost_messages", "counter");
 
 	-- The room of an action, which is in memory and distributed.
 	local function room_of(action)
@@ -114,7 +113,7 @@ return function (dmuc)
 	-- What owners or everybody who are here, and the log, are told.
 	function actions.notice(action)
 		if action.notice == "not_named" then dmuc.parked.warn(); end
-		if action.notice == "gap" then lost_messages(action.messages); end
+		if action.notice == "gap" then dmuc.metrics.lost(action.messages); end
 		if action.key then
 			dmuc.tally.room(action.level, action.key, action.room, action.text, action.many, action.number);
 		else

@@ -15,6 +15,7 @@ local takes_long = {
 local max_added = 10;
 
 return function (dmuc)
+	local metrics = dmuc.metrics;
 	local engine, is_new;
 	local is_draining = false; -- somebody further out will do the rest; whatever waits does so in a coroutine of its own
 	local held = setmetatable({}, { __mode = "k" }); -- [thread] = true while it is in dmuc.hold()
@@ -50,7 +51,9 @@ return function (dmuc)
 
 	local function call(method, ...)
 		if queue.first > queue.last then turn_began = cpu_now(); end
+		local began = metrics.is_on and cpu_now();
 		local ok, a, b, c, d, e, f = pcall(engine[method], engine, ...);
+		if began then metrics.took(cpu_now() - began); end
 		if ok then return a, b, c, d, e, f; end
 		if engine:is_poisoned() then
 			rebuild(tostring(a));
@@ -114,6 +117,8 @@ return function (dmuc)
 		local ok, problem = xpcall(dmuc.perform, debug.traceback, action);
 		if not ok then
 			module:log("error", "Action %s for %s failed: %s", action.kind, action.room or action.service, problem);
+		elseif metrics.is_on then
+			metrics.done(action);
 		end
 	end
 

@@ -200,6 +200,7 @@ return function (dmuc)
 	module:hook("muc-private-message", stanzas.only_theirs, 40);
 
 	local function refuse(origin, stanza, room_jid, err_type, condition, text)
+		dmuc.metrics.refused("message", condition);
 		dmuc.tally.refusal("warn", ("Refused message from %s: %s (%s)"):format(jid_host(stanza.attr.from), condition, text),
 			("Refused message from %s for %s: %s (%s)"):format(stanza.attr.from, room_jid, condition, text));
 		origin.send(st.error_reply(stanza, err_type, condition, text, room_jid));

@@ -26,6 +26,7 @@ return function (build)
 		"stanzas"; -- pieces of stanzas
 		"addresses"; -- room addresses inside stanzas
 		"turns"; -- what goes on while hooks of other modules wait
+		"metrics"; -- what Prosody's statistics show
 		"engine"; -- calls into the engine, its timer, draining its actions
 		"storage"; -- stores that may be away
 		"retrying"; -- what could not be written waits

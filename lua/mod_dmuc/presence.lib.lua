@@ -329,6 +329,7 @@ return function (dmuc)
 	end
 
 	local function refuse(origin, stanza, room_jid, err_type, condition, text)
+		dmuc.metrics.refused("presence", condition);
 		dmuc.tally.refusal("warn", ("Refused presence from %s: %s (%s)"):format(jid_host(stanza.attr.from), condition, text),
 			("Refused presence from %s for %s: %s (%s)"):format(stanza.attr.from, room_jid, condition, text));
 		if stanza.attr.type ~= "unavailable" then

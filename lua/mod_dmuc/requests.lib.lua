@@ -97,6 +97,7 @@ return function (dmuc)
 		local verdict, err_type, condition, text = dmuc.feed("peer_iq", from, to, stanza.attr.type, stanza.attr.id,
 			tostring(payload), taken);
 		if not verdict then
+			dmuc.metrics.refused("iq", condition);
 			-- What a peer does wrong is for the administrator to see; anybody else may send anything.
 			dmuc.tally.refusal(requests.is_peer(from) and "warn" or "info",
 				("Refused <%s/> from %s: %s (%s)"):format(payload.name, jid_host(from), condition, text),
@@ -151,6 +152,7 @@ return function (dmuc)
 		local from, to, type, payload = stanza.attr.from, stanza.attr.to, stanza.attr.type, stanza.tags[1];
 		if type ~= "get" and type ~= "set" or of_anybody[payload.attr.xmlns] then return; end
 		if not dmuc.role(to) or not dmuc.ask("is_instance", to, jid_bare(from)) then return; end
+		dmuc.metrics.refused("iq", "forbidden");
 		local why = "forbidden (its home asks for it, in the way of instances)";
 		dmuc.tally.refusal("warn",
 			("Refused <%s/> from %s: %s"):format(payload.name, jid_host(from), why),

@@ -133,6 +133,31 @@ pub struct RoomOverview {
     pub retracted: Vec<BareJid>,
 }
 
+/// All rooms together, for whoever counts. Costs O(rooms and their instances).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Rooms of which this is the source.
+    pub sources: usize,
+    /// Rooms of which this is a shadow.
+    pub shadows: usize,
+    /// Shadows that have no configuration yet.
+    pub pending: usize,
+    /// Shadows that a configuration leaves out.
+    pub parked: usize,
+    /// Occupants who have joined here.
+    pub here: usize,
+    /// Occupants who have joined other instances.
+    pub elsewhere: usize,
+    /// Messages in the logs, on disk or in memory.
+    pub messages: usize,
+    /// About how many bytes of them are in memory.
+    pub memory: usize,
+    /// Changes made here that the source has yet to decide.
+    pub offers: usize,
+    /// Instances that a peer would not have.
+    pub refused: usize,
+}
+
 /// The path to one peer service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkOverview {
@@ -238,6 +263,30 @@ impl Engine {
             Stage::Active if self.may_miss(service, instance) => InstanceState::Behind,
             Stage::Active => InstanceState::Agreed,
         }
+    }
+
+    /// What there is in all rooms together.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            parked: self.parked.len(),
+            memory: self.rooms.memory(),
+            ..Totals::default()
+        };
+        for room in self.rooms.values() {
+            match (room.is_source(), room.ready) {
+                (true, _) => totals.sources += 1,
+                (false, true) => totals.shadows += 1,
+                (false, false) => totals.pending += 1,
+            }
+            totals.here += room.locals.len();
+            totals.messages += room.log.len();
+            totals.offers += room.offers.len();
+            for instance in room.instances.values() {
+                totals.elsewhere += instance.occupants.len();
+                totals.refused += usize::from(instance.stage == Stage::Refused);
+            }
+        }
+        totals
     }
 
     /// The links to all peers, in the order of their JIDs.

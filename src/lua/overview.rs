@@ -38,6 +38,25 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             tables.collect::<mlua::Result<Vec<_>>>()
         },
     );
+    // totals(): what there is in all rooms together
+    methods.add_method("totals", |lua, this, ()| {
+        let totals = this.with(|engine| engine.totals())?;
+        table(
+            lua,
+            [
+                ("source", totals.sources.into_lua(lua)?),
+                ("shadow", totals.shadows.into_lua(lua)?),
+                ("pending", totals.pending.into_lua(lua)?),
+                ("parked", totals.parked.into_lua(lua)?),
+                ("here", totals.here.into_lua(lua)?),
+                ("elsewhere", totals.elsewhere.into_lua(lua)?),
+                ("messages", totals.messages.into_lua(lua)?),
+                ("memory", totals.memory.into_lua(lua)?),
+                ("offers", totals.offers.into_lua(lua)?),
+                ("refused", totals.refused.into_lua(lua)?),
+            ],
+        )
+    });
     // refusals(mono, wall): instances that peers would not have
     methods.add_method("refusals", |lua, this, (mono, wall): (f64, f64)| {
         let refusals = this.with(|engine| engine.refusal_overviews(now(mono, wall)))?;

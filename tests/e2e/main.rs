@@ -33,6 +33,7 @@ mod limits;
 mod lists;
 mod log_lines;
 mod members_only;
+mod metrics;
 mod mistakes;
 mod moderation;
 mod moderation_events;

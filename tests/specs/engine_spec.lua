@@ -22,6 +22,7 @@ before_each(function ()
 		options = {};
 		groupchat = { drained = function () end };
 		together = { settle = function () end };
+		metrics = { is_on = true; took = function () end; done = function () end };
 	});
 	function dmuc.perform(action)
 		table.insert(performed, action.kind.." "..tostring(action.room or ""));

@@ -267,7 +267,8 @@ fn global(spec: &ServerSpec, at: &Surroundings<'_>) -> String {
     section.set("c2s_ports", "{ 5222 }");
     section.set("s2s_ports", "{ 5269 }");
     section.set("component_ports", "{ 5347 }");
-    if spec.websocket || !spec.community.is_empty() {
+    let has_pages = spec.modules.iter().any(|module| module.starts_with("http_"));
+    if spec.websocket || has_pages || !spec.community.is_empty() {
         section.set("http_interfaces", list(&[at.address.to_string()]));
         section.set("http_ports", "{ 5280 }");
         section.set("https_ports", "{}");
