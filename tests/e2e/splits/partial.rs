@@ -54,11 +54,15 @@ async fn through_a_shadow(label: &str, is_trusted: bool, version: Version, stora
     let mut builder = hasty(label, version, storage);
     if is_trusted {
         let trusting = |peer: &str| {
-            format!("dmuc_peers = {{ \"{peer}\", [\"conference.marlowe.lit\"] = {{ trusted = true }} }}")
+            format!("dmuc_peers = {{ {peer}, [\"conference.marlowe.lit\"] = {{ trusted = true }} }}")
         };
+        // Who makes the room trusts both: otherwise its service would be in the shadows' names.
         builder = builder
-            .with_server(0, |s| s.muc_lines.push(trusting("rooms.macbeth.lit")))
-            .with_server(1, |s| s.muc_lines.push(trusting("chat.shakespeare.lit")));
+            .with_server(0, |s| {
+                s.muc_lines
+                    .push(trusting("[\"rooms.macbeth.lit\"] = { trusted = true }"))
+            })
+            .with_server(1, |s| s.muc_lines.push(trusting("\"chat.shakespeare.lit\"")));
     }
     let fed = builder.start().await?;
     let scene = Scene::opens(&fed, "coven", &[]).await?;

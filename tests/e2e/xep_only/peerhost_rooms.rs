@@ -387,12 +387,12 @@ async fn it_is_where_its_users_are_sent(version: Version, storage: Storage) -> R
         "{}",
         to_string(&invitation)
     );
-    let joined = faust.join(SOURCE, "faust").await?;
-    assert_eq!(joined.own_nick(), "faust");
-    coven
-        .peer
-        .take("faust at the source", from(SOURCE, "faust"))
-        .await?;
+    let again = faust
+        .try_join(SOURCE, "faust")
+        .await?
+        .err()
+        .context("a redirect")?;
+    assert_eq!(error_condition(&again.presence).as_deref(), Some("redirect"));
     // It says no to another room: the owner is told, and the room goes on without it.
     for (condition, kind, words) in [
         ("forbidden", "auth", "refused an instance"),
