@@ -13,9 +13,10 @@
 //! |---|---|
 //! | `cut 0 1`, `stall 0 1`, `swallow 0 1` | what [`dmuc_testbed::Link`] does, to the link between two servers |
 //! | `heal` | every link is as it was |
-//! | `stop 1`, `start 1`, `restart 1`, `crash 1` | a server |
+//! | `stop 1`, `kill 1`, `start 1`, `restart 1`, `crash 1` | a server |
 //! | `settle` | everything that services had sent each other has been processed |
 //! | `eval 1 return …` | Lua inside a server |
+//! | `shell 1 dmuc:rooms()` | an administrator's command, answered by what the shell prints |
 //!
 //! The end of stdin ends the servers; the exit code is not 0 if one of them logged an error.
 
@@ -23,7 +24,7 @@ use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use dmuc_testbed::{Federation, Server, Value, Version};
+use dmuc_testbed::{Builder, Federation, Server, Value, Version};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -48,18 +49,7 @@ async fn run() -> Result<()> {
         }
         Some(name) => Version::named(name)?,
     };
-    let fed = Federation::builder()
-        .label("clients")
-        .version(version)
-        .dmuc(true)
-        .websocket(true)
-        .muc_line("dmuc_room_id = \"name\"")
-        .muc_line("dmuc_shadow_names = \"any\"")
-        // A broken link is noticed soon; the defaults are 30 and 60 s.
-        .muc_line("dmuc_ping_interval = 1")
-        .muc_line("dmuc_link_timeout = 3")
-        .start()
-        .await?;
+    let fed = servers(version).start().await?;
     say(&hello(&fed));
     let mut lines = lines();
     while let Some(line) = lines.recv().await {
@@ -70,6 +60,26 @@ async fn run() -> Result<()> {
         say(&answer);
     }
     fed.finish().await
+}
+
+/// Three servers, whose services vote on who follows a source.
+fn servers(version: Version) -> Builder {
+    let builder = Federation::builder()
+        .label("clients")
+        .version(version)
+        .dmuc(true)
+        .websocket(true)
+        .muc_line("dmuc_room_id = \"name\"")
+        .muc_line("dmuc_shadow_names = \"any\"")
+        .muc_line(
+            "dmuc_voters = { \"chat.shakespeare.lit\", \"rooms.macbeth.lit\", \"conference.marlowe.lit\" }",
+        )
+        // A broken link is noticed soon; the defaults are 30 and 60 s.
+        .muc_line("dmuc_ping_interval = 1")
+        .muc_line("dmuc_link_timeout = 3");
+    (0..3).fold(builder, |builder, server| {
+        builder.with_server(server, |spec| spec.modules.push("admin_shell".to_owned()))
+    })
 }
 
 fn hello(fed: &Federation) -> Value {
@@ -129,6 +139,7 @@ async fn obey(fed: &Federation, line: &str) -> Result<Value> {
         }
         "heal" => fed.heal_all().await,
         "stop" => fed[server(rest)?].stop().await?,
+        "kill" => fed[server(rest)?].kill().await?,
         "start" => fed[server(rest)?].start().await?,
         "restart" => fed[server(rest)?].restart().await?,
         "crash" => fed[server(rest)?].crash().await?,
@@ -136,6 +147,10 @@ async fn obey(fed: &Federation, line: &str) -> Result<Value> {
         "eval" => {
             let (index, chunk) = rest.split_once(' ').context("what shall be run?")?;
             return fed[server(index)?].eval(chunk).await;
+        }
+        "shell" => {
+            let (index, line) = rest.split_once(' ').context("which command?")?;
+            return Ok(json!(fed[server(index)?].shell(line).await?.out));
         }
         _ => bail!("unknown command {verb:?}"),
     }
