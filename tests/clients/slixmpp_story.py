@@ -10,23 +10,13 @@ import sys
 
 import slixmpp
 
-from person import Person
+from person import Person, founds
 from servers import OWN, SOURCE, THIRD, Servers
 
 
 def seen(version, step, what):
     """A row of the table in docs/ADDRESSES.md."""
     print(f"slixmpp {slixmpp.__version__} | {version} | {step} | {what}", flush=True)
-
-
-async def founds(crone):
-    """A distributed room with a name."""
-    await crone.joins()
-    form = crone.plugin["xep_0004"].make_form("submit")
-    form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/muc#roomconfig")
-    form.add_field(var="muc#roomconfig_roomname", value="A Dark Cave")
-    form.add_field(var="muc#roomconfig_distributed", ftype="boolean", value=True)
-    await crone.plugin["xep_0045"].set_room_config(SOURCE, form)
 
 
 async def talks(version, witch, others):
