@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 60
 MODEL_STATES ?= 1000000
 MODEL_SEED ?= 1
 KEEP ?=
-# The versions that the browser test runs on.
+# The versions that real clients are tried on.
 PROSODY ?= 0.12 13 newest
 
 INSTALLED = $(DESTDIR)$(MODULES_DIR)/mod_dmuc
@@ -31,7 +31,7 @@ PLUGIN := target/plugin/mod_dmuc
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet
 
-.PHONY: help deps plugin install uninstall test test-browser lint demo bench sim same-outputs model fuzz mutants soak clean distclean
+.PHONY: help deps plugin install uninstall test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -77,6 +77,11 @@ test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13 newes
 	cargo build --quiet -p dmuc-testbed --example federation
 	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-reporter=spec rooms.test.js
 
+test-clients: deps plugin ## slixmpp, profanity and poezio in a room of another server (PROSODY='0.12 13 newest')
+	tests/clients/setup.sh
+	cargo build --quiet -p dmuc-testbed --example federation
+	PROSODY='$(PROSODY)' tests/clients/run.sh
+
 lint: deps ## Formatting, clippy for each binding, luacheck, licences, documentation
 	cargo fmt --all --check
 	$(CLIPPY) --workspace --all-targets -- -D warnings
@@ -93,7 +98,7 @@ lint: deps ## Formatting, clippy for each binding, luacheck, licences, documenta
 	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
-	bash -n findings/*.sh tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh .ci/run
+	bash -n findings/*.sh tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh tests/clients/*.sh .ci/run
 
 demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
 	KEEP='$(KEEP)' cargo run --quiet --example demo

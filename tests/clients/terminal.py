@@ -44,15 +44,16 @@ class Terminal:
         await self.tmux("set-option", "-g", "remain-on-exit", "on")
 
     async def types(self, text):
-        """A line and Enter, each when what is before it is to be seen: poezio takes for pasted what comes at once."""
+        """A line and Enter, each when what is before it was taken: poezio takes for pasted what comes at once."""
         for part, shown in ((text[0], text[0]), (text[1:], text[-20:])):
             await self.tmux("send-keys", "-t", "client", "-l", part)
-            await eventually(f"{shown!r} is typed", lambda end=shown: self.has_typed(end))
+            await eventually(f"{shown!r} is typed", lambda end=shown: self.has_typed(end, True))
         await self.tmux("send-keys", "-t", "client", "Enter")
+        await eventually(f"{text!r} is taken", lambda: self.has_typed(text[-20:], False))
 
-    async def has_typed(self, end):
-        """Whether the last line, where one types, ends like this."""
-        return (await self.screen()).rstrip().endswith(end)
+    async def has_typed(self, end, wanted):
+        """Whether the last line, where one types, ends like this, or not any more."""
+        return (await self.screen()).rstrip().endswith(end) == wanted
 
     async def types_password(self, text):
         """Which is not shown."""
