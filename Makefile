@@ -72,10 +72,10 @@ uninstall: ## Remove what `make install` installed (PREFIX, DESTDIR); data and c
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
 
-test-browser: deps plugin ## Two web clients in one room (PROSODY='0.12 13 newest'; needs Node.js 20)
+test-browser: deps plugin ## Web clients in one room, by its own address and by another server's (PROSODY='0.12 13 newest'; needs Node.js 20)
 	tests/browser/setup.sh
 	cargo build --quiet -p dmuc-testbed --example federation
-	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-reporter=spec rooms.test.js
+	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-concurrency=1 --test-reporter=spec rooms.test.js address.test.js
 
 test-clients: deps plugin ## slixmpp, profanity and poezio in a room of another server (PROSODY='0.12 13 newest')
 	tests/clients/setup.sh

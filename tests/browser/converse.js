@@ -1,12 +1,15 @@
 // Somebody who uses Converse: what such a person does, and what the page then shows.
 
+import { eventually } from './federation.js';
+
 const deadline = 30_000 * Number(process.env.DMUC_TEST_TIMEOUT_SCALE ?? 1);
 
 /** A person with a page in the browser. Everything waits for what it is about, half a minute at most. */
 export class Person {
   /** Opens a page and logs in; the page joins the room by itself. */
-  static async joins(browser, server, user, room, nick) {
+  static async joins(browser, server, user, room, nick, { mayBookmark = false } = {}) {
     const person = new Person(await browser.context(), browser.address, { server, user, room, nick });
+    person.mayBookmark = mayBookmark;
     await person.open();
     return person;
   }
@@ -14,12 +17,20 @@ export class Person {
   constructor(context, address, { server, user, room, nick }) {
     Object.assign(this, { context, address, server, user, room, nick });
     this.faults = [];
+    this.isBookmarked = false;
+    /** Every stanza that arrived, and every one that was sent. */
+    this.received = [];
+    this.sent = [];
   }
 
   /** A page: the first one, or another one after `leave`, with what the browser has stored. */
   async open() {
     this.page = await this.context.newPage();
     this.page.setDefaultTimeout(deadline);
+    this.page.on('websocket', (socket) => {
+      socket.on('framereceived', ({ payload }) => this.received.push(`${payload}`));
+      socket.on('framesent', ({ payload }) => this.sent.push(`${payload}`));
+    });
     this.page.on('pageerror', (error) => this.faults.push(`error in the page: ${error.stack}`));
     this.page.on('console', (message) => {
       const text = message.text();
@@ -36,9 +47,9 @@ export class Person {
       password: 'any',
       websocket_url: this.server.websocket,
       discover_connection_methods: false,
-      auto_join_rooms: [{ jid: this.room, nick: this.nick }],
-      // The nick that is set here stays set: a bookmark would overrule it.
-      allow_bookmarks: false,
+      auto_join_rooms: this.isBookmarked ? [] : [{ jid: this.room, nick: this.nick }],
+      // Otherwise the nick that is set here stays set: a bookmark would overrule it.
+      allow_bookmarks: this.mayBookmark,
       assets_path: '/dist/',
       view_mode: 'fullscreen',
       i18n: 'en',
@@ -52,6 +63,27 @@ export class Person {
   /** Closes the page without a word. */
   async leave() {
     await this.page.close();
+  }
+
+  /** Waits until the own server has the bookmark, which Converse sets by itself. */
+  async hasBookmarked() {
+    await eventually(`${this.user} has bookmarked ${this.room}`, async () => this.sent
+      .filter((stanza) => stanza.includes('<publish') && stanza.includes('bookmarks') && stanza.includes(this.room))
+      .map((stanza) => / id=["']([^"']+)/.exec(stanza)[1])
+      .some((id) => this.received.some((stanza) => stanza.includes(id) && /type=["']result/.test(stanza))));
+    this.isBookmarked = true;
+  }
+
+  /** Opens a page in another browser, which knows of the room only what the own server does. */
+  async opensElsewhere(browser) {
+    this.context = await browser.context();
+    await this.open();
+  }
+
+  /** The addresses of the rooms in the list at the side. */
+  async rooms() {
+    return this.page.locator('.open-rooms-list [data-room-jid].open-room').evaluateAll(
+      (items) => items.map((item) => item.dataset.roomJid));
   }
 
   get input() {
@@ -128,12 +160,23 @@ export class Person {
     await this.bubble(text).waitFor();
   }
 
+  /** Waits for an answer that is shown with what it answers. */
+  async seesReply(text, quoted) {
+    await this.bubble(text).locator('converse-reply-context').filter({ hasText: quoted }).waitFor();
+  }
+
   async seesReaction(text, emoji) {
     await this.bubble(text).locator('converse-reactions').filter({ hasText: emoji }).waitFor();
   }
 
   async seesRetraction(nick) {
     await this.page.locator('.chat-msg--retracted').filter({ hasText: `${nick} has removed a message` }).waitFor();
+  }
+
+  /** Waits for a message in which a nick is marked as this person's own. */
+  async seesMention(nick, rest) {
+    const mention = this.page.locator('.chat-msg__text .mention--self').filter({ hasText: nick });
+    await this.page.locator('.chat-msg').filter({ has: mention }).filter({ hasText: rest }).waitFor();
   }
 
   async seesSubject(text) {

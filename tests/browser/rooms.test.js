@@ -9,18 +9,11 @@ import { Federation } from './federation.js';
 
 const versions = (process.env.PROSODY ?? '0.12 13 newest').split(' ');
 
-const found = Federation.versions();
-
-/** Skipped where it cannot be had; under CI every version must be there. */
-const isMissing = (version) => process.env.CI !== 'true' && (version === 'newest'
-  ? found.filter((number) => !number.startsWith('0.')).length < 2
-  : !found.some((number) => `${number}.`.startsWith(`${version}.`)));
-
 /** The lines of one nick, in the order in which they are shown. */
 const of = (transcript, nick) => transcript.filter((line) => line.startsWith(`${nick}: `));
 
 for (const version of versions) {
-  describe(`Converse on Prosody ${version}`, { concurrency: false, skip: isMissing(version) }, () => {
+  describe(`Converse on Prosody ${version}`, { concurrency: false, skip: Federation.isMissing(version) }, () => {
     let federation, browser, crone, witch, faust;
     let isBroken = false;
     const everybody = () => [crone, witch, faust].filter(Boolean);
