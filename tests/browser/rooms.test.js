@@ -163,6 +163,8 @@ for (const version of versions) {
 
     scene('who was away catches up from the archive', async () => {
       await witch.leave();
+      // Converse asks for what is newer than what it saw last, and times in archives are whole seconds: not in that second.
+      await new Promise((resolve) => { setTimeout(resolve, 1000 - (Date.now() % 1000)); });
       await crone.says('Fire burn');
       await crone.sees('Fire burn');
       await faust.says('and cauldron bubble');

@@ -91,7 +91,7 @@ async def story(kind, version):
         count = names_only(SOURCE, client.received())
         seen("one entry", f"one window; none of {count} stanzas came from another address of the room, or named one")
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{await client.screen()}") from None
+        raise AssertionError(f"{error}\n{await client.screen()}\nwhat it stored is in {client.home}") from None
     finally:
         await client.ends()
     client.forget()
