@@ -3,6 +3,8 @@
 
 -- How many questions of one session are remembered, at least: those that are older find the address in use.
 local max_asked = 100;
+-- In how many other instances themselves a session is, at most, for all that is kept of it.
+local max_there = 1000;
 
 return function (dmuc)
 	local books = {};
@@ -47,6 +49,14 @@ return function (dmuc)
 
 	function books.has(session, room_jid, address)
 		return index_of(book(session, room_jid), address) ~= nil;
+	end
+
+	-- The room in which a session goes by this address, or nil.
+	function books.room_of(session, address)
+		local known = inside.known_of(session);
+		for room_jid, list in pairs(known and known.rooms or {}) do
+			if index_of(list, address) then return room_jid; end
+		end
 	end
 
 	function books.has_others(session, room_jid, address)
@@ -147,16 +157,38 @@ return function (dmuc)
 		return of(session, "there", address) ~= nil;
 	end
 
-	-- An instance has said that the session is in it, at that place, or no more.
-	function books.note_place(session, address, place)
-		if place or books.is_there(session, address) then all(session, "there")[address] = place; end
+	-- Whether a session goes by this address here, and not in the instance itself, which it leaves only when its join here holds.
+	function books.is_served(session, address)
+		return books.room_of(session, address) ~= nil and not books.is_there(session, address);
 	end
 
-	-- The session joins here: the other instance has to be told, and not before that time.
+	-- An instance has said that the session is in it, at that place, or no more.
+	function books.note_place(session, address, place)
+		if not books.is_there(session, address) then
+			if not place then return; end
+			local count = 0;
+			for _ in pairs(all(session, "there")) do count = count + 1; end
+			if count >= max_there then return; end
+		end
+		all(session, "there")[address] = place;
+	end
+
+	-- The session has joined here: the other instance has to be told if it was there, and not before that time.
 	function books.comes_back(session, address, time)
+		if not books.is_there(session, address) then return; end
 		local there = all(session, "there");
 		all(session, "owed")[address] = { place = there[address]; time = time };
 		there[address] = nil;
+	end
+
+	-- All places in other instances themselves, as far as these know; afterwards there are none.
+	function books.take_places(session)
+		local known, list = inside.known_of(session), {};
+		if not known then return list; end
+		for _, owed in pairs(known.owed or {}) do list[#list + 1] = owed.place; end
+		for _, place in pairs(known.there or {}) do list[#list + 1] = place; end
+		known.owed, known.there = nil, nil;
+		return list;
 	end
 
 	function books.is_owed(session, address)

@@ -25,7 +25,8 @@ return function (dmuc)
 	local xmlns_muc, xmlns_muc_user = stanzas.xmlns_muc, stanzas.xmlns_muc_user;
 	local is_on = dmuc.served_hosts[1] ~= nil;
 
-	local room_at = {}; -- [address of another instance] = the room here: one look, however many rooms there are
+	-- [address of another instance] = the room here: one look, however many rooms there are. The first one that has it.
+	local room_at = {};
 	local known = {}; -- [room here] = { [address of another instance] = true }
 	local is_over = {}; -- [room here] = true: destroyed, and its tombstone answers
 
@@ -44,7 +45,8 @@ return function (dmuc)
 	-- For what people write in a room (addresses.reword): its address here for every one it has.
 	function serving.own_words(room, stanza)
 		if not known[room.jid] then return stanza; end
-		return addresses.reword(stanza, function (bare) return room_at[bare] == room.jid and room.jid or nil; end);
+		local others = known[room.jid];
+		return addresses.reword(stanza, function (bare) return others[bare] and room.jid or nil; end);
 	end
 
 	module:hook("muc-private-message", function (event) serving.own_words(event.room, event.stanza); end, -10);
@@ -113,7 +115,8 @@ return function (dmuc)
 			if not has_status(stanza:get_child("x", xmlns_muc_user), "303") then books.close(session, room_jid); end
 			return;
 		end
-		for _, address in ipairs(books.addresses(session, room_jid) or {}) do
+		for _, address in ipairs(books.joining(session, room_jid) or books.addresses(session, room_jid) or {}) do
+			books.comes_back(session, address, time_now() + farewell_after - 0.5); -- if it was there: its join here held
 			if books.is_owed(session, address) then
 				module:add_timer(farewell_after, function () say_farewell(session, address); end);
 			end
@@ -132,13 +135,36 @@ return function (dmuc)
 		end;
 	end
 
+	-- A tombstone does not answer any more. Nothing changes for a room that lives.
+	function serving.let_go(room_jid)
+		if is_over[room_jid] then serving.take({ room = room_jid; addresses = {}; gone = true }); end
+	end
+
 	-- A tombstone answers as long as there is one: then the name is free.
 	local function is_forgotten(room_jid)
 		if not is_over[room_jid] then return false; end
 		local room = dmuc.get_room(room_jid);
 		if room and inside.is_destroyed(room) and (inside.locked_until(room) or 0) >= os.time() then return false; end
 		dmuc.tombstones.forget(room_jid);
-		serving.take({ room = room_jid; addresses = {}; gone = true });
+		serving.let_go(room_jid);
+		return true;
+	end
+
+	-- A tombstone stands in for what cannot be asked: there may be another room at that address.
+	local function may_be_again(room_jid, address)
+		if not is_over[room_jid] then return false; end
+		local state = dmuc.ask("link", jid_host(address));
+		return state ~= "down" and state ~= "suspect";
+	end
+
+	-- Nobody has answered there. Of links without rooms nobody knows that before.
+	local function ask_tombstone(session, room_jid, address, bounce)
+		local nick = jid_resource(bounce.attr.from);
+		if not nick or is_forgotten(room_jid) then return; end
+		local join = st.presence({ from = session.full_jid; to = room_jid.."/"..nick; id = bounce.attr.id })
+			:tag("x", { xmlns = xmlns_muc }):up();
+		is_diverted[join] = true;
+		inside.process(inside.stand_in(session, answer(session, room_jid, address)), join);
 		return true;
 	end
 
@@ -148,14 +174,15 @@ return function (dmuc)
 		local address = bare_of(stanza.attr.to);
 		local room_jid = room_at[address];
 		-- Without an origin it is an answer to what came from there.
-		if not room_jid or not origin or is_farewell[stanza] or is_forgotten(room_jid) then return; end
+		if not room_jid or not origin or is_farewell[stanza] then return; end
 		local session = clients[stanza.attr.from];
+		-- One that is ending is none of them any more, and leaves everything.
+		local sender = session or origin.full_jid == stanza.attr.from and origin or nil;
+		room_jid = sender and books.room_of(sender, address) or room_jid;
+		if is_forgotten(room_jid) or may_be_again(room_jid, address) then return; end
+		if sender and books.is_there(sender, address) and not is_join(stanza) then return; end
 		local name, type = stanza.name, stanza.attr.type;
 		if session then
-			if books.is_there(session, address) then
-				if not is_join(stanza) then return; end
-				books.comes_back(session, address, time_now() + farewell_after - 0.5); -- its next join is here
-			end
 			if name == "presence" and type == "unavailable" then
 				if leave_one(session, room_jid, address) then return true; end
 			elseif name == "presence" and type == nil and jid_resource(stanza.attr.to) then
@@ -244,18 +271,18 @@ return function (dmuc)
 	end
 
 	-- While an address is served here, nothing from there reaches whom it is served to: it would speak for people whose home is
-	-- here. It may be that of an instance in which somebody still is, for all it knows.
-	local function from_there(event, room_jid, address)
+	-- here. It may be that of an instance in which somebody still is, for all it knows; or is in fact, until a join here holds.
+	local function from_there(event, address)
 		local stanza, to = event.stanza, event.stanza.attr.to;
 		local session = clients[to];
 		if not session then
 			for _, other in ipairs(jid_resource(to) and {} or inside.sessions_of(to)) do
-				if books.has(other, room_jid, address) then return true; end
+				if books.is_served(other, address) then return true; end
 			end
 			return;
 		end
-		if not books.has(session, room_jid, address) then return; end
-		if inside.is_bounce(event.origin) then
+		if not books.is_served(session, address) then return; end
+		if event.origin and inside.is_bounce(event.origin) then
 			books.farewell_bounced(session, address, stanza.attr.from);
 		else
 			say_farewell(session, address);
@@ -263,12 +290,24 @@ return function (dmuc)
 		return true;
 	end
 
+	-- Whether a session has sent a presence to a room, as whoever is in it has.
+	local function has_asked(session, address)
+		for place in pairs(session.directed or {}) do
+			if bare_of(place) == address then return true; end
+		end
+		return false;
+	end
+
 	-- Who is in another instance itself: it has said so.
 	local function note_place(event, session)
 		local stanza = event.stanza;
 		local x = stanza:get_child("x", xmlns_muc_user);
 		if not x or not has_status(x, "110") or has_status(x, "303") then return; end -- of a new nick its next presence follows
-		books.note_place(session, bare_of(stanza.attr.from), stanza.attr.type == nil and stanza.attr.from or nil);
+		local address = bare_of(stanza.attr.from);
+		if stanza.attr.type ~= nil then return books.note_place(session, address, nil); end
+		if dmuc.ask("is_peer", jid_host(address)) and has_asked(session, address) then
+			books.note_place(session, address, stanza.attr.from);
+		end
 	end
 
 	-- Above everything that looks at it: blocking (100), archives (0), copies (-0.5). Never changed itself: the next occupant gets
@@ -285,12 +324,17 @@ return function (dmuc)
 			if stanza.name == "message" and not jid_resource(to) then return to_user(event, address); end
 			return;
 		end
-		if room_at[address] and from_there(event, room_at[address], address) then
-			module:log("debug", "Nothing from %s reaches %s, who is served in %s", address, to, room_at[address]);
+		if room_at[address] and from_there(event, address) then
+			module:log("debug", "Nothing from %s reaches %s, to whom that address is served here", address, to);
 			return true;
 		end
-		local session = stanza.name == "presence" and inside.is_from_there(event.origin) and clients[to];
-		if session then note_place(event, session); end
+		local session = stanza.name == "presence" and event.origin and clients[to];
+		if not session then return; end
+		if inside.is_bounce(event.origin) then
+			local room_jid = stanza.attr.type == "error" and room_at[address];
+			return is_over[room_jid] and ask_tombstone(session, room_jid, address, stanza) or nil;
+		end
+		if inside.is_from_there(event.origin) then note_place(event, session); end
 	end
 
 	-- Invitations --
@@ -306,6 +350,16 @@ return function (dmuc)
 		return found;
 	end
 
+	-- The end of a session, before anybody is told of it: afterwards nobody is left who could tell the other instances.
+	local function before_end(event)
+		local session = event.session;
+		for _, place in ipairs(books.take_places(session)) do
+			local leave = st.presence({ type = "unavailable"; from = session.full_jid; to = place });
+			is_farewell[leave] = true;
+			inside.process(session, leave);
+		end
+	end
+
 	-- Copies for further sessions (XEP-0280), which no event shows --
 
 	local xmlns_carbons = "urn:xmpp:carbons:2";
@@ -317,7 +371,7 @@ return function (dmuc)
 		local jid = message and message.attr[direction.name == "sent" and "to" or "from"];
 		local address = jid and bare_of(jid);
 		local room_jid = address and serving.meant(address);
-		if not room_jid or books.has(session, room_jid, address) then return stanza; end
+		if not room_jid or books.room_of(session, address) then return stanza; end
 		local other = books.current(session, room_jid) or nick_of(session, room_jid) and room_jid;
 		if not other or other == address then return stanza; end
 		return addresses.carbon(stanza, address, other);
@@ -330,7 +384,7 @@ return function (dmuc)
 
 	local function before_copies(event)
 		local to, origin = event.stanza.attr.to, event.origin;
-		if to and origin.full_jid and serving.meant(bare_of(to)) then serving.watch_copies(origin.full_jid); end
+		if to and origin and origin.full_jid and serving.meant(bare_of(to)) then serving.watch_copies(origin.full_jid); end
 	end
 
 	-- What the engine says --
@@ -349,6 +403,29 @@ return function (dmuc)
 		end
 	end
 
+	-- Among several rooms that have an address, one that is no tombstone; of those always the same.
+	local function next_room(address)
+		local found;
+		for room_jid, others in pairs(known) do
+			if others[address] then
+				local is_better = not found or (is_over[found] and not is_over[room_jid])
+					or not is_over[found] == not is_over[room_jid] and room_jid < found;
+				if is_better then found = room_jid; end
+			end
+		end
+		return found;
+	end
+
+	-- Another room has that address already: an instance is one of one room, so somebody does not tell the truth.
+	local function clashes(room_jid, address, is_gone)
+		local owner = room_at[address];
+		if not owner or owner == room_jid or is_over[owner] then return false; end
+		if not is_gone and not (known[room_jid] or {})[address] then
+			module:log("warn", "%s says that it is an instance of %s; it stays one of %s", address, room_jid, owner);
+		end
+		return true;
+	end
+
 	-- All addresses of a room's other instances, whenever they change.
 	function serving.take(action)
 		if not is_on then return; end
@@ -362,13 +439,15 @@ return function (dmuc)
 			if not is_left[address] then has_gone = true; end
 		end
 		for _, session in pairs(has_gone and clients or {}) do dismiss(session, room_jid, is_left); end
-		for address in pairs(before) do
-			if room_at[address] == room_jid then room_at[address] = nil; end
+		for address in pairs(is_left) do
+			if not clashes(room_jid, address, action.gone) then room_at[address] = room_jid; end
 		end
-		for address in pairs(is_left) do room_at[address] = room_jid; end
 		known[room_jid] = next(is_left) and is_left or nil;
 		if is_over[room_jid] and not action.gone then dmuc.tombstones.forget(room_jid); end -- there is a room of that name again
 		is_over[room_jid] = action.gone and next(is_left) and true or nil;
+		for address in pairs(before) do
+			if room_at[address] == room_jid and not is_left[address] then room_at[address] = next_room(address); end
+		end
 	end
 
 	local function listen(host)
@@ -378,6 +457,7 @@ return function (dmuc)
 		for _, name in ipairs { "presence/full"; "message/full"; "iq/full"; "message/bare" } do
 			module:hook_object_event(events, name, back, 1000);
 		end
+		module:hook_object_event(events, "resource-unbind", before_end, 1000);
 		module:hook_object_event(events, "pre-message/full", before_copies, 1000);
 		module:hook_object_event(events, "pre-message/bare", before_copies, 1000);
 	end

@@ -97,3 +97,40 @@ describe("whoever is in another instance itself", function ()
 		assert.equal(there.."/witch", books.take_owed(session, there, 103));
 	end);
 end);
+
+describe("a place in another instance", function ()
+	it("is left when a join here has held, and not before", function ()
+		books.note_place(session, there, there.."/firstwitch");
+		books.add(session, here, there, false, true);
+		assert.is_false(books.is_served(session, there));
+		books.close(session, here); -- refused
+		assert.is_true(books.is_there(session, there));
+		books.add(session, here, there, false, true);
+		books.comes_back(session, there, 2);
+		assert.is_true(books.is_served(session, there));
+		assert.is_true(books.is_owed(session, there));
+		books.comes_back(session, third, 2);
+		assert.is_false(books.is_owed(session, third));
+	end);
+
+	it("is told of once when the session ends", function ()
+		books.note_place(session, there, there.."/firstwitch");
+		books.note_place(session, third, third.."/firstwitch");
+		books.comes_back(session, third, 2);
+		local places = books.take_places(session);
+		table.sort(places);
+		assert.same({ there.."/firstwitch"; third.."/firstwitch" }, places);
+		assert.same({}, books.take_places(session));
+	end);
+
+	it("is one of a thousand at most", function ()
+		for i = 1, 1001 do
+			local room = ("r%d@chat.shakespeare.lit"):format(i);
+			books.note_place(session, room, room.."/x");
+		end
+		assert.is_true(books.is_there(session, "r1000@chat.shakespeare.lit"));
+		assert.is_false(books.is_there(session, "r1001@chat.shakespeare.lit"));
+		books.note_place(session, "r1@chat.shakespeare.lit", nil);
+		assert.is_false(books.is_there(session, "r1@chat.shakespeare.lit"));
+	end);
+end);

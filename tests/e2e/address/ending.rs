@@ -145,8 +145,44 @@ async fn destroyed(version: Version, storage: Storage) -> Result<()> {
             ensure!(!text.contains(if address == A { H } else { A }), "{text}");
             macduff.close().await?;
         }
-        assert_eq!(streams_of_users(&fed, 1).await?, 0);
     }
+    fed.finish().await
+}
+
+/// A destroyed room of a source without tombstones is made anew, and not shared: people get in there.
+async fn made_anew(version: Version, storage: Storage) -> Result<()> {
+    let fed = servers("address-anew", version, storage)
+        .with_server(0, |s| s.muc_lines.push("muc_tombstones = false".into()))
+        .start()
+        .await?;
+    let cast = cast(&fed, &[]).await?;
+    cast.crone
+        .iq_ok(&format!(
+            "<iq type='set' to='{A}'><query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query></iq>"
+        ))
+        .await?;
+    for guest in [&cast.witch, &cast.lennox] {
+        guest
+            .hears(guest.nick, "the end", |s| s.attr("type") == Some("unavailable"))
+            .await?;
+    }
+    fed.at_rest().await?;
+    cast.crone.drain();
+    cast.crone
+        .create_room(A, "firstcrone", &[("muc#roomconfig_distributed", "0")])
+        .await?;
+    let macduff = fed[1].client("macduff", "fife").await?;
+    let joined = macduff.join(A, "macduff").await?;
+    ensure!(
+        joined.nicks().contains(&"firstcrone".to_owned()),
+        "{:?}",
+        joined.nicks()
+    );
+    macduff.say_and_see(A, "What is the newest grief?").await?;
+    cast.crone.expect_body("What is the newest grief?").await?;
+    // By the address of the one here it is gone.
+    let refused = macduff.try_join(H, "macduff").await?.err().context("a refusal")?;
+    assert_eq!(refused.condition, "gone");
     fed.finish().await
 }
 
@@ -197,6 +233,9 @@ async fn unnamed(version: Version, storage: Storage) -> Result<()> {
 on_every_version! {
     fn a_destroyed_room_is_gone_under_all_its_addresses(version, storage = Sqlite) {
         destroyed(version, storage).await
+    }
+    fn a_room_that_is_made_anew_after_its_end_lets_people_in(version, storage = Internal) {
+        made_anew(version, storage).await
     }
     fn whoever_is_not_served_any_more_is_sent_out(version, storage = Internal) {
         unnamed(version, storage).await

@@ -3,8 +3,10 @@
 
 mod asking;
 mod choosing;
+mod claiming;
 mod ending;
 mod faults;
+mod ghosts;
 mod hostile;
 mod joining;
 mod moderating;
