@@ -67,7 +67,7 @@ return function (build)
 		"links"; -- connections that swallow everything, and whose change did not hold
 		"buffers"; -- what waits for peers that do not read
 		"arriving"; -- stanzas that take long to arrive
-		"pace"; -- what peers send has its turns, and who sends too much is read more slowly
+		"pace"; -- peers that send more than they may are read more slowly
 		"discovery"; -- disco, redirects
 		"actions"; -- does what the engine says
 		"overview"; -- what an administrator may see
@@ -141,7 +141,6 @@ return function (build)
 	function module.unload()
 		dmuc.shell.stop();
 		dmuc.turns.finish();
-		dmuc.pace.stop();
 		dmuc.retrying.stop();
 		dmuc.fanout.stop();
 		dmuc.serving.stop();

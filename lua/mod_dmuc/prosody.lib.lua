@@ -6,7 +6,6 @@
 -- is hooked.
 
 local array = require "util.array";
-local async = require "util.async";
 local st = require "util.stanza";
 local datetime = require "util.datetime";
 local filters = require "util.filters";
@@ -663,8 +662,8 @@ return function (dmuc)
 	-- Network backends other than the default one do not pause for a time: [session] = when it is read again.
 	local paused = setmetatable({}, { __mode = "k" });
 
-	-- Reads nothing from a session for a time; a later call counts instead of the one before. One that has ended meanwhile has no
-	-- connection. These are no timers of this module: they outlive a reload of it.
+	-- Reads nothing from a session for a time. One that has ended meanwhile has no connection. These are no timers of this
+	-- module: they outlive a reload of it.
 	function inside.pause(session, pause_s)
 		local conn = session.conn;
 		if not conn then return; end
@@ -680,41 +679,6 @@ return function (dmuc)
 			paused[session] = nil;
 			if session.conn == conn then conn:resume(); end
 		end);
-	end
-
-	-- Calls bytes_in(data, session) before what was read from a connection at once is taken apart, and stanza_in(stanza, session)
-	-- for each stanza of it when all other filters have passed it; it is handled if that returns it.
-	function inside.watch_input(session, bytes_in, stanza_in)
-		filters.add_filter(session, "bytes/in", bytes_in);
-		filters.add_filter(session, "stanzas/in", stanza_in, -1000000);
-	end
-	function inside.unwatch_input(session, bytes_in, stanza_in)
-		filters.remove_filter(session, "bytes/in", bytes_in);
-		filters.remove_filter(session, "stanzas/in", stanza_in);
-	end
-
-	-- Whether a session can still handle stanzas, and one that was not handled when it came.
-	function inside.is_open(session)
-		return session.thread ~= nil;
-	end
-	function inside.handle(session, stanza)
-		session.thread:run(stanza);
-	end
-	-- The last ones of a session: its own thread may be the one that is ending it.
-	function inside.handle_all(session, stanzas)
-		local thread = async.runner(function (stanza) global.core_process_stanza(session, stanza); end);
-		for _, stanza in ipairs(stanzas) do thread:run(stanza); end
-	end
-	function inside.when_session_ends(handler)
-		local function ends(event) handler(event.session); end
-		module:hook_global("s2sin-destroyed", ends, 1000);
-		module:hook_global("s2sout-destroyed", ends, 1000);
-	end
-
-	-- For how long mod_limits has nothing more read after so many bytes.
-	function inside.limit_s(session, bytes)
-		local limit = session.conn and session.conn._limit;
-		return limit and limit * bytes or 0;
 	end
 
 	-- The admin shell --

@@ -16,6 +16,9 @@ pub(super) const ROSTER_RETRY_MS: u64 = 1_000;
 /// How often that is done; after that the next change of link or room tries again.
 const ROSTER_RETRIES: u32 = 6;
 
+/// How long a service that will hold a room waits for it while others have not said whether they will have its name.
+const NAME_MS: u64 = 5_000;
+
 impl Engine {
     /// The source wants a shadow at `service`; a shadow wants to know the instance there.
     pub(super) fn want_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
@@ -139,7 +142,8 @@ impl Engine {
             None => {
                 self.refusal_ended(now, jid, peer);
                 if let Some(instance) = self.instance_mut(jid, peer) {
-                    instance.has_agreed = true;
+                    (instance.has_agreed, instance.retry_at) = (true, Some(now.mono_ms + NAME_MS));
+                    self.timed.insert(jid.clone());
                 }
             }
             Some(error) if Self::is_link_error(&error) => self.want_later(now, jid, peer),
@@ -160,7 +164,7 @@ impl Engine {
         let agreed: Vec<BareJid> = agreed.map(|(peer, _)| peer.clone()).collect();
         for peer in &agreed {
             if let Some(instance) = self.instance_mut(jid, peer) {
-                instance.has_agreed = false;
+                (instance.has_agreed, instance.retry_at) = (false, None);
             }
             self.set_stage(jid, peer, Stage::Configuring);
             self.send_config(now, jid, peer, true);
@@ -363,6 +367,7 @@ impl Engine {
                 "This id is that of another room here",
             ));
         }
+        self.expect_one_shadow(firsthost, replicate.source.as_ref())?;
         self.expect_shadow(firsthost)?;
         let incarnation = now.wall_ms.max(1);
         let mut room = Room::new(jid.clone(), replicate.id, firsthost.clone(), None, incarnation);
@@ -377,6 +382,25 @@ impl Engine {
         self.learn_caps(now, firsthost);
         self.keep_in_touch(now, firsthost);
         Ok(())
+    }
+
+    /// An address is that of one room here (G15). One that the source has asked for and not configured it has given up.
+    fn expect_one_shadow(&mut self, firsthost: &BareJid, source: Option<&BareJid>) -> Result<(), Error> {
+        let is_same = |room: &&Room| room.source.is_some() && room.source.as_ref() == source;
+        let other = self.rooms.shared_with(firsthost).find(is_same);
+        match other.map(|room| (room.ready, room.jid.clone())) {
+            None => Ok(()),
+            Some((false, jid)) => {
+                self.rooms.remove(&jid);
+                self.unconfigured.remove(&jid);
+                self.unsaved.insert(jid);
+                Ok(())
+            }
+            Some((true, _)) => Err(refuse(
+                Condition::Conflict,
+                "The source has a shadow here already, under another id",
+            )),
+        }
     }
 
     pub(super) fn forget_instance(&mut self, now: Now, jid: &BareJid, service: &BareJid) {
@@ -442,6 +466,14 @@ impl Engine {
             });
             if is_wanted {
                 self.advance(now, &room, &peer.service());
+                continue;
+            }
+            // Whoever has not said by now whether it will have the name is not waited for.
+            if self
+                .instance_mut(&room, &peer)
+                .is_some_and(|instance| instance.has_agreed)
+            {
+                self.configure_agreed(now, &room);
                 continue;
             }
             if self.stop_waiting(&room, &peer) {

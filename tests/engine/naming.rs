@@ -45,15 +45,15 @@ fn a_service_that_is_not_trusted_has_no_name_of_ours() {
 
 #[test]
 fn opaque_ids_and_names_with_its_own_domain_are_its_own() {
-    let mut fed = rooms(config());
     let hash = room_id_sha256(&bare(COVEN));
     for id in [
         "816decd2-4dcb-41e0-8109-75b146b03a82",
         &hash,
         "coven.chat.shakespeare.lit",
     ] {
-        assert!(is_taken_up(&mut fed, id, OF_COVEN), "{id}");
+        assert!(is_taken_up(&mut rooms(config()), id, OF_COVEN), "{id}");
     }
+    let mut fed = rooms(config());
     assert!(is_taken_up(&mut fed, "816decd2-4dcb-41e0-8109-75b146b03a83", ""));
 }
 
@@ -146,7 +146,7 @@ fn where_a_room_there_has_it_all_shadows_have_one_with_the_source_in_it() {
         let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
         fed.create(COVEN_AT_ROOMS, WITCH, &[]);
         if let Some(slow) = slow {
-            fed.net.direction(&bare(slow), &bare(CHAT)).latency_ms = 5_000;
+            fed.net.direction(&bare(slow), &bare(CHAT)).latency_ms = 2_000;
         }
         // What they speak is known.
         fed.run_for(30_000);
@@ -187,4 +187,40 @@ fn a_name_that_a_shadow_has_is_kept() {
         .filter(|jid| jid != COVEN)
         .collect();
     assert_eq!(names, [COVEN_AT_ROOMS]);
+}
+
+fn slow_to_answer(latency_ms: u64) -> Federation {
+    let mut fed = Federation::of(&[CHAT, ROOMS, CONF]);
+    fed.run_for(30_000);
+    fed.net.direction(&bare(CONF), &bare(CHAT)).latency_ms = latency_ms;
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed
+}
+
+#[test]
+fn a_service_that_does_not_answer_holds_nobody_up() {
+    let mut fed = slow_to_answer(10_000_000);
+    fed.run_for(6_000);
+    assert!(fed.instances(COVEN).contains(COVEN_AT_ROOMS));
+}
+
+#[test]
+fn nor_does_one_that_is_no_peer_any_more() {
+    let mut fed = slow_to_answer(20_000);
+    fed.run_for(1_000);
+    fed.at(&bare(CHAT), |host| {
+        host.configure_service(config_of(CHAT, &[CHAT, ROOMS]));
+    });
+    fed.run_for(10_000);
+    assert!(fed.instances(COVEN).contains(COVEN_AT_ROOMS));
+}
+
+/// Else what is said to the one would be said to the other.
+#[test]
+fn a_source_has_one_shadow_at_a_service() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    let again = asked("816decd2-4dcb-41e0-8109-75b146b03a82", OF_COVEN);
+    expect_refused(&mut fed, ROOMS, &again, Condition::Conflict);
 }
