@@ -408,20 +408,24 @@ return function (dmuc)
 		local found;
 		for room_jid, others in pairs(known) do
 			if others[address] then
-				local is_better = not found or (is_over[found] and not is_over[room_jid])
-					or not is_over[found] == not is_over[room_jid] and room_jid < found;
-				if is_better then found = room_jid; end
+				local is_same = not found or not is_over[found] == not is_over[room_jid];
+				if not found or is_same and room_jid < found or not is_same and is_over[found] then found = room_jid; end
 			end
 		end
 		return found;
 	end
 
-	-- Another room has that address already: an instance is one of one room, so somebody does not tell the truth.
+	-- Another room has that address already: an instance is one of one room, so somebody does not tell the truth. Who administers
+	-- this is told once of each service, however often it does that.
+	local has_warned = {};
 	local function clashes(room_jid, address, is_gone)
 		local owner = room_at[address];
 		if not owner or owner == room_jid or is_over[owner] then return false; end
 		if not is_gone and not (known[room_jid] or {})[address] then
-			module:log("warn", "%s says that it is an instance of %s; it stays one of %s", address, room_jid, owner);
+			local service = jid_host(address);
+			module:log(has_warned[service] and "debug" or "warn", "%s says that it is an instance of %s; it stays one of %s",
+				address, room_jid, owner);
+			has_warned[service] = true;
 		end
 		return true;
 	end

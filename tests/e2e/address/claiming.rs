@@ -2,10 +2,9 @@
 //! it, nor places that nobody has taken.
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Storage, Version, body, on_every_version, to_string};
+use dmuc_testbed::{Federation, Storage, Version, body, on_every_version, to_string};
 
 use super::scene::{A, Cast, H, cast, everybody_hears, inside, servers, source_says};
-use dmuc_testbed::Federation;
 
 const OTHER: &str = "816decd2-4dcb-41e0-8109-75b146b03a82";
 const CONFIG: &str = "<config xmlns='urn:xmpp:dmuc:0'><x xmlns='jabber:x:data' type='form'>\
@@ -73,6 +72,8 @@ async fn second_room(version: Version, storage: Storage) -> Result<()> {
     assert_eq!(fed[1].eval(&meant).await?, H);
     fed[1].eval(&take(H, "")).await?;
     assert_eq!(fed[1].eval(&meant).await?, *other);
+    let warnings = fed[1].log_lines_matching("warn.*it stays one of")?;
+    ensure!(warnings.len() == 1, "{warnings:?}");
     fed.finish().await
 }
 
