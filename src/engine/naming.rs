@@ -1,7 +1,7 @@
 //! Which names of ours a peer may have for its shadows (`dmuc_shadow_names`): the id that it chooses is a localpart here, and
 //! whoever has `support@` or `office@` is taken for us.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::address::BareJid;
 
@@ -79,16 +79,26 @@ impl Engine {
         let Some(id) = id.filter(|id| room.jid.node() == Some(room.id.as_str()) && !self.has_id(id)) else {
             return false;
         };
-        let services: BTreeSet<BareJid> = room.instances.keys().map(|jid| jid.service()).collect();
+        // What they have said against it for other reasons is no news when they say it again.
+        let services: BTreeMap<BareJid, Option<Condition>> = room
+            .instances
+            .iter()
+            .map(|(jid, instance)| (jid.service(), instance.refused_for))
+            .collect();
         let Some(mut room) = self.rooms.remove(jid) else {
             return false;
         };
-        room.id = id;
+        room.id = id.clone();
         room.instances.clear();
         self.rooms.insert(jid.clone(), room);
         self.unsaved.insert(jid.clone());
-        for service in services {
-            self.want_instance(now, jid, &service);
+        for (service, refused_for) in &services {
+            let mut wanted = Instance::new(Stage::Wanted);
+            wanted.refused_for = *refused_for;
+            self.rooms.add_instance(jid, id.at(service), wanted);
+        }
+        for service in services.keys() {
+            self.want_instance(now, jid, service);
         }
         true
     }

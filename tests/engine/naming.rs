@@ -224,3 +224,24 @@ fn a_source_has_one_shadow_at_a_service() {
     let again = asked("816decd2-4dcb-41e0-8109-75b146b03a82", OF_COVEN);
     expect_refused(&mut fed, ROOMS, &again, Condition::Conflict);
 }
+
+/// One refuses for another reason, and is asked again because of a third.
+#[test]
+fn what_is_refused_by_either_name_is_told_once() {
+    let services = [CHAT, ROOMS, CONF];
+    let mut fed = Federation::empty(1);
+    for service in services {
+        let mut config = config_of(service, &services);
+        config.max_shadows = if service == CONF { 0 } else { config.max_shadows };
+        fed.add(config);
+    }
+    fed.create(COVEN_AT_ROOMS, WITCH, &[]);
+    fed.run_for(30_000);
+    fed.net.direction(&bare(ROOMS), &bare(CHAT)).latency_ms = 1_000;
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run_for(20_000);
+    assert_eq!(fed.instances(COVEN), [COVEN_OF_CHAT_AT_ROOMS.to_owned()].into());
+    let told = fed.notices(CHAT);
+    let told = told.iter().filter(|notice| notice.contains(CONF));
+    assert_eq!(told.count(), 1, "{:?}", fed.notices(CHAT));
+}
