@@ -1,8 +1,6 @@
 //! Which names of ours a peer may have for its shadows (`dmuc_shadow_names`): the id that it chooses is a localpart here, and
 //! whoever has `support@` or `office@` is taken for us.
 
-use std::collections::BTreeMap;
-
 use crate::address::BareJid;
 
 use super::Engine;
@@ -79,26 +77,22 @@ impl Engine {
         let Some(id) = id.filter(|id| room.jid.node() == Some(room.id.as_str()) && !self.has_id(id)) else {
             return false;
         };
-        // What they have said against it for other reasons is no news when they say it again.
-        let services: BTreeMap<BareJid, Option<Condition>> = room
-            .instances
-            .iter()
-            .map(|(jid, instance)| (jid.service(), instance.refused_for))
-            .collect();
         let Some(mut room) = self.rooms.remove(jid) else {
             return false;
         };
         room.id = id.clone();
-        room.instances.clear();
+        let before = std::mem::take(&mut room.instances);
         self.rooms.insert(jid.clone(), room);
         self.unsaved.insert(jid.clone());
-        for (service, refused_for) in &services {
+        for (old, instance) in &before {
             let mut wanted = Instance::new(Stage::Wanted);
-            wanted.refused_for = *refused_for;
-            self.rooms.add_instance(jid, id.at(service), wanted);
+            // What they have said against it for other reasons is no news when they say it again, and that they cannot be
+            // reached is still to be told.
+            (wanted.refused_for, wanted.is_untold) = (instance.refused_for, instance.is_untold);
+            self.rooms.add_instance(jid, id.at(&old.service()), wanted);
         }
-        for service in services.keys() {
-            self.want_instance(now, jid, service);
+        for old in before.keys() {
+            self.want_instance(now, jid, &old.service());
         }
         true
     }
