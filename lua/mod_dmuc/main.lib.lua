@@ -146,6 +146,7 @@ return function (build)
 		dmuc.serving.stop();
 		dmuc.prosody.stop_looking();
 		dmuc.tally.stop();
+		dmuc.metrics.stop();
 		dmuc.requests.stop();
 		dmuc.lifecycle.stop();
 	end

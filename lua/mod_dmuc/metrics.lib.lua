@@ -36,8 +36,18 @@ return function (dmuc)
 	local states = { "up"; "syncing"; "suspect"; "down"; "unknown" };
 	local roles = { "source"; "shadow"; "pending"; "parked" };
 
+	local shown = {}; -- [peer] = true
+
+	-- What a family shows of a peer that is named no more would stay as it was, and be taken for news.
+	local function forget(peer)
+		for _, state in ipairs(states) do links:with_labels(peer, state):set(0); end
+		for _, gauge in ipairs { link_age; link_answer; link_rooms; behind; clock } do gauge:with_labels(peer):set(0); end
+	end
+
 	local function update()
+		local peers = {};
 		for _, link in ipairs(dmuc.ask("links", time.monotonic(), time.now())) do
+			peers[link.peer] = true;
 			for _, state in ipairs(states) do
 				links:with_labels(link.peer, state):set(link.state == state and 1 or 0);
 			end
@@ -47,6 +57,10 @@ return function (dmuc)
 			link_rooms:with_labels(link.peer):set(link.rooms);
 			behind:with_labels(link.peer):set(link.behind);
 		end
+		for peer in pairs(shown) do
+			if not peers[peer] then forget(peer); end
+		end
+		shown = peers;
 		local totals = dmuc.ask("totals");
 		for _, role in ipairs(roles) do rooms:with_labels(role):set(totals[role]); end
 		for _, where in ipairs { "here"; "elsewhere" } do occupants:with_labels(where):set(totals[where]); end
@@ -56,6 +70,12 @@ return function (dmuc)
 		refused:with_labels():set(totals.refused);
 	end
 	module:hook_global("stats-update", update);
+
+	-- This module goes; whom it names when it comes back is shown again.
+	function metrics.stop()
+		for peer in pairs(shown) do forget(peer); end
+		shown = {};
+	end
 
 	local kinds = {
 		send_presence = "presence"; send_groupchat = "message"; send_subject = "message"; send_moderation = "message";

@@ -111,3 +111,19 @@ pub async fn here(client: &Client, room: &str, nick: &str) -> Result<Element> {
         })
         .await
 }
+
+/// Without the field that names the source for what it is (XEP-0281 section 3.3).
+pub fn without_source(element: &Element) -> Element {
+    let mut copy = Element::bare(element.name(), element.ns());
+    *copy.attrs_mut() = element.attrs().clone();
+    for node in element.nodes() {
+        match node.as_element() {
+            Some(child) if child.attr("var") == Some("dmuc-source") => {}
+            Some(child) => {
+                copy.append_child(without_source(child));
+            }
+            None => copy.append_node(node.clone()),
+        }
+    }
+    copy
+}

@@ -2,9 +2,9 @@
 //! instance answers by itself, also during a split, and says what the others say.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, error_condition, on_every_version};
+use dmuc_testbed::{Client, Federation, Storage, Version, error_condition, on_every_version};
 
-use crate::asking::{field, info_form, items, value};
+use crate::asking::{field, info_form, items, value, without_source};
 use crate::splits::agreement::agree;
 use crate::splits::hasty;
 use crate::splits::scene::{ALL, Scene, Witness};
@@ -15,20 +15,6 @@ const ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
 
 /// What an instance says of the room, without what is its own: its source.
 async fn described(client: &Client, room: &str) -> Result<String> {
-    fn without_source(element: &Element) -> Element {
-        let mut copy = Element::bare(element.name(), element.ns());
-        *copy.attrs_mut() = element.attrs().clone();
-        for node in element.nodes() {
-            match node.as_element() {
-                Some(child) if child.attr("var") == Some("dmuc-source") => {}
-                Some(child) => {
-                    copy.append_child(without_source(child));
-                }
-                None => copy.append_node(node.clone()),
-            }
-        }
-        copy
-    }
     Ok(canonical(&without_source(&client.disco_info(room).await?)))
 }
 

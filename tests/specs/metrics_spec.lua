@@ -42,3 +42,55 @@ describe("metrics", function ()
 		end
 	end);
 end);
+
+describe("what is shown of a peer", function ()
+	local shim = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./").."shim.lua");
+	local gauges, peers, update, dmuc;
+
+	before_each(function ()
+		gauges, peers = {}, { "rooms.macbeth.lit", "conference.marlowe.lit" };
+		local host;
+		dmuc, host = shim.new({
+			ask = function (question)
+				if question == "totals" then return setmetatable({}, { __index = function () return 0; end }); end
+				local list = {};
+				for i, peer in ipairs(peers) do list[i] = { peer = peer; state = "down"; for_seconds = 7; rooms = 3; behind = 2; clock_ahead = 90 }; end
+				return list;
+			end;
+		});
+		function host.module:metric(_, name) -- luacheck: ignore 212/self
+			return { with_labels = function (_, ...)
+				local key = table.concat({ name, ... }, " ");
+				return { set = function (_, value) gauges[key] = value; end; add = function () end };
+			end };
+		end
+		function host.module:hook_global(_, handler) update = handler; end -- luacheck: ignore 212/self
+		host.load("metrics");
+		update();
+	end);
+
+	local function expect_nothing_of(peer)
+		for key, value in pairs(gauges) do
+			if key:find(peer, 1, true) then assert.equal(0, value, key); end
+		end
+	end
+
+	it("is what is so", function ()
+		assert.equal(1, gauges["link_state rooms.macbeth.lit down"]);
+		assert.equal(0, gauges["link_state rooms.macbeth.lit up"]);
+		assert.equal(3, gauges["link_rooms rooms.macbeth.lit"]);
+	end);
+
+	it("ends when it is named no more", function ()
+		peers = { "rooms.macbeth.lit" };
+		update();
+		expect_nothing_of("conference.marlowe.lit");
+		assert.equal(1, gauges["link_state rooms.macbeth.lit down"]);
+	end);
+
+	it("ends with this module, which may come back with other peers", function ()
+		dmuc.metrics.stop();
+		expect_nothing_of("rooms.macbeth.lit");
+		expect_nothing_of("conference.marlowe.lit");
+	end);
+end);

@@ -284,8 +284,9 @@ impl Room {
     pub(crate) fn has_guessable_id(&self) -> bool {
         let id = self.id.as_str();
         let source = self.source.as_ref().unwrap_or(&self.jid);
-        let of_address = [ids::room_id_of_service(source), ids::room_id_sha256(source)];
-        source.node() == Some(id) || of_address.iter().any(|guess| guess == id)
+        source.node() == Some(id)
+            || ids::room_id_of_service(source) == id
+            || ids::room_id_sha256(source) == id
     }
 
     /// What shows that `service` had this room, if its id does not: anybody can guess that.

@@ -4,27 +4,12 @@
 use anyhow::{Result, ensure};
 use dmuc_testbed::{Client, Federation, Storage, Version, body, on_every_version, to_string};
 
-use super::scene::{A, H, served, servers};
+use super::scene::{A, H, in_the_source, servers};
 use crate::support::{eventually, nicks};
 
-/// crone1 makes the coven; somewitch joins it where it is; then the shadow serves it.
-async fn in_the_source(
-    label: &str,
-    version: Version,
-    storage: Storage,
-) -> Result<(Federation, Client, Client)> {
-    let fed = servers(label, version, storage)
-        .with_server(0, |s| s.muc_lines.push("dmuc_replicate = \"on-join\"".into()))
-        .start()
-        .await?;
-    let crone = fed[0].client("crone1", "desktop").await?;
-    crone
-        .create_room(A, "firstcrone", &[("muc#roomconfig_distributed", "1")])
-        .await?;
-    let witch = fed[1].client("somewitch", "by-a").await?;
-    witch.send_xml("<presence/>").await?;
-    witch.join(A, "firstwitch").await?;
-    served(&fed, 1, A, Some(H)).await?;
+/// somewitch is in the source, and nothing is on its way any more.
+async fn settled(label: &str, version: Version, storage: Storage) -> Result<(Federation, Client, Client)> {
+    let (fed, crone, witch) = in_the_source(servers(label, version, storage)).await?;
     fed.at_rest().await?;
     witch.sync().await?;
     witch.drain();
@@ -43,7 +28,7 @@ async fn alone(fed: &Federation) -> Result<()> {
 }
 
 async fn ends(version: Version, storage: Storage) -> Result<()> {
-    let (fed, crone, witch) = in_the_source("address-ghost", version, storage).await?;
+    let (fed, crone, witch) = settled("address-ghost", version, storage).await?;
     assert_eq!(nicks(&fed, 0, A).await?, ["firstcrone", "firstwitch"]);
     witch.close().await?;
     alone(&fed).await?;
@@ -58,7 +43,7 @@ async fn ends(version: Version, storage: Storage) -> Result<()> {
 /// She has joined here, and the source has not been told yet, or has.
 async fn ends_after_a_join(version: Version, storage: Storage) -> Result<()> {
     for when in ["at once", "later"] {
-        let (fed, crone, witch) = in_the_source(
+        let (fed, crone, witch) = settled(
             &format!("address-quick-{}", when.replace(' ', "-")),
             version,
             storage,
@@ -85,7 +70,7 @@ async fn ends_after_a_join(version: Version, storage: Storage) -> Result<()> {
 
 /// Her join here is refused: she stays where she is, and goes on.
 async fn refused(version: Version, storage: Storage) -> Result<()> {
-    let (fed, crone, witch) = in_the_source("address-limbo", version, storage).await?;
+    let (fed, crone, witch) = settled("address-limbo", version, storage).await?;
     crone
         .configure_room(
             A,

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Builder, Client, Element, Federation, Joined, Storage, Version, stanza, to_string};
 
+use crate::asking::without_source;
 use crate::stage::{canonical, clean};
 use crate::support::{eventually, instances, two};
 
@@ -153,22 +154,6 @@ pub fn anywhere(element: &Element, to: &Guest) -> String {
     format!("{from} {kind} {}", lists.concat()).replace(to.address, "@ROOM@")
 }
 
-/// Without the field that names the source for what it is (XEP-0281 section 3.3).
-fn without_source(element: &Element) -> Element {
-    let mut copy = Element::bare(element.name(), element.ns());
-    *copy.attrs_mut() = element.attrs().clone();
-    for node in element.nodes() {
-        match node.as_element() {
-            Some(child) if child.attr("var") == Some("dmuc-source") => {}
-            Some(child) => {
-                copy.append_child(without_source(child));
-            }
-            None => copy.append_node(node.clone()),
-        }
-    }
-    copy
-}
-
 /// Both are answered the same, each by its own address. Returns the answer of the first.
 pub async fn both_ask(one: &Guest, other: &Guest, xml: &str) -> Result<Element> {
     let answers = [one.asks(xml).await?, other.asks(xml).await?];
@@ -264,6 +249,23 @@ pub async fn served(fed: &Federation, server: usize, address: &str, room: Option
         Ok(fed[server].eval(&chunk).await? == room.unwrap_or_default())
     })
     .await
+}
+
+/// crone1 makes the coven; somewitch joins it where it is, as the first of her server; then the shadow serves that address.
+pub async fn in_the_source(servers: Builder) -> Result<(Federation, Client, Client)> {
+    let fed = servers
+        .with_server(0, |s| s.muc_lines.push("dmuc_replicate = \"on-join\"".into()))
+        .start()
+        .await?;
+    let crone = fed[0].client("crone1", "desktop").await?;
+    crone
+        .create_room(A, "firstcrone", &[("muc#roomconfig_distributed", "1")])
+        .await?;
+    let witch = fed[1].client("somewitch", "by-a").await?;
+    witch.send_xml("<presence/>").await?;
+    witch.join(A, "firstwitch").await?;
+    served(&fed, 1, A, Some(H)).await?;
+    Ok((fed, crone, witch))
 }
 
 /// Whether the host of the users has a connection to another server.

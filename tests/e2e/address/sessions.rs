@@ -5,7 +5,9 @@ use dmuc_testbed::{
     Client, Element, Federation, Storage, Version, body, code_list, on_every_version, to_string,
 };
 
-use super::scene::{A, Cast, Guest, H, cast, everybody_hears, inside, served, servers, streams_of_users};
+use super::scene::{
+    self, A, Cast, Guest, H, cast, everybody_hears, inside, served, servers, streams_of_users,
+};
 use crate::support::{eventually, nicks, two};
 
 fn is_out(s: &Element) -> bool {
@@ -261,23 +263,8 @@ async fn resumed(version: Version, storage: Storage) -> Result<()> {
 
 /// Who is in the source itself stays there until the next join, which is served here; the source hears that they have left.
 async fn in_the_source(version: Version, storage: Storage) -> Result<()> {
-    let fed = servers("address-before", version, storage)
-        .with_server(0, |s| s.muc_lines.push("dmuc_replicate = \"on-join\"".into()))
-        .start()
-        .await?;
-    let crone = fed[0].client("crone1", "desktop").await?;
-    crone
-        .create_room(A, "firstcrone", &[("muc#roomconfig_distributed", "1")])
-        .await?;
     // The first of a peer's users is let in at the source, and has it make the shadow.
-    let witch = fed[1].client("somewitch", "by-a").await?;
-    witch.send_xml("<presence/>").await?;
-    witch.join(A, "firstwitch").await?;
-    eventually("there is a shadow", || async {
-        Ok(crate::support::instances(&fed, 1, H).await?.len() == 1)
-    })
-    .await?;
-    served(&fed, 1, A, Some(H)).await?;
+    let (fed, crone, witch) = scene::in_the_source(servers("address-before", version, storage)).await?;
     served(&fed, 0, H, Some(A)).await?;
     let lennox = Guest::joins(&fed, "lennox", "by-h", H, "lennox").await?;
     witch.say(A, "I am at the source").await?;
@@ -343,20 +330,10 @@ async fn in_the_source(version: Version, storage: Storage) -> Result<()> {
 
 /// The same while the source is out of reach: it hears of the leave when it first says something.
 async fn out_of_reach_in_the_source(version: Version, storage: Storage) -> Result<()> {
-    let fed = servers("address-before-split", version, storage)
+    let hasty = servers("address-before-split", version, storage)
         .muc_line("dmuc_ping_interval = 1")
-        .muc_line("dmuc_link_timeout = 3")
-        .with_server(0, |s| s.muc_lines.push("dmuc_replicate = \"on-join\"".into()))
-        .start()
-        .await?;
-    let crone = fed[0].client("crone1", "desktop").await?;
-    crone
-        .create_room(A, "firstcrone", &[("muc#roomconfig_distributed", "1")])
-        .await?;
-    let witch = fed[1].client("somewitch", "by-a").await?;
-    witch.send_xml("<presence/>").await?;
-    witch.join(A, "firstwitch").await?;
-    served(&fed, 1, A, Some(H)).await?;
+        .muc_line("dmuc_link_timeout = 3");
+    let (fed, crone, witch) = scene::in_the_source(hasty).await?;
     fed.link(0, 1).cut().await;
     // No answer from there: the client joins again, as clients do, and is served.
     witch.sync().await?;
