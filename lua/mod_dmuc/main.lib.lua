@@ -120,6 +120,12 @@ return function (build)
 		return false;
 	end
 
+	-- What an administrator may see of this service, for a page that shows it (mod_http_dmuc): { links, rooms, more, parked }, of so many
+	-- rooms. Called in a coroutine that may wait (util.async).
+	function status(max_rooms) -- luacheck: globals status
+		return dmuc.overview.status(max_rooms);
+	end
+
 	-- Over a reload: what could not be written yet.
 	function module.save()
 		dmuc.together.settle();

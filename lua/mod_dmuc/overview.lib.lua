@@ -89,6 +89,23 @@ return function (dmuc)
 		return with_service(ask("refusals"));
 	end
 
+	-- All of it, for a page: the links, so many rooms at most (and how many there are beyond them), and what is parked. Called in a
+	-- coroutine that may wait.
+	function overview.status(max_rooms)
+		local found, more = array(), 0;
+		local breathe = dmuc.turns.breather();
+		for _, address in ipairs(overview.addresses()) do
+			local room = #found < max_rooms and overview.room(address);
+			if room then
+				found:push(room);
+				breathe();
+			elseif #found == max_rooms then
+				more = more + 1;
+			end
+		end
+		return { links = overview.links(); rooms = found; more = more; parked = overview.parked() };
+	end
+
 	-- What peers sent and was refused here since the last line about it in the log: each { what, more }.
 	function overview.refused_stanzas()
 		return with_service(dmuc.tally.refusals());
