@@ -25,8 +25,11 @@ KEEP ?=
 PROSODY ?= 0.12 13 newest
 
 INSTALLED = $(DESTDIR)$(MODULES_DIR)/mod_dmuc
+INSTALLED_PAGE = $(DESTDIR)$(MODULES_DIR)/mod_http_dmuc
 
 PLUGIN := target/plugin/mod_dmuc
+PAGE := target/plugin/mod_http_dmuc
+# PICTURES=docs/pictures make test-browser takes those of the status page anew.
 # A target folder of its own: a build with other features must not replace the .so.
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet
@@ -41,41 +44,48 @@ help: ## This list
 deps: ## Install what is missing (apt) and unpack other Prosodys into target/
 	@tests/testbed/setup.sh
 
-plugin: ## Build the drop-in folder target/plugin/mod_dmuc
+plugin: ## Build the drop-in folders target/plugin/mod_dmuc and mod_http_dmuc
 	cargo build --release --lib --features $(LUA) --target-dir $(PLUGIN_BUILD)
-	@mkdir -p $(PLUGIN)
+	@mkdir -p $(PLUGIN) $(PAGE)
 	@# Each file appears at once or not at all: servers may be running from this folder.
-	@place() { cmp -s "$$1" "$(PLUGIN)/$$2" || { cp "$$1" "$(PLUGIN)/.$$2.new" && mv "$(PLUGIN)/.$$2.new" "$(PLUGIN)/$$2"; }; }; \
+	@place() { local to=$${3:-$(PLUGIN)}; cmp -s "$$1" "$$to/$$2" || { cp "$$1" "$$to/.$$2.new" && mv "$$to/.$$2.new" "$$to/$$2"; }; }; \
 	shopt -s nullglob; \
 	place $(PLUGIN_BUILD)/release/libdmuc.so dmuc.so; \
 	for file in lua/mod_dmuc/*.lua lua/mod_dmuc/README*; do place "$$file" "$${file##*/}"; done; \
 	for file in $(PLUGIN)/*.lua; do [ -e "lua/mod_dmuc/$${file##*/}" ] || [ "$${file##*/}" = stamp.lib.lua ] || rm "$$file"; done; \
 	build=$$(grep -aoE 'dmuc-build:[[:alnum:].+-]+;' $(PLUGIN)/dmuc.so); build=$${build#dmuc-build:}; \
 	echo "return \"$${build%;}\";" > $(PLUGIN_BUILD)/stamp.lib.lua; \
-	place $(PLUGIN_BUILD)/stamp.lib.lua stamp.lib.lua
+	place $(PLUGIN_BUILD)/stamp.lib.lua stamp.lib.lua; \
+	for file in lua/mod_http_dmuc/*; do place "$$file" "$${file##*/}" $(PAGE); done; \
+	for file in $(PAGE)/*; do [ -e "lua/mod_http_dmuc/$${file##*/}" ] || rm "$$file"; done
 	@touch $(PLUGIN_BUILD)/built
 	@echo 'plugin: $(CURDIR)/$(PLUGIN)'
 
 # Builds nothing, so that root needs no cargo and leaves nothing behind in this folder.
 install: ## Install what `make plugin` built where Prosody looks for modules (PREFIX, DESTDIR)
-	@[ -e '$(PLUGIN)/dmuc.so' ] || { echo "install: nothing is built yet: run 'make plugin' first, not as root" >&2; exit 1; }
+	@[ -e '$(PLUGIN)/dmuc.so' ] && [ -e '$(PAGE)/mod_http_dmuc.lua' ] || \
+		{ echo "install: nothing is built yet: run 'make plugin' first, not as root" >&2; exit 1; }
 	@if [ -e '$(PLUGIN_BUILD)/built' ] && [ -n "$$(find src lua Cargo.toml Cargo.lock build.rs -type f -newer '$(PLUGIN_BUILD)/built' -print -quit)" ]; then \
 		echo "install: the sources are newer than what is built, which is installed: 'make plugin' builds them" >&2; fi
-	install -d '$(INSTALLED)'
+	install -d '$(INSTALLED)' '$(INSTALLED_PAGE)'
 	install -m 644 '$(PLUGIN)'/* '$(INSTALLED)/'
+	install -m 644 '$(PAGE)'/* '$(INSTALLED_PAGE)/'
 	@for file in '$(INSTALLED)'/*.lua; do [ -e '$(PLUGIN)'/"$${file##*/}" ] || rm "$$file"; done
+	@for file in '$(INSTALLED_PAGE)'/*.lua; do [ -e '$(PAGE)'/"$${file##*/}" ] || rm "$$file"; done
 
 uninstall: ## Remove what `make install` installed (PREFIX, DESTDIR); data and configuration stay
 	rm -f '$(INSTALLED)'/*.lua '$(INSTALLED)/dmuc.so' '$(INSTALLED)/README.md'
-	@[ ! -d '$(INSTALLED)' ] || rmdir '$(INSTALLED)' || echo 'uninstall: other files are left in $(INSTALLED)' >&2
+	rm -f '$(INSTALLED_PAGE)'/*.lua '$(INSTALLED_PAGE)'/page.* '$(INSTALLED_PAGE)/README.md'
+	@for folder in '$(INSTALLED)' '$(INSTALLED_PAGE)'; do \
+		[ ! -d "$$folder" ] || rmdir "$$folder" || echo "uninstall: other files are left in $$folder" >&2; done
 
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
 
-test-browser: deps plugin ## Web clients in one room, by its own address and by another server's (PROSODY='0.12 13 newest'; needs Node.js 20)
+test-browser: deps plugin ## Web clients in one room, by its own address and by another server's, and the status page (PROSODY='0.12 13 newest'; needs Node.js 20)
 	tests/browser/setup.sh
 	cargo build --quiet -p dmuc-testbed --example federation
-	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-concurrency=1 --test-reporter=spec rooms.test.js address.test.js
+	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-concurrency=1 --test-reporter=spec rooms.test.js address.test.js status.test.js
 
 test-clients: deps plugin ## slixmpp, profanity and poezio in a room of another server (PROSODY='0.12 13 newest')
 	tests/clients/setup.sh

@@ -63,6 +63,7 @@ mod setters;
 mod shell;
 mod splits;
 mod stage;
+mod status_page;
 mod storage_away;
 mod stored_lists;
 mod story;

@@ -8,5 +8,5 @@ while read -r file; do
 		echo "docs/ARCHITECTURE.md does not know $file" >&2
 		bad=1
 	fi
-done < <(find src/*.rs src/engine src/config src/snapshot lua/mod_dmuc -name '*.lua' -o -name '*.rs' ! -name tests.rs ! -path src/engine/state.rs ! -path src/wire.rs)
+done < <(find src/*.rs src/engine src/config src/snapshot lua/mod_dmuc lua/mod_http_dmuc -name '*.lua' -o -name '*.rs' ! -name tests.rs ! -path src/engine/state.rs ! -path src/wire.rs)
 exit $bad

@@ -1,4 +1,4 @@
--- lua/mod_dmuc/README.md is a page of modules.prosody.im: a header in YAML, from which the rockspec comes, and a table of what it
+-- README.md of each module is a page of modules.prosody.im: a header in YAML, from which the rockspec comes, and a table of what it
 -- runs on.
 local root = (debug.getinfo(1, "S").source:match("^@(.*/)") or "./").."../../";
 
@@ -65,8 +65,8 @@ local function run(command)
 	return said;
 end
 
-describe("the page of the module", function ()
-	local page = read("lua/mod_dmuc/README.md");
+for _, name in ipairs { "mod_dmuc", "mod_http_dmuc" } do describe("the page of "..name, function ()
+	local page = read(("lua/%s/README.md"):format(name));
 	local header = page:match("^%-%-%-\n(.-\n)%-%-%-\n");
 
 	it("is refused where its header is no YAML", function ()
@@ -101,13 +101,13 @@ describe("the page of the module", function ()
 		assert.equals("command", build.platforms.unix.type);
 		local where = run("mktemp -d"):gsub("\n", "");
 		local finally_remove <close> = setmetatable({}, { __close = function () run("rm -rf "..where); end }); -- luacheck: ignore 211
-		run(("mkdir -p %s/rock/mod_dmuc %s/lua; cp %slua/mod_dmuc/* %s/rock/mod_dmuc; echo library >%s/rock/mod_dmuc/dmuc.so")
-			:format(where, where, root, where, where));
+		run(("mkdir -p %s/rock/%s %s/lua; cp %slua/%s/* %s/rock/%s"):format(where, name, where, root, name, where, name));
+		if name == "mod_dmuc" then run(("echo library >%s/rock/mod_dmuc/dmuc.so"):format(where)); end
 		-- LuaRocks says where the files of the rock go; what is there is what `prosodyctl install` puts into the plugins' folder.
 		local command = build.platforms.unix.install_command:gsub("%$%(LUADIR%)", where.."/lua");
 		run(("cd %s/rock; %s"):format(where, command));
-		run(("diff -r %s/rock/mod_dmuc %s/lua/mod_dmuc"):format(where, where));
-		assert.equals("mod_dmuc\n", run(("ls %s/lua"):format(where)));
+		run(("diff -r %s/rock/%s %s/lua/%s"):format(where, name, where, name));
+		assert.equals(name.."\n", run(("ls %s/lua"):format(where)));
 	end);
 
 	it("names the versions that every test is run on", function ()
@@ -123,4 +123,4 @@ describe("the page of the module", function ()
 		assert.truthy(next(there));
 		assert.same(there, here);
 	end);
-end);
+end); end
