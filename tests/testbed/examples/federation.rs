@@ -78,7 +78,10 @@ fn servers(version: Version) -> Builder {
         .muc_line("dmuc_ping_interval = 1")
         .muc_line("dmuc_link_timeout = 3");
     (0..3).fold(builder, |builder, server| {
-        builder.with_server(server, |spec| spec.modules.push("admin_shell".to_owned()))
+        builder.with_server(server, |spec| {
+            spec.modules
+                .extend(["admin_shell", "http_dmuc"].map(str::to_owned));
+        })
     })
 }
 
@@ -88,6 +91,7 @@ fn hello(fed: &Federation) -> Value {
             "domain": s.domain(),
             "muc": s.muc(),
             "address": s.address().to_string(),
+            "page": format!("http://{}:5280/dmuc/", s.domain()),
             "websocket": format!("ws://{}:5280/xmpp-websocket", s.domain()),
             "log": s.dir().join("prosody.log"),
         })
