@@ -219,6 +219,8 @@ for _, path in ipairs(paths) do route["OPTIONS "..path] = no_options; end
 module:depends("http");
 module:provides("http", { default_path = "/dmuc"; route = route });
 
+module:hook("server-stopping", function () open.stop("stop"); end);
+
 function module.unload()
 	open.stop("reload");
 	local pending = {};

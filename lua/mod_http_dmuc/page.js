@@ -87,7 +87,16 @@ function makeTable(caption, columns) {
 	return table;
 }
 
-const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+/** Cuts a text that is drawn until it fits; the whole of it is in the table. */
+function fit(text, width) {
+	const whole = text.textContent;
+	let kept = Math.min(whole.length, Math.ceil(width / 4));
+	if (kept < whole.length) text.textContent = `${whole.slice(0, kept)}…`;
+	while (kept > 1 && text.getComputedTextLength() > width) {
+		kept -= 1;
+		text.textContent = `${whole.slice(0, kept)}…`;
+	}
+}
 
 /** Beside its word each state has a shape of its own. */
 function markOf(state, x, y) {
@@ -105,7 +114,7 @@ function markOf(state, x, y) {
 function boxOf(x, y, width, lines, attributes) {
 	const box = make('g', attributes, make('title', {}, lines[0]), make('rect', { x, y, width, height: 52, rx: 8 }));
 	lines.forEach((line, i) => {
-		const text = make('text', { x: x + 12, y: y + 22 + 20 * i }, shorten(line, Math.floor((width - 20) / 7.6)));
+		const text = make('text', { x: x + 12, y: y + 22 + 20 * i }, line);
 		if (i === 1) text.setAttribute('class', 'word');
 		box.append(text);
 	});
@@ -149,6 +158,7 @@ function draw(svg, service) {
 	parts.push(boxOf(...own, isWide ? boxWidth : width - 2, [service.service, 'this server'], { class: 'own' }));
 	svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
 	svg.replaceChildren(...parts);
+	for (const text of svg.querySelectorAll('text')) fit(text, text.parentElement.querySelector('rect').getAttribute('width') - 24);
 }
 
 const countAgreed = (room) => room.instances.filter((instance) => instance.state === 'agreed').length;

@@ -155,6 +155,14 @@ describe("what the status page shows", function ()
 		assert.same({ services = {}; version = 1 }, json.decode(document.whole {}));
 	end);
 
+	it("is one line, whatever a room is called", function ()
+		local odd = 'x\n\nevent: end\r\ndata: </script>\r"\\\0\226\128\168';
+		local text, news = shown(100, function (_, _, room) room.title = odd; end);
+		assert.is_nil(text:find("[%c]"));
+		assert.is_nil(news:gsub("\n", ""):find("%c"));
+		assert.equal(odd, json.decode(text).rooms[1].name);
+	end);
+
 	it("is news when something happens, and not when time passes", function ()
 		local _, before = shown(100);
 		local _, later = shown(200, function (_, link, room)
