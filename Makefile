@@ -29,7 +29,6 @@ INSTALLED_PAGE = $(DESTDIR)$(MODULES_DIR)/mod_http_dmuc
 
 PLUGIN := target/plugin/mod_dmuc
 PAGE := target/plugin/mod_http_dmuc
-# PICTURES=docs/pictures make test-browser takes those of the status page anew.
 # A target folder of its own: a build with other features must not replace the .so.
 PLUGIN_BUILD := target/plugin-build
 CLIPPY := cargo clippy --quiet
@@ -82,10 +81,11 @@ uninstall: ## Remove what `make install` installed (PREFIX, DESTDIR); data and c
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
 
+# PICTURES=docs/pictures takes those of the status page anew.
 test-browser: deps plugin ## Web clients in one room, by its own address and by another server's, and the status page (PROSODY='0.12 13 newest'; needs Node.js 20)
 	tests/browser/setup.sh
 	cargo build --quiet -p dmuc-testbed --example federation
-	cd tests/browser && PROSODY='$(PROSODY)' node --test --test-concurrency=1 --test-reporter=spec rooms.test.js address.test.js status.test.js
+	cd tests/browser && PICTURES='$(if $(PICTURES),$(abspath $(PICTURES)))' PROSODY='$(PROSODY)' node --test --test-concurrency=1 --test-reporter=spec rooms.test.js address.test.js status.test.js
 
 test-clients: deps plugin ## slixmpp, profanity and poezio in a room of another server (PROSODY='0.12 13 newest')
 	tests/clients/setup.sh

@@ -1,9 +1,10 @@
 // The status page (mod_http_dmuc) in a browser: a link is cut and the page shows it, heals and shows it; by keyboard, on a phone, dark and
-// light, without anything from elsewhere. PICTURES=folder: what it looks like then is written there (docs/pictures).
+// light, without anything from elsewhere. PICTURES=folder: what it looks like is written there (docs/pictures), and the rest into target.
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { Browser } from './browser.js';
 import { Person } from './converse.js';
@@ -12,6 +13,7 @@ import { Federation, eventually } from './federation.js';
 const versions = (process.env.PROSODY ?? '0.12 13 newest').split(' ');
 const deadline = 30_000 * Number(process.env.DMUC_TEST_TIMEOUT_SCALE ?? 1);
 
+const elsewhere = fileURLToPath(new URL('../../target/status-page', import.meta.url));
 const peer = 'rooms.macbeth.lit';
 const room = 'coven@chat.shakespeare.lit';
 // What somebody may call a room, anywhere.
@@ -134,6 +136,18 @@ for (const version of versions) {
       assert.equal(await page.getByRole('status').getAttribute('aria-live'), 'polite');
     });
 
+    scene('an EventSource gets the same', async () => {
+      const shown = await page.evaluate(() => new Promise((resolve, reject) => {
+        const source = new EventSource('events');
+        source.addEventListener('status', (event) => {
+          source.close();
+          resolve(JSON.parse(event.data));
+        });
+        source.onerror = reject;
+      }));
+      assert.equal(shown.services[0].rooms[0].name, roomName);
+    });
+
     scene('everything can be reached and worked by keyboard', async () => {
       const tab = await opened();
       await tab.getByText(`${room} (${roomName})`).waitFor();
@@ -201,7 +215,7 @@ for (const version of versions) {
         const small = await tab.evaluate(() => [...document.querySelectorAll('svg text')].filter((text) => text.getBoundingClientRect().height < 12).length);
         assert.equal(small, 0, 'the map can be read');
         assert.equal(await tab.evaluate(() => document.getAnimations().length), 0, 'nothing moves');
-        if (process.env.PICTURES) await tab.screenshot({ path: `${process.env.PICTURES}/../../target/phone-${colorScheme}.png`, fullPage: true });
+        if (process.env.PICTURES) await tab.screenshot({ path: `${elsewhere}/phone-${colorScheme}.png`, fullPage: true });
         await tab.context().close();
       });
     }
@@ -220,6 +234,67 @@ for (const version of versions) {
         assert.deepEqual(broken, [], `${width} px`);
       }
       await tab.context().close();
+    });
+
+    scene('every state has a word and a shape of its own, whatever things are called', async () => {
+      const states = { up: 'up', syncing: 'syncing', suspect: 'in doubt', down: 'down', unknown: 'not known yet' };
+      const long = `${'very-long-name.'.repeat(12)}example`;
+      const steps = {
+        agreed: 'in step', behind: 'catching up', 'setting-up': 'being set up', wanted: 'wanted', 'out-of-reach': 'out of reach', refused: 'refused (conflict)',
+      };
+      const instances = Object.keys(steps).map((state) => ({
+        instance: `coven@${state}.example`, state, link: 'up', is_source: state === 'wanted', people: 1, speaks: 'xep', refused_for: state === 'refused' ? 'conflict' : undefined,
+      }));
+      const listed = { not_named: [], retracted: [], here: 0, elsewhere: 0, messages: 0, waiting: 0, term: 3 };
+      const made = {
+        version: 1,
+        services: [{
+          service: `muc.${long}`,
+          links: [...Object.keys(states), long].map((peer) => ({ peer, state: states[peer] ? peer : 'up', speaks: 'ours', rooms: 2, behind: peer === 'syncing' ? 2 : 0, lag: 0 })),
+          rooms: [
+            { ...listed, room: 'coven@source.example', role: 'shadow', source: 'coven@wanted.example', instances },
+            { ...listed, room: `${'x'.repeat(300)}@source.example`, name: 'y'.repeat(300), role: 'parked', reason: 'not_shared', instances: [] },
+            { ...listed, room: 'empty@source.example', role: 'source', instances: [] },
+          ],
+          more_rooms: 4, parked: [],
+        }, { service: 'quiet.example', links: [], rooms: [], more_rooms: 0, parked: [] }],
+      };
+      for (const width of [320, 360, 1000]) {
+        const context = await browser.browser.newContext({ viewport: { width, height: 800 }, colorScheme: width === 320 ? 'dark' : 'light' });
+        const tab = await context.newPage();
+        tab.setDefaultTimeout(deadline);
+        tab.on('pageerror', (error) => faults.push(error.stack));
+        await tab.route('**/events', (route) => route.fulfill({ status: 503 }));
+        await tab.route('**/status.json', (route) => route.fulfill({ json: made }));
+        await tab.goto(address());
+        await tab.getByText('2 of 6 links up, 1 down. 1 of 3 rooms in step.').waitFor();
+        await tab.getByText('3 of 7 rooms shown. 4 more are not listed here').waitFor();
+        const shapes = new Set();
+        for (const [state, word] of Object.entries(states)) {
+          const link = tab.locator(`svg g[data-peer="${state}"]`);
+          assert.ok((await link.locator('.word').textContent()).startsWith(word), state);
+          shapes.add(await link.locator('.mark').evaluate((mark) => `${mark.localName} ${mark.getAttribute('class')} ${mark.getAttribute('d')}`));
+        }
+        assert.equal(shapes.size, Object.keys(states).length);
+        const cells = await tab.locator('details td[data-label="State"]').allTextContents();
+        assert.deepEqual(cells, Object.values(steps));
+        assert.equal(await tab.locator('details td[data-label="Role"]').nth(3).textContent(), 'source');
+        await tab.locator('details').nth(1).getByText('the service of the source does not share it with this one').waitFor();
+        const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= width, `${wide} px at ${width}`);
+        assert.deepEqual(await tab.evaluate(pale), []);
+        const overlaps = await tab.evaluate(() => {
+          const boxes = [...document.querySelectorAll('#services section:first-child svg rect:not(.mark)')].map((box) => box.getBoundingClientRect());
+          const outside = [...document.querySelectorAll('svg text')].filter((text) => {
+            const box = text.parentElement.querySelector('rect').getBoundingClientRect();
+            return text.getBoundingClientRect().right > box.right;
+          }).map((text) => text.textContent);
+          return [outside, boxes.some((a, i) => boxes.some((b, j) => i < j && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom))];
+        });
+        assert.deepEqual(overlaps, [[], false]);
+        if (process.env.PICTURES) await tab.screenshot({ path: `${elsewhere}/states-${width}.png`, fullPage: true });
+        await context.close();
+      }
     });
 
     scene('the link heals, and the page shows it', async () => {
