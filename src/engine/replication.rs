@@ -225,6 +225,7 @@ impl Engine {
             if is_source && instance.stage == Stage::Rostering {
                 self.want_later(now, jid, peer);
             }
+            self.said_to(now, &peer.service());
             return;
         }
         if let Some(error) = error {
@@ -249,6 +250,9 @@ impl Engine {
             if let Some(instance) = self.instance_mut(jid, peer) {
                 (instance.stage, instance.is_named) = (Stage::Active, true);
             }
+            // What was said before it was given its roster has not been sent to it: if it held the room before, a digest tells
+            // that it lacks that.
+            self.said_to(now, &peer.service());
             self.replicated(now, jid, peer);
             self.want_sync(now, jid, peer);
         }

@@ -303,3 +303,40 @@ fn what_is_lost_together_with_a_heartbeat_of_a_quiet_thin_link_is_found() {
         (LinkState::Up, vec!["two".to_owned()])
     );
 }
+
+/// What is said while it is brought up a second time is not sent to it, and it does not know that it lacks anything.
+#[test]
+fn a_shadow_that_is_brought_up_again_over_a_quiet_thin_link_soon_has_what_was_said_meanwhile() {
+    const HEATH: &str = "heath@chat.shakespeare.lit";
+    const HEATH_AT_ROOMS: &str = "heath@rooms.macbeth.lit";
+    let mut fed = far();
+    fed.distributed(HEATH, CRONE1, &[]);
+    fed.join("heath@chat.shakespeare.lit/foo", CRONE1);
+    // That it has its configuration is lost on the way, that it has its roster is not.
+    let has_config = |fed: &Federation| {
+        let host = fed.host(ROOMS);
+        let room = host.rooms.get(&bare(HEATH_AT_ROOMS));
+        room.is_some_and(|room| !room.form.fields.is_empty())
+    };
+    while !has_config(&fed) {
+        // Whatever is said on the way there gets through.
+        let mode = match fed.host(ROOMS).engine.rooms().count() {
+            1 => Mode::Up,
+            _ => Mode::Swallows,
+        };
+        fed.net.set_direction(&bare(ROOMS), &bare(CHAT), mode);
+        assert!(fed.step(u64::MAX));
+    }
+    fed.net.set_direction(&bare(ROOMS), &bare(CHAT), Mode::Up);
+    fed.run_for(50_000);
+    let has_it = |fed: &Federation| fed.instances(HEATH).contains(HEATH_AT_ROOMS);
+    assert!(has_it(&fed));
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    fed.run_for(130_000);
+    assert!(!has_it(&fed), "it is brought up again");
+    fed.say("heath@chat.shakespeare.lit/foo", "one");
+    fed.net.heal();
+    fed.run_for(200_000);
+    assert!(has_it(&fed));
+    assert_eq!(fed.history(HEATH_AT_ROOMS).len(), 1);
+}
