@@ -305,13 +305,15 @@ impl Engine {
         let lacks_roster = instance.roster_version != Some(theirs.roster);
         let lacks_rest = rest.is_some() && instance.settled_rest != theirs.rest;
         let is_wanted = instance.sync == SyncStage::Wanted;
+        // Of what we have said ourselves no line tells: who has lost some, and begins anew, finds that by a pull.
+        let is_unasked = takes_rest && !instance.has_caught_up;
         if lacks_rest {
             instance.settled_rest = theirs.rest.clone();
         }
         if lacks_log || lacks_roster || lacks_settings {
             instance.is_synced = false;
         }
-        if lacks_log || lacks_roster || lacks_settings || lacks_rest || is_wanted {
+        if lacks_log || lacks_roster || lacks_settings || lacks_rest || is_wanted || is_unasked {
             self.want_sync(now, jid, peer);
         } else if instance.sync == SyncStage::Idle {
             self.agreed(now, jid, peer);

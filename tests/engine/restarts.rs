@@ -430,3 +430,30 @@ fn taken_up_again(scheme: RoomIdScheme) {
     assert_eq!(fed.heard(FOO), ["hail"]);
     assert_eq!(fed.roster(COVEN), fed.roster(&at_rooms));
 }
+
+/// Digests do not tell anybody of what it has said itself. The first pull does, however late it is.
+#[test]
+fn who_has_lost_a_room_gets_back_what_it_said_there_though_the_link_fails_before_it_can_ask() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.run();
+    let (chat, rooms) = (bare(CHAT), bare(ROOMS));
+    fed.at(&rooms, |host| host.backup());
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    fed.join(WITCH_PLACE, WITCH);
+    fed.say(WITCH_PLACE, "one");
+    fed.run();
+    fed.at(&rooms, |host| {
+        host.stop();
+        assert!(host.restore_backup());
+    });
+    // Whether the source answers is in question here until its own words have been heard for long.
+    fed.net.set_direction(&rooms, &chat, Mode::Swallows);
+    fed.start(&rooms);
+    fed.run_for(500);
+    fed.net.set_direction(&rooms, &chat, Mode::Up);
+    fed.run_for(300_000);
+    assert!(fed.instances(COVEN).contains(COVEN_AT_ROOMS));
+    assert_eq!(fed.history(COVEN_AT_ROOMS).len(), 1);
+    assert_eq!(fed.history(COVEN_AT_ROOMS), fed.history(COVEN));
+}
