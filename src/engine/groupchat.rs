@@ -289,7 +289,7 @@ impl Engine {
 
     /// Whether a service numbers what is kept of its messages: also before it has been asked what it speaks, if what it sent
     /// shows it.
-    fn numbers(&self, service: &BareJid, instance: &Instance) -> bool {
+    pub(super) fn numbers(&self, service: &BareJid, instance: &Instance) -> bool {
         match self.caps(service) {
             Caps::Full => true,
             Caps::Unknown => self.has_named_life(service) || instance.roster_version.is_some(),

@@ -120,8 +120,21 @@ impl Engine {
             {
                 instance.roster_version = Some(extra.version);
             }
+        } else {
+            self.pull_what_is_plain(jid, home);
         }
         self.after_roster(now, jid, home);
+    }
+
+    /// Its home has told its occupants in the XEP's words only, as it did not know, just after a restart, that more is understood
+    /// here: their occupant-ids are pulled.
+    fn pull_what_is_plain(&mut self, jid: &BareJid, home: &BareJid) {
+        if !self.speaks_ours(home) {
+            return;
+        }
+        if let Some(instance) = self.instance_mut(jid, home) {
+            (instance.roster_version, instance.is_synced) = (None, false);
+        }
     }
 
     /// The configuration that belongs to a whole list of the source's, if it came before that and could not be taken alone.

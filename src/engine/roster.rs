@@ -100,7 +100,10 @@ impl Engine {
 
     /// The roster for `peer`, which is about to get it.
     pub(super) fn take_roster(&mut self, jid: &BareJid, peer: &BareJid) -> Roster {
-        let is_full = self.speaks_ours(peer);
+        // Who has been told our occupants with their occupant-ids must not be told them without (G5): also while it is being
+        // asked what it speaks, after a restart.
+        let instance = self.rooms.get(jid).and_then(|room| room.instances.get(peer));
+        let is_full = instance.is_some_and(|instance| self.numbers(&peer.service(), instance));
         let Some(room) = self.rooms.get(jid) else {
             return Roster {
                 items: Vec::new(),

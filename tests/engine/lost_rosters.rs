@@ -1,6 +1,8 @@
 //! A roster too large for an answer goes out by itself, once, and whoever asks meanwhile is told nothing. If it was lost, and
 //! the link has worked all the time, it is told of again (G6).
 
+use dmuc::wire::Affiliation;
+
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
 use crate::support::net::Mode;
@@ -30,4 +32,45 @@ fn a_large_roster_that_a_restart_has_lost_comes_again() {
     assert_eq!(fed.roster(COVEN_AT_ROOMS), fed.roster(COVEN));
     let form = |service: &str, room: &str| fed.host(service).room(&bare(room)).form.clone();
     assert_eq!(form(ROOMS, COVEN_AT_ROOMS), form(CHAT, COVEN));
+}
+
+/// It has just been restarted, and its question what the shadow speaks is lost: the shadow has shown that by what it sent.
+#[test]
+fn a_source_that_shows_real_jids_to_a_shadow_does_not_forget_the_occupant_ids() {
+    const HAG: &str = "hag66@shakespeare.lit/pda";
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[("muc#roomconfig_whois", "moderators")]);
+    fed.join("coven@chat.shakespeare.lit/crone", CRONE1);
+    fed.join(FOO, HAG);
+    fed.affiliate(
+        "coven@chat.shakespeare.lit/crone",
+        "somewitch@macbeth.lit",
+        Affiliation::Admin,
+    );
+    fed.run();
+    let (chat, rooms) = (bare(CHAT), bare(ROOMS));
+    let of_foo = |fed: &Federation| {
+        let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+        let remote = room.remote("foo").map(|(_, remote)| remote.clone());
+        remote.map_or((None, None), |remote| (remote.jid, remote.occupant_id))
+    };
+    let before = of_foo(&fed);
+    assert!(before.0.is_none() && before.1.is_some(), "{before:?}");
+    fed.at(&chat, |host| host.stop());
+    fed.net.set_direction(&chat, &rooms, Mode::Swallows);
+    fed.start(&chat);
+    fed.run_for(100);
+    fed.join(FOO, HAG);
+    fed.net.set_direction(&chat, &rooms, Mode::Up);
+    // A heartbeat of the shadow, and what it pulls then.
+    fed.run_for(31_000);
+    // A moderator has come there, and that is told in a roster.
+    let roster = "<iq from='coven@rooms.macbeth.lit' to='coven@chat.shakespeare.lit' id='roster' type='set'>\
+        <roster xmlns='urn:xmpp:dmuc:0'>\
+        <snapshot xmlns='urn:x-dmuc:0' version='1800000000000' occupants='true' term='0'/>\
+        <item affiliation='admin' role='moderator' jid='somewitch@macbeth.lit/mobile' name='witch'>\
+        <occupant xmlns='urn:x-dmuc:0' serial='1800000000000'/></item></roster></iq>";
+    fed.send(&rooms, roster.to_owned());
+    fed.run_for(1_000);
+    assert_eq!(of_foo(&fed), (Some(full(HAG).into()), before.1));
 }
