@@ -39,6 +39,9 @@ pub struct Heard {
     /// The time, in virtual milliseconds.
     pub now_ms: u64,
     pub has_faults: bool,
+    /// One of the peers lies: it may have an honest instance begin a new life, whose roster is then pulled by the others. What is
+    /// not kept is not worth waiting for that.
+    pub has_liars: bool,
     /// Services of the XEP's text that a fault has touched: what they say may come out of turn, and has no number to tell.
     pub touched: BTreeSet<BareJid>,
     /// Logs are so short that there may be gaps.
@@ -134,7 +137,7 @@ impl Heard {
                     session: *session,
                     payload: payload.clone(),
                     is_reflected: false,
-                    is_due: !self.is_unsettled,
+                    is_due: !self.is_unsettled && (*kept || !self.has_liars),
                     between_ours: *kept && !xep.contains(&service_of(room)),
                 });
             }

@@ -24,6 +24,8 @@ pub struct Honest {
     ended: BTreeSet<usize>,
     /// Rooms where rights changed since everything was at rest.
     loosened: BTreeSet<usize>,
+    /// Splits that have begun, by instance and service, and not ended.
+    splits: BTreeSet<(BareJid, BareJid)>,
     /// Messages that were refused where that is allowed.
     pub refused: Vec<String>,
     /// Between which services something has been wrong since everything was at rest: a connection lost something or
@@ -118,6 +120,9 @@ impl Honest {
                     // Who does not know whom is told by nobody.
                     _ if self.is_upheaved && !stanza.starts_with("<message") => true,
                     _ if self.is_upheaved && error.condition == Condition::Forbidden => true,
+                    // Nor who is there: a peer that is named again is brought up anew, and until its roster has come none of
+                    // its people is in the room. What is kept is pulled with the roster, and due all the same.
+                    _ if self.is_upheaved && error.condition == Condition::NotAcceptable => true,
                     Some(group) if self.ended.contains(&group) => true,
                     // A room that nobody has joined there, or a service: it may have ended.
                     None => error.condition == Condition::ItemNotFound && !self.ended.is_empty(),
@@ -135,19 +140,41 @@ impl Honest {
                     return Err(format!("{by} refuses with {error:?}: {stanza}"));
                 }
             }
-            Event::Noticed { room, peer, notice } => match notice {
-                Notice::Replicated { .. } => {}
-                Notice::Unreachable { .. } if self.absent.contains(peer) => {}
-                Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable { .. }
-                    if self.is_troubled(&[service_of(room), peer.clone()]) => {}
-                Notice::Gap { .. } if self.may_have_gaps => {}
-                Notice::ClockDiffers { .. } if self.has_skew => {}
-                // Only of what its own host holds: nobody sends what others do not take.
-                Notice::Unfit { .. } if self.is_strained && *peer == service_of(room) => {}
-                _ if self.is_upheaved && !matches!(notice, Notice::Gap { .. } | Notice::Unfit { .. }) => {}
-                other => return Err(format!("{room} is told of {peer}: {other:?}")),
-            },
+            Event::Noticed { room, peer, notice } => {
+                let split = (room.clone(), peer.clone());
+                let was_split = match notice {
+                    Notice::SplitBegan { .. } => !self.splits.insert(split),
+                    Notice::SplitEnded => self.splits.remove(&split),
+                    _ => false,
+                };
+                self.noticed(room, peer, notice, was_split)?;
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn noticed(
+        &self,
+        room: &BareJid,
+        peer: &BareJid,
+        notice: &Notice,
+        was_split: bool,
+    ) -> Result<(), String> {
+        match notice {
+            Notice::Replicated { .. } => {}
+            // It began when something was wrong, and it may have gone on for long after that: a source that has forgotten by
+            // a loss that it has this shadow, and replicates on join, takes it up again when somebody joins.
+            Notice::SplitEnded if was_split => {}
+            Notice::Unreachable { .. } if self.absent.contains(peer) => {}
+            Notice::SplitBegan { .. } | Notice::SplitEnded | Notice::Unreachable { .. }
+                if self.is_troubled(&[service_of(room), peer.clone()]) => {}
+            Notice::Gap { .. } if self.may_have_gaps => {}
+            Notice::ClockDiffers { .. } if self.has_skew => {}
+            // Only of what its own host holds: nobody sends what others do not take.
+            Notice::Unfit { .. } if self.is_strained && *peer == service_of(room) => {}
+            _ if self.is_upheaved && !matches!(notice, Notice::Gap { .. } | Notice::Unfit { .. }) => {}
+            other => return Err(format!("{room} is told of {peer}: {other:?}")),
         }
         Ok(())
     }

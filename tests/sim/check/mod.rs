@@ -158,7 +158,7 @@ impl Checkers {
 
     /// One of the peers lies.
     pub fn beware(&mut self, has_liars: bool) {
-        self.honest.has_liars = has_liars;
+        (self.honest.has_liars, self.heard.has_liars) = (has_liars, has_liars);
         self.stays.has_liars = has_liars;
         self.ledger.has_liars = has_liars;
     }
