@@ -96,7 +96,8 @@ static void answer(const char *xml)
 		return;
 	snprintf(info, sizeof info,
 		 "<iq from='%s' to='%s' id='%s' type='result'><query xmlns='http://jabber.org/protocol/disco#info'>"
-		 "<feature var='urn:xmpp:dmuc:0'/><feature var='urn:x-dmuc:0'/></query></iq>", to, from, id);
+		 "<feature var='urn:xmpp:dmuc:0'/><feature var='urn:x-dmuc:0'/>"
+		 "<feature var='urn:x-dmuc:0#packed'/></query></iq>", to, from, id);
 	put(info, from);
 }
 

@@ -97,7 +97,7 @@ impl Service {
             && let IqBody::Get(payload) = &iq.body
             && let Ok(Request::DiscoInfo) = Request::parse(IqKind::Get, payload)
         {
-            let features = [ns::DMUC, ns::OURS].map(str::to_owned).into();
+            let features = [ns::DMUC, ns::OURS, ns::PACKED].map(str::to_owned).into();
             let info = DiscoInfo {
                 features,
                 ..DiscoInfo::default()

@@ -80,6 +80,7 @@ return function (build)
 
 	module:add_feature(dmuc.xmlns);
 	module:add_feature(dmuc.xmlns_ours);
+	module:add_feature(dmuc.xmlns_ours.."#packed");
 
 	dmuc.lifecycle.start();
 	dmuc.serving.start();

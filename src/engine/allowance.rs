@@ -113,6 +113,7 @@ impl Engine {
     /// A long answer costs more than a question.
     pub(super) fn charge_answer(&mut self, now: Now, service: &BareJid, response: &Response) {
         let bytes = match response {
+            Response::Packed(inner) => return self.charge_answer(now, service, inner),
             Response::Sync(answer) => {
                 // Clients choose the length of ids and nicks.
                 let names =

@@ -3,7 +3,9 @@
 use crate::address::{BareJid, Jid};
 
 use super::orders::Order;
-use crate::wire::{Act, Affiliation, EventStamp, Form, IqKind, Moderation, Role, Ruling, StanzaError, Unfit};
+use crate::wire::{
+    Act, Affiliation, EventStamp, Form, IqKind, Moderation, Role, Ruling, StanzaError, Unfit, weight,
+};
 
 /// One thing that happened, at this service or at a peer. Everything is borrowed: the engine copies what it keeps.
 ///
@@ -366,7 +368,7 @@ impl Input<'_> {
     /// What has come from a peer service without being asked for, as far as it is known yet.
     pub(super) fn came(&self) -> Option<Came> {
         let (from, bytes, is_answer) = match self {
-            Input::PeerIq { from, payload, .. } => (*from, payload.len(), false),
+            Input::PeerIq { from, payload, .. } => (*from, weight(payload), false),
             Input::PeerAnswer { from, answer, .. } => {
                 (*from, answer.as_ref().map_or(0, |xml| xml.len()), true)
             }

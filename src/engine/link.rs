@@ -108,6 +108,8 @@ pub(crate) struct Link {
     pub(crate) life_noticed_at: Option<u64>,
     /// Whether it does not know succession.
     pub(super) is_deaf: bool,
+    /// Whether it reads what is packed, as its disco#info said last.
+    pub(super) reads_packed: bool,
     /// Whether its clock and its limits are like ours.
     pub(super) unlike: Unlike,
     /// A room that was not settled with it when that was last looked for.
@@ -140,6 +142,7 @@ impl Default for Link {
             life: None,
             life_noticed_at: None,
             is_deaf: false,
+            reads_packed: false,
             unlike: Unlike::default(),
             unsettled: None,
         }
@@ -239,6 +242,9 @@ impl Engine {
     }
 
     pub(super) fn disco_answered(&mut self, now: Now, service: &BareJid, info: &DiscoInfo) {
+        if let Some(link) = self.links.get_mut(service) {
+            link.reads_packed = info.supports_ours() && info.reads_packed();
+        }
         match (info.supports_dmuc(), info.supports_ours()) {
             (false, _) => self.link_refused(now, service, Cause::NoModule),
             (true, false) => self.come_up(now, service, Caps::Xep),
@@ -306,6 +312,7 @@ impl Engine {
             since: if was_away { now.mono_ms } else { link.since },
             life: link.life.take(),
             life_noticed_at: link.life_noticed_at,
+            reads_packed: link.reads_packed,
             unlike: std::mem::take(&mut link.unlike),
             ..Link::default()
         };

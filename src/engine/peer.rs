@@ -293,6 +293,8 @@ impl Engine {
             Request::Replicate(_) | Request::Peerhost(_) | Request::Digest(_) | Request::DiscoInfo => {
                 return Err(refuse(Condition::BadRequest, "This is asked of the service"));
             }
+            // What is read is what was in it.
+            Request::Packed(_) => return Err(refuse(Condition::BadRequest, "This is packed twice")),
         }
         Ok(Some(Response::Empty))
     }
@@ -337,7 +339,11 @@ impl Engine {
             )),
             Request::Sync(sync) => {
                 let answer = self.page_for(now, target, asker, id, &sync);
-                Some(Response::Sync(Box::new(answer)))
+                let answer = Response::Sync(Box::new(answer));
+                Some(match sync.packed {
+                    true => Response::Packed(Box::new(answer)),
+                    false => answer,
+                })
             }
             _ => None,
         })

@@ -138,6 +138,7 @@ impl Engine {
         request: Request,
         pending: Pending,
     ) {
+        let request = self.packed_for(&to, request);
         let id = format!("dmuc-{}", self.ids.uuid());
         let deadline = now.mono_ms + wait_ms;
         let is_page = matches!(pending, Pending::Sync { .. });
@@ -159,6 +160,16 @@ impl Engine {
             id,
             request: Box::new(request),
         });
+    }
+
+    /// What may be large goes in less to those who read that.
+    fn packed_for(&self, to: &BareJid, request: Request) -> Request {
+        let may_be_large = matches!(request, Request::Roster(_) | Request::Config(_));
+        let link = self.links.get(&to.service()).filter(|_| may_be_large);
+        match link.is_some_and(|link| link.reads_packed) {
+            true => Request::Packed(Box::new(request)),
+            false => request,
+        }
     }
 
     /// An answer came. One to nothing, or from somebody else than was asked, is ignored (G11), except that it shows that

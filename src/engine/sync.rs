@@ -111,6 +111,7 @@ impl Engine {
             max: (page.bytes < PAGE_BYTES as u64).then_some(page.bytes),
             again,
             head,
+            packed: true,
         });
         let pending = Pending::Sync {
             room: jid.clone(),

@@ -45,6 +45,11 @@ impl DiscoInfo {
         self.features.contains(ns::OURS)
     }
 
+    /// Whether it reads what is packed (PROTOCOL 14.7).
+    pub fn reads_packed(&self) -> bool {
+        self.features.contains(ns::PACKED)
+    }
+
     /// The source of the room that was asked, if it says that it is a shadow (XEP-0281 section 3.3).
     pub fn source(&self) -> Option<BareJid> {
         let field = self.room_info.iter().find(|field| field.var == "dmuc-source")?;

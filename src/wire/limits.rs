@@ -51,6 +51,9 @@ pub const MAX_PRESENCE_BYTES: usize = 64 * 1024;
 /// Largest control payload, in bytes. Prosody's own default limit for a stanza between servers is 512 KiB;
 /// a C host has no such limit, so this one stands for it.
 pub const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;
+/// Largest element in a `<packed/>`, in bytes: some times as much as what is packed here. What somebody makes it cost to read a
+/// stanza is that much at most, however well it is packed (G13).
+pub const MAX_UNPACKED_BYTES: usize = 1024 * 1024;
 /// Deepest nesting of elements. The DOM is walked and dropped recursively, so without this a few hundred
 /// kilobytes of `<a><a><a>…` would overflow the stack.
 pub const MAX_DEPTH: usize = 64;

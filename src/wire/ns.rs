@@ -4,6 +4,8 @@
 pub const DMUC: &str = "urn:xmpp:dmuc:0";
 /// Everything the XEP leaves open (DESIGN section 4). Sent only to peers that advertise it.
 pub const OURS: &str = "urn:x-dmuc:0";
+/// A feature: who has it reads `<packed/>` in place of a larger element of ours or the XEP's.
+pub const PACKED: &str = "urn:x-dmuc:0#packed";
 /// XEP-0045 `<x/>` of a join and `<history/>`.
 pub const MUC: &str = "http://jabber.org/protocol/muc";
 /// XEP-0045 `<x/>` of an occupant's presence.

@@ -1,7 +1,7 @@
 //! Everything one instance or service asks another in an IQ.
 
-use super::dom::{bad, parse};
-use super::limits::MAX_CONTROL_BYTES;
+use super::dom::bad;
+use super::packed::{packed, unpacked};
 use super::reading::Reading;
 use super::text::Tag;
 use super::{
@@ -52,6 +52,8 @@ pub enum Request {
     Succession(Box<Succession>),
     /// Get: what do you support (XEP-0030)?
     DiscoInfo,
+    /// One of these in less, to somebody who reads that. What is read is what is in it.
+    Packed(Box<Request>),
 }
 
 impl Request {
@@ -63,6 +65,7 @@ impl Request {
             | Request::Sync(_)
             | Request::Avatar(_)
             | Request::DiscoInfo => IqKind::Get,
+            Request::Packed(request) => request.iq_kind(),
             _ => IqKind::Set,
         }
     }
@@ -88,7 +91,7 @@ impl Request {
     }
 
     fn read(kind: IqKind, xml: &str, reading: &mut Reading) -> Result<Request, WireError> {
-        let el = parse(xml, MAX_CONTROL_BYTES)?;
+        let el = unpacked(xml)?;
         let namespace = el.ns();
         let request = match (namespace.as_str(), el.name()) {
             (ns::DMUC, "replicate") => Request::Replicate(Replicate::read(&el)?),
@@ -145,6 +148,7 @@ impl Request {
             Request::Succession(succession) => succession.write(&mut out),
             Request::Leave => Tag::within(&mut out, "leave", ns::OURS).empty(),
             Request::DiscoInfo => Tag::within(&mut out, "query", ns::DISCO_INFO).empty(),
+            Request::Packed(request) => return packed(request.to_xml()),
         }
         out
     }

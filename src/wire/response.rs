@@ -1,7 +1,7 @@
 //! Everything an IQ result may hold.
 
-use super::dom::{bad, parse};
-use super::limits::MAX_CONTROL_BYTES;
+use super::dom::bad;
+use super::packed::{packed, unpacked};
 use super::reading::Reading;
 use super::{AvatarPart, Digest, DiscoInfo, HistoryResult, SyncAnswer, Unfit, WireError, ns};
 
@@ -20,6 +20,8 @@ pub enum Response {
     Avatar(AvatarPart),
     /// What the peer supports.
     DiscoInfo(DiscoInfo),
+    /// One of these in less, to somebody who reads that. What is read is what is in it.
+    Packed(Box<Response>),
 }
 
 impl Response {
@@ -46,7 +48,7 @@ impl Response {
         let Some(xml) = xml.filter(|xml| !xml.is_empty()) else {
             return Ok(Response::Empty);
         };
-        let el = parse(xml, MAX_CONTROL_BYTES)?;
+        let el = unpacked(xml)?;
         let namespace = el.ns();
         match (namespace.as_str(), el.name()) {
             (ns::MUC, "history") => Ok(Response::History(HistoryResult::read(&el)?)),
@@ -68,6 +70,7 @@ impl Response {
             Response::Digest(digest) => digest.write(&mut out),
             Response::Avatar(part) => part.write(&mut out),
             Response::DiscoInfo(info) => info.write(&mut out),
+            Response::Packed(response) => return response.to_xml().map(packed),
         }
         Some(out)
     }

@@ -9,6 +9,7 @@ use super::dom::{
     bad, count, flag, id, lang, message_id, nick, only, over, required, required_count, to_bare, to_id,
 };
 use super::limits::{MAX_HISTORY_MESSAGES, MAX_MESSAGE_ID_BYTES, MAX_SEEN};
+use super::packed::packed;
 use super::payload::{collect, push_sound};
 use super::reading::Reading;
 use super::text::Tag;
@@ -47,6 +48,8 @@ pub struct SyncRequest {
     pub again: Option<String>,
     /// Of an event that was alone in the answer and did not arrive the number and id will do.
     pub head: bool,
+    /// Whether the answer may be packed. Then `max` is of what is sent.
+    pub packed: bool,
 }
 
 /// The answer, or a page of it.
@@ -167,6 +170,7 @@ impl SyncRequest {
             max: count(el, "max")?,
             again: id(el, "again")?,
             head: flag(el, "head")?,
+            packed: flag(el, "packed")?,
         })
     }
 
@@ -179,6 +183,7 @@ impl SyncRequest {
             .opt_number("max", self.max)
             .opt("again", self.again.as_deref())
             .flag("head", self.head)
+            .flag("packed", self.packed)
             .body(|out| write_seen(out, &self.seen));
     }
 }
@@ -211,6 +216,13 @@ impl SyncAnswer {
             events,
             aside: only(el, "aside", ns::OURS)?.map(Aside::read).transpose()?,
         })
+    }
+
+    /// How many bytes it is packed, as far as packing makes it less.
+    pub fn packed_bytes(&self) -> usize {
+        let mut xml = String::new();
+        self.write(&mut xml);
+        packed(xml).len()
     }
 
     pub(super) fn write(&self, out: &mut String) {

@@ -69,7 +69,8 @@ void answer_discovery(const char *xml)
 	snprintf(result, sizeof result,
 		 "<iq from='%s' to='%s' id='%s' type='result'><query xmlns='" DISCO "'>"
 		 "<identity category='conference' type='text'/><feature var='http://jabber.org/protocol/muc'/>"
-		 "<feature var='urn:xmpp:dmuc:0'/><feature var='urn:x-dmuc:0'/></query></iq>",
+		 "<feature var='urn:xmpp:dmuc:0'/><feature var='urn:x-dmuc:0'/>"
+		 "<feature var='urn:x-dmuc:0#packed'/></query></iq>",
 		 to, from, id);
 	send_stanza(result, from);
 	free(from);

@@ -253,7 +253,8 @@ fn there_is_a_stanza_of_every_kind() {
     }
     for variant in variants(REQUESTS, "Request")
         .into_iter()
-        .filter(|variant| *variant != "Act")
+        // Those are read as what is in them.
+        .filter(|variant| !["Act", "Packed"].contains(variant))
     {
         assert!(named.contains(variant), "there is no {variant}");
     }
@@ -264,7 +265,10 @@ fn there_is_a_stanza_of_every_kind() {
         );
     }
     let others = others();
-    for variant in variants(RESPONSES, "Response") {
+    for variant in variants(RESPONSES, "Response")
+        .into_iter()
+        .filter(|variant| *variant != "Packed")
+    {
         assert!(
             others.iter().any(|(_, name)| *name == variant),
             "there is no answer {variant}"

@@ -37,6 +37,7 @@ mod nicks;
 mod orders;
 mod overview;
 mod pace;
+mod packing;
 mod parked;
 mod persons;
 mod privacy;

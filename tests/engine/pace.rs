@@ -166,3 +166,25 @@ fn who_is_no_peer_is_not_of_our_concern() {
     }
     assert_eq!(fed.host(CHAT).slowed, []);
 }
+
+/// What is packed weighs as much as what is in it.
+#[test]
+fn who_sends_little_that_is_much_to_read_is_read_no_faster_for_it() {
+    let roster = format!(
+        "<roster xmlns='urn:xmpp:dmuc:0'>{}</roster>",
+        " ".repeat(1_000_000)
+    );
+    let compressed = miniz_oxide::deflate::compress_to_vec_zlib(roster.as_bytes(), 9);
+    let base64 = data_encoding::BASE64.encode(&compressed);
+    assert!(base64.len() < 2_000);
+    let bomb = |id: usize| {
+        format!(
+            "<iq from='{COVEN_AT_ROOMS}' to='{COVEN}' id='q{id}' type='set'><packed xmlns='urn:x-dmuc:0' bytes='{}'>{base64}</packed></iq>",
+            roster.len()
+        )
+    };
+    let mut fed = coven(|_| ());
+    // Twenty are handed in at a time, and then there is a pause of half a second.
+    let handled = flood(&mut fed, 5_000, bomb);
+    assert!((20..=220).contains(&handled), "{handled}");
+}

@@ -7,7 +7,7 @@ use dmuc::wire::Affiliation;
 use crate::scenes;
 use crate::support::federation::{Federation, config_of};
 use crate::support::names::*;
-use crate::support::net::Mode;
+use crate::support::net::{Mode, plain};
 
 fn coven() -> Federation {
     let mut fed = scenes::shared(&[CHAT, ROOMS, CONF]);
@@ -260,7 +260,10 @@ fn what_a_source_has_told_and_lost_is_not_taken_when_it_comes_late() {
     fed.configure(FOO, &[("muc#roomconfig_roomname", "A Pit of Acheron")]);
     let sent = |what: &str| {
         let mut lines = fed.trace.iter().rev();
-        let line = lines.find_map(|line| line.split_once("sends ").filter(|(_, xml)| xml.contains(what)));
+        let line = lines.find_map(|line| {
+            line.split_once("sends ")
+                .filter(|(_, xml)| plain(xml).contains(what))
+        });
         line.expect("it is sent").1.to_owned()
     };
     let late = [sent("<subject>Trouble<"), sent("A Pit of Acheron")];
@@ -298,7 +301,10 @@ fn what_a_source_has_told_and_lost_is_not_taken_for_what_it_answers() {
     fed.affiliate(FOO, "hecate@shakespeare.lit", Affiliation::Member);
     let sent = |fed: &Federation, what: &str| {
         let mut lines = fed.trace.iter().rev();
-        let line = lines.find_map(|line| line.split_once("sends ").filter(|(_, xml)| xml.contains(what)));
+        let line = lines.find_map(|line| {
+            line.split_once("sends ")
+                .filter(|(_, xml)| plain(xml).contains(what))
+        });
         line.expect("it is sent").1.to_owned()
     };
     let late = ["A Pit of Acheron", "hecate"].map(|what| sent(&fed, what));

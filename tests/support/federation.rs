@@ -620,6 +620,7 @@ pub struct Crossed {
 }
 
 pub fn crossing(xml: &str) -> Crossed {
+    let xml = &*super::net::plain(xml);
     let stanza = Stanza::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
     let mut id = None;
     let (from, to, what) = match stanza {

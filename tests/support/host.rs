@@ -126,7 +126,7 @@ impl Host {
             inviting: BTreeMap::new(),
             notices: Vec::new(),
             refused: Vec::new(),
-            features: vec![dmuc::wire::ns::DMUC, dmuc::wire::ns::OURS],
+            features: vec![dmuc::wire::ns::DMUC, dmuc::wire::ns::OURS, dmuc::wire::ns::PACKED],
             presence_payload: None,
             next_session: 1,
             next_token: 1,

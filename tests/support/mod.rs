@@ -28,6 +28,7 @@ pub mod register;
 pub mod room;
 pub mod slow;
 pub mod storage;
+pub mod talk;
 pub mod unstored;
 pub mod view;
 pub mod xep;

@@ -1,6 +1,7 @@
 //! The network: stanzas on their way, in order per direction, each link with a latency of its own. What can go wrong
 //! on a link is a property of its two directions, each a connection of its own as between servers (FAILURES).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use dmuc::address::BareJid;
@@ -214,7 +215,7 @@ impl Network {
         let direction = self.direction(&from, &to);
         direction.stanzas += 1;
         direction.bytes += size;
-        let is_choked = |text: &String| direction.mode == Mode::Up && xml.contains(text);
+        let is_choked = |text: &String| direction.mode == Mode::Up && plain(&xml).contains(text);
         if direction.chokes_on.as_ref().is_some_and(is_choked) {
             direction.mode = Mode::Wedged;
         }
@@ -367,5 +368,17 @@ impl Network {
             (from == service || to == service) && direction.last_fault_at.is_some()
         };
         self.directions.iter().any(touched)
+    }
+}
+
+/// A stanza with what is packed in it in the open.
+pub fn plain(xml: &str) -> Cow<'_, str> {
+    let (Some(start), Some(end)) = (xml.find("<packed "), xml.find("</packed>")) else {
+        return Cow::Borrowed(xml);
+    };
+    let end = end + "</packed>".len();
+    match dmuc::wire::unpack(&xml[start..end]) {
+        Ok(inner) => Cow::Owned(format!("{}{inner}{}", &xml[..start], &xml[end..])),
+        Err(_) => Cow::Borrowed(xml),
     }
 }

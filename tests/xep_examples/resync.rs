@@ -88,11 +88,12 @@ fn an_instance_tells_what_it_has_and_asks_for_the_rest() {
         max: Some(4_096),
         again: Some("dmuc-2007d1d7".to_owned()),
         head: true,
+        packed: true,
         ..SyncRequest::default()
     };
     expect_request(
         &Request::Sync(over_a_thin_link),
-        "<sync xmlns='urn:x-dmuc:0' max='4096' again='dmuc-2007d1d7' head='true'/>",
+        "<sync xmlns='urn:x-dmuc:0' max='4096' again='dmuc-2007d1d7' head='true' packed='true'/>",
     );
     expect_request(
         &Request::Sync(newcomer),

@@ -5,13 +5,29 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use data_encoding::BASE64;
+use miniz_oxide::inflate::decompress_to_vec_zlib;
 
 use crate::config::WIRE;
 use crate::install::workspace;
 
-/// Everything that was kept of what the server in this folder has sent.
+/// Everything that was kept of what the server in this folder has sent, with what is packed in the open.
 pub(crate) fn read(server: &Path) -> String {
-    fs::read_to_string(server.join(WIRE)).unwrap_or_default()
+    let text = fs::read_to_string(server.join(WIRE)).unwrap_or_default();
+    text.lines().map(|line| plain(line) + "\n").collect()
+}
+
+/// A stanza with what is packed in it in the open (PROTOCOL 14.7).
+fn plain(line: &str) -> String {
+    let unpacked = || {
+        let (before, rest) = line.split_once("<packed ")?;
+        let (packed, after) = rest.split_once("</packed>")?;
+        let (_, base64) = packed.split_once('>')?;
+        let compressed = BASE64.decode(base64.as_bytes()).ok()?;
+        let xml = String::from_utf8(decompress_to_vec_zlib(&compressed).ok()?).ok()?;
+        Some(format!("{before}{xml}{after}"))
+    };
+    unpacked().unwrap_or_else(|| line.to_owned())
 }
 
 /// Validates what the server in this folder has sent.
@@ -23,6 +39,14 @@ pub(crate) fn validate(server: &Path) -> Result<()> {
     if text.is_empty() {
         return Ok(());
     }
+    // As it was sent, too: what is packed has a form of its own.
+    let sent = fs::read_to_string(server.join(WIRE)).unwrap_or_default();
+    let packed: String = sent
+        .lines()
+        .filter(|line| line.contains("<packed "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let text = text + &packed;
     let document = server.join("wire.xml");
     fs::write(&document, link(&text))?;
     let schema = workspace().join("docs/schema/link.rng");

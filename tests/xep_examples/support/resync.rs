@@ -51,6 +51,7 @@ impl Gen {
             max: self.maybe(Gen::countable),
             again: self.maybe(Gen::word),
             head: self.flip(),
+            packed: self.flip(),
         }
     }
 
