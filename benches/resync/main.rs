@@ -20,14 +20,16 @@ use dmuc::address::BareJid;
 use dmuc::{Input, Verdict};
 use report::{Table, verdict};
 use services::{Crossed, Services};
+use sha2::{Digest as _, Sha256};
 use support::federation::{Federation, config_of};
 use support::names::{CHAT, COVEN, CRONE1, ROOMS, WITCH, bare};
+use support::talk::words;
 
 const MISSED: [usize; 3] = [100, 1_000, 10_000];
 const OCCUPANTS: [usize; 2] = [10, 1_000];
 const SHARED_ROOMS: [usize; 3] = [1, 100, 1_000];
 /// Bytes from heal to converged, in bytes of the same messages sent live.
-const BAR_RATIO: f64 = 1.15;
+const BAR_RATIO: f64 = 0.35;
 const PULLED_ROOMS: [usize; 2] = [10, 1_000];
 /// CPU per pull with many rooms, in that with few.
 const BAR_PULL_RATIO: f64 = 3.0;
@@ -108,17 +110,25 @@ fn name_of(number: usize) -> String {
 }
 
 /// What a client of today sends.
-fn payload(id: &str) -> String {
+fn payload(number: usize, id: &str) -> String {
+    let text = words(number, 100);
     format!(
-        "<body>When shall we three meet again? In thunder, lightning, or in rain? When the hurlyburly is done.</body>\
+        "<body>{text}</body>\
          <active xmlns='http://jabber.org/protocol/chatstates'/><markable xmlns='urn:xmpp:chat-markers:0'/>\
          <origin-id xmlns='urn:xmpp:sid:0' id='{id}'/>"
     )
 }
 
+/// An id as clients make them: nothing of it is like that of another.
+fn random_uuid(number: usize) -> String {
+    let hash = Sha256::digest(number.to_be_bytes());
+    let random: [u8; 16] = std::array::from_fn(|at| hash[at]);
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+}
+
 /// Somebody at the source says something. Returns the stanza-id.
 fn say(services: &mut Services, room: &BareJid, number: usize) -> String {
-    let id = format!("6f1e9c5e-7d0f-4d3c-9d53-{number:012}");
+    let id = random_uuid(number);
     let verdict = services.input(
         &bare(CHAT),
         Input::Groupchat {
@@ -126,7 +136,7 @@ fn say(services: &mut Services, room: &BareJid, number: usize) -> String {
             nick: "nick0",
             message_id: Some(&id),
             lang: None,
-            payload: &payload(&id),
+            payload: &payload(number, &id),
             keep: true,
         },
     );

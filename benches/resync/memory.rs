@@ -68,7 +68,7 @@ pub fn measure() -> Result<String> {
     let mut size = 0;
     let entry = growth(&mut source, now, |engine, now, number| {
         let id = format!("6f1e9c5e-7d0f-4d3c-9d53-{number:012}");
-        let payload = payload(&id);
+        let payload = payload(number, &id);
         size = payload.len();
         let said = Input::Groupchat {
             room: &room,
@@ -86,7 +86,7 @@ pub fn measure() -> Result<String> {
     let (mut forgetful, now) = engine_at(CHAT);
     let stub = growth(&mut forgetful, now, |engine, now, number| {
         let id = format!("6f1e9c5e-7d0f-4d3c-9d53-{number:012}");
-        let payload = payload(&id);
+        let payload = payload(number, &id);
         let said = Input::Groupchat {
             room: &room,
             nick: "nick0",

@@ -215,12 +215,21 @@ fn send(crossed: &mut Crossed, flights: &mut VecDeque<(BareJid, String)>, xml: S
     }
     crossed.stanzas += 1;
     crossed.bytes += xml.len() as u64;
-    if let Some((_, page)) = xml.split_once("<sync ") {
-        crossed.events += page.matches("<message").count() as u64;
-    }
+    crossed.events += events_in(&xml);
     let to = attribute(&xml, "to").unwrap();
     let service = Jid::new(&to).unwrap().service();
     flights.push_back((service, xml));
+}
+
+/// How many messages the answer to a `<sync/>` holds, packed or not.
+fn events_in(xml: &str) -> u64 {
+    let packed = xml.find("<packed ").zip(xml.find("</packed>"));
+    let plain = packed.and_then(|(start, end)| dmuc::wire::unpack(xml.get(start..end + 9)?).ok());
+    let page = match &plain {
+        Some(page) => page.strip_prefix("<sync "),
+        None => xml.split_once("<sync ").map(|(_, page)| page),
+    };
+    page.map_or(0, |page| page.matches("<message").count() as u64)
 }
 
 /// An attribute of a stanza as an engine writes it.

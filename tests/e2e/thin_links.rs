@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Element, Federation, Storage, Version, body, on_every_version, scaled};
+use dmuc_testbed::{Element, Federation, Storage, Version, body, noise, on_every_version, scaled};
 
 use crate::support::{Two, eventually, link_state, two, two_together};
 
@@ -31,10 +31,12 @@ async fn thin(version: Version, storage: Storage) -> Result<()> {
             && link_state(&fed, 1, &services[0]).await? == "down")
     })
     .await?;
-    let padding = "x".repeat(300);
     for number in 0..MESSAGES {
         crone
-            .say_and_see(&rooms[0], &format!("missed {number} {padding}"))
+            .say_and_see(
+                &rooms[0],
+                &format!("missed {number} {}", noise(number as u32, 300)),
+            )
             .await?;
     }
     fed.link(0, 1).throttle(BYTES_PER_S).await;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dmuc_testbed::{Storage, Version, body, on_every_version, scaled};
+use dmuc_testbed::{Storage, Version, body, noise, on_every_version, scaled};
 
 use crate::support::{Two, eventually, link_state, two, two_together};
 
@@ -26,7 +26,7 @@ async fn undigested(version: Version, storage: Storage) -> Result<()> {
         crone.say_and_see(&rooms[0], &format!("before {number}")).await?;
     }
     crone
-        .say_and_see(&rooms[0], &format!("marked {}", "x".repeat(MARKED_BYTES)))
+        .say_and_see(&rooms[0], &format!("marked {}", noise(0, MARKED_BYTES)))
         .await?;
     for number in 0..30 {
         crone.say_and_see(&rooms[0], &format!("after {number}")).await?;

@@ -1,7 +1,7 @@
 //! Clocks that differ, and stanza limits that do: both ends read what it is, once, and owners in their room.
 
 use anyhow::Result;
-use dmuc_testbed::{Builder, Federation, Version, body, on_every_version};
+use dmuc_testbed::{Builder, Federation, Version, body, noise, on_every_version};
 
 use crate::support::{MACBETH, SOURCE, distributed, from, three};
 
@@ -73,7 +73,7 @@ async fn limits(version: Version) -> Result<()> {
     witch.join(MACBETH, "firstwitch").await?;
     crone.expect("her", from(SOURCE, "firstwitch")).await?;
     for n in 0..40 {
-        let text = format!("{n} {}", "a".repeat(5_000));
+        let text = format!("{n} {}", noise(n, 5_000));
         crone.say(SOURCE, &text).await?;
         witch.expect_body(&text).await?;
     }
@@ -88,11 +88,11 @@ async fn limits(version: Version) -> Result<()> {
         })
         .await?;
     for n in 40..80 {
-        crone.say(SOURCE, &format!("{n} {}", "a".repeat(5_000))).await?;
+        crone.say(SOURCE, &format!("{n} {}", noise(n, 5_000))).await?;
     }
     fed.heal_all().await;
     for n in 40..80 {
-        witch.expect_body(&format!("{n} {}", "a".repeat(5_000))).await?;
+        witch.expect_body(&format!("{n} {}", noise(n, 5_000))).await?;
     }
     fed.finish().await
 }

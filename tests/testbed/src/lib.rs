@@ -60,7 +60,7 @@ pub use server::Server;
 pub use stats::{Count, LinkCount, Stats};
 pub use suites::Suite;
 pub use waiting::{deadline, scaled};
-pub use xml::{body, code_list, error_condition, set_attr, stanza, to_string};
+pub use xml::{body, code_list, error_condition, noise, set_attr, stanza, to_string};
 
 pub use minidom::Element;
 pub use serde_json::Value;

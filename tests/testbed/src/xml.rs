@@ -96,3 +96,19 @@ pub fn set_attr(element: &mut Element, name: &str, value: &str) -> Result<()> {
         .insert(rxml::Namespace::NONE, name, value.to_owned());
     Ok(())
 }
+/// Letters and digits that look random, of which no packing makes much less; others for each `seed`.
+pub fn noise(seed: u32, bytes: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // xorshift64*
+    let mut state = u64::from(seed)
+        .wrapping_add(1)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let letters = std::iter::repeat_with(|| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let random = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
+        char::from(LETTERS[usize::try_from(random >> 58).unwrap_or(0)])
+    });
+    letters.take(bytes).collect()
+}
