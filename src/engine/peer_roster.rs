@@ -21,6 +21,18 @@ pub(super) fn part_bytes(items: &[RosterItem]) -> usize {
     items.iter().map(item_bytes).sum()
 }
 
+/// Whether a roster is taken, of which some parts are here and more come now.
+fn expect_fits(parts: &[RosterItem], more: &[RosterItem], listed: usize, limit: usize) -> Result<(), Error> {
+    let bytes = part_bytes(parts) + part_bytes(more);
+    if bytes > MAX_ROSTER_BYTES || listed + parts.len() + more.len() > limit {
+        return Err(refuse(
+            Condition::PolicyViolation,
+            "The roster is larger than this service takes",
+        ));
+    }
+    Ok(())
+}
+
 impl Engine {
     /// Puts the parts of a roster together. Returns it when the last one is here.
     pub(super) fn collect_roster(
@@ -38,35 +50,42 @@ impl Engine {
             false => room.settings.affiliations.len(),
         };
         let instance = room.instances.get_mut(home).ok_or(Error::UnknownRoom)?;
-        // Parts of another picture, whose end was lost, are none of this one.
-        let version = roster.extra.as_ref().map(|extra| extra.version);
-        let is_other = instance.parts_version != version;
-        let parts = match is_other {
-            true => &[],
-            false => instance.roster_parts.as_slice(),
-        };
-        let bytes: usize = parts.iter().chain(&roster.items).map(item_bytes).sum();
-        if bytes > MAX_ROSTER_BYTES || listed + parts.len() + roster.items.len() > limit {
-            return Err(refuse(
-                Condition::PolicyViolation,
-                "The roster is larger than this service takes",
-            ));
+        let extra = roster.extra.as_ref();
+        let (version, part) = (
+            extra.map(|extra| extra.version),
+            extra.map_or(0, |extra| extra.part),
+        );
+        let is_part = extra.is_some_and(|extra| extra.more);
+        if part == 0 && !is_part {
+            expect_fits(&[], &roster.items, listed, limit)?;
+            return Ok(Some(roster));
         }
-        let is_part = roster.extra.as_ref().is_some_and(|extra| extra.more);
+        if part > 0 && (instance.parts_version != version || instance.parts_next != part) {
+            // The network has repeated it, or lost what was before it: without that it is no picture of who is there (G6).
+            if instance.roster_version != version {
+                self.pull_from(now, jid, home);
+            }
+            return Ok(None);
+        }
+        let parts = match part {
+            0 => &[],
+            _ => instance.roster_parts.as_slice(),
+        };
+        expect_fits(parts, &roster.items, listed, limit)?;
         if is_part {
             self.expect_part(now, home, part_bytes(&roster.items))?;
         }
         let instance = self.instance_mut(jid, home).ok_or(Error::UnknownRoom)?;
-        if is_other {
+        if part == 0 {
             instance.roster_parts.clear();
-            instance.parts_version = version;
         }
-        let mut items = std::mem::take(&mut instance.roster_parts);
-        items.append(&mut roster.items);
+        instance.roster_parts.append(&mut roster.items);
         if is_part {
-            instance.roster_parts = items;
+            (instance.parts_version, instance.parts_next) = (version, part + 1);
             return Ok(None);
         }
+        (instance.parts_version, instance.parts_next) = (None, 0);
+        let items = std::mem::take(&mut instance.roster_parts);
         Ok(Some(Roster { items, ..roster }))
     }
 

@@ -126,6 +126,7 @@ impl Engine {
             occupants: true,
             affiliations: is_source,
             more: false,
+            part: 0,
             term: Some(room.settings.term),
             settings: is_source.then_some(room.settings.version),
         });
@@ -144,6 +145,7 @@ impl Engine {
             occupants: false,
             affiliations: false,
             more: false,
+            part: 0,
             term: Some(room.settings.term),
             settings: Some(room.settings.version),
         };
@@ -320,6 +322,7 @@ fn split(roster: Roster, part_bytes: usize) -> Vec<Roster> {
         if bytes + item_bytes(&item) > part_bytes && !items.is_empty() {
             let extra = Some(RosterExtra {
                 more: true,
+                part: parts.len() as u64,
                 ..extra.clone()
             });
             parts.push(Roster {
@@ -331,9 +334,10 @@ fn split(roster: Roster, part_bytes: usize) -> Vec<Roster> {
         bytes += item_bytes(&item);
         items.push(item);
     }
+    let part = parts.len() as u64;
     parts.push(Roster {
         items,
-        extra: Some(extra),
+        extra: Some(RosterExtra { part, ..extra }),
     });
     parts
 }

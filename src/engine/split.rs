@@ -62,6 +62,7 @@ impl Engine {
         (instance.is_synced, instance.sync, instance.resync_at) = (false, SyncStage::Idle, None);
         (instance.retry_at, instance.pulls_until, instance.page) = (None, None, None);
         instance.roster_parts.clear();
+        (instance.parts_version, instance.parts_next) = (None, 0);
         if instance.stage != Stage::Active {
             if instance.stage != Stage::Refused {
                 self.note_unreachable(jid, service);

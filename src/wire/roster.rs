@@ -66,6 +66,8 @@ pub struct RosterExtra {
     pub affiliations: bool,
     /// More items of the same picture follow in the next roster: one stanza would be too large.
     pub more: bool,
+    /// How many rosters of the same picture came before this one.
+    pub part: u64,
     /// The term of the settings whose affiliations these are.
     pub term: Option<u64>,
     /// The version of the settings whose affiliations these are.
@@ -210,6 +212,7 @@ impl RosterExtra {
             occupants: flag(el, "occupants")?,
             affiliations: flag(el, "affiliations")?,
             more: flag(el, "more")?,
+            part: count(el, "part")?.unwrap_or(0),
             term: count(el, "term")?,
             settings: count(el, "settings")?,
         })
@@ -221,6 +224,7 @@ impl RosterExtra {
             .flag("occupants", self.occupants)
             .flag("affiliations", self.affiliations)
             .flag("more", self.more)
+            .opt_number("part", Some(self.part).filter(|part| *part > 0))
             .opt_number("term", self.term)
             .opt_number("settings", self.settings)
             .empty();

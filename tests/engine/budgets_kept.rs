@@ -116,7 +116,9 @@ fn incomplete_rosters_of_a_peer_are_kept_up_to_a_limit_over_all_its_rooms() {
     let part = |room: &str, number: usize| {
         let item = |n: usize| format!("<item affiliation='none' name='{room}{number}.{n}'/>");
         let items: String = (0..100).map(item).collect();
-        let snapshot = "<snapshot xmlns='urn:x-dmuc:0' version='1' occupants='true' more='true'/>";
+        let place = if number > 0 { " part='1'" } else { "" };
+        let snapshot =
+            format!("<snapshot xmlns='urn:x-dmuc:0' version='1' occupants='true' more='true'{place}/>");
         let roster = format!("<roster xmlns='urn:xmpp:dmuc:0'>{snapshot}{items}</roster>");
         iq(
             &format!("{room}@{ROOMS}"),

@@ -74,3 +74,74 @@ fn a_source_that_shows_real_jids_to_a_shadow_does_not_forget_the_occupant_ids() 
     fed.run_for(1_000);
     assert_eq!(of_foo(&fed), (Some(full(HAG).into()), before.1));
 }
+
+/// Its parts are numbered: some of them again are not the whole.
+#[test]
+fn a_part_of_a_roster_that_the_network_repeats_takes_nobody_away() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    let people = [
+        (FOO, CRONE1),
+        ("coven@chat.shakespeare.lit/hag", "hag66@shakespeare.lit/pda"),
+    ];
+    let long = format!("<status>{}</status>", "s".repeat(65_000));
+    for (place, user) in people {
+        fed.join(place, user);
+    }
+    fed.run();
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    for (place, _) in people {
+        fed.update(place, &long);
+    }
+    fed.run_for(130_000);
+    fed.is_traced = true;
+    fed.net.heal();
+    fed.run_for(130_000);
+    let parts = fed.trace.iter().filter_map(|line| line.split_once("sends "));
+    let parts =
+        parts.filter(|(_, xml)| xml.starts_with("<iq from='coven@chat") && xml.contains("occupants='true'"));
+    let parts: Vec<String> = parts.map(|(_, xml)| xml.to_owned()).collect();
+    let numbers: Vec<bool> = parts.iter().map(|xml| xml.contains(" part='")).collect();
+    assert_eq!(numbers, [false, true, true], "it comes in parts");
+    let before = (fed.roster(COVEN_AT_ROOMS), fed.roster(COVEN));
+    assert_eq!(before.0, before.1);
+    for again in [&parts[2..], &parts[1..2], &[parts[0].clone(), parts[2].clone()]] {
+        for xml in again {
+            fed.hand_in(&bare(ROOMS), xml);
+        }
+        fed.run_for(1_000);
+        assert_eq!(fed.roster(COVEN_AT_ROOMS), before.0);
+    }
+}
+
+/// Without what is lost of it, it is no picture of who is there.
+#[test]
+fn a_roster_of_which_a_part_is_lost_is_pulled() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.run();
+    let people = [
+        (FOO, CRONE1),
+        ("coven@chat.shakespeare.lit/hag", "hag66@shakespeare.lit/pda"),
+    ];
+    let long = format!("<status>{}</status>", "s".repeat(65_000));
+    for (place, user) in people {
+        fed.join(place, user);
+        fed.update(place, &long);
+    }
+    fed.run();
+    // The roster that has one part less is told in one's place.
+    let part = |number: &str, more: &str, items: &str| {
+        format!(
+            "<iq from='coven@chat.shakespeare.lit' to='coven@rooms.macbeth.lit' id='a part' type='set'>\
+             <roster xmlns='urn:xmpp:dmuc:0'><snapshot xmlns='urn:x-dmuc:0' version='1900000000000' \
+             occupants='true'{more}{number}/>{items}</roster></iq>"
+        )
+    };
+    let item = "<item affiliation='owner' role='moderator' name='foo'/>";
+    fed.send(&bare(CHAT), part("", " more='true'", item));
+    fed.send(&bare(CHAT), part(" part='2'", "", ""));
+    fed.run();
+    assert_eq!(fed.roster(COVEN_AT_ROOMS), fed.roster(COVEN));
+}

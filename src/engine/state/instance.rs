@@ -92,6 +92,8 @@ pub(crate) struct Instance {
     pub(crate) roster_parts: Vec<RosterItem>,
     /// The version of the roster that they are parts of.
     pub(crate) parts_version: Option<u64>,
+    /// How many of them are here.
+    pub(crate) parts_next: u64,
     /// How often it has had our instance begin a new life.
     pub(crate) lives: Bucket,
     /// Whether everything it sent until now is here, so that its next event is taken as it comes.
@@ -188,6 +190,7 @@ impl Instance {
             roster_version: None,
             roster_parts: Vec::new(),
             parts_version: None,
+            parts_next: 0,
             lives: Bucket::default(),
             is_synced: false,
             has_caught_up: false,

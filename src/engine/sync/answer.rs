@@ -252,6 +252,7 @@ impl Engine {
             occupants: is_stale && since.is_none(),
             affiliations: settings.is_some() && known.is_none(),
             more: false,
+            part: 0,
             term: Some(room.settings.term),
             settings: room.is_source().then_some(room.settings.version),
         };

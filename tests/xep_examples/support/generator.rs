@@ -262,6 +262,7 @@ impl Gen {
             occupants: g.flip(),
             affiliations: g.flip(),
             more: g.flip(),
+            part: g.countable(),
             term: g.maybe(Gen::countable),
             settings: g.maybe(Gen::countable),
         };
