@@ -71,6 +71,7 @@ pub use parked::{ParkedFor, ParkedRoom};
 pub use queries::RoomInfo;
 pub use state::clock::{MAX_CLOCK_LEAD_MS, Now};
 pub use state::log::{Entry, EventKey, Held};
+pub use succession::voters::VOTERS_FIELD;
 
 use crate::config::Config;
 use crate::error::{Error, RestoreError};

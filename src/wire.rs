@@ -45,7 +45,7 @@ mod succession;
 mod sync;
 mod text;
 
-pub use act::{Act, ActKind, Listed};
+pub use act::{Act, ActKind, Listed, Steering};
 pub use avatar::{Avatar, AvatarPart, AvatarQuery, Picture};
 pub use digest::{Digest, RoomDigest};
 pub use disco::{DiscoInfo, Identity};

@@ -280,7 +280,7 @@ fn of_unfit(service: &BareJid, is_source: bool, peer: &BareJid, what: &str) -> L
 pub fn of_voters(voters: &[BareJid]) -> String {
     let names: Vec<String> = voters.iter().map(|voter| voter.service().to_string()).collect();
     match names.len() {
-        0 | 1 => "If its source dies nobody can follow: no other instance votes (dmuc_voters)".to_owned(),
+        0 | 1 => "If its source dies nobody can follow: no other instance votes (dmuc_voters, or the voters in the room's configuration)".to_owned(),
         2 => format!(
             "If its source dies nobody can follow but by force: only two vote ({})",
             names.join(", ")

@@ -172,6 +172,14 @@ return function (dmuc)
 		for item in query:childtags("item") do move(item, "jid", from, to); end
 	end
 
+	-- What a command says (XEP-0050).
+	local function of_command(command, from, to)
+		for _, child in ipairs(command.tags) do
+			if child.name == "note" then move_in_text(child, from, to); end
+			if child.name == "x" then of_form(child, from, to); end
+		end
+	end
+
 	-- In which elements a room writes addresses, by namespace: in those of anybody's messages, …
 	local marks = {
 		["urn:xmpp:sid:0"] = at_top("by");
@@ -187,6 +195,7 @@ return function (dmuc)
 		[xmlns_data] = of_form;
 		[xmlns_mam] = of_archive;
 		["http://jabber.org/protocol/disco#items"] = of_items;
+		["http://jabber.org/protocol/commands"] = of_command;
 	};
 
 	local function is_invitation(stanza)

@@ -29,21 +29,6 @@ return function (dmuc)
 		return ("%d %s"):format(count, count == 1 and one or many or one.."s");
 	end
 
-	-- Rows of cells, as wide as they need be: addresses are there to be copied.
-	local function show_table(print, head, rows)
-		local widths = {};
-		for _, row in ipairs({ head, table.unpack(rows) }) do
-			for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell); end
-		end
-		local function line(row)
-			local cells = {};
-			for i, cell in ipairs(row) do cells[i] = cell..(" "):rep(i < #row and widths[i] - #cell or 0); end
-			print((table.concat(cells, "  "):gsub("%s+$", "")));
-		end
-		line(head);
-		for _, row in ipairs(rows) do line(row); end
-	end
-
 	-- What every service has to say, one after the other.
 	local function of_all(services, what)
 		local all = array();
@@ -92,7 +77,7 @@ return function (dmuc)
 	end
 
 	local rooms = {
-		name = "rooms"; args = { { name = "text"; is_optional = true } };
+		name = "rooms"; title = "Distributed rooms"; args = { { name = "text"; label = "Text in their address"; is_optional = true } };
 		desc = "List the distributed rooms of this server; with a text, those with it in their address";
 		get = function (services, text)
 			local found, more = array(), 0;
@@ -110,7 +95,7 @@ return function (dmuc)
 			end
 			return { rooms = found; more = more };
 		end;
-		show = function (data, print)
+		show = function (data, out)
 			local rows = {};
 			for i, room in ipairs(data.rooms) do
 				rows[i] = {
@@ -119,14 +104,14 @@ return function (dmuc)
 				};
 			end
 			if rows[1] then
-				show_table(print, { "Room"; "Role"; "Here"; "Elsewhere"; "In step"; "Waiting"; "Name" }, rows);
+				out.table({ "Room"; "Role"; "Here"; "Elsewhere"; "In step"; "Waiting"; "Name" }, rows);
 			end
-			if data.more > 0 then print(("... and %d more: dmuc:rooms(\"text\") lists those with a text in their address"):format(data.more)); end
+			if data.more > 0 then out.line(("... and %d more: dmuc:rooms(\"text\") lists those with a text in their address"):format(data.more)); end
 			return plural(#data.rooms + data.more, "distributed room");
 		end;
 	};
 
-	local function show_instances(room, print)
+	local function show_instances(room, out)
 		local rows = {};
 		for i, instance in ipairs(room.instances) do
 			local state = instance_states[instance.state];
@@ -136,15 +121,15 @@ return function (dmuc)
 				tostring(instance.occupants); ago(instance.agreed_ago); ago(instance.answered_ago);
 			};
 		end
-		if rows[1] then show_table(print, { "Instance"; "State"; "Link"; "Speaks"; "People"; "Agreed"; "Answered" }, rows); end
+		if rows[1] then out.table({ "Instance"; "State"; "Link"; "Speaks"; "People"; "Agreed"; "Answered" }, rows); end
 		for _, service in ipairs(room.retracted) do
-			print(("%s was retracted: dmuc:replicate(jid, service) takes it in again"):format(service));
+			out.line(("%s was retracted: dmuc:replicate(jid, service) takes it in again"):format(service));
 		end
-		for _, instance in ipairs(room.unnamed) do print(("%s is left out: dmuc_peers does not name its service"):format(instance)); end
+		for _, instance in ipairs(room.unnamed) do out.line(("%s is left out: dmuc_peers does not name its service"):format(instance)); end
 	end
 
 	local one_room = {
-		name = "room"; args = { { name = "jid" } };
+		name = "room"; title = "One distributed room"; args = { { name = "jid"; kind = "room" } };
 		desc = "Show a room: its role, and how far it is with every other instance";
 		get = function (services, address)
 			local service, room_jid = service_of(services, address);
@@ -153,26 +138,26 @@ return function (dmuc)
 			if not room then return nil, ("%s is not distributed"):format(room_jid); end
 			return room;
 		end;
-		show = function (room, print)
-			print(room.title and ("%s (%s)"):format(room.room, room.title) or room.room);
+		show = function (room, out)
+			out.line(room.title and ("%s (%s)"):format(room.room, room.title) or room.room);
 			if room.role == "parked" or room.role == "closed" then
-				print(("Role: %s; source: %s"):format(room.role, room.source or "unknown"));
+				out.line(("Role: %s; source: %s"):format(room.role, room.source or "unknown"));
 				return reason_of(room);
 			end
-			print(("Role: %s; source: %s; term: %d; id: %s"):format(room.role, room.source or "unknown", room.term, room.id));
-			print(("People here: %d, elsewhere: %d; messages kept: %d; changes that wait for the source: %d")
+			out.line(("Role: %s; source: %s; term: %d; id: %s"):format(room.role, room.source or "unknown", room.term, room.id));
+			out.line(("People here: %d, elsewhere: %d; messages kept: %d; changes that wait for the source: %d")
 				:format(room.occupants, room.elsewhere, room.messages, room.offers));
-			print(room.succession);
-			show_instances(room, print);
+			out.line(room.succession);
+			show_instances(room, out);
 			return ("%d of %s in step"):format(count_agreed(room), plural(#room.instances, "other instance"));
 		end;
 	};
 
 	local links = {
-		name = "links"; args = {};
+		name = "links"; title = "Links to other services"; args = {};
 		desc = "List the links to peers: since when they are up or down, and why";
 		get = function (services) return { links = of_all(services, "links") }; end;
-		show = function (data, print)
+		show = function (data, out)
 			local rows, up = {}, 0;
 			for i, link in ipairs(data.links) do
 				if link.state == "up" then up = up + 1; end
@@ -181,38 +166,38 @@ return function (dmuc)
 					tostring(link.behind); ago(link.answered_ago); link.cause_text or link.cause or "";
 				};
 			end
-			if rows[1] then show_table(print, { "Here"; "Peer"; "State"; "For"; "Speaks"; "Rooms"; "Behind"; "Answered"; "Why" }, rows); end
+			if rows[1] then out.table({ "Here"; "Peer"; "State"; "For"; "Speaks"; "Rooms"; "Behind"; "Answered"; "Why" }, rows); end
 			return ("%d of %s up"):format(up, plural(#data.links, "link"));
 		end;
 	};
 
 	local parked = {
-		name = "parked"; args = {};
+		name = "parked"; title = "Parked rooms"; args = {};
 		desc = "List what waits for a service to be named (parked rooms, instances left out) or for the storage";
 		get = function (services) return { parked = of_all(services, "parked") }; end;
-		show = function (data, print)
+		show = function (data, out)
 			local rows = {};
 			for i, entry in ipairs(data.parked) do rows[i] = { entry.room; entry.source or "-"; reason_of(entry) }; end
-			if rows[1] then show_table(print, { "Room"; "Source"; "Why" }, rows); end
+			if rows[1] then out.table({ "Room"; "Source"; "Why" }, rows); end
 			return rows[1] and plural(#rows, "entry", "entries").." (dmuc:leave(jid) gives a parked room up)" or "Nothing is parked";
 		end;
 	};
 
 	local refusals = {
-		name = "refusals"; args = {};
+		name = "refusals"; title = "What was refused"; args = {};
 		desc = "List the rooms that peers would not have, and what was refused of peers here";
 		get = function (services)
 			return { rooms = of_all(services, "refused_rooms"); stanzas = of_all(services, "refused_stanzas") };
 		end;
-		show = function (data, print)
+		show = function (data, out)
 			local rows = {};
 			for i, refusal in ipairs(data.rooms) do
 				rows[i] = { refusal.room; refusal.peer; refusal.condition; period(refusal.next_in); refusal.text or "" };
 			end
-			if rows[1] then show_table(print, { "Room"; "Refused by"; "Condition"; "Asked again in"; "Words" }, rows); end
+			if rows[1] then out.table({ "Room"; "Refused by"; "Condition"; "Asked again in"; "Words" }, rows); end
 			for _, kind in ipairs(data.stanzas) do
 				local more = kind.more > 0 and (" (and %d more since the last line in the log)"):format(kind.more) or "";
-				print(("%s: %s%s"):format(kind.service, kind.what, more));
+				out.line(("%s: %s%s"):format(kind.service, kind.what, more));
 			end
 			return ("%s would not have; %s refused here lately"):format(plural(#rows, "room that a peer", "rooms that peers"),
 				plural(#data.stanzas, "kind of stanza", "kinds of stanzas"));
@@ -230,7 +215,7 @@ return function (dmuc)
 	end
 
 	local leave = {
-		name = "leave"; args = { { name = "jid" } };
+		name = "leave"; title = "Leave a room"; args = { { name = "jid"; kind = "room" } };
 		desc = "Take this service out of a room whose source is elsewhere, where it goes on";
 		get = function (services, address)
 			local service, room_jid = service_of(services, address);
@@ -322,28 +307,28 @@ return function (dmuc)
 	end
 
 	local check = {
-		name = "check"; args = { { name = "peer"; is_optional = true } };
+		name = "check"; title = "Check the links"; args = { { name = "peer"; kind = "peer"; is_optional = true } };
 		desc = "Ask all peers, or one, and say what is wrong with the links to them";
 		get = function (services, peer)
 			local prepped = peer and jid_prep(peer);
 			if peer and not prepped then return nil, ("%s is not the name of a service"):format(peer); end
 			return ask_now(services, prepped);
 		end;
-		show = function (data, print)
+		show = function (data, out)
 			local wrong = 0;
 			for _, link in ipairs(data.links) do
 				if link.problems[1] then wrong = wrong + 1; end
 				local is_fine = not link.problems[1] and not link.notes[1];
-				if is_fine then print(("%s -> %s: fine"):format(link.service, link.peer)); end
-				for _, text in ipairs(link.problems) do print(("%s -> %s: %s"):format(link.service, link.peer, text)); end
-				for _, text in ipairs(link.notes) do print(("%s -> %s: note: %s"):format(link.service, link.peer, text)); end
+				if is_fine then out.line(("%s -> %s: fine"):format(link.service, link.peer)); end
+				for _, text in ipairs(link.problems) do out.line(("%s -> %s: %s"):format(link.service, link.peer, text)); end
+				for _, text in ipairs(link.notes) do out.line(("%s -> %s: note: %s"):format(link.service, link.peer, text)); end
 			end
 			return wrong == 0 and "No problems found" or plural(wrong, "link").." with problems";
 		end;
 	};
 
 	local sync = {
-		name = "sync"; args = { { name = "jid" } };
+		name = "sync"; title = "Compare now"; args = { { name = "jid"; label = "Room, or service" } };
 		desc = "Compare a room with its other instances, or everything with a peer, and pull what is missing, now";
 		get = function (services, jid)
 			if jid:find("@", 1, true) then return of_room("sync_room")(services, jid); end
@@ -352,40 +337,43 @@ return function (dmuc)
 		show = show_done;
 	};
 	-- What is ordered of one room, with a service or without.
-	local function room_order(name, needs_service, desc)
-		local args = { { name = "jid" } };
-		if needs_service then args[2] = { name = "service" }; end
-		return { name = name; args = args; desc = desc; get = of_room(name); show = show_done };
+	local function room_order(name, needs_service, title, desc)
+		local args = { { name = "jid"; kind = "room" } };
+		if needs_service then args[2] = { name = "service"; kind = "peer" }; end
+		return { name = name; title = title; args = args; desc = desc; get = of_room(name); show = show_done };
 	end
 
-	local replicate = room_order("replicate", true, "Bring up an instance of a room at a peer, or try again; also where it was retracted");
-	local retract = room_order("retract", true,
+	local replicate = room_order("replicate", true, "Give a service an instance of a room",
+		"Bring up an instance of a room at a peer, or try again; also where it was retracted");
+	local retract = room_order("retract", true, "Take a service out of a room",
 		"Take a service out of a room: its instance is closed, and none is made there until the room is replicated again");
-	local hand_over = room_order("hand_over", true,
+	local hand_over = room_order("hand_over", true, "Hand a room over",
 		"Hand the role of source over to the instance at another service, which has to vote (dmuc_voters)");
-	local take_over = room_order("take_over", false,
+	local take_over = room_order("take_over", false, "Take a room over",
 		"Make the instance here the source of a room whose source is gone, if most voters agree");
-	local follow = room_order("follow", true, "Have the instance here follow the one at a service that says it is the source");
+	local follow = room_order("follow", true, "Follow another source",
+		"Have the instance here follow the one at a service that says it is the source");
 	-- What has to be said before a room is taken over without votes.
-	local may_be_lost = "What others have decided and is not known here may be lost; if most voters live, they go on without this instance."
-		.." If that is meant, say dmuc:force(%q, \"force\")";
+	local may_be_lost = "What others have decided and is not known here may be lost; if most voters live, they go on without this instance.";
 	local force = {
-		name = "force"; args = { { name = "jid" }, { name = "word"; is_optional = true } };
+		name = "force"; title = "Take over a room by force";
+		args = { { name = "jid"; kind = "room" }, { name = "word"; kind = "warning"; warns = may_be_lost; is_optional = true } };
 		desc = "Make the instance here the source without votes, where there can be no majority";
 		get = function (services, address, word)
-			if word ~= "force" then return nil, may_be_lost:format(address); end
+			if word ~= "force" then return nil, ("%s If that is meant, say dmuc:force(%q, \"force\")"):format(may_be_lost, address); end
 			return of_room("force")(services, address);
 		end;
 		show = show_done;
 	};
 	local forget = {
-		name = "forget"; args = { { name = "service" } };
+		name = "forget"; title = "Forget a service"; args = { { name = "service"; label = "Service" } };
 		desc = "Give up what waits for a service that is gone for good, and is in dmuc_peers no more";
 		get = function (services, peer) return of_peer(services, "forget", peer, true); end;
 		show = show_done;
 	};
 
 	dmuc.commands = {
+		may_be_lost = may_be_lost;
 		rooms, one_room, links, check, parked, refusals, sync, replicate, retract, hand_over, take_over, force, follow, leave, forget,
 	};
 end

@@ -11,6 +11,15 @@ return function (dmuc)
 		event.formdata["dmuc-source"] = source;
 	end);
 
+	local ranks = { owner = true; admin = true; member = true };
+	module:hook("muc-disco#info", function (event)
+		local room = event.room;
+		if not event.form or not room._dmuc or not ranks[room:get_affiliation(event.stanza.attr.from)] then return; end
+		local name = dmuc.forms.voters_name;
+		table.insert(event.form, { name = name; type = "list-multi"; label = "Services That Vote on Who Follows the Source" });
+		event.formdata[name] = dmuc.forms.voters(room);
+	end);
+
 	-- After the checks for bans and membership, before those for what a join needs besides (password, unlocked room).
 	module:hook("muc-occupant-pre-join", function (event)
 		local room, stanza, origin = event.room, event.stanza, event.origin;

@@ -2,6 +2,7 @@
 
 local dataforms = require "util.dataforms";
 local new_cache = require "util.cache".new;
+local jid_host = require "util.jid".host;
 local st = require "util.stanza";
 
 return function (dmuc)
@@ -12,15 +13,18 @@ return function (dmuc)
 
 	local form_type = "http://jabber.org/protocol/muc#roomconfig";
 	local field_name = "muc#roomconfig_distributed";
+	local voters_name = "{"..dmuc.xmlns_ours.."}voters";
 	local persistent_name = "muc#roomconfig_persistentroom";
 
 	-- Who asks when nobody does.
 	local itself = inside.itself;
 
+	local function has_field(form, var)
+		return form:get_child_with_attr("field", nil, "var", var) ~= nil;
+	end
+
 	local function set_boolean(form, var, value)
-		for field in form:childtags("field") do
-			if field.attr.var == var then return; end
-		end
+		if has_field(form, var) then return; end
 		form:tag("field", { var = var }):text_tag("value", value and "1" or "0"):up();
 	end
 
@@ -55,7 +59,10 @@ return function (dmuc)
 		local form = st.stanza("x", { xmlns = "jabber:x:data"; type = "form" });
 		for _, field in ipairs(layout) do
 			for _, tag in ipairs(written(room, field)) do
-				if tag.name == "field" and tag.attr.var and tag.attr.var ~= field_name then form:add_direct_child(tag); end
+				local var = tag.name == "field" and tag.attr.var;
+				-- Once owners have named voters, that nobody is named says something, too.
+				local is_left = var == field_name or var == voters_name and not inside.kept(room).dmuc_voters;
+				if var and not is_left then form:add_direct_child(tag); end
 			end
 		end
 		-- Left out of the form of somebody who may not choose them.
@@ -132,6 +139,7 @@ return function (dmuc)
 	-- The source's configuration, which this instance follows.
 	local function apply(room, xml)
 		local form = dmuc.stanzas.parse(xml);
+		if not has_field(form, voters_name) then inside.kept(room).dmuc_voters = nil; end
 		forms.submit(room, itself, xml);
 		local public = value_of(form, "muc#roomconfig_publicroom");
 		if public then room:set_public(public == "1" or public == "true"); end
@@ -209,5 +217,102 @@ return function (dmuc)
 		end
 	end);
 
+	-- Who votes on who follows the source --
+
+	local function services_of(voters)
+		local services = {};
+		for i, voter in ipairs(voters) do services[i] = jid_host(voter); end
+		return services;
+	end
+
+	-- The services that vote, as owners have named them or as it is by itself.
+	local function named(room, voters)
+		local kept = inside.kept(room).dmuc_voters;
+		return kept and kept[1] and kept or services_of(voters);
+	end
+
+	function forms.voters_field(room)
+		local voters, _, eligible = dmuc.ask("succession", room.jid);
+		local value, options, known = named(room, voters), {}, {};
+		for _, list in ipairs { eligible, value } do
+			for _, service in ipairs(list) do
+				if not known[service] then options[#options + 1] = { value = service; label = service }; end
+				known[service] = true;
+			end
+		end
+		return {
+			name = voters_name; type = "list-multi"; label = "Services That Vote on Who Follows the Source";
+			desc = "With three or more, most of them decide who follows when the source dies. With nothing chosen it is as the source's "
+				.."service has it.";
+			options = options; value = value;
+		};
+	end
+
+	function forms.voters_form(services)
+		local form = st.stanza("x", { xmlns = "jabber:x:data"; type = "submit" })
+			:tag("field", { var = "FORM_TYPE"; type = "hidden" }):text_tag("value", form_type):up()
+			:tag("field", { var = voters_name; type = "list-multi" });
+		for _, service in ipairs(services) do form:text_tag("value", service); end
+		return tostring(form:reset());
+	end
+
+	-- What is wrong with the voters that a form names, in words, or nil.
+	function forms.voters_problem(room_jid, form)
+		for field in form:childtags("field") do
+			if field.attr.var == voters_name then
+				local services = {};
+				for value in field:childtags("value") do services[#services + 1] = value:get_text() or ""; end
+				return dmuc.ask("voters_problem", room_jid, services);
+			end
+		end
+	end
+
+	module:hook("muc-config-form", function (event)
+		local room = event.room;
+		if not room._dmuc then return; end
+		if event.actor == itself then
+			local kept = inside.kept(room).dmuc_voters;
+			table.insert(event.form, { name = voters_name; type = "list-multi"; label = voters_name; value = kept });
+			return;
+		end
+		table.insert(event.form, forms.voters_field(room));
+		local _, words = dmuc.ask("succession", room.jid);
+		table.insert(event.form, { type = "fixed"; value = words });
+	end, -101);
+
+	local function is_same_set(a, b)
+		local known, count = {}, 0;
+		for _, item in ipairs(a) do known[item] = true; end
+		for _, item in ipairs(b) do
+			if not known[item] then return false; end
+			count = count + 1;
+		end
+		return count == #a;
+	end
+
+	module:hook("muc-config-submitted/"..voters_name, function (event)
+		local room, services = event.room, event.value or {};
+		if not room._dmuc then return; end
+		local kept = inside.kept(room);
+		if event.actor == itself then
+			kept.dmuc_voters = services;
+			return;
+		end
+		-- The source votes in any case, and when it was the source as well.
+		local source = jid_host(room._dmuc.is_source and room.jid or room._dmuc.source);
+		local has_source = not services[1];
+		for _, service in ipairs(services) do has_source = has_source or service == source; end
+		if not has_source then table.insert(services, 1, source); end
+		if is_same_set(named(room, (dmuc.ask("succession", room.jid))), services) then return; end
+		kept.dmuc_voters = services;
+		event.status_codes["104"] = true;
+	end);
+
+	-- The voters of a room, as members may see them.
+	function forms.voters(room)
+		return services_of((dmuc.ask("succession", room.jid)));
+	end
+
+	forms.voters_name = voters_name;
 	forms.form_type = form_type;
 end

@@ -74,6 +74,9 @@ return function (build)
 		"steering"; -- what an administrator may do
 		"commands"; -- the commands of the shell
 		"shell"; -- where they stand
+		"dialogs"; -- ad-hoc commands: sessions and steps
+		"administering"; -- those of the shell, for administrators
+		"owning"; -- those of a room, for its owners
 	} do
 		build.run(name, module.environment)(dmuc);
 	end

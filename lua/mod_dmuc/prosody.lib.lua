@@ -310,6 +310,17 @@ return function (dmuc)
 		return um_is_admin(jid, host);
 	end
 
+	-- Ad-hoc commands of this service for its administrators: mod_adhoc, which mod_muc loads, lists them, and knows who may use them.
+	-- What they do is not its affair.
+	function inside.offer_command(node, name)
+		module:provides("adhoc", module:require "adhoc".new(name, node, nil, "admin"));
+	end
+	-- COMPAT 0.12: it has no roles.
+	function inside.may_command(event, node)
+		if module.could then return module:may("adhoc:"..node, event); end
+		return um_is_admin(event.stanza.attr.from, host);
+	end
+
 	-- Times --
 
 	-- COMPAT 0.12: whole seconds only.

@@ -187,14 +187,20 @@ return function (dmuc)
 
 	-- Something only another instance can do. The user's IQ, if there is one, is answered when that instance has. What the
 	-- source decides holds here provisionally if it cannot be asked: that is done by hold, in the name of whom it is told.
+	-- Instead of an IQ that is answered, event may have answer(error type, condition, text), which is called once.
 	function requests.act(room, act, event, hold)
 		local problem, problem_condition, problem_text = requests.problem();
 		if problem then
-			if event then event.origin.send(st.error_reply(event.stanza, problem, problem_condition, problem_text)); end
+			if event and event.answer then
+				event.answer(problem, problem_condition, problem_text);
+			elseif event then
+				event.origin.send(st.error_reply(event.stanza, problem, problem_condition, problem_text));
+			end
 			return nil, problem, problem_condition, problem_text;
 		end
 		local token = rooms.next_token();
-		requests.await(token, event and { origin = event.origin; stanza = event.stanza } or { nick = act.role and act.nick });
+		requests.await(token, event and { origin = event.origin; stanza = event.stanza; answer = event.answer }
+			or { nick = act.role and act.nick });
 		local verdict, err_type, condition, text = dmuc.feed("act", room.jid, token, act);
 		if not verdict then
 			if act.form and condition == "jid-malformed" then condition, text = "bad-request", "This form is not taken here"; end
@@ -214,6 +220,7 @@ return function (dmuc)
 			module:log("info", "A request to another instance of %s was refused: %s", action.room, action.error_condition);
 		end
 		if not request then return; end
+		if request.answer then return request.answer(action.error_type, action.error_condition, action.error_text); end
 		if not request.origin then
 			-- Who was removed here, and stays where it was to be removed as well, is here by way of there.
 			local room = action.error_condition and request.nick and dmuc.get_room(action.room);
@@ -237,7 +244,9 @@ return function (dmuc)
 	-- This module goes: the answers that are still to come would find nobody.
 	function requests.stop()
 		for _, request in pairs(waiting) do
-			if request.origin then
+			if request.answer then
+				request.answer("wait", "remote-server-timeout", "The room service was reloaded before the other service answered");
+			elseif request.origin then
 				request.origin.send(st.error_reply(request.stanza, "wait", "remote-server-timeout",
 					"The room service was reloaded before the other service answered"));
 			end
@@ -252,8 +261,7 @@ return function (dmuc)
 		return room and room._dmuc and room;
 	end
 
-	local function actor_of(room, stanza)
-		local from = stanza.attr.from;
+	function requests.actor_of(room, from)
 		local nick = room:get_occupant_jid(from);
 		return nick and jid_resource(nick), jid_bare(from);
 	end
@@ -306,7 +314,7 @@ return function (dmuc)
 			event.origin.send(st.error_reply(stanza, "modify", "not-acceptable"));
 			return true;
 		end
-		local actor_nick, actor_jid = actor_of(room, stanza);
+		local actor_nick, actor_jid = requests.actor_of(room, stanza.attr.from);
 		requests.act(room, {
 			actor_nick = actor_nick; actor_jid = actor_jid; reason = item:get_child_text("reason");
 			affiliation = item.attr.affiliation; jid = jid; nick = item.attr.nick;
@@ -315,6 +323,16 @@ return function (dmuc)
 				room:handle_admin_query_set_command(event.origin, stanza);
 			end);
 		end);
+		return true;
+	end, 10);
+
+	-- Who is named as a voter has to be able to vote.
+	module:hook("iq-set/bare/http://jabber.org/protocol/muc#owner:query", function (event)
+		local stanza = event.stanza;
+		local form = dmuc.role(stanza.attr.to) == "source" and stanza.tags[1]:get_child("x", "jabber:x:data");
+		local problem = form and dmuc.forms.voters_problem(stanza.attr.to, form);
+		if not problem then return; end
+		event.origin.send(st.error_reply(stanza, "modify", "not-acceptable", problem));
 		return true;
 	end, 10);
 
@@ -330,7 +348,7 @@ return function (dmuc)
 			event.origin.send(ok and st.reply(stanza) or st.error_reply(stanza, err or "cancel", "not-allowed"));
 			return true;
 		end
-		local actor_nick, actor_jid = actor_of(room, stanza);
+		local actor_nick, actor_jid = requests.actor_of(room, stanza.attr.from);
 		local act = { actor_nick = actor_nick; actor_jid = actor_jid };
 		if child and child.name == "x" and child.attr.xmlns == "jabber:x:data" and child.attr.type == "submit" and child.tags[1] then
 			local err_type, condition, text = dmuc.forms.check_at_shadow(room, child);

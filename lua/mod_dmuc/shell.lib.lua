@@ -31,14 +31,35 @@ return function (dmuc)
 		end;
 	end
 
+	-- Rows of cells, as wide as they need be: addresses are there to be copied.
+	local function show_table(print, head, rows)
+		local widths = {};
+		for _, row in ipairs({ head, table.unpack(rows) }) do
+			for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell); end
+		end
+		local function line(row)
+			local cells = {};
+			for i, cell in ipairs(row) do cells[i] = cell..(" "):rep(i < #row and widths[i] - #cell or 0); end
+			print((table.concat(cells, "  "):gsub("%s+$", "")));
+		end
+		line(head);
+		for _, row in ipairs(rows) do line(row); end
+	end
+
+	-- Where a command shows what it has: lines, and rows of cells below their heads.
+	local function output(print)
+		return { line = print; table = function (head, rows) show_table(print, head, rows); end };
+	end
+	local nowhere = output(function () end);
+
 	local function answer(command, self, is_json, data)
 		local print, finish = printer(self);
 		local summary;
 		if is_json then
 			print(json.encode_ordered(data));
-			summary = command.show(data, function () end);
+			summary = command.show(data, nowhere);
 		else
-			summary = command.show(data, print);
+			summary = command.show(data, output(print));
 		end
 		return finish(summary);
 	end
@@ -79,9 +100,9 @@ return function (dmuc)
 	local help = {
 		name = "help"; args = {}; desc = "Show what these commands do";
 		get = function () return array(dmuc.commands); end;
-		show = function (list, print)
-			for _, command in ipairs(list) do print(("%s - %s"):format(usage(command), command.desc)); end
-			print("A last argument \"json\" makes the first line of an answer JSON: dmuc:rooms(\"json\")");
+		show = function (list, out)
+			for _, command in ipairs(list) do out.line(("%s - %s"):format(usage(command), command.desc)); end
+			out.line("A last argument \"json\" makes the first line of an answer JSON: dmuc:rooms(\"json\")");
 			return ("%d commands"):format(#list);
 		end;
 	};

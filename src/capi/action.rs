@@ -422,7 +422,9 @@ fn act_fields(fields: Fields, act: &Act) -> Fields {
             kind(fields, dmuc_act_type::DMUC_ACT_INVITE).set(F::DMUC_FIELD_JID, jid.as_str())
         }
         // The engine sees to these itself.
-        ActKind::Voice { .. } | ActKind::Decline { .. } | ActKind::Avatar { .. } => fields,
+        ActKind::Voice { .. } | ActKind::Decline { .. } | ActKind::Avatar { .. } | ActKind::Steer { .. } => {
+            fields
+        }
         ActKind::Config { form, .. } => {
             kind(fields, dmuc_act_type::DMUC_ACT_SETTINGS).set(F::DMUC_FIELD_FORM, &form.to_xml())
         }

@@ -1,6 +1,6 @@
 //! What an administrator orders: compare now, bring up one instance or drop it, forget a service that is gone for good.
 
-use crate::address::BareJid;
+use crate::address::{BareJid, Jid};
 
 use super::link::{Caps, LinkState};
 use super::state::clock::Now;
@@ -8,7 +8,7 @@ use super::state::instance::Stage;
 use super::{Engine, Verdict, refuse};
 use crate::error::Error;
 use crate::succession::Step;
-use crate::wire::{Close, Condition, Request};
+use crate::wire::{Affiliation, Close, Condition, Request, Steering};
 
 /// What the people of an instance read that is taken out of the room.
 const RETRACTED: &str = "An administrator of the source has taken this service out of the room";
@@ -82,6 +82,30 @@ impl Engine {
             Order::Forget(service) => self.forget_service(now, service)?,
         }
         Ok(Verdict::Done)
+    }
+
+    /// An owner at a shadow has the source do this.
+    pub(super) fn steered(
+        &mut self,
+        now: Now,
+        room: &BareJid,
+        actor: &Jid,
+        service: &BareJid,
+        what: Steering,
+    ) -> Result<(), Error> {
+        let rank = self.rooms.get(room).map(|known| known.affiliation_of(actor));
+        if rank != Some(Affiliation::Owner) {
+            return Err(refuse(
+                Condition::Forbidden,
+                "Only owners decide which services hold the room",
+            ));
+        }
+        let order = match what {
+            Steering::Replicate => Order::Replicate { room, service },
+            Steering::Retract => Order::Retract { room, service },
+            Steering::HandOver => Order::HandOver { room, service },
+        };
+        self.order(now, order).map(drop)
     }
 
     fn expect_peer(&self, service: &BareJid) -> Result<(), Error> {

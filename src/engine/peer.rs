@@ -202,6 +202,10 @@ impl Engine {
         let Some(actor) = self.act_asked(now, asker, target, &act)? else {
             return Ok(Some(Response::Empty));
         };
+        if let ActKind::Steer { service, what } = act.kind {
+            self.steered(now, target, &actor, &service, what)?;
+            return Ok(Some(Response::Empty));
+        }
         if let ActKind::Avatar {
             avatar: Some(avatar), ..
         } = &act.kind

@@ -2,7 +2,7 @@
 //! every other instance that speaks of succession; a room none of whose instances votes but its source knows nothing of it.
 
 mod moves;
-mod voters;
+pub(super) mod voters;
 
 use crate::address::BareJid;
 

@@ -347,6 +347,7 @@ fn perform_act(lua: &Lua, room: &BareJid, actor: &Jid, act: &Act) -> mlua::Resul
         ActKind::Config { form, .. } => fields.set("act", "config")?.set("form", form.to_xml()),
         // The engine sees to these itself, and has them shown.
         ActKind::Avatar { .. } => fields.set("act", "avatar"),
+        ActKind::Steer { .. } => fields.set("act", "steer"),
         ActKind::Voice { .. } => fields.set("act", "voice"),
         ActKind::Decline { .. } => fields.set("act", "decline"),
         ActKind::Subject { text, .. } => fields.set("act", "subject")?.set("text", text.as_str()),

@@ -4,7 +4,10 @@ use mlua::{IntoLua, Lua, Table, UserDataMethods, Value};
 
 use super::Handle;
 use super::convert::{bare, now};
-use crate::engine::{InstanceOverview, LinkOverview, RefusalOverview, RoomOverview};
+use crate::address::BareJid;
+use crate::engine::{InstanceOverview, LinkOverview, RefusalOverview, RoomOverview, VOTERS_FIELD};
+use crate::error::Error;
+use crate::wire::Form;
 use crate::words;
 
 pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
@@ -15,6 +18,30 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
         seen.map(|seen| room_table(lua, &room.to_string(), &seen))
             .transpose()
     });
+    // succession(room): who votes, what happens when its source dies, in words, and the services that could vote
+    methods.add_method("succession", |_, this, room: String| {
+        let room = bare(&room)?;
+        let names = |jids: &[BareJid]| jids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        this.with(|engine| {
+            let voters = engine.voters(&room);
+            let eligible = engine.eligible_voters(&room);
+            (names(voters), words::of_voters(voters), names(&eligible))
+        })
+    });
+    // voters_problem(room, services): why an owner cannot name these as voters, in words; or nil
+    methods.add_method(
+        "voters_problem",
+        |_, this, (room, services): (String, Vec<String>)| {
+            let room = bare(&room)?;
+            let mut form = Form::default();
+            form.set(VOTERS_FIELD, services);
+            let checked = this.with(|engine| engine.check_voters(&room, &form))?;
+            Ok(checked.err().map(|error| match error {
+                Error::Refused(error) => error.text.unwrap_or_else(|| error.condition.as_str().to_owned()),
+                other => other.to_string(),
+            }))
+        },
+    );
     // links(mono, wall, asked_ago): one table for each peer; with the seconds since they were asked something, also what there is
     // to say of each
     methods.add_method(

@@ -1,5 +1,7 @@
 //! `<act/>` (ours): an instance asks on behalf of an actor for what only another instance may do (G7, DESIGN 3.3, 3.4).
 
+use std::str::FromStr;
+
 use crate::address::{BareJid, Jid};
 use minidom::Element;
 
@@ -107,6 +109,13 @@ pub enum ActKind {
         /// Only if the actor's entry of the list is still this one (G7).
         was: Option<Listed>,
     },
+    /// Where the room has instances, or its source; sent to the source, for an owner of the room.
+    Steer {
+        /// The service that it is about.
+        service: BareJid,
+        /// What becomes of it.
+        what: Steering,
+    },
     /// Destroy the room; sent to the source. The reason is the act's.
     Destroy {
         /// Where to go instead.
@@ -131,8 +140,41 @@ impl ActKind {
             | ActKind::Voice { .. }
             | ActKind::Invite { .. }
             | ActKind::Decline { .. }
+            | ActKind::Steer { .. }
             | ActKind::Destroy { .. } => false,
         }
+    }
+}
+
+/// What an owner at a shadow has the source do with one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steering {
+    /// It gets an instance, or is asked for one again.
+    Replicate,
+    /// Its instance is closed, and it gets none.
+    Retract,
+    /// The instance there becomes the source.
+    HandOver,
+}
+
+impl Steering {
+    /// As it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Steering::Replicate => "replicate",
+            Steering::Retract => "retract",
+            Steering::HandOver => "hand-over",
+        }
+    }
+}
+
+impl FromStr for Steering {
+    type Err = WireError;
+
+    fn from_str(text: &str) -> Result<Steering, WireError> {
+        let all = [Steering::Replicate, Steering::Retract, Steering::HandOver];
+        let found = all.into_iter().find(|what| what.as_str() == text);
+        found.ok_or_else(|| bad(format!("what={text:?} is nothing that is done with a service")))
     }
 }
 
@@ -227,6 +269,10 @@ impl ActKind {
                 nick: nick(el, "nick")?,
                 was: only(el, "was", ns::OURS)?.map(Listed::read).transpose()?,
             },
+            "steer" => ActKind::Steer {
+                service: to_bare("jid", required(el, "jid")?)?,
+                what: required(el, "what")?.parse()?,
+            },
             "destroy" => ActKind::Destroy {
                 venue: bare_jid(el, "jid")?,
                 password: child_text(el, "password", ns::OURS)?,
@@ -300,6 +346,10 @@ impl ActKind {
                         }
                     })
             }
+            ActKind::Steer { service, what } => Tag::new(out, "steer")
+                .attr("jid", service.as_str())
+                .attr("what", what.as_str())
+                .empty(),
             ActKind::Destroy { venue, password } => Tag::new(out, "destroy")
                 .opt("jid", venue.as_ref().map(|venue| venue.as_str()))
                 .body(|out| opt_text(out, "password", password.as_deref())),

@@ -9,6 +9,7 @@ mod bad_input;
 mod broadcast_hooks;
 mod canaries;
 mod checking;
+mod commands_adhoc;
 mod community;
 mod conformance;
 mod creating;

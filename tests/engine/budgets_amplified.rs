@@ -140,6 +140,11 @@ fn requests() -> Vec<(&'static str, String, &'static str)> {
         ("set", act("<avatar/>"), "Act Avatar"),
         ("set", act("<avatar hash='1f' bytes='4000'/>"), "Act Avatar"),
         ("set", act("<register nick='hecate'/>"), "Act Register"),
+        (
+            "set",
+            act("<steer jid='muc.mephisto.lit' what='replicate'/>"),
+            "Act Steer",
+        ),
         ("set", act("<destroy/>"), "Act Destroy"),
         ("set", ours("leave", "", ""), "Leave"),
         ("get", ours("avatar", "hash='1f' from='0'", ""), "Avatar"),

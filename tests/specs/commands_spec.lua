@@ -54,7 +54,7 @@ describe("dmuc:check", function ()
 		host.pass(2);
 		assert.same({ "silent for 12 s" }, found.data.links[1].problems);
 		local lines = {};
-		local summary = by_name.check.show(found.data, function (line) lines[#lines + 1] = line; end);
+		local summary = by_name.check.show(found.data, { line = function (line) lines[#lines + 1] = line; end });
 		assert.equal("1 link with problems", summary);
 		assert.is_nil(table.concat(lines):find("fine", 1, true));
 	end);

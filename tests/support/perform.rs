@@ -407,7 +407,9 @@ impl Host {
                     (act.actor_nick.as_deref(), Some(&user)),
                 );
             }
-            ActKind::Voice { .. } | ActKind::Decline { .. } => panic!("no act for the host"),
+            ActKind::Voice { .. } | ActKind::Decline { .. } | ActKind::Steer { .. } => {
+                panic!("no act for the host")
+            }
             ActKind::Destroy { venue, .. } => {
                 entitled(rank.0 == Affiliation::Owner)?;
                 let (reason, venue) = (act.reason.as_deref(), venue.as_ref());

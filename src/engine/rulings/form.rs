@@ -39,8 +39,8 @@ impl Kind for Form {
         engine.show_settings(room);
     }
 
-    fn check(&self, _engine: &Engine, _room: &Room, _asker: Asker<'_>) -> Result<(), Error> {
-        Ok(())
+    fn check(&self, engine: &Engine, room: &Room, _asker: Asker<'_>) -> Result<(), Error> {
+        engine.check_named(room, self)
     }
 
     fn take(&self, _: &mut Engine, _: Now, _: &BareJid, _: Asker<'_>) -> Result<bool, Error> {

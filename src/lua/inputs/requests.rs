@@ -162,6 +162,14 @@ fn act_of(act: &Table) -> mlua::Result<Act> {
             nick: text("nick")?,
             was: None,
         }
+    } else if let Some(what) = text("steer")? {
+        let Some(service) = jid("service")? else {
+            return Err(mlua::Error::runtime("what is steered is a service"));
+        };
+        ActKind::Steer {
+            service,
+            what: known(&what)?,
+        }
     } else {
         ActKind::Destroy {
             venue: jid("venue")?,

@@ -5,7 +5,7 @@ use dmuc::wire::{
     Act, ActKind, Affiliation, Avatar, AvatarPart, AvatarQuery, Close, Condition, Config, Destroy, DiscoInfo,
     ErrorType, EventStamp, Field, Form, Hats, History, HistoryMessage, HistoryResult, Hlc, Identity, Listed,
     MucItem, OccupantExtra, OccupantStamp, Peerhost, Replicate, Request, Response, Role, RoomId, Roster,
-    RosterExtra, RosterItem, SettingsExtra, StanzaError, Subject, escaped, limits,
+    RosterExtra, RosterItem, SettingsExtra, StanzaError, Steering, Subject, escaped, limits,
 };
 
 pub struct Gen(pub u64);
@@ -287,7 +287,7 @@ impl Gen {
             affiliation: g.affiliation(),
             nick: g.maybe(Gen::nick),
         };
-        let kind = match self.below(11) {
+        let kind = match self.below(12) {
             0 => ActKind::Role {
                 nick: self.nick(),
                 serial: self.maybe(Gen::countable),
@@ -322,6 +322,10 @@ impl Gen {
             9 => ActKind::Avatar {
                 avatar: self.maybe(Gen::avatar),
                 was: self.maybe(|g| g.maybe(Gen::avatar)),
+            },
+            10 => ActKind::Steer {
+                service: self.bare(),
+                what: [Steering::Replicate, Steering::Retract, Steering::HandOver][self.below(3) as usize],
             },
             8 => ActKind::Decline {
                 nick: Some(self.nick()),

@@ -109,6 +109,10 @@ pub fn iq(stanza: &str, names: &Names<'_>) -> Result<(&'static str, String)> {
         "result avatar" => ("result", ours("avatar", "hash='1f' from='0'", SECRET)),
         "set act avatar" => ("set", act(names, &format!("<avatar/>{reason}"))),
         "set act register" => ("set", act(names, "<register nick='doctor'/>")),
+        "set act steer" => (
+            "set",
+            act(names, "<steer jid='rooms.macbeth.lit' what='replicate'/>"),
+        ),
         "set act destroy" => ("set", act(names, &format!("<destroy/>{reason}"))),
         "set close" | "set destroy" => ("set", ours(&stanza[4..], "", &reason)),
         "set leave" => ("set", ours("leave", "", "")),
