@@ -225,15 +225,15 @@ return function (dmuc)
 		return services;
 	end
 
-	-- The services that vote, as owners have named them or as it is by itself.
-	local function named(room, voters)
-		local kept = inside.kept(room).dmuc_voters;
-		return kept and kept[1] and kept or services_of(voters);
+	-- The services that owners have named. By whom it is decided otherwise is no part of it: who submits a form as it was must not
+	-- have chosen whoever voted when it was asked for.
+	local function named(room)
+		return inside.kept(room).dmuc_voters or {};
 	end
 
 	function forms.voters_field(room)
-		local voters, _, eligible = dmuc.ask("succession", room.jid);
-		local value, options, known = named(room, voters), {}, {};
+		local _, _, eligible = dmuc.ask("succession", room.jid);
+		local value, options, known = named(room), {}, {};
 		for _, list in ipairs { eligible, value } do
 			for _, service in ipairs(list) do
 				if not known[service] then options[#options + 1] = { value = service; label = service }; end
@@ -303,7 +303,7 @@ return function (dmuc)
 		local has_source = not services[1];
 		for _, service in ipairs(services) do has_source = has_source or service == source; end
 		if not has_source then table.insert(services, 1, source); end
-		if is_same_set(named(room, (dmuc.ask("succession", room.jid))), services) then return; end
+		if is_same_set(named(room), services) then return; end
 		kept.dmuc_voters = services;
 		event.status_codes["104"] = true;
 	end);

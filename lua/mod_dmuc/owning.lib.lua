@@ -92,7 +92,7 @@ return function (dmuc)
 
 	local function to_give(_, context)
 		local title = "Give a service an instance of this room";
-		local words = "People of that service get the room at their own server. One that refused, or was taken out, is asked again.";
+		local words = "People of that service get the room at their own server. One that refused or was taken out, is asked again.";
 		if not context.room._dmuc.is_source then
 			return { title = title; instructions = words; fields = {
 				{ name = "service"; type = "text-single"; label = "Name of the service"; required = true };

@@ -13,7 +13,7 @@ const PREFIX: &str = "urn:x-dmuc:0#";
 const MARLOWE_SERVICE: &str = "conference.marlowe.lit";
 
 /// What a command was answered.
-struct Said(Element);
+pub struct Said(Element);
 
 impl Said {
     fn command(&self) -> Result<&Element> {
@@ -36,7 +36,7 @@ impl Said {
         Ok((note.attr("type").unwrap_or("info").to_owned(), note.text()))
     }
 
-    fn form(&self) -> Result<&Element> {
+    pub fn form(&self) -> Result<&Element> {
         self.command()?
             .get_child("x", DATA)
             .with_context(|| to_string(&self.0))
@@ -77,7 +77,7 @@ impl Said {
         Ok(())
     }
 
-    fn expect_done(&self, kind: &str, words: &str) -> Result<()> {
+    pub fn expect_done(&self, kind: &str, words: &str) -> Result<()> {
         let (found, text) = self.note()?;
         ensure!(
             self.status()? == "completed" && found == kind && text.contains(words),
@@ -120,7 +120,7 @@ async fn begin(client: &Client, to: &str, node: &str) -> Result<Said> {
 }
 
 /// The command as a person does it who chooses these, one step after the other.
-async fn run(client: &Client, to: &str, node: &str, steps: &[&[(&str, &[&str])]]) -> Result<Said> {
+pub async fn run(client: &Client, to: &str, node: &str, steps: &[&[(&str, &[&str])]]) -> Result<Said> {
     let mut said = begin(client, to, node).await?;
     for fields in steps {
         ensure!(said.status()? == "executing", "{node}: {}", to_string(&said.0));
@@ -130,7 +130,7 @@ async fn run(client: &Client, to: &str, node: &str, steps: &[&[(&str, &[&str])]]
     Ok(said)
 }
 
-async fn nodes(client: &Client, to: &str) -> Result<Vec<String>> {
+pub async fn nodes(client: &Client, to: &str) -> Result<Vec<String>> {
     let query = format!(
         "<iq type='get' to='{to}'><query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/></iq>"
     );

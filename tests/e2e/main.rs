@@ -77,6 +77,7 @@ mod unlike;
 mod unread_links;
 mod upgrading;
 mod voice;
+mod voting;
 mod waiting;
 mod waking;
 mod xep_only;

@@ -56,6 +56,7 @@ mod serving;
 mod sharing_ended;
 mod short_splits;
 mod splits;
+mod steering;
 mod stored_lists;
 mod storing;
 mod subjects;

@@ -24,6 +24,16 @@ fn named(form: &Form) -> Option<Vec<BareJid>> {
     Some(services).filter(|services| !services.is_empty())
 }
 
+/// Who came in first was the first to hold what the source had decided: the order is the owners'.
+fn order_as_named(voters: &mut [BareJid], form: &Form) {
+    if let Some(order) = named(form) {
+        voters.sort_by_key(|voter| {
+            let place = order.iter().position(|service| voter.is_at(service));
+            place.unwrap_or(order.len())
+        });
+    }
+}
+
 impl Engine {
     /// Whether an instance of the room at this service may vote.
     fn may_vote(&self, room: &Room, service: &BareJid) -> bool {
@@ -165,10 +175,13 @@ impl Engine {
             let next = wanted
                 .into_iter()
                 .find(|peer| !voters.contains(peer) && holds(peer));
-            let Some(next) = next.filter(|_| voters.len() < MAX_VOTERS) else {
+            match next.filter(|_| voters.len() < MAX_VOTERS) {
+                Some(next) => changed.push(next),
+                None => order_as_named(&mut changed, &room.settings.form),
+            }
+            if changed == voters {
                 return;
-            };
-            changed.push(next);
+            }
         }
         let mut party = party.clone();
         if party.order(Step::Voters(changed), &|_| false).is_err() {
