@@ -111,7 +111,7 @@ pub fn iq(stanza: &str, names: &Names<'_>) -> Result<(&'static str, String)> {
         "set act register" => ("set", act(names, "<register nick='doctor'/>")),
         "set act steer" => (
             "set",
-            act(names, "<steer jid='rooms.macbeth.lit' what='replicate'/>"),
+            act(names, "<steer jid='conference.marlowe.lit' what='replicate'/>"),
         ),
         "set act destroy" => ("set", act(names, &format!("<destroy/>{reason}"))),
         "set close" | "set destroy" => ("set", ours(&stanza[4..], "", &reason)),
