@@ -47,7 +47,7 @@ mod text;
 
 pub use act::{Act, ActKind, Listed, Steering};
 pub use avatar::{Avatar, AvatarPart, AvatarQuery, Picture};
-pub use digest::{Digest, RoomDigest};
+pub use digest::{Digest, Parts, RoomDigest};
 pub use disco::{DiscoInfo, Identity};
 pub use ending::{Close, Destroy};
 pub use error::{Condition, ErrorType, StanzaError, WireError};

@@ -327,6 +327,60 @@ return function (dmuc)
 		end;
 	};
 
+	-- What of a room another instance has and has not alike, in the order in which it is told.
+	local parts = { "people"; "list"; "settings"; "subject"; "messages" };
+	local function differs(one)
+		for _, part in ipairs(parts) do
+			if one[part] == "differs" then return true; end
+		end
+		return false;
+	end
+	local function is_known_same(one)
+		for _, part in ipairs(parts) do
+			if one[part] ~= "same" then return false; end
+		end
+		return true;
+	end
+
+	local diff = {
+		name = "diff"; title = "Compare what the instances of a room have"; args = { { name = "jid"; kind = "room" } };
+		desc = "Ask the other instances of a room what they have of it, and say what differs";
+		get = function (services, address)
+			local service, room_jid = service_of(services, address);
+			if not service then return nil, room_jid; end
+			local asked, problem = service.steering.compare(room_jid);
+			if not asked then return nil, problem; end
+			local began = now();
+			local function look()
+				local found = service.overview.differences(room_jid);
+				if not found then return { room = room_jid; differences = array() }; end
+				for _, one in ipairs(found) do
+					if one.answers and (not one.said_ago or one.said_ago > now() - began) and now() - began < answer_timeout then return; end
+				end
+				return { room = room_jid; differences = found };
+			end
+			return promise.new(function (resolve, reject)
+				add_task(look_every, function ()
+					local ok, found = pcall(look);
+					if not ok then return reject(found); end
+					if not found then return look_every; end
+					resolve(found);
+				end);
+			end);
+		end;
+		show = function (data, out)
+			local rows, same, different = {}, 0, 0;
+			for i, one in ipairs(data.differences) do
+				if is_known_same(one) then same = same + 1; end
+				if differs(one) then different = different + 1; end
+				rows[i] = { one.instance; one.people; one.list; one.settings; one.subject; one.messages; ago(one.said_ago) };
+			end
+			if rows[1] then out.table({ "Instance"; "People"; "List"; "Settings"; "Subject"; "Messages"; "Said" }, rows); end
+			return ("%d of %s the same as here; %d with differences; %d unknown in part"):format(
+				same, plural(#rows, "other instance"), different, #rows - same - different);
+		end;
+	};
+
 	local sync = {
 		name = "sync"; title = "Compare now"; args = { { name = "jid"; label = "Room, or service" } };
 		desc = "Compare a room with its other instances, or everything with a peer, and pull what is missing, now";
@@ -374,6 +428,6 @@ return function (dmuc)
 
 	dmuc.commands = {
 		may_be_lost = may_be_lost;
-		rooms, one_room, links, check, parked, refusals, sync, replicate, retract, hand_over, take_over, force, follow, leave, forget,
+		rooms, one_room, links, check, parked, refusals, diff, sync, replicate, retract, hand_over, take_over, force, follow, leave, forget,
 	};
 end

@@ -60,6 +60,18 @@ return function (dmuc)
 		return room;
 	end
 
+	-- What each other instance of a room has of it, as it said last; those that can answer are marked (answers). nil if the room is not
+	-- distributed.
+	function overview.differences(room_jid)
+		local room, found = overview.room(room_jid), ask("differences", room_jid);
+		if not room or not found then return; end
+		for i, one in ipairs(found) do
+			local instance = room.instances[i];
+			one.answers = instance.link == "up" and instance.speaks == "ours" and (one.state == "agreed" or one.state == "behind");
+		end
+		return array(found);
+	end
+
 	-- The addresses of all rooms, parked ones among them, in their order.
 	function overview.addresses()
 		local addresses = {};

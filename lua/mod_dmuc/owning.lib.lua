@@ -13,6 +13,9 @@ return function (dmuc)
 	local xmlns_info = "http://jabber.org/protocol/disco#info";
 	local xmlns_items = "http://jabber.org/protocol/disco#items";
 
+	local by_name, services = {}, { [module.host] = { overview = dmuc.overview; steering = dmuc.steering } };
+	for _, command in ipairs(dmuc.commands) do by_name[command.name] = command; end
+
 	-- Orders --
 
 	local function log(context, what, service)
@@ -235,6 +238,17 @@ return function (dmuc)
 			node = prefix.."sync"; name = "Compare this room with its other instances now"; is_for = anywhere; steps = {};
 			finish = function (_, context)
 				return order(context, "sync", nil, "It is compared with its other instances now, and what is missing is pulled");
+			end;
+		};
+		{
+			node = prefix.."diff"; name = "Compare what the instances of this room have"; is_for = anywhere; steps = {};
+			finish = function (_, context)
+				local data, problem = by_name.diff.get(services, context.room.jid);
+				if not data then return nil, problem; end
+				return data:next(function (found)
+					for _, one in ipairs(found.differences) do one.instance = jid_host(one.instance); end
+					return dialogs.collect(by_name.diff, found);
+				end);
 			end;
 		};
 		{

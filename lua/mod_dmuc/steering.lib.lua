@@ -54,6 +54,13 @@ return function (dmuc)
 		return order("sync", room_jid, nil, ("compare %s with its other instances now"):format(room_jid));
 	end
 
+	-- Every other instance is asked what it has of the room: somebody looks, and nothing changes.
+	function steering.compare(room_jid)
+		local verdict, _, _, problem = dmuc.feed("order", "compare", room_jid);
+		if verdict == "done" then return true; end
+		return nil, problem or ("%s is not distributed here"):format(room_jid);
+	end
+
 	-- The source brings up an instance at a peer, or tries again.
 	function steering.replicate(room_jid, service)
 		return order("replicate", room_jid, service, ("%s gets an instance at %s"):format(room_jid, service));

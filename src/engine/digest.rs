@@ -4,6 +4,7 @@
 use crate::address::BareJid;
 
 use super::cause::Cause;
+use super::differing::parts_of;
 use super::link::{Caps, LinkState};
 use super::request::Pending;
 use super::state::clock::Now;
@@ -220,7 +221,12 @@ impl Engine {
                 continue;
             };
             if let Some(room) = self.rooms.get_mut(&jid) {
-                rooms.push(line(room, &peer));
+                // Of one room alone: it takes some work.
+                let is_asked = theirs.parts.is_some() && digest.rooms.len() == 1;
+                rooms.push(RoomDigest {
+                    parts: is_asked.then(|| parts_of(room)),
+                    ..line(room, &peer)
+                });
                 let revision = room.revision;
                 if let Some(instance) = room.instances.get_mut(&peer) {
                     instance.told = Some(revision);
@@ -283,6 +289,9 @@ impl Engine {
         let takes_rest = self.takes_relayed(jid, peer);
         if let Some(instance) = self.instance_mut(jid, peer) {
             instance.gone_since = None;
+            if let Some(parts) = &theirs.parts {
+                instance.parts = Some((parts.clone(), now.mono_ms));
+            }
         }
         let Some(room) = self.rooms.get_mut(jid) else {
             return;
@@ -360,7 +369,7 @@ impl Engine {
 }
 
 /// What we have to offer to a peer instance.
-fn line(room: &mut Room, peer: &BareJid) -> RoomDigest {
+pub(super) fn line(room: &mut Room, peer: &BareJid) -> RoomDigest {
     let (here, is_source) = (room.jid.clone(), room.is_source());
     let words = match (is_source, room.is_from_source(peer)) {
         (true, _) => room.log.words(|origin| origin != peer),
@@ -375,6 +384,7 @@ fn line(room: &mut Room, peer: &BareJid) -> RoomDigest {
         rest: room.log.hash_but(&room.jid, peer, room.is_from_source(peer)),
         words,
         proof: None,
+        parts: None,
         gone: false,
     }
 }

@@ -20,6 +20,8 @@ pub enum Order<'a> {
     SyncPeer(&'a BareJid),
     /// The same of one room, with every other instance.
     SyncRoom(&'a BareJid),
+    /// Every other instance of the room is asked what it has of it, for [`Engine::room_differences`].
+    Compare(&'a BareJid),
     /// The source brings up an instance at a peer, or tries again; also where it was retracted before.
     Replicate {
         /// The source.
@@ -67,6 +69,7 @@ impl Engine {
         match order {
             Order::SyncPeer(service) => self.sync_peer(now, service)?,
             Order::SyncRoom(room) => self.sync_room(now, room)?,
+            Order::Compare(room) => self.ask_parts(now, room)?,
             Order::Replicate { room, service } => self.order_instance(now, room, service)?,
             Order::Retract { room, service } => self.retract(now, room, service)?,
             Order::TakeOver(room) => self.order_succession(now, room, Step::TakeOver)?,

@@ -254,7 +254,7 @@ impl Engine {
         }
     }
 
-    fn instance_state(&self, service: &BareJid, instance: &Instance) -> InstanceState {
+    pub(super) fn instance_state(&self, service: &BareJid, instance: &Instance) -> InstanceState {
         match instance.stage {
             Stage::Refused => InstanceState::Refused,
             _ if instance.is_cut || !self.is_link_open(service) => InstanceState::OutOfReach,

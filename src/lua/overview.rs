@@ -5,7 +5,9 @@ use mlua::{IntoLua, Lua, Table, UserDataMethods, Value};
 use super::Handle;
 use super::convert::{bare, now};
 use crate::address::BareJid;
-use crate::engine::{InstanceOverview, LinkOverview, RefusalOverview, RoomOverview, VOTERS_FIELD};
+use crate::engine::{
+    Difference, InstanceOverview, LinkOverview, RefusalOverview, RoomOverview, VOTERS_FIELD,
+};
 use crate::error::Error;
 use crate::wire::Form;
 use crate::words;
@@ -28,6 +30,19 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             (names(voters), words::of_voters(voters), names(&eligible))
         })
     });
+    // differences(mono, wall, room): what each other instance has of a room, nil of a room that is not distributed
+    methods.add_method(
+        "differences",
+        |lua, this, (mono, wall, room): (f64, f64, String)| {
+            let room = bare(&room)?;
+            let found = this.with(|engine| engine.room_differences(now(mono, wall), &room))?;
+            let table = |found: Vec<Difference>| {
+                let tables = found.iter().map(|one| difference_table(lua, one));
+                tables.collect::<mlua::Result<Vec<_>>>()
+            };
+            found.map(table).transpose()
+        },
+    );
     // voters_problem(room, services): why an owner cannot name these as voters, in words; or nil
     methods.add_method(
         "voters_problem",
@@ -161,6 +176,22 @@ fn instance_table(lua: &Lua, instance: &InstanceOverview) -> mlua::Result<Table>
             ("agreed_ago", seconds(instance.agreed_ago_ms).into_lua(lua)?),
             ("answered_ago", seconds(instance.answered_ago_ms).into_lua(lua)?),
             ("refused_for", refused_for.into_lua(lua)?),
+        ],
+    )
+}
+
+fn difference_table(lua: &Lua, one: &Difference) -> mlua::Result<Table> {
+    table(
+        lua,
+        [
+            ("instance", one.jid.as_str().into_lua(lua)?),
+            ("state", one.state.as_str().into_lua(lua)?),
+            ("said_ago", seconds(one.said_ago_ms).into_lua(lua)?),
+            ("people", one.people.as_str().into_lua(lua)?),
+            ("list", one.list.as_str().into_lua(lua)?),
+            ("settings", one.settings.as_str().into_lua(lua)?),
+            ("subject", one.subject.as_str().into_lua(lua)?),
+            ("messages", one.messages.as_str().into_lua(lua)?),
         ],
     )
 }

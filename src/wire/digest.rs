@@ -2,7 +2,7 @@
 
 use minidom::Element;
 
-use super::dom::{count, event_number, flag, id, over, required};
+use super::dom::{count, event_number, flag, id, only, over, required};
 use super::limits::MAX_DIGEST_ROOMS;
 use super::text::Tag;
 use super::{RoomId, WireError, ns};
@@ -39,8 +39,51 @@ pub struct RoomDigest {
     pub words: Option<String>,
     /// Shows that the sender had the room: what [`crate::ids::proof_of_room`] makes of it.
     pub proof: Option<String>,
+    /// What it has of each part, as hashes: what another asks who says this of its own.
+    pub parts: Option<Parts>,
     /// There is no such room here.
     pub gone: bool,
+}
+
+/// What an instance has of each part of a room, each as a hash that is the same where the part is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// Who is in it.
+    pub people: Option<String>,
+    /// The list of affiliations.
+    pub list: Option<String>,
+    /// The configuration.
+    pub settings: Option<String>,
+    /// The subject.
+    pub subject: Option<String>,
+    /// The latest number of each instance.
+    pub numbers: Option<String>,
+    /// What the newest messages say.
+    pub words: Option<String>,
+}
+
+impl Parts {
+    fn read(el: &Element) -> Result<Parts, WireError> {
+        Ok(Parts {
+            people: id(el, "people")?,
+            list: id(el, "list")?,
+            settings: id(el, "settings")?,
+            subject: id(el, "subject")?,
+            numbers: id(el, "numbers")?,
+            words: id(el, "words")?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Tag::new(out, "parts")
+            .opt("people", self.people.as_deref())
+            .opt("list", self.list.as_deref())
+            .opt("settings", self.settings.as_deref())
+            .opt("subject", self.subject.as_deref())
+            .opt("numbers", self.numbers.as_deref())
+            .opt("words", self.words.as_deref())
+            .empty();
+    }
 }
 
 impl RoomDigest {
@@ -54,6 +97,7 @@ impl RoomDigest {
             rest: None,
             words: None,
             proof: None,
+            parts: None,
             gone: true,
         }
     }
@@ -98,6 +142,7 @@ impl RoomDigest {
             rest: id(el, "rest")?,
             words: id(el, "words")?,
             proof: id(el, "proof")?,
+            parts: only(el, "parts", ns::OURS)?.map(Parts::read).transpose()?,
             gone: flag(el, "gone")?,
         })
     }
@@ -113,6 +158,10 @@ impl RoomDigest {
             .opt("words", self.words.as_deref())
             .opt("proof", self.proof.as_deref())
             .flag("gone", self.gone)
-            .empty();
+            .body(|out| {
+                if let Some(parts) = &self.parts {
+                    parts.write(out);
+                }
+            });
     }
 }

@@ -471,7 +471,75 @@ async fn sessions(version: Version) -> Result<()> {
     fed.finish().await
 }
 
+async fn compared(version: Version) -> Result<()> {
+    let (fed, crone, witch, _guest) = coven("adhoc-diff", version).await?;
+    crone.say(SOURCE, "Is all the same?").await?;
+    witch.expect_body("Is all the same?").await?;
+    let diff = format!("dmuc:diff(\"{SOURCE}\")");
+    shows(
+        &fed,
+        0,
+        &diff,
+        &["2 of 2 other instances the same as here", "0 with differences"],
+    )
+    .await?;
+    let data = fed[0]
+        .shell(&format!("dmuc:diff(\"{SOURCE}\", \"json\")"))
+        .await?
+        .json()?;
+    ensure!(data["room"] == SOURCE, "{data}");
+    for one in data["differences"].as_array().into_iter().flatten() {
+        for part in ["people", "list", "settings", "subject", "messages"] {
+            ensure!(one[part] == "same", "{part}: {data}");
+        }
+    }
+    let service = run(&crone, "chat.shakespeare.lit", "diff", &[&[("jid", &[SOURCE])]]).await?;
+    service.expect_done("info", "2 of 2 other instances the same as here")?;
+    // An owner at the shadow, by either address.
+    for room in [MACBETH, SOURCE] {
+        begin(&witch, room, "diff")
+            .await?
+            .expect_done("info", "2 of 2 other instances the same as here")?;
+    }
+    // What is changed while the link is down is not there.
+    fed.link(0, 1).cut().await;
+    shows(&fed, 0, "dmuc:links()", &["rooms.macbeth.lit", "down"]).await?;
+    crone
+        .set_subject(SOURCE, "Something wicked this way comes")
+        .await?;
+    for words in [
+        [MACBETH, "differs"],
+        ["1 of 2 other instances the same as here", "1 with differences"],
+    ] {
+        shows(&fed, 0, &diff, &words).await?;
+    }
+    let data = fed[0]
+        .shell(&format!("dmuc:diff(\"{SOURCE}\", \"json\")"))
+        .await?
+        .json()?;
+    let all = data["differences"].as_array().cloned().unwrap_or_default();
+    let there = all
+        .iter()
+        .find(|one| one["instance"] == MACBETH)
+        .context("the shadow")?;
+    ensure!(there["subject"] == "differs" && there["list"] == "same", "{data}");
+    fed.link(0, 1).heal().await;
+    shows(&fed, 0, &diff, &["2 of 2 other instances the same as here"]).await?;
+    let said = fed[0]
+        .prosodyctl(&["shell", "dmuc", "diff", "heath@chat.shakespeare.lit"])
+        .await?;
+    ensure!(
+        said.status != 0 && said.err.contains("is not distributed"),
+        "{said:?}"
+    );
+    fed.finish().await
+}
+
 on_every_version! {
+    fn what_instances_do_not_have_alike_is_told(version) {
+        compared(version).await
+    }
+
     fn administrators_use_the_commands_of_the_shell_in_their_client(version) {
         administrators(version).await
     }

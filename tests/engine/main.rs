@@ -12,6 +12,7 @@ mod budgets_amplified;
 mod budgets_kept;
 mod claims;
 mod different_words;
+mod differing;
 mod endings;
 mod evidence;
 mod far_future;

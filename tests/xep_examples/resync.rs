@@ -3,7 +3,7 @@
 use dmuc::address::BareJid;
 use dmuc::wire::{Act, ActKind, Listed};
 use dmuc::wire::{
-    Affiliation, Config, Digest, EventStamp, Form, Hlc, Message, MessageKind, Numbers, OccupantStamp,
+    Affiliation, Config, Digest, EventStamp, Form, Hlc, Message, MessageKind, Numbers, OccupantStamp, Parts,
     Request, Response, Role, RoomDigest, RoomId, Roster, RosterExtra, RosterItem, SeenNumbers, SettingsExtra,
     Stanza, SyncAnswer, SyncEvent, SyncRequest, write_message,
 };
@@ -242,6 +242,11 @@ fn a_digest_says_the_same_in_both_directions() {
                 rest: Some("a1b2".into()),
                 words: Some("e5f6".into()),
                 proof: None,
+                parts: Some(Parts {
+                    list: Some("0a".into()),
+                    words: Some("1b".into()),
+                    ..Parts::default()
+                }),
                 gone: false,
             },
             RoomDigest {
@@ -252,13 +257,14 @@ fn a_digest_says_the_same_in_both_directions() {
                 rest: None,
                 words: None,
                 proof: Some("c3d4".into()),
+                parts: None,
                 gone: false,
             },
             RoomDigest::gone(RoomId::new("lost").unwrap()),
         ],
     };
     let xml =
-        "<digest xmlns='urn:x-dmuc:0' time='1795425161200' takes='262144'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2' words='e5f6'/>
+        "<digest xmlns='urn:x-dmuc:0' time='1795425161200' takes='262144'><room id='theroom' log='7.42' roster='3' settings='5' rest='a1b2' words='e5f6'><parts list='0a' words='1b'/></room>
         <room id='new' proof='c3d4'/><room id='lost' gone='true'/></digest>";
     expect_request(&Request::Digest(digest.clone()), xml);
     let answer = Response::Digest(digest);

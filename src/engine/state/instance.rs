@@ -9,7 +9,7 @@ use super::admitted::Admitted;
 use super::bans::LeftOut;
 use super::budget::Bucket;
 use super::stuck::Stuck;
-use crate::wire::{Affiliation, Aside, Condition, Role, RosterItem, SeenNumbers, SyncEvent};
+use crate::wire::{Affiliation, Aside, Condition, Parts, Role, RosterItem, SeenNumbers, SyncEvent};
 
 /// How far we are with another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,8 @@ pub(crate) struct Instance {
     pub(crate) lacks: Option<(String, u64)>,
     /// Its hash over what the newest messages say, when that was found to differ.
     pub(crate) settled_words: Option<String>,
+    /// What it has of each part of the room, as it said last, and when (monotonic ms).
+    pub(crate) parts: Option<(Parts, u64)>,
     /// Whether it is to tell the newest messages again: some say something else here.
     pub(crate) is_reviewed: bool,
     /// Whether it knows occupants of ours without their real JIDs (DESIGN section 5).
@@ -214,6 +216,7 @@ impl Instance {
             settled_rest: None,
             lacks: None,
             settled_words: None,
+            parts: None,
             is_reviewed: false,
             lacks_jids: false,
             needs_roster: false,

@@ -89,7 +89,7 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
 
 fn add_orders<M: UserDataMethods<Handle>>(methods: &mut M) {
     // order(mono, wall, what, room, service): "sync" (one of the two), "replicate", "retract" (both), "forget" (a service),
-    // "take_over", "force", "force_alone" (a room), "hand_over", "follow" (both)
+    // "compare", "take_over", "force", "force_alone" (a room), "hand_over", "follow" (both)
     methods.add_method(
         "order",
         |lua, this, (mono, wall, what, room, service): (f64, f64, String, Option<String>, Option<String>)| {
@@ -98,6 +98,7 @@ fn add_orders<M: UserDataMethods<Handle>>(methods: &mut M) {
             let order = match (what.as_str(), &room, &service) {
                 ("sync", Some(room), None) => Order::SyncRoom(room),
                 ("sync", None, Some(service)) => Order::SyncPeer(service),
+                ("compare", Some(room), None) => Order::Compare(room),
                 ("replicate", Some(room), Some(service)) => Order::Replicate { room, service },
                 ("retract", Some(room), Some(service)) => Order::Retract { room, service },
                 ("forget", None, Some(service)) => Order::Forget(service),

@@ -2,7 +2,7 @@
 
 use dmuc::address::BareJid;
 use dmuc::wire::{
-    Aside, Digest, EventStamp, Numbers, RoomDigest, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest,
+    Aside, Digest, EventStamp, Numbers, Parts, RoomDigest, SeenNumbers, SyncAnswer, SyncEvent, SyncRequest,
 };
 
 use super::generator::Gen;
@@ -111,6 +111,14 @@ impl Gen {
                 rest: g.maybe(Gen::word),
                 words: g.maybe(Gen::word),
                 proof: g.maybe(Gen::word),
+                parts: g.maybe(|g| Parts {
+                    people: g.maybe(Gen::word),
+                    list: g.maybe(Gen::word),
+                    settings: g.maybe(Gen::word),
+                    subject: g.maybe(Gen::word),
+                    numbers: g.maybe(Gen::word),
+                    words: g.maybe(Gen::word),
+                }),
                 gone: false,
             },
         };
