@@ -57,6 +57,10 @@ pub(super) fn add_methods<M: UserDataMethods<Handle>>(methods: &mut M) {
             }))
         },
     );
+    add_links(methods);
+}
+
+fn add_links<M: UserDataMethods<Handle>>(methods: &mut M) {
     // links(mono, wall, asked_ago): one table for each peer; with the seconds since they were asked something, also what there is
     // to say of each
     methods.add_method(

@@ -8,6 +8,8 @@ use crate::support::federation::Federation;
 use crate::support::names::*;
 use crate::support::net::Mode;
 
+type Change = fn(&mut Federation);
+
 const SAME: [Alike; 5] = [Alike::Same; 5];
 
 fn compared(fed: &mut Federation, room: &str) -> Vec<Difference> {
@@ -84,7 +86,7 @@ fn each_part_that_differs_is_told_and_no_other() {
     assert!(compared(&mut fed, COVEN).iter().all(|one| parts(one) == SAME));
     // What it said last is what it is measured by: nothing of this has been told to the other side.
     fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
-    let steps: [(usize, fn(&mut Federation)); 5] = [
+    let steps: [(usize, Change); 5] = [
         (1, |fed| {
             fed.affiliate(FOO, "duncan@shakespeare.lit", Affiliation::Member);
         }),

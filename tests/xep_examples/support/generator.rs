@@ -325,7 +325,7 @@ impl Gen {
             },
             10 => ActKind::Steer {
                 service: self.bare(),
-                what: [Steering::Replicate, Steering::Retract, Steering::HandOver][self.below(3) as usize],
+                what: [Steering::Replicate, Steering::Retract, Steering::HandOver][self.below(3)],
             },
             8 => ActKind::Decline {
                 nick: Some(self.nick()),
