@@ -60,6 +60,7 @@ impl World {
             | Deed::Wedge
             | Deed::Reset
             | Deed::Weather
+            | Deed::Thin
             | Deed::Heal
             | Deed::Crash
             | Deed::Restart
@@ -336,7 +337,7 @@ impl World {
             Deed::Subject => drop(host.set_subject(&room, &nick, &format!("subject {count}"))),
             Deed::Configure => {
                 let count = count.to_string();
-                let (var, value) = match dice.below(4) {
+                let (var, value) = match dice.below(5) {
                     0 => (
                         "muc#roomconfig_changesubject",
                         if dice.chance(50) { "1" } else { "0" },
@@ -349,6 +350,7 @@ impl World {
                         "muc#roomconfig_moderatedroom",
                         if dice.chance(50) { "1" } else { "0" },
                     ),
+                    3 => ("muc#roomconfig_historylength", count.as_str()),
                     _ => ("muc#roomconfig_roomname", count.as_str()),
                 };
                 drop(host.configure(&room, &nick, &[(var, value)]));

@@ -8,17 +8,21 @@ use crate::support::names::bare;
 use crate::support::net::{Mode, Reset, Weather};
 use crate::world::{Due, World};
 
+/// What thin links carry, in bytes per second: from a modem on.
+const RATES: [u64; 4] = [300, 1_200, 12_000, 100_000];
+
 impl World {
     pub fn fail(&mut self, deed: Deed, dice: &mut Dice) {
         self.checkers.unsettle();
         match deed {
             Deed::Cut => self.cut(dice),
             Deed::Isolate => self.isolate(dice),
-            Deed::Wedge | Deed::Reset | Deed::Weather => {
+            Deed::Wedge | Deed::Reset | Deed::Weather | Deed::Thin => {
                 let Some((from, to)) = self.pair(dice) else { return };
                 match deed {
                     Deed::Wedge => self.set(&from, &to, Mode::Wedged, None),
                     Deed::Reset => self.reset(&from, &to, dice),
+                    Deed::Thin => self.thin(&from, &to, dice),
                     _ => self.weather(&from, &to, dice),
                 }
             }
@@ -26,6 +30,7 @@ impl World {
                 let all: Vec<(u64, u64)> = self.due_links();
                 self.forget_due(&all);
                 self.fed.net.heal();
+                self.fed.net.thicken();
             }
             Deed::ClockJump => {
                 if let Some(service) = self.service(dice) {
@@ -142,6 +147,18 @@ impl World {
         self.fed.net.set_weather(from, to, weather);
         if let Some(ms) = self.duration(dice) {
             self.later(ms, Due::Clear(from.clone(), to.clone()));
+        }
+    }
+
+    /// A satellite, a modem, a line that somebody else fills.
+    fn thin(&mut self, from: &BareJid, to: &BareJid, dice: &mut Dice) {
+        let rate = dice.pick(&RATES).copied();
+        self.tell(format!("{from} ↔ {to}: {rate:?} bytes/s"));
+        self.fed.net.tick(self.fed.now_ms);
+        self.fed.net.set_rate(from, to, rate);
+        self.fed.net.set_rate(to, from, rate);
+        if let Some(ms) = self.duration(dice) {
+            self.later(ms, Due::Thick(from.clone(), to.clone()));
         }
     }
 

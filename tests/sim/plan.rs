@@ -183,6 +183,8 @@ pub enum Deed {
     Reset,
     /// Loss, duplicates and reordering on a link for a while.
     Weather,
+    /// A link carries little, both ways, for a while.
+    Thin,
     /// All links work again.
     Heal,
     /// A process is killed, or a machine loses power, now or in the middle of what it does next.
@@ -323,12 +325,13 @@ const UPHEAVALS_AT: u64 = 13;
 const PICTURES_AT: u64 = 3;
 const LIARS_AT: u64 = 19;
 
-const FAULTS: [(Deed, u64); 11] = [
+const FAULTS: [(Deed, u64); 12] = [
     (Deed::Cut, 14),
     (Deed::Isolate, 5),
     (Deed::Wedge, 4),
     (Deed::Reset, 5),
     (Deed::Weather, 4),
+    (Deed::Thin, 4),
     (Deed::Heal, 6),
     (Deed::Crash, 6),
     (Deed::Restart, 3),

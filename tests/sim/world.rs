@@ -57,6 +57,8 @@ pub struct World {
 pub enum Due {
     Mode(BareJid, BareJid, Mode),
     Clear(BareJid, BareJid),
+    /// A link carries again whatever is sent.
+    Thick(BareJid, BareJid),
     Start(BareJid),
     /// Two people change the same, at the source and at this shadow.
     Duel(usize, BareJid, u64),
@@ -254,7 +256,7 @@ impl World {
 
     /// What is due of links.
     pub fn due_links(&self) -> Vec<(u64, u64)> {
-        let is_link = |due: &Due| matches!(due, Due::Mode(..) | Due::Clear(..));
+        let is_link = |due: &Due| matches!(due, Due::Mode(..) | Due::Clear(..) | Due::Thick(..));
         let due = self.due.iter().filter(|(_, due)| is_link(due));
         due.map(|(key, _)| *key).collect()
     }
@@ -270,6 +272,10 @@ impl World {
                 self.fed.net.set_direction(&from, &to, mode);
             }
             Due::Clear(from, to) => self.fed.net.set_weather(&from, &to, Weather::default()),
+            Due::Thick(from, to) => {
+                self.fed.net.set_rate(&from, &to, None);
+                self.fed.net.set_rate(&to, &from, None);
+            }
             Due::Duel(number, shadow, roll) => self.fight(number, &shadow, &mut Dice::new(roll)),
             Due::Ambush(ambush) => self.set_ambush(ambush),
             Due::Shot(number, what) => self.shoot(number, what),
@@ -319,6 +325,7 @@ impl World {
         self.calm_down()?;
         self.fed.net.tick(self.fed.now_ms);
         self.fed.net.heal();
+        self.fed.net.thicken();
         for number in 0..self.plan.setup.services.len() {
             self.start(number);
         }

@@ -157,6 +157,23 @@ impl Network {
         }
     }
 
+    /// What this direction carries from now on; `None` for as much as is sent. What is on the line arrives as if nothing had changed.
+    pub fn set_rate(&mut self, from: &BareJid, to: &BareJid, bytes_per_s: Option<u64>) {
+        let now = self.now_ms;
+        let direction = self.direction(from, to);
+        if direction.bytes_per_s != bytes_per_s {
+            (direction.bytes_per_s, direction.last_fault_at) = (bytes_per_s, Some(now));
+        }
+    }
+
+    /// No direction is thin any more.
+    pub fn thicken(&mut self) {
+        let all: Vec<(BareJid, BareJid)> = self.directions.keys().cloned().collect();
+        for (from, to) in all {
+            self.set_rate(&from, &to, None);
+        }
+    }
+
     /// Every direction is up, and what was kept arrives.
     pub fn heal(&mut self) {
         let all: Vec<(BareJid, BareJid)> = self.directions.keys().cloned().collect();
