@@ -127,7 +127,7 @@ impl Engine {
     }
 
     /// Whether rooms that the service has an instance of have not been told of.
-    fn has_untold(&self, service: &BareJid) -> bool {
+    pub(super) fn has_untold(&self, service: &BareJid) -> bool {
         self.rooms.shared_with(service).any(|room| {
             let mut here = room.instances.iter().filter(|(jid, _)| jid.is_at(service));
             room.ready && here.any(|(_, instance)| instance.stage == Stage::Active && instance.told.is_none())

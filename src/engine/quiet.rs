@@ -31,7 +31,8 @@ impl Engine {
             .links
             .get(service)
             .is_some_and(|link| link.spoke_at < link.compared_for);
-        match is_quiet && self.thin.contains(service) {
+        // Nor is a link quiet while an instance there has been told of nothing yet: it was met, or brought up, only now.
+        match is_quiet && self.thin.contains(service) && !self.has_untold(service) {
             true => usual.max(QUIET_MS),
             false => usual,
         }
