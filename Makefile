@@ -24,16 +24,20 @@ KEEP ?=
 # The versions that real clients are tried on.
 PROSODY ?= 0.12 13 newest
 
+# What is built for other machines: make plugin TARGET=aarch64-unknown-linux-gnu. The same sources and compiler give the same bytes.
+TARGET ?=
+
 INSTALLED = $(DESTDIR)$(MODULES_DIR)/mod_dmuc
 INSTALLED_PAGE = $(DESTDIR)$(MODULES_DIR)/mod_http_dmuc
 
-PLUGIN := target/plugin/mod_dmuc
-PAGE := target/plugin/mod_http_dmuc
+PLUGIN := target/$(if $(TARGET),release/$(TARGET),plugin)/mod_dmuc
+PAGE := target/$(if $(TARGET),release/$(TARGET),plugin)/mod_http_dmuc
 # A target folder of its own: a build with other features must not replace the .so.
-PLUGIN_BUILD := target/plugin-build
+PLUGIN_BUILD := target/plugin-build$(if $(TARGET),/$(TARGET))
+LIBRARY := $(PLUGIN_BUILD)/$(if $(TARGET),$(TARGET)/)release/libdmuc.so
 CLIPPY := cargo clippy --quiet
 
-.PHONY: help deps plugin install uninstall test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
+.PHONY: help deps plugin install uninstall deb dist test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -44,12 +48,12 @@ deps: ## Install what is missing (apt) and unpack other Prosodys into target/
 	@tests/testbed/setup.sh
 
 plugin: ## Build the drop-in folders target/plugin/mod_dmuc and mod_http_dmuc
-	cargo build --release --lib --features $(LUA) --target-dir $(PLUGIN_BUILD)
+	$(if $(TARGET),. packaging/flags.sh && )cargo build --release --lib --features $(LUA) --target-dir $(PLUGIN_BUILD)$(if $(TARGET), --locked --target $(TARGET))
 	@mkdir -p $(PLUGIN) $(PAGE)
 	@# Each file appears at once or not at all: servers may be running from this folder.
 	@place() { local to=$${3:-$(PLUGIN)}; cmp -s "$$1" "$$to/$$2" || { cp "$$1" "$$to/.$$2.new" && mv "$$to/.$$2.new" "$$to/$$2"; }; }; \
 	shopt -s nullglob; \
-	place $(PLUGIN_BUILD)/release/libdmuc.so dmuc.so; \
+	place $(LIBRARY) dmuc.so; \
 	for file in lua/mod_dmuc/*.lua lua/mod_dmuc/README*; do place "$$file" "$${file##*/}"; done; \
 	for file in $(PLUGIN)/*.lua; do [ -e "lua/mod_dmuc/$${file##*/}" ] || [ "$${file##*/}" = stamp.lib.lua ] || rm "$$file"; done; \
 	build=$$(grep -aoE 'dmuc-build:[[:alnum:].+-]+;' $(PLUGIN)/dmuc.so); build=$${build#dmuc-build:}; \
@@ -78,6 +82,15 @@ uninstall: ## Remove what `make install` installed (PREFIX, DESTDIR); data and c
 	@for folder in '$(INSTALLED)' '$(INSTALLED_PAGE)'; do \
 		[ ! -d "$$folder" ] || rmdir "$$folder" || echo "uninstall: other files are left in $$folder" >&2; done
 
+# The machine's own cargo builds it, whatever Debian's helpers take for a home.
+deb: ## Build target/dist/prosody-mod-dmuc_VERSION_ARCH.deb (needs debhelper), and look at it with lintian
+	@mkdir -p target/dist
+	CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}" \
+		DEB_TO='$(CURDIR)/target/dist' debian/rules binary
+	rm -rf debian/.debhelper debian/prosody-mod-dmuc debian/files debian/*.substvars debian/debhelper-build-stamp
+	lintian --allow-root --fail-on error,warning,info --display-info "target/dist/$$(packaging/version.sh deb)"
+	@echo "deb: $(CURDIR)/target/dist/$$(packaging/version.sh deb)"
+
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
 
@@ -104,11 +117,13 @@ lint: deps ## Formatting, clippy for each binding, luacheck, licences, documenta
 	tests/lint/map.sh
 	tests/lint/install.sh
 	tests/lint/licences.sh
+	tests/lint/packaging.sh
+	tests/lint/packaging.sh --self-test
 	tests/lint/msrv.sh
 	tests/sim/mutations.sh --check
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet -p dmuc --no-deps --features capi
-	bash -n findings/*.sh tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh tests/clients/*.sh .ci/run
+	bash -n findings/*.sh packaging/*.sh debian/tests/two-servers tests/lint/*.sh tests/testbed/*.sh tests/sim/*.sh tests/browser/*.sh tests/clients/*.sh .ci/run
 
 demo: deps plugin ## The XEP's story on three real servers (KEEP=1: they stay up)
 	KEEP='$(KEEP)' cargo run --quiet --example demo

@@ -46,11 +46,14 @@ mod identity {
         ] {
             hash.add(std::env::var(name).unwrap_or_default().as_bytes());
         }
-        hash.add(
-            std::env::var("CARGO_ENCODED_RUSTFLAGS")
-                .unwrap_or_default()
-                .as_bytes(),
-        );
+        // Where the sources lie is no difference: a build for others leaves its folders out of what it writes (packaging/flags.sh).
+        let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+        for flag in flags
+            .split('\u{1f}')
+            .filter(|flag| !flag.starts_with("--remap-path-prefix="))
+        {
+            hash.add(flag.as_bytes());
+        }
         let compiler = Command::new(std::env::var("RUSTC")?).arg("--version").output()?;
         hash.add(&compiler.stdout);
         for feature in ["LUA54", "LUA53", "LUA52", "LUA51", "CAPI"] {
