@@ -26,6 +26,7 @@ PROSODY ?= 0.12 13 newest
 
 # What is built for other machines: make plugin TARGET=aarch64-unknown-linux-gnu. The same sources and compiler give the same bytes.
 TARGET ?=
+TARGETS ?=
 
 INSTALLED = $(DESTDIR)$(MODULES_DIR)/mod_dmuc
 INSTALLED_PAGE = $(DESTDIR)$(MODULES_DIR)/mod_http_dmuc
@@ -37,7 +38,7 @@ PLUGIN_BUILD := target/plugin-build$(if $(TARGET),/$(TARGET))
 LIBRARY := $(PLUGIN_BUILD)/$(if $(TARGET),$(TARGET)/)release/libdmuc.so
 CLIPPY := cargo clippy --quiet
 
-.PHONY: help deps plugin install uninstall deb dist test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
+.PHONY: help deps plugin install uninstall deb dist dist-check test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -90,6 +91,12 @@ deb: ## Build target/dist/prosody-mod-dmuc_VERSION_ARCH.deb (needs debhelper), a
 	rm -rf debian/.debhelper debian/prosody-mod-dmuc debian/files debian/*.substvars debian/debhelper-build-stamp
 	lintian --allow-root --fail-on error,warning,info --display-info "target/dist/$$(packaging/version.sh deb)"
 	@echo "deb: $(CURDIR)/target/dist/$$(packaging/version.sh deb)"
+
+dist: ## Tarballs without and with a build, and a rock, into target/dist (TARGETS='x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu')
+	TARGETS='$(TARGETS)' packaging/dist.sh
+
+dist-check: ## Whether building them again, elsewhere and without network, gives the same bytes
+	TARGETS='$(TARGETS)' packaging/dist.sh --check
 
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh
