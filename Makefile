@@ -38,7 +38,7 @@ PLUGIN_BUILD := target/plugin-build$(if $(TARGET),/$(TARGET))
 LIBRARY := $(PLUGIN_BUILD)/$(if $(TARGET),$(TARGET)/)release/libdmuc.so
 CLIPPY := cargo clippy --quiet
 
-.PHONY: help deps plugin install uninstall deb dist dist-check test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
+.PHONY: help deps plugin install uninstall deb dist dist-check release test test-browser test-clients lint demo bench sim same-outputs model fuzz mutants soak clean distclean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -97,6 +97,9 @@ dist: ## Tarballs without and with a build, and a rock, into target/dist (TARGET
 
 dist-check: ## Whether building them again, elsewhere and without network, gives the same bytes
 	TARGETS='$(TARGETS)' packaging/dist.sh --check
+
+release: ## Commit, tag and build VERSION=X.Y.Z, and check what was built (RELEASING.md)
+	packaging/release.sh '$(VERSION)'
 
 test: deps plugin ## Run every test
 	tests/testbed/run-tests.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # `make dist`: what is handed out without a build, into target/dist: a tarball with the module for x86-64 and arm64, one with the sources
-# that builds without network, a rock for `prosodyctl install`, and their checksums. `packaging/dist.sh --check` builds all of it again from
+# that builds without network, rocks for `prosodyctl install`, and their checksums. `packaging/dist.sh --check` builds all of it again from
 # the tarball with the sources, in another folder, without any crate from elsewhere, and compares the bytes.
 set -euo pipefail
 export LC_ALL=C.UTF-8 TZ=UTC
@@ -69,15 +69,34 @@ prebuilt() {
 	pack "$name-linux" "$to/$name-linux.tar.gz"
 }
 
-# rock: what `prosodyctl install mod_dmuc` takes from a server: the tarball with the module and how to install it. A rock is a zip.
-rock() {
-	sed "s/@VERSION@/$version/g" packaging/mod_dmuc.rockspec.in >"$place/mod_dmuc-$version-1.rockspec"
-	cp "$to/$name-linux.tar.gz" "$place/"
-	touch -d "@$SOURCE_DATE_EPOCH" "$place/$name-linux.tar.gz" "$place/mod_dmuc-$version-1.rockspec"
-	rm -f "$to/mod_dmuc-$version-1.src.rock"
-	(cd "$place" && zip -qX "$to/mod_dmuc-$version-1.src.rock" "mod_dmuc-$version-1.rockspec" "$name-linux.tar.gz")
-	echo "dist: $to/mod_dmuc-$version-1.src.rock"
+# rocks: what `prosodyctl install mod_dmuc` takes from a server, for each processor. A rock is a zip with a list of what is in it.
+rocks() {
+	local target folder file rockspec=mod_dmuc-$version-1.rockspec
+	for target in $targets; do
+		folder=$place/rock-${target%%-*}
+		mkdir -p "$folder/lua"
+		cp -r "target/release/$target"/mod_* "$folder/lua/"
+		sed "s/@VERSION@/$version/g" packaging/mod_dmuc.rockspec.in >"$folder/$rockspec"
+		{
+			printf 'rock_manifest = {\n   ["%s"] = "%s",\n   lua = {\n' "$rockspec" "$(md5 "$folder/$rockspec")"
+			for module in mod_dmuc mod_http_dmuc; do
+				printf '      %s = {\n' "$module"
+				for file in "$folder/lua/$module"/*; do printf '         ["%s"] = "%s",\n' "${file##*/}" "$(md5 "$file")"; done
+				printf '      },\n'
+			done
+			printf '   },\n}\n'
+		} >"$folder/rock_manifest"
+		find "$folder" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+		find "$folder" -type f -exec chmod 644 {} +
+		rm -f "$to/$(rock_of "$target")"
+		(cd "$folder" && find . -type f | sed 's|^\./||' | sort | zip -qX "$to/$(rock_of "$target")" -@)
+		echo "dist: $to/$(rock_of "$target")"
+	done
 }
+
+rock_of() { printf 'mod_dmuc-%s-1.linux-%s.rock' "$version" "${1%%-*}"; }
+
+md5() { md5sum "$1" | cut -d ' ' -f 1; }
 
 # sources: what is committed, and every crate that is needed for building and testing it.
 sources() {
@@ -90,7 +109,7 @@ sources() {
 	pack "$name" "$to/$name.tar.gz"
 }
 
-sums() { (cd "$1" && sha256sum "$name-linux.tar.gz" "mod_dmuc-$version-1.src.rock"); }
+sums() { (cd "$1" && sha256sum "$name-linux.tar.gz" $(for target in $targets; do rock_of "$target"; echo; done)); }
 
 if [ "${1:-}" = --check ]; then
 	[ -e "$to/$name.tar.gz" ] || fail "nothing is there yet: make dist"
@@ -111,8 +130,8 @@ if [ "${1:-}" != --from-tarball ]; then
 fi
 built
 prebuilt
-rock
+rocks
 if [ "${1:-}" != --from-tarball ]; then
 	sources
-	(cd "$to" && sha256sum "$name"*.tar.gz "mod_dmuc-$version-1.src.rock" >SHA256SUMS && cat SHA256SUMS)
+	(sums "$to" && cd "$to" && sha256sum "$name.tar.gz") | tee "$to/SHA256SUMS"
 fi
