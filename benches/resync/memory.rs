@@ -31,7 +31,7 @@ fn engine_at(service: &str) -> (Engine, Now) {
     for name in [CHAT, ROOMS] {
         let mut config = config_of(name, &[CHAT, ROOMS]);
         (config.log_max_messages, config.log_max_bytes) = (10 * COUNT, 1 << 30);
-        config.max_remote_occupants = 2 * COUNT;
+        (config.max_remote_occupants, config.max_occupants_per_peer) = (2 * COUNT, 2 * COUNT);
         fed.add(config);
     }
     fed.distributed(COVEN, CRONE1, &[]);
