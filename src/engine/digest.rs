@@ -118,6 +118,8 @@ impl Engine {
         link.life = Some(life.clone());
         if is_another {
             link.life_noticed_at = Some(now.mono_ms);
+            // It may be another version by now, and says so when it asks.
+            link.reads_packed = false;
             self.forget_told(service);
         }
         if is_another || is_first {

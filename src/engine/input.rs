@@ -368,7 +368,7 @@ impl Input<'_> {
     /// What has come from a peer service without being asked for, as far as it is known yet.
     pub(super) fn came(&self) -> Option<Came> {
         let (from, bytes, is_answer) = match self {
-            Input::PeerIq { from, payload, .. } => (*from, weight(payload), false),
+            Input::PeerIq { from, payload, .. } => (*from, payload.len(), false),
             Input::PeerAnswer { from, answer, .. } => {
                 (*from, answer.as_ref().map_or(0, |xml| xml.len()), true)
             }
@@ -382,6 +382,10 @@ impl Input<'_> {
         Some(Came {
             service,
             bytes,
+            weight: match self {
+                Input::PeerIq { payload, .. } => weight(payload),
+                _ => bytes,
+            },
             is_answer,
         })
     }
@@ -392,6 +396,8 @@ pub(super) struct Came {
     pub(super) service: BareJid,
     /// How much of it has the engine been told.
     pub(super) bytes: usize,
+    /// How much there is to read in it, if it is packed.
+    pub(super) weight: usize,
     /// Whether it answers something, be it of ours or not.
     pub(super) is_answer: bool,
 }

@@ -56,7 +56,7 @@ impl Engine {
         };
         let (rate, longest) = (self.pace_rate(), self.longest_pause());
         let refused = if is_refused { REFUSED_UNITS } else { 0 };
-        let units = 1 + (came.bytes / UNIT_BYTES) as u64 + refused;
+        let units = 1 + (came.weight / UNIT_BYTES) as u64 + refused;
         let pace = self.pace(&came.service);
         pace.sent.spend(now.mono_ms, rate, units);
         if pace.sent.has_some(now.mono_ms, rate) {

@@ -56,7 +56,12 @@ impl Engine {
             extra.map_or(0, |extra| extra.part),
         );
         let is_part = extra.is_some_and(|extra| extra.more);
-        if part == 0 && !is_part {
+        // Builds before 0836f2e do not number theirs: what has no number belongs to the parts of the same picture that are here.
+        let goes_on = part == 0
+            && version.is_some()
+            && instance.parts_version == version
+            && !instance.roster_parts.is_empty();
+        if part == 0 && !is_part && !goes_on {
             expect_fits(&[], &roster.items, listed, limit)?;
             return Ok(Some(roster));
         }
@@ -67,21 +72,23 @@ impl Engine {
             }
             return Ok(None);
         }
-        let parts = match part {
-            0 => &[],
-            _ => instance.roster_parts.as_slice(),
+        let begins = part == 0 && !goes_on;
+        let parts = match begins {
+            true => &[],
+            false => instance.roster_parts.as_slice(),
         };
         expect_fits(parts, &roster.items, listed, limit)?;
         if is_part {
             self.expect_part(now, home, part_bytes(&roster.items))?;
         }
         let instance = self.instance_mut(jid, home).ok_or(Error::UnknownRoom)?;
-        if part == 0 {
+        if begins {
             instance.roster_parts.clear();
         }
         instance.roster_parts.append(&mut roster.items);
         if is_part {
-            (instance.parts_version, instance.parts_next) = (version, part + 1);
+            let next = if goes_on { instance.parts_next } else { part + 1 };
+            (instance.parts_version, instance.parts_next) = (version, next);
             return Ok(None);
         }
         (instance.parts_version, instance.parts_next) = (None, 0);

@@ -34,7 +34,7 @@ pub(super) fn packed(xml: String) -> String {
     }
 }
 
-/// The element that was sent, whether it was packed or not. Packed twice is refused.
+/// The element that was sent, whether it was packed or not. What is packed in it once more is no element that anybody asks for.
 ///
 /// # Errors
 /// `bad-request` for what is neither base64 nor compressed XML of as many bytes as it says, `policy-violation` if that is more
@@ -59,21 +59,18 @@ pub fn unpack(xml: &str) -> Result<String, WireError> {
     }
 }
 
-/// How much there is to read in an element, before it is read: of what is packed as much as it says, which is all that will be
-/// unpacked (G13).
+/// How much there is to read in an element: of what is packed as much as it says, which is all that will be unpacked (G13).
 pub(crate) fn weight(xml: &str) -> usize {
-    let tag = xml.split('>').next().unwrap_or_default();
-    let name = tag.split_ascii_whitespace().next().unwrap_or_default();
-    if name.trim_start_matches('<').rsplit(':').next() != Some("packed") {
-        return xml.len();
-    }
-    let quoted = |rest: &str| {
-        rest.split(['\'', '"'])
-            .nth(1)
-            .and_then(|value| value.parse().ok())
-    };
-    let said = tag.split_once("bytes").and_then(|(_, rest)| quoted(rest));
-    said.unwrap_or(MAX_UNPACKED_BYTES).max(xml.len())
+    // Most of what comes need not be looked into for that.
+    let packed = Some(xml).filter(|xml| xml.contains("packed"));
+    let packed = packed.and_then(|xml| parse(xml, MAX_CONTROL_BYTES).ok());
+    let said = packed
+        .filter(|el| el.is("packed", ns::OURS))
+        .and_then(|el| required_number(&el, "bytes").ok());
+    let said = said.and_then(|bytes| usize::try_from(bytes).ok());
+    // More than that is refused before anything is unpacked.
+    said.filter(|bytes| *bytes <= MAX_UNPACKED_BYTES)
+        .map_or(xml.len(), |bytes| bytes.max(xml.len()))
 }
 
 fn content(el: &Element) -> Result<String, WireError> {
@@ -156,13 +153,21 @@ mod tests {
         // Written otherwise than we do.
         for text in [
             "<x:packed xmlns:x='urn:x-dmuc:0' bytes = \"70000\" >eJw=</x:packed>",
-            "<packed bytes='70000' xmlns='urn:x-dmuc:0'/>",
+            "<packed abytes='1' bytes='70000' xmlns='urn:x-dmuc:0' bytes2='1'/>",
+            "<?xml version='1.0'?><packed c='bytes=&quot;1&quot;' bytes='70000' xmlns='urn:x-dmuc:0'/>",
         ] {
             assert_eq!(weight(text), 70_000, "{text}");
         }
         let other = "<sync packed='true' bytes='70000'/>";
         assert_eq!(weight(other), other.len());
-        assert_eq!(weight("<packed xmlns='urn:x-dmuc:0'/>"), MAX_UNPACKED_BYTES);
+        // What is refused without being unpacked.
+        for refused in [
+            "<packed xmlns='urn:x-dmuc:0'/>",
+            "<packed xmlns='urn:x-dmuc:0' bytes='1048577'/>",
+        ] {
+            assert_eq!(weight(refused), refused.len());
+            assert!(unpacked(refused).is_err());
+        }
     }
 
     #[test]

@@ -146,3 +146,43 @@ fn a_roster_of_which_a_part_is_lost_is_pulled() {
     fed.run();
     assert_eq!(fed.roster(COVEN_AT_ROOMS), fed.roster(COVEN));
 }
+
+/// As builds sent them that did not number them: every part goes on from the one before.
+#[test]
+fn parts_that_are_not_numbered_are_put_together_in_their_order() {
+    let mut fed = Federation::of(&[CHAT, ROOMS]);
+    fed.distributed(COVEN, CRONE1, &[]);
+    fed.join(FOO, CRONE1);
+    fed.run();
+    let part = |more: &str, items: &str| {
+        format!(
+            "<iq from='{COVEN}' to='{COVEN_AT_ROOMS}' id='part' type='set'><roster xmlns='urn:xmpp:dmuc:0'>\
+             <snapshot xmlns='urn:x-dmuc:0' version='1800000000000' settings='1800000000000' term='0' occupants='true' \
+             affiliations='true'{more}/>{items}</roster></iq>"
+        )
+    };
+    let owner = "<item jid='crone1@shakespeare.lit' affiliation='owner'/>\
+        <item affiliation='owner' role='moderator' name='foo'><occupant xmlns='urn:x-dmuc:0' serial='1800000000001' id='1'/></item>";
+    let parts = [
+        part(" more='true'", owner),
+        part(
+            " more='true'",
+            "<item jid='hecate@shakespeare.lit' affiliation='member'/>",
+        ),
+        part("", "<item jid='banquo@shakespeare.lit' affiliation='member'/>"),
+    ];
+    for xml in &parts {
+        fed.hand_in(&bare(ROOMS), xml);
+    }
+    let room = fed.host(ROOMS).room(&bare(COVEN_AT_ROOMS));
+    let listed: Vec<String> = room.affiliations.keys().map(ToString::to_string).collect();
+    assert_eq!(
+        listed,
+        [
+            "banquo@shakespeare.lit",
+            "crone1@shakespeare.lit",
+            "hecate@shakespeare.lit"
+        ]
+    );
+    assert!(room.remote("foo").is_some());
+}

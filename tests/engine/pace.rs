@@ -179,7 +179,7 @@ fn who_sends_little_that_is_much_to_read_is_read_no_faster_for_it() {
     assert!(base64.len() < 2_000);
     let bomb = |id: usize| {
         format!(
-            "<iq from='{COVEN_AT_ROOMS}' to='{COVEN}' id='q{id}' type='set'><packed xmlns='urn:x-dmuc:0' bytes='{}'>{base64}</packed></iq>",
+            "<iq from='{COVEN_AT_ROOMS}' to='{COVEN}' id='q{id}' type='set'><packed xmlns='urn:x-dmuc:0' abytes='1' bytes='{}'>{base64}</packed></iq>",
             roster.len()
         )
     };

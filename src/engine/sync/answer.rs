@@ -12,8 +12,7 @@ use super::super::{Engine, LIFE, refuse};
 use super::GRACE_MS;
 use crate::error::Error;
 use crate::wire::{
-    Affiliation, Condition, Config, Roster, RosterExtra, RosterItem, SeenNumbers, SyncAnswer, SyncEvent,
-    SyncRequest,
+    Affiliation, Condition, Config, Roster, RosterExtra, RosterItem, SeenNumbers, SyncAnswer, SyncRequest,
 };
 
 /// Most events in one page.
@@ -46,6 +45,9 @@ impl Engine {
             self.want_sync(now, jid, asker);
         }
         self.prove(jid, asker);
+        if let Some(link) = self.links.get_mut(&asker.service()) {
+            link.reads_packed |= request.packed;
+        }
         // Also where the answer has to wait: until then nothing more is said under numbers that were used.
         self.check_incarnation(now, jid, asker, &request.seen);
         if self.lacks_logged(jid, request) {
@@ -133,7 +135,9 @@ impl Engine {
             roster = None;
         }
         let config_bytes = config.as_ref().map_or(0, |config| config.form.to_xml().len());
-        let large_bytes = LARGE_BYTES.min(self.page_bytes(asker, request) / 2);
+        // Of what is sent, however much less it is packed.
+        let asked_for = asked_for(request).unwrap_or(LARGE_BYTES * 2);
+        let large_bytes = LARGE_BYTES.min(self.page_bytes(asker, request).min(asked_for) / 2);
         let is_large = roster.is_some() && roster_bytes > large_bytes || config_bytes > large_bytes;
         let Some(room) = self.rooms.get(jid) else {
             return SyncAnswer::default();
@@ -144,22 +148,21 @@ impl Engine {
                 room.log.lacking(&request.seen, page)
             }),
         };
-        let (events, more) = as_asked_for(request, events, more);
-        let seen = match more {
-            true => Vec::new(),
-            false => room.log.vector(|origin| request.relay || origin == jid, true),
-        };
-        if let Some(instance) = self.instance_mut(jid, asker) {
-            instance.pulls_until = more.then_some(now.mono_ms + wait_ms);
-        }
-        SyncAnswer {
+        let mut answer = SyncAnswer {
             more,
-            seen,
             config,
             roster,
             events,
-            aside: None,
+            ..SyncAnswer::default()
+        };
+        fit(request, &mut answer);
+        if !answer.more {
+            answer.seen = room.log.vector(|origin| request.relay || origin == jid, true);
         }
+        if let Some(instance) = self.instance_mut(jid, asker) {
+            instance.pulls_until = answer.more.then_some(now.mono_ms + wait_ms);
+        }
+        answer
     }
 
     /// A peer that knows more of our present life than we do, or a later one, proves that numbers were used that are not known
@@ -283,16 +286,10 @@ fn asked_for(request: &SyncRequest) -> Option<usize> {
     request.max.map(bytes)
 }
 
-/// The events of a page, fewer if they cannot be packed into what was asked for (ciphertext hardly can), but one in any case; and
-/// whether there are more.
-fn as_asked_for(request: &SyncRequest, events: Vec<SyncEvent>, more: bool) -> (Vec<SyncEvent>, bool) {
+/// Leaves out events that cannot be packed into what was asked for with the rest (ciphertext hardly can), but one in any case.
+fn fit(request: &SyncRequest, page: &mut SyncAnswer) {
     let Some(max) = asked_for(request).filter(|_| request.packed) else {
-        return (events, more);
-    };
-    let mut page = SyncAnswer {
-        more,
-        events,
-        ..SyncAnswer::default()
+        return;
     };
     while page.events.len() > 1 {
         let bytes = page.packed_bytes();
@@ -304,7 +301,6 @@ fn as_asked_for(request: &SyncRequest, events: Vec<SyncEvent>, more: bool) -> (V
         page.events.truncate(keep.clamp(1, page.events.len() - 1));
         page.more = true;
     }
-    (page.events, page.more)
 }
 
 fn departed(nick: &str) -> RosterItem {
