@@ -60,16 +60,23 @@ function access.is_cross_origin(request)
 	return headers.origin:gsub("^%a+://", ""):lower() ~= (headers.host or ""):lower();
 end
 
+-- Whether this comes through a proxy, and request.ip is not whoever asked it: mod_http has put nobody in its place (the proxy is not among
+-- trusted_proxies), or another proxy on the way.
+local function is_proxy(request)
+	local is_through_proxy = false;
+	for _, name in ipairs(proxy_headers) do
+		if request.headers[name] then is_through_proxy = true; end
+	end
+	if not is_through_proxy then return false; end
+	local first = request.headers.x_forwarded_for and request.headers.x_forwarded_for:match("[^%s,]+");
+	return request.ip == request.conn:ip() or is_within(request.ip, loopback) or first ~= nil and first ~= request.ip;
+end
+
 -- Of who may be seen without a token: ranges, and which names this server goes by (is_own_name). A page of another site that has its own
 -- name lead here would be of the same origin as this one: so the name that was asked for has to be one of ours.
 function access.is_near(request, ranges, is_own_name)
 	if request.httpversion == "1.0" then return false; end -- by which proxies that add nothing else ask
-	for _, name in ipairs(proxy_headers) do
-		if request.headers[name] then
-			if is_within(request.ip, loopback) then return false; end
-			break;
-		end
-	end
+	if is_proxy(request) then return false; end
 	local name = host_of(request.headers.host or "");
 	if not name or not (name == "localhost" or ip.new_ip(name) or is_own_name(name)) then return false; end
 	return is_within(request.ip, ranges);

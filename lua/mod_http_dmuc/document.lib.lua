@@ -27,23 +27,38 @@ local function without_ages(value)
 	return kept;
 end
 
--- Since when something of each peer may be missing here, as far as it was seen: [service] = { [peer] = time }.
+-- Seconds between two looks at a service after which nobody knows what was meanwhile. A page that asks does so every 5 s.
+local watched_for = 10;
+
+-- Since when something of each peer may be missing here, as far as it was seen:
+-- [service] = { looked_at, since = { [peer] = time }, whole = { [peer] = true, if nothing was missing } }.
 function document.lags()
 	return {};
 end
 
+-- What was seen of a service when it was looked at last, if that was just now; and what is to be filled by this look.
+local function look_on(lags, service, now)
+	local before = lags[service];
+	if not before or now - before.looked_at > watched_for then before = { looked_at = now; since = {}; whole = {} }; end
+	lags[service] = { looked_at = now; since = {}; whole = {} };
+	return before, lags[service];
+end
+
 -- How long, in seconds: 0 if nothing is missing; nil if nobody has seen it begin.
-local function lag_of(lags, service, link, now)
-	lags[service] = lags[service] or {};
-	local since = lags[service];
+local function lag_of(before, after, link, now)
+	local peer = link.peer;
 	if link.state == "up" and link.behind == 0 then
-		since[link.peer] = nil;
+		after.whole[peer] = true;
 		return 0;
 	end
-	if not since[link.peer] and link.state ~= "up" and link.state ~= "syncing" and link.answered_ago then
-		since[link.peer] = now - link.answered_ago;
+	local since = before.since[peer];
+	if not since and link.state ~= "up" and link.state ~= "syncing" and link.answered_ago then
+		since = now - link.answered_ago;
+	elseif not since and before.whole[peer] then
+		since = before.looked_at;
 	end
-	return since[link.peer] and tenths(math.max(0, now - since[link.peer]));
+	after.since[peer] = since;
+	return since and tenths(math.max(0, now - since));
 end
 
 local function link_of(link, lag)
@@ -79,7 +94,8 @@ end
 -- One MUC service: its JSON, and what of it is news when it changes. breathe is called between rooms.
 function document.service(name, status, lags, now, breathe)
 	local links, parked, rooms, news = array(), array(), {}, {};
-	for i, link in ipairs(status.links) do links[i] = link_of(link, lag_of(lags, name, link, now)); end
+	local before, after = look_on(lags, name, now);
+	for i, link in ipairs(status.links) do links[i] = link_of(link, lag_of(before, after, link, now)); end
 	for i, entry in ipairs(status.parked) do parked[i] = parked_of(entry); end
 	local head = { service = name; links = links; parked = parked; more_rooms = status.more };
 	local encoded = json.encode_ordered(head);

@@ -58,6 +58,21 @@ describe("who may see the status page", function ()
 		assert.equal(403, refuse({ ip = "10.2.2.3" }, { allowed = { "10.1.0.0/16" } }));
 	end);
 
+	it("is nobody behind a proxy who would be an address that is allowed", function ()
+		local given = { allowed = { "10.1.0.0/16" } };
+		assert.is_nil(refuse({ ip = "10.1.0.7" }, given));
+		-- A proxy that is not among trusted_proxies: mod_http leaves it as who asks.
+		for _, header in ipairs { "x_forwarded_for", "forwarded", "via", "x_real_ip", "x_forwarded_proto", "x_forwarded_host" } do
+			assert.equal(403, refuse({ ip = "10.1.0.7"; headers = { [header] = "198.51.100.9" } }, given), header);
+			assert.equal(403, refuse({ ip = "10.1.0.7"; headers = { [header] = "10.1.0.7" } }, given), header);
+		end
+		-- Two on the way, of which the nearer one is trusted: mod_http names the other.
+		local function named(chain) return { ip = "10.1.0.7"; peer = "10.1.0.8"; headers = { x_forwarded_for = chain } }; end
+		assert.equal(403, refuse(named "198.51.100.9, 10.1.0.7", given));
+		assert.equal(403, refuse(named "198.51.100.9,10.1.0.7", given));
+		assert.is_nil(refuse(named "10.1.0.7, 10.1.0.8", given));
+	end);
+
 	it("is no other site", function ()
 		for _, origin in ipairs { "http://evil.example", "null", "https://localhost:5281", "http://localhost" } do
 			assert.equal(403, refuse { headers = { origin = origin } }, origin);
@@ -195,7 +210,27 @@ describe("what the status page shows", function ()
 		assert.equal(24, lag_at(130, "syncing", 1, 0)); -- it answers, and what was said is not here yet
 		assert.equal(26, lag_at(132, "up", 1, 0));
 		assert.equal(0, lag_at(133, "up", 0, 0));
-		assert.equal(5, lag_at(150, "down", 0, 5));
+		assert.equal(5, lag_at(140, "down", 0, 5));
+	end);
+
+	it("says it of a room that falls behind while the link is up", function ()
+		assert.equal(0, lag_at(100, "up", 0, 1));
+		assert.equal(1, lag_at(101, "up", 1, 0)); -- all was here at 100
+		assert.equal(3, lag_at(103, "syncing", 2, 0));
+		assert.equal(0, lag_at(104, "up", 0, 0));
+		assert.equal(2, lag_at(106, "syncing", 0, 0));
+	end);
+
+	it("says nothing of an outage before this one, that nobody saw end", function ()
+		assert.equal(5, lag_at(100, "down", 0, 5));
+		assert.equal(10, lag_at(100010, "down", 0, 10));
+		assert.equal(11, lag_at(100011, "down", 0, 11));
+		assert.is_nil(lag_at(200000, "syncing", 1, 0));
+		assert.equal(0, lag_at(200001, "up", 0, 0));
+		assert.is_nil(lag_at(300000, "up", 1, 0));
+		-- A page that asks every 5 s watches all the same.
+		assert.equal(0, lag_at(300005, "up", 0, 0));
+		assert.equal(5, lag_at(300010, "up", 1, 0));
 	end);
 
 	it("says nothing of a time that nobody saw begin", function ()
