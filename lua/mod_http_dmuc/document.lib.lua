@@ -109,6 +109,14 @@ function document.service(name, status, lags, now, breathe)
 	return ('%s,"rooms":[%s]}'):format(encoded:sub(1, -2), table.concat(rooms, ",")), table.concat(news, "\n");
 end
 
+-- The same of a service that cannot be read now.
+function document.unreadable(name)
+	local encoded = json.encode_ordered {
+		service = name; unreadable = true; links = array(); parked = array(); rooms = array(); more_rooms = 0;
+	};
+	return encoded, encoded;
+end
+
 -- The whole of it, from what document.service made of each.
 function document.whole(services)
 	return ('{"version":%d,"services":[%s]}'):format(document.version, table.concat(services, ","));

@@ -71,22 +71,39 @@ local seen; -- { encoded, news }
 local look_again_at = 0;
 local awaiting; -- functions that get what is seen next, while somebody looks
 
+-- What is wrong is in the log once a minute for each service: somebody may be looking every second.
+local complaints = {}; -- [service] = throttle
+local function complain(name, problem)
+	complaints[name] = complaints[name] or throttle.create(1, 60);
+	if complaints[name]:poll(1) then module:log("error", "What %s does cannot be read: %s", name, problem); end
+end
+
+-- What there is to see; nil if it cannot be read. Of several services those that can be are shown.
 local function look()
-	local encoded, news = {}, {};
+	local encoded, news, failed = {}, {}, 0;
 	for name, host in sorted_pairs(prosody.hosts) do
 		local dmuc = host.modules and host.modules.dmuc;
 		local status = dmuc and rawget(dmuc, "status");
 		if status then
-			encoded[#encoded + 1], news[#news + 1] = document.service(name, status(max_rooms), lags, time.monotonic(), breather());
+			local ok, shown, its_news = pcall(function ()
+				return document.service(name, status(max_rooms), lags, time.monotonic(), breather());
+			end);
+			if not ok then
+				complain(name, shown);
+				failed = failed + 1;
+				shown, its_news = document.unreadable(name);
+			end
+			encoded[#encoded + 1], news[#news + 1] = shown, its_news;
 		end
 	end
+	if failed > 0 and failed == #encoded then return; end
 	return { encoded = document.whole(encoded); news = table.concat(news, "\n\n") };
 end
 
 local looker = async.runner(function ()
 	local began = os.clock();
 	local ok, result = pcall(look);
-	if not ok then module:log("error", "What there is to see cannot be read: %s", result); end
+	if not ok then complain("this server", result); end
 	seen = ok and result or nil;
 	look_again_at = time.monotonic() + math.max(look_every * 0.9, (os.clock() - began) / max_share);
 	local waiting = awaiting;

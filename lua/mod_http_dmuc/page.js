@@ -121,7 +121,7 @@ function boxOf(x, y, width, lines, attributes) {
 	return box;
 }
 
-const linkLine = (link) => `${linkWords[link.state]}${link.behind > 0 ? `, ${plural(link.behind, 'room')} behind` : ''}`;
+const linkLine = (link) => `${linkWords[link.state] ?? link.state}${link.behind > 0 ? `, ${plural(link.behind, 'room')} behind` : ''}`;
 
 /** This service and its links: a star on a wide screen, a trunk with branches on a narrow one. */
 function draw(svg, service) {
@@ -171,6 +171,15 @@ function stepOf(room) {
 	return { text, state: worst ?? 'agreed' };
 }
 
+/** Rooms, and what is closed or parked beside them: of that nothing is known but why. Beyond the rooms that are listed the parked ones are counted already. */
+function entriesOf(service) {
+	const listed = new Set(service.rooms.map((room) => room.room));
+	const closed = service.parked.filter((entry) => !listed.has(entry.room) && ['unread', 'list_unread'].includes(entry.reason));
+	return [...service.rooms, ...closed.map((entry) => ({ ...entry, role: 'closed', instances: [], not_named: [], retracted: [] }))];
+}
+
+const isUnlisted = (room) => room.reason === 'list_unread';
+
 function makeRoom() {
 	const details = make('details', {}, make('summary', {}, make('span', { class: 'address' }), ' ', make('span', { class: 'role soft' }), ' ',
 		make('span', { class: 'step' })));
@@ -183,7 +192,7 @@ function makeRoom() {
 function fillRoom(details, room) {
 	const find = (name) => details.querySelector(`.${name}`);
 	const step = stepOf(room);
-	setText(find('address'), room.name ? `${room.room} (${room.name})` : room.room);
+	setText(find('address'), isUnlisted(room) ? 'All rooms that are not listed here' : room.name ? `${room.room} (${room.name})` : room.room);
 	setText(find('role'), room.reason ? '' : `${room.role}, term ${room.term}`);
 	setText(find('step'), step.text);
 	setState(find('step'), step.state);
@@ -233,29 +242,35 @@ function fillService(section, service) {
 		ago(link.answered_ago), String(link.rooms), String(link.behind), speech[link.speaks] ?? link.speaks, link.why ?? '–',
 	]));
 	const wanted = section.text.value.toLowerCase();
-	const shown = service.rooms.filter((room) => `${room.room} ${room.name ?? ''}`.toLowerCase().includes(wanted)
+	const entries = entriesOf(service);
+	const shown = entries.filter((room) => `${room.room} ${room.name ?? ''}`.toLowerCase().includes(wanted)
 		&& !(section.only.checked && stepOf(room).state === 'agreed'));
-	const isFirst = section.rooms.children.length === 0 && service.rooms.length <= 3;
+	const isFirst = section.rooms.children.length === 0 && entries.length <= 3;
 	keep(section.rooms, shown, (room) => room.room, () => {
 		const details = makeRoom();
 		details.open = isFirst;
 		return details;
 	}, fillRoom);
-	const known = service.rooms.length + service.more_rooms;
+	const isKnown = (room) => !isUnlisted(room);
+	const known = entries.filter(isKnown).length + service.more_rooms;
 	const left = service.more_rooms > 0 ? ` ${service.more_rooms} more are not listed here; the shell has them: dmuc:rooms("text").` : '';
-	setText(section.more, `${shown.length} of ${plural(known, 'room')} shown.${left}`);
+	setText(section.more, service.unreadable ? 'What this service does cannot be read; the log of the server says why.' : `${shown.filter(isKnown).length} of ${plural(known, 'room')} shown.${left}`);
 }
 
 /** One line that says how all is, and what state that is. */
 function summaryOf() {
 	const links = status.services.flatMap((service) => service.links);
-	const rooms = status.services.flatMap((service) => service.rooms);
+	const entries = status.services.flatMap(entriesOf);
+	const rooms = entries.filter((room) => !isUnlisted(room));
+	const mute = status.services.filter((service) => service.unreadable).length;
 	if (status.services.length === 0) return ['No MUC service here runs mod_dmuc.', 'unknown'];
 	const up = links.filter((link) => link.state === 'up').length;
 	const agreed = rooms.filter((room) => stepOf(room).state === 'agreed').length;
 	const down = links.filter((link) => link.state === 'down').length;
-	const text = `${up} of ${plural(links.length, 'link')} up${down > 0 ? `, ${down} down` : ''}. ${agreed} of ${plural(rooms.length, 'room')} in step.`;
-	const state = down > 0 ? 'down' : (up < links.length || agreed < rooms.length ? 'syncing' : 'up');
+	const text = `${up} of ${plural(links.length, 'link')} up${down > 0 ? `, ${down} down` : ''}. ${agreed} of ${plural(rooms.length, 'room')} in step.`
+		+ (rooms.length < entries.length ? ' Which other rooms there are cannot be read yet.' : '')
+		+ (mute > 0 ? ` ${plural(mute, 'service')} cannot be read.` : '');
+	const state = down > 0 || mute > 0 ? 'down' : (up < links.length || agreed < entries.length ? 'syncing' : 'up');
 	return [text, state];
 }
 
@@ -309,9 +324,16 @@ function connection(state, text) {
 	document.body.classList.toggle('is-old', state === 'lost');
 }
 
+/** What is shown is old, and why. */
+function lose(why) {
+	connection('lost', why + (receivedAt ? `; this is ${period((performance.now() - receivedAt) / 1000)} old` : ''));
+}
+
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 class Refused extends Error {}
+class Unreadable extends Error {}
+const unreadable = 'The server cannot read what its services do; its log says why';
 
 /** The token goes into a header: it is in no address, and in no log. */
 async function ask(path, signal) {
@@ -319,6 +341,7 @@ async function ask(path, signal) {
 	const headers = token ? { Authorization: `Bearer ${token}` } : {};
 	const response = await fetch(path, { headers, signal, cache: 'no-store', credentials: 'omit', redirect: 'error' });
 	if (response.status === 401 || response.status === 403) throw new Refused(await response.text());
+	if (response.status === 500) throw new Unreadable(unreadable);
 	if (!response.ok) throw new Error(`The server answers ${response.status}`);
 	return response;
 }
@@ -342,6 +365,7 @@ async function follow() {
 			for (const event of events) {
 				const kind = /^event: (.*)$/m.exec(event)?.[1];
 				if (kind === 'end') return true;
+				if (kind === 'error') lose(unreadable);
 				if (kind === 'status') {
 					take(/^data: (.*)$/m.exec(event)[1]);
 					connection('live', 'Live');
@@ -378,7 +402,14 @@ function askForToken(why) {
 
 byId('login').addEventListener('submit', (event) => {
 	event.preventDefault();
-	sessionStorage.setItem('dmuc-token', byId('token').value.trim());
+	const token = byId('token').value.trim();
+	// Nothing else can be a token, nor be sent as one.
+	if (!/^[\w.~+/=-]+$/.test(token)) {
+		event.stopImmediatePropagation();
+		setText(byId('login-error'), 'A token has letters from a to z, digits and - . _ ~ + / = only.');
+		return;
+	}
+	sessionStorage.setItem('dmuc-token', token);
 	byId('token').value = '';
 });
 
@@ -398,8 +429,7 @@ async function run() {
 		if (lost instanceof Refused) {
 			await askForToken(lost.message);
 		} else if (lost) {
-			const since = receivedAt ? `; this is ${period((performance.now() - receivedAt) / 1000)} old` : '';
-			connection('lost', `No answer from the server${since}`);
+			lose(lost instanceof Unreadable ? lost.message : 'No answer from the server');
 			await sleep(3000);
 		}
 		await sleep(200 + Math.random() * 300);

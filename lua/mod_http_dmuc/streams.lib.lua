@@ -51,7 +51,8 @@ function streams.new(given)
 		write(response, "retry: 2000\n\n");
 	end
 
-	-- What there is to see now, with what of it is news when it changes; nil if that is not known. Called once a second.
+	-- What there is to see now, with what of it is news when it changes; nil if it cannot be read: that is told as
+	-- well, at once and now and then, so that nobody takes what is old for what is. Called once a second.
 	function set.tell(encoded, news)
 		local now = given.now();
 		local due = {}; -- what is finished leaves the table
@@ -59,7 +60,12 @@ function streams.new(given)
 		for response, stream in pairs(due) do
 			if now >= stream.ends then
 				finish(response, "time");
-			elseif encoded and now >= stream.next_at and (news ~= stream.told or now - stream.told_at >= refresh) then
+			elseif not encoded then
+				if stream.told ~= false or now - stream.said_at >= heartbeat then
+					write(response, "event: error\ndata: unreadable\n\n");
+					stream.told, stream.said_at = false, now;
+				end
+			elseif now >= stream.next_at and (news ~= stream.told or now - stream.told_at >= refresh) then
 				write(response, ("event: status\ndata: %s\n\n"):format(encoded));
 				stream.told, stream.told_at, stream.said_at = news, now, now;
 				stream.next_at = now + #encoded / bytes_per_second;

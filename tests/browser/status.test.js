@@ -257,7 +257,10 @@ for (const version of versions) {
             { ...listed, room: 'empty@source.example', role: 'source', instances: [] },
           ],
           more_rooms: 4, parked: [],
-        }, { service: 'quiet.example', links: [], rooms: [], more_rooms: 0, parked: [] }],
+        }, {
+          service: 'quiet.example', links: [], rooms: [], more_rooms: 0,
+          parked: [{ room: 'shut@quiet.example', reason: 'unread' }, { room: '*', reason: 'list_unread' }],
+        }, { service: 'mute.example', unreadable: true, links: [], rooms: [], more_rooms: 0, parked: [] }],
       };
       for (const width of [320, 360, 1000]) {
         const context = await browser.browser.newContext({ viewport: { width, height: 800 }, colorScheme: width === 320 ? 'dark' : 'light' });
@@ -267,7 +270,11 @@ for (const version of versions) {
         await tab.route('**/events', (route) => route.fulfill({ status: 503 }));
         await tab.route('**/status.json', (route) => route.fulfill({ json: made }));
         await tab.goto(address());
-        await tab.getByText('2 of 6 links up, 1 down. 1 of 3 rooms in step.').waitFor();
+        await tab.getByText('2 of 6 links up, 1 down. 1 of 4 rooms in step. Which other rooms there are cannot be read yet. 1 service cannot be read.').waitFor();
+        await tab.getByText('closed: what is stored of it cannot be read yet').waitFor();
+        await tab.getByText('All rooms that are not listed here').waitFor();
+        await tab.getByText('1 of 1 room shown.').waitFor();
+        await tab.getByText('What this service does cannot be read').waitFor();
         await tab.getByText('3 of 7 rooms shown. 4 more are not listed here').waitFor();
         const shapes = new Set();
         for (const [state, word] of Object.entries(states)) {
@@ -346,6 +353,10 @@ for (const version of versions) {
       assert.deepEqual(await tab.evaluate(pale), []);
       assert.equal(await field.evaluate((element) => element === document.activeElement), true);
       assert.equal(await tab.locator('#content').isVisible(), false);
+      await field.fill('not-this-one-not-this-€');
+      await tab.keyboard.press('Enter');
+      await tab.getByRole('alert').getByText('A token has letters from a to z').waitFor();
+      await field.fill('');
       await tab.keyboard.type('not-this-one-not-this');
       await tab.keyboard.press('Enter');
       await tab.getByRole('alert').getByText('This is not the token.').waitFor();

@@ -170,6 +170,13 @@ describe("what the status page shows", function ()
 		assert.same({ services = {}; version = 1 }, json.decode(document.whole {}));
 	end);
 
+	it("names a service that cannot be read, beside the others", function ()
+		local found = json.decode(document.whole { (shown()); (document.unreadable("muc.macbeth.lit")) }).services;
+		assert.is_nil(found[1].unreadable);
+		assert.same({ service = "muc.macbeth.lit"; unreadable = true; links = {}; rooms = {}; parked = {}; more_rooms = 0 }, found[2]);
+		assert.matches('"links":%[%]', (document.unreadable("muc.macbeth.lit")));
+	end);
+
 	it("is one line, whatever a room is called", function ()
 		local odd = 'x\n\nevent: end\r\ndata: </script>\r"\\\0\226\128\168';
 		local text, news = shown(100, function (_, _, room) room.title = odd; end);
@@ -287,11 +294,29 @@ describe("a stream of the status page", function ()
 		assert.is_false(one.persistent);
 	end);
 
-	it("shows that it is there while there is nothing to say", function ()
+	it("shows that it is there while what there is to say is too much for it", function ()
+		local one, big = response(), ("x"):rep(40 * 65536);
+		set.open(one);
+		set.tell(big, "a");
+		pass(38, big, "a");
+		assert.equal(1, one.count("event: status"));
+		assert.equal(2, one.count("\r\n:\n\n"));
+	end);
+
+	it("says that nothing can be read, and what there is as soon as it can", function ()
 		local one = response();
 		set.open(one);
-		pass(40);
-		assert.equal(2, one.count("\r\n:\n\n"));
+		set.tell("{1}", "a");
+		pass(1);
+		assert.equal(1, one.count("event: error\ndata: unreadable\n\n"));
+		pass(14);
+		assert.equal(1, one.count("event: error"));
+		pass(1);
+		assert.equal(2, one.count("event: error"));
+		pass(1, "{1}", "a");
+		assert.equal(2, one.count("data: {1}"));
+		pass(1);
+		assert.equal(3, one.count("event: error"));
 	end);
 
 	it("ends after its time, by itself", function ()
