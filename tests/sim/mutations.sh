@@ -65,11 +65,11 @@ mutant last_of_page_lost src/engine/sync/answer.rs \
                 (events, more)
             }),'
 mutant page_backwards src/engine/sync/answer.rs \
-	'        SyncAnswer {
+	'        let mut answer = SyncAnswer {
             more,' \
 	'        let mut events = events;
         if IS { events.reverse(); }
-        SyncAnswer {
+        let mut answer = SyncAnswer {
             more,'
 mutant keeps_asking_for_what_is_gone src/engine/sync/taking.rs \
 	'let is_young = now.mono_ms < since + GRACE_MS;' \
