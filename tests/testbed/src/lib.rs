@@ -60,6 +60,7 @@ pub use server::Server;
 pub use stats::{Count, LinkCount, Stats};
 pub use suites::Suite;
 pub use waiting::{deadline, scaled};
+pub use wire::packed;
 pub use xml::{body, code_list, error_condition, noise, set_attr, stanza, to_string};
 
 pub use minidom::Element;

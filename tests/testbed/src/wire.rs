@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use data_encoding::BASE64;
+use miniz_oxide::deflate::compress_to_vec_zlib;
 use miniz_oxide::inflate::decompress_to_vec_zlib;
 
 use crate::config::WIRE;
@@ -28,6 +29,15 @@ fn plain(line: &str) -> String {
         Some(format!("{before}{xml}{after}"))
     };
     unpacked().unwrap_or_else(|| line.to_owned())
+}
+
+/// An element packed, however short it is.
+pub fn packed(xml: &str) -> String {
+    let base64 = BASE64.encode(&compress_to_vec_zlib(xml.as_bytes(), 6));
+    format!(
+        "<packed xmlns='urn:x-dmuc:0' bytes='{}'>{base64}</packed>",
+        xml.len()
+    )
 }
 
 /// Validates what the server in this folder has sent.

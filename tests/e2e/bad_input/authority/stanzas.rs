@@ -1,6 +1,7 @@
 //! Every kind of stanza, well-formed and in the name of somebody who might: only who sends it can be wrong.
 
 use anyhow::{Result, bail};
+use dmuc_testbed::packed;
 
 use super::super::malformed::{dmuc, field, form, ours};
 use super::super::scene::SECRET;
@@ -66,6 +67,14 @@ pub fn iq(stanza: &str, names: &Names<'_>) -> Result<(&'static str, String)> {
                 domain(names)
             );
             ("set", dmuc("roster", "", &format!("{stamp}{item}")))
+        }
+        "set packed" => {
+            let (kind, roster) = iq("set roster", names)?;
+            (kind, packed(&roster))
+        }
+        "result packed" => {
+            let (kind, answer) = iq("result sync", names)?;
+            (kind, packed(&answer))
         }
         "get roster" => ("get", dmuc("roster", "", "")),
         "get room" => {
