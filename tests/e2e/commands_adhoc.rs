@@ -524,6 +524,8 @@ async fn compared(version: Version) -> Result<()> {
         .context("the shadow")?;
     ensure!(there["subject"] == "differs" && there["list"] == "same", "{data}");
     fed.link(0, 1).heal().await;
+    // Now, not when it is due.
+    fed[0].shell(&format!("dmuc:sync(\"rooms.macbeth.lit\")")).await?;
     shows(&fed, 0, &diff, &["2 of 2 other instances the same as here"]).await?;
     let said = fed[0]
         .prosodyctl(&["shell", "dmuc", "diff", "heath@chat.shakespeare.lit"])
