@@ -1,8 +1,11 @@
 //! Ad-hoc commands (XEP-0050): administrators use those of the service, owners those of their room, at its source and at a shadow,
 //! by either address. Nobody else does; what is wrong is answered as the XEP says.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_version, to_string};
+use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_version, scaled, to_string};
+use tokio::time::sleep;
 
 use crate::shell::shows;
 use crate::support::{MACBETH, SOURCE, distributed, eventually, three};
@@ -524,9 +527,18 @@ async fn compared(version: Version) -> Result<()> {
         .context("the shadow")?;
     ensure!(there["subject"] == "differs" && there["list"] == "same", "{data}");
     fed.link(0, 1).heal().await;
-    // Now, not when it is due.
-    fed[0].shell(&format!("dmuc:sync(\"rooms.macbeth.lit\")")).await?;
-    shows(&fed, 0, &diff, &["2 of 2 other instances the same as here"]).await?;
+    // When both have been through a heartbeat since.
+    let (same, until) = (
+        "2 of 2 other instances the same as here",
+        Instant::now() + scaled(Duration::from_secs(90)),
+    );
+    loop {
+        if fed[0].shell(&diff).await?.has(&[same]) {
+            break;
+        }
+        ensure!(Instant::now() < until, "they do not become the same again");
+        sleep(Duration::from_millis(500)).await;
+    }
     let said = fed[0]
         .prosodyctl(&["shell", "dmuc", "diff", "heath@chat.shakespeare.lit"])
         .await?;
