@@ -278,7 +278,10 @@ impl World {
             return;
         };
         let mut people = self.people(&self.groups[number]);
-        let needs_rank = matches!(deed, Deed::Configure | Deed::Affiliate | Deed::Role);
+        let needs_rank = matches!(
+            deed,
+            Deed::Configure | Deed::HistoryLength | Deed::Affiliate | Deed::Role
+        );
         if needs_rank {
             people.retain(|(_, _, affiliation)| *affiliation >= Affiliation::Admin);
         }
@@ -337,7 +340,7 @@ impl World {
             Deed::Subject => drop(host.set_subject(&room, &nick, &format!("subject {count}"))),
             Deed::Configure => {
                 let count = count.to_string();
-                let (var, value) = match dice.below(5) {
+                let (var, value) = match dice.below(4) {
                     0 => (
                         "muc#roomconfig_changesubject",
                         if dice.chance(50) { "1" } else { "0" },
@@ -350,10 +353,13 @@ impl World {
                         "muc#roomconfig_moderatedroom",
                         if dice.chance(50) { "1" } else { "0" },
                     ),
-                    3 => ("muc#roomconfig_historylength", count.as_str()),
                     _ => ("muc#roomconfig_roomname", count.as_str()),
                 };
                 drop(host.configure(&room, &nick, &[(var, value)]));
+            }
+            Deed::HistoryLength => {
+                let length = (count % 100).to_string();
+                drop(host.configure(&room, &nick, &[("muc#roomconfig_historylength", &length)]));
             }
             Deed::Affiliate => {
                 let all = [

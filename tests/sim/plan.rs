@@ -135,6 +135,8 @@ pub enum Deed {
     Hum,
     Subject,
     Configure,
+    /// An owner says how many messages newcomers are shown. A deed of its own: kept schedules mean what they meant.
+    HistoryLength,
     Affiliate,
     /// Kick, voice, moderator.
     Role,
@@ -198,7 +200,7 @@ pub enum Deed {
     Rest,
 }
 
-const WEIGHTS: [(Deed, u64); 20] = [
+const WEIGHTS: [(Deed, u64); 21] = [
     (Deed::Create, 4),
     (Deed::Distribute, 8),
     (Deed::Join, 26),
@@ -211,6 +213,7 @@ const WEIGHTS: [(Deed, u64); 20] = [
     (Deed::Hum, 5),
     (Deed::Subject, 5),
     (Deed::Configure, 4),
+    (Deed::HistoryLength, 2),
     (Deed::Affiliate, 8),
     (Deed::Role, 6),
     (Deed::Undistribute, 1),
@@ -271,7 +274,7 @@ const PICTURES: [(Deed, u64); 13] = [
 ];
 
 /// In schedules of upheavals, faults aside.
-const UPHEAVALS: [(Deed, u64); 19] = [
+const UPHEAVALS: [(Deed, u64); 20] = [
     (Deed::Create, 2),
     (Deed::Distribute, 4),
     (Deed::Join, 20),
@@ -282,6 +285,7 @@ const UPHEAVALS: [(Deed, u64); 19] = [
     (Deed::Hum, 3),
     (Deed::Subject, 4),
     (Deed::Configure, 4),
+    (Deed::HistoryLength, 2),
     (Deed::Affiliate, 5),
     (Deed::Unname, 10),
     (Deed::Unload, 4),
