@@ -281,6 +281,8 @@ impl Engine {
         {
             instance.retry_at = None;
             instance.needs_roster = true;
+            // What was pulled while it waited to be met has not ended a split.
+            instance.is_synced &= !instance.is_cut;
         }
     }
 

@@ -418,3 +418,33 @@ fn who_changed_the_nick_in_a_split_is_renamed_on_the_other_side() {
     expected.push("elder".to_owned());
     assert_eq!(of_it, expected);
 }
+
+/// The source introduces two shadows to each other anew, while one is pulling from the other what it has missed.
+#[test]
+fn a_split_ends_though_its_shadows_are_introduced_again_in_the_middle_of_it() {
+    let mut fed = crate::scenes::coven();
+    fed.net.set_mode(&bare(ROOMS), &bare(CONF), Mode::Swallows);
+    fed.run_for(130_000);
+    fed.update(FAUST_PLACE, "<show>dnd</show>");
+    fed.is_traced = true;
+    fed.net.heal();
+    let pulls = |fed: &Federation| {
+        let from = format!("<iq from='{COVEN_AT_ROOMS}' to='{COVEN_AT_CONF}'");
+        let mut lines = fed.trace.iter();
+        lines.any(|line| line.contains(&from) && line.contains("<sync ") && line.contains("sends"))
+    };
+    let until = fed.now_ms + 600_000;
+    while !pulls(&fed) {
+        assert!(fed.step(until));
+    }
+    for (whom, of) in [(ROOMS, CONF), (CONF, ROOMS)] {
+        let peerhost = format!(
+            "<iq from='{CHAT}' to='{whom}' id='again' type='set'>\
+             <peerhost xmlns='urn:xmpp:dmuc:0' jid='{of}'><room id='coven'/></peerhost></iq>"
+        );
+        fed.run_for(u64::from(whom == CONF) * 35);
+        fed.hand_in(&bare(whom), &peerhost);
+    }
+    fed.run();
+    assert_eq!(fed.roster(COVEN_AT_ROOMS), fed.roster(COVEN));
+}
