@@ -1,11 +1,11 @@
 //! Ad-hoc commands (XEP-0050): administrators use those of the service, owners those of their room, at its source and at a shadow,
 //! by either address. Nobody else does; what is wrong is answered as the XEP says.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_version, scaled, to_string};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::shell::shows;
 use crate::support::{MACBETH, SOURCE, distributed, eventually, three};
