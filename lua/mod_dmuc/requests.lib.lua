@@ -330,7 +330,10 @@ return function (dmuc)
 	module:hook("iq-set/bare/http://jabber.org/protocol/muc#owner:query", function (event)
 		local stanza = event.stanza;
 		local form = dmuc.role(stanza.attr.to) == "source" and stanza.tags[1]:get_child("x", "jabber:x:data");
-		local problem = form and dmuc.forms.voters_problem(stanza.attr.to, form);
+		local room = form and dmuc.get_room(stanza.attr.to);
+		-- Who is no owner is told that by mod_muc, and nothing of who could vote.
+		local is_owner = room and room:get_affiliation(stanza.attr.from) == "owner";
+		local problem = is_owner and dmuc.forms.voters_problem(stanza.attr.to, form);
 		if not problem then return; end
 		event.origin.send(st.error_reply(stanza, "modify", "not-acceptable", problem));
 		return true;

@@ -18,6 +18,9 @@ use crate::wire::{Affiliation, Digest, Parts, Request, RoomDigest};
 /// Between the parts of a line: no text that crosses a link has it.
 const SEPARATOR: &str = "\u{1f}";
 
+/// About what somebody in the room or on its list comes to.
+const LINE_BYTES: usize = 64;
+
 /// Of one part of a room, what another instance has of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alike {
@@ -134,6 +137,13 @@ impl Engine {
         });
         Some(compared.collect())
     }
+}
+
+/// About how much is hashed for that.
+pub(super) fn parts_bytes(room: &Room) -> usize {
+    let others = room.instances.values().map(|instance| instance.occupants.len());
+    let lines = room.settings.affiliations.len() + room.locals.len() + others.sum::<usize>();
+    lines * LINE_BYTES
 }
 
 /// What there is of a room here, each part as a hash.

@@ -4,7 +4,7 @@
 use crate::address::BareJid;
 
 use super::cause::Cause;
-use super::differing::parts_of;
+use super::differing::{parts_bytes, parts_of};
 use super::link::{Caps, LinkState};
 use super::request::Pending;
 use super::state::clock::Now;
@@ -209,6 +209,7 @@ impl Engine {
     pub(super) fn digest_told(&mut self, now: Now, service: &BareJid, digest: &Digest) -> Digest {
         let is_restarted = self.note_life(now, service, digest);
         let mut rooms = Vec::new();
+        let mut hashed_bytes = 0;
         for theirs in &digest.rooms {
             let found = self.find_instance(service, theirs);
             let Some((jid, peer)) = found else {
@@ -225,6 +226,7 @@ impl Engine {
             if let Some(room) = self.rooms.get_mut(&jid) {
                 // Of one room alone: it takes some work.
                 let is_asked = theirs.parts.is_some() && digest.rooms.len() == 1;
+                hashed_bytes += if is_asked { parts_bytes(room) } else { 0 };
                 rooms.push(RoomDigest {
                     parts: is_asked.then(|| parts_of(room)),
                     ..line(room, &peer)
@@ -236,6 +238,7 @@ impl Engine {
             }
             self.compare(now, &jid, &peer, theirs);
         }
+        self.charge_bytes(now, service, hashed_bytes);
         // Of those that it has it has just told by itself.
         if is_restarted && self.link_state(service) == LinkState::Up && self.has_untold(service) {
             self.send_digest(now, service, self.config.link_timeout_ms);

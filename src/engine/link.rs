@@ -108,7 +108,7 @@ pub(crate) struct Link {
     pub(crate) life_noticed_at: Option<u64>,
     /// Whether it does not know succession.
     pub(super) is_deaf: bool,
-    /// Whether it reads what is packed, as its disco#info said last.
+    /// Whether it reads what is packed: as its disco#info said last, or one of its instances by asking for it, in this life.
     pub(super) reads_packed: bool,
     /// Whether its clock and its limits are like ours.
     pub(super) unlike: Unlike,

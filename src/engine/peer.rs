@@ -297,8 +297,8 @@ impl Engine {
             Request::Replicate(_) | Request::Peerhost(_) | Request::Digest(_) | Request::DiscoInfo => {
                 return Err(refuse(Condition::BadRequest, "This is asked of the service"));
             }
-            // What is read is what was in it.
-            Request::Packed(_) => return Err(refuse(Condition::BadRequest, "This is packed twice")),
+            // Never read: what was in it is.
+            Request::Packed(_) => return Err(refuse(Condition::BadRequest, "This is not asked packed")),
         }
         Ok(Some(Response::Empty))
     }

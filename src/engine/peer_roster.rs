@@ -56,7 +56,7 @@ impl Engine {
             extra.map_or(0, |extra| extra.part),
         );
         let is_part = extra.is_some_and(|extra| extra.more);
-        // Builds before 0836f2e do not number theirs: what has no number belongs to the parts of the same picture that are here.
+        // Earlier builds do not number theirs: what has no number belongs to the parts of the same picture that are here.
         let goes_on = part == 0
             && version.is_some()
             && instance.parts_version == version

@@ -381,6 +381,12 @@ async fn owners(version: Version) -> Result<()> {
     fed.finish().await
 }
 
+/// The second step of taking a service out, at the shadow.
+async fn goes_on(client: &Client, attrs: &str) -> Result<Said> {
+    let chosen = submit(&[("service", &[MARLOWE_SERVICE])]);
+    command(client, MACBETH, "retract", attrs, &chosen).await
+}
+
 async fn sessions(version: Version) -> Result<()> {
     let (fed, crone, witch, _guest) = coven("adhoc-sessions", version).await?;
     let none = "sessionid='nothing'";
@@ -426,15 +432,9 @@ async fn sessions(version: Version) -> Result<()> {
     )
     .await?;
     ensure!(canceled.status()? == "canceled", "{}", to_string(&canceled.0));
-    command(
-        &witch,
-        MACBETH,
-        "retract",
-        &attrs,
-        &submit(&[("service", &[MARLOWE_SERVICE])]),
-    )
-    .await?
-    .expect_error("bad-request", Some("bad-sessionid"))?;
+    goes_on(&witch, &attrs)
+        .await?
+        .expect_error("bad-request", Some("bad-sessionid"))?;
 
     // The oldest of one person's many ends.
     let oldest = begin(&witch, MACBETH, "retract").await?;
@@ -442,15 +442,9 @@ async fn sessions(version: Version) -> Result<()> {
         begin(&witch, MACBETH, "retract").await?;
     }
     let attrs = format!("sessionid='{}'", oldest.session()?);
-    command(
-        &witch,
-        MACBETH,
-        "retract",
-        &attrs,
-        &submit(&[("service", &[MARLOWE_SERVICE])]),
-    )
-    .await?
-    .expect_error("not-allowed", Some("session-expired"))?;
+    goes_on(&witch, &attrs)
+        .await?
+        .expect_error("not-allowed", Some("session-expired"))?;
     // Who is an owner no more goes no further.
     let said = begin(&witch, MACBETH, "retract").await?;
     crone
@@ -461,15 +455,7 @@ async fn sessions(version: Version) -> Result<()> {
     })
     .await?;
     let attrs = format!("sessionid='{}'", said.session()?);
-    command(
-        &witch,
-        MACBETH,
-        "retract",
-        &attrs,
-        &submit(&[("service", &[MARLOWE_SERVICE])]),
-    )
-    .await?
-    .expect_error("forbidden", None)?;
+    goes_on(&witch, &attrs).await?.expect_error("forbidden", None)?;
     shows(&fed, 0, "dmuc:rooms()", &[SOURCE, "2 of 2"]).await?;
     fed.finish().await
 }
@@ -527,7 +513,7 @@ async fn compared(version: Version) -> Result<()> {
         .context("the shadow")?;
     ensure!(there["subject"] == "differs" && there["list"] == "same", "{data}");
     fed.link(0, 1).heal().await;
-    // When both have been through a heartbeat since.
+    // When the link has been found open, and a question that was lost with it is given up.
     let (same, until) = (
         "2 of 2 other instances the same as here",
         Instant::now() + scaled(Duration::from_secs(90)),

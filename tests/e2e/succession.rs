@@ -42,7 +42,7 @@ pub async fn follows(fed: &Federation, server: usize, room: &str, source: &str) 
     .await
 }
 
-async fn federation(label: &str, version: Version, count: usize) -> Result<Federation> {
+pub async fn federation(label: &str, version: Version, count: usize) -> Result<Federation> {
     let builder = match count {
         2 => two(label, version, Storage::Internal),
         _ => three(label, version, Storage::Internal),

@@ -2,11 +2,11 @@
 //! takes it over when its host has died, with a client and no shell.
 
 use anyhow::{Context, Result, ensure};
-use dmuc_testbed::{Client, Element, Federation, Storage, Version, on_every_version, to_string};
+use dmuc_testbed::{Client, Element, Version, on_every_version, to_string};
 
 use crate::commands_adhoc::{nodes, run};
-use crate::succession::{follows, says};
-use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, replicated, three, two};
+use crate::succession::{federation, follows, says};
+use crate::support::{MACBETH, MARLOWE, SOURCE, distributed, eventually, replicated};
 
 const VOTERS: &str = "{urn:x-dmuc:0}voters";
 const SERVICES: [&str; 3] = [
@@ -61,22 +61,8 @@ async fn seen(client: &Client, room: &str) -> Result<Option<Vec<String>>> {
     Ok(forms.find_map(|form| field(form, VOTERS).map(values)))
 }
 
-async fn builder(label: &str, version: Version, count: usize) -> Result<Federation> {
-    let mut builder = match count {
-        2 => two(label, version, Storage::Internal),
-        _ => three(label, version, Storage::Internal),
-    };
-    builder = builder
-        .muc_line("dmuc_ping_interval = 1")
-        .muc_line("dmuc_link_timeout = 3");
-    for server in 0..count {
-        builder = builder.with_server(server, |spec| spec.modules.push("admin_shell".to_owned()));
-    }
-    builder.start().await
-}
-
 async fn chosen(version: Version) -> Result<()> {
-    let fed = builder("voting", version, 3).await?;
+    let fed = federation("voting", version, 3).await?;
     let crone = distributed(&fed, &[]).await?;
     crone
         .set_affiliation(SOURCE, "somewitch@macbeth.lit", "owner")
@@ -96,9 +82,9 @@ async fn chosen(version: Version) -> Result<()> {
     })
     .await?;
 
-    // Nobody is trusted: nobody votes, and the form says so, at both.
+    // Nobody is named: those vote whom the administrator trusts with it, and the form says so, at both.
     for (client, room) in [(&crone, SOURCE), (&witch, MACBETH), (&witch, SOURCE)] {
-        let (named, mut options, is_said) = form(client, room, "nobody can follow").await?;
+        let (named, mut options, is_said) = form(client, room, "any 2 of these 3").await?;
         options.sort();
         let mut all = SERVICES.map(str::to_owned);
         all.sort();
@@ -112,7 +98,7 @@ async fn chosen(version: Version) -> Result<()> {
         .configure_room(MACBETH, &[("muc#roomconfig_roomdesc", "Where the witches meet")])
         .await?;
     for (client, room) in [(&crone, SOURCE), (&witch, MACBETH)] {
-        ensure!(form(client, room, "nobody can follow").await?.2, "{room}");
+        ensure!(form(client, room, "any 2 of these 3").await?.2, "{room}");
     }
 
     // Two at the shadow, in the form; then all, at the source, by command.
@@ -232,7 +218,7 @@ async fn taken_over(version: Version) -> Result<()> {
 }
 
 async fn forced(version: Version) -> Result<()> {
-    let fed = builder("voting-force", version, 2).await?;
+    let fed = federation("voting-force", version, 2).await?;
     let crone = fed[0].client("crone1", "desktop").await?;
     crone
         .create_room(SOURCE, "firstcrone", &[("muc#roomconfig_distributed", "1")])

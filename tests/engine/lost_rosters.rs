@@ -75,25 +75,32 @@ fn a_source_that_shows_real_jids_to_a_shadow_does_not_forget_the_occupant_ids() 
     assert_eq!(of_foo(&fed), (Some(full(HAG).into()), before.1));
 }
 
-/// Its parts are numbered: some of them again are not the whole.
-#[test]
-fn a_part_of_a_roster_that_the_network_repeats_takes_nobody_away() {
+const HAG_PLACE: &str = "coven@chat.shakespeare.lit/hag";
+
+fn two_people() -> Federation {
     let mut fed = Federation::of(&[CHAT, ROOMS]);
     fed.distributed(COVEN, CRONE1, &[]);
     fed.run();
-    let people = [
-        (FOO, CRONE1),
-        ("coven@chat.shakespeare.lit/hag", "hag66@shakespeare.lit/pda"),
-    ];
-    let long = format!("<status>{}</status>", "s".repeat(65_000));
-    for (place, user) in people {
-        fed.join(place, user);
-    }
+    fed.join(FOO, CRONE1);
+    fed.join(HAG_PLACE, "hag66@shakespeare.lit/pda");
     fed.run();
-    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
-    for (place, _) in people {
+    fed
+}
+
+/// Each of them shows as much as goes into one part of a roster.
+fn say_at_length(fed: &mut Federation) {
+    let long = format!("<status>{}</status>", "s".repeat(65_000));
+    for place in [FOO, HAG_PLACE] {
         fed.update(place, &long);
     }
+}
+
+/// Its parts are numbered: some of them again are not the whole.
+#[test]
+fn a_part_of_a_roster_that_the_network_repeats_takes_nobody_away() {
+    let mut fed = two_people();
+    fed.net.set_mode(&bare(CHAT), &bare(ROOMS), Mode::Swallows);
+    say_at_length(&mut fed);
     fed.run_for(130_000);
     fed.is_traced = true;
     fed.net.heal();
@@ -119,18 +126,8 @@ fn a_part_of_a_roster_that_the_network_repeats_takes_nobody_away() {
 /// Without what is lost of it, it is no picture of who is there.
 #[test]
 fn a_roster_of_which_a_part_is_lost_is_pulled() {
-    let mut fed = Federation::of(&[CHAT, ROOMS]);
-    fed.distributed(COVEN, CRONE1, &[]);
-    fed.run();
-    let people = [
-        (FOO, CRONE1),
-        ("coven@chat.shakespeare.lit/hag", "hag66@shakespeare.lit/pda"),
-    ];
-    let long = format!("<status>{}</status>", "s".repeat(65_000));
-    for (place, user) in people {
-        fed.join(place, user);
-        fed.update(place, &long);
-    }
+    let mut fed = two_people();
+    say_at_length(&mut fed);
     fed.run();
     // The roster that has one part less is told in one's place.
     let part = |number: &str, more: &str, items: &str| {

@@ -11,7 +11,12 @@ use crate::support::net::Mode;
 
 const ALL: [&str; 3] = [CHAT, ROOMS, CONF];
 
-/// Nobody trusts anybody; somewitch owns the room as crone1 does.
+/// Every service trusts the others with a vote.
+fn trusting(config: &mut Config) {
+    config.peers.values_mut().for_each(|policy| policy.trusted = true);
+}
+
+/// Somewitch owns the room as crone1 does.
 fn coven(alter: impl Fn(&mut Config)) -> Federation {
     let mut fed = Federation::empty(7);
     for service in ALL {
@@ -162,11 +167,12 @@ fn nobody_but_an_owner_has_that_done_and_only_with_peers_of_the_source() {
 
 #[test]
 fn an_owner_at_a_shadow_has_the_source_hand_over() {
-    let mut fed = coven(|_| {});
+    let mut fed = coven(trusting);
+    name_voters(&mut fed, &[CHAT]);
     assert_eq!(
         steered(&mut fed, COVEN_AT_ROOMS, OWNER, CONF, Steering::HandOver),
         Some(Condition::NotAllowed),
-        "nobody votes"
+        "no other votes"
     );
     name_voters(&mut fed, &[CHAT, ROOMS, CONF]);
     assert_eq!(
@@ -187,8 +193,9 @@ fn an_owner_at_a_shadow_has_the_source_hand_over() {
 
 #[test]
 fn whom_owners_name_votes_in_that_order_and_no_other() {
-    let mut fed = coven(|_| {});
-    assert!(voters(&fed, COVEN).is_empty(), "nobody is trusted");
+    let mut fed = coven(trusting);
+    name_voters(&mut fed, &[CHAT]);
+    assert_eq!(voters(&fed, COVEN), [COVEN]);
     name_voters(&mut fed, &[CHAT, ROOMS, CONF]);
     for room in [COVEN, COVEN_AT_ROOMS, COVEN_AT_CONF] {
         assert_eq!(
@@ -203,22 +210,59 @@ fn whom_owners_name_votes_in_that_order_and_no_other() {
     }
     // Nothing is chosen any more: it is as the service has it.
     name_voters(&mut fed, &[]);
-    assert_eq!(
-        voters(&fed, COVEN),
-        [COVEN, COVEN_AT_CONF],
-        "who has a vote by trust alone keeps it"
-    );
-    let mut silent = coven(|config| config.voters = Voters::These([bare(ROOMS)].into()));
-    assert_eq!(voters(&silent, COVEN), [COVEN, COVEN_AT_ROOMS]);
-    name_voters(&mut silent, &[CHAT, CONF]);
-    assert_eq!(voters(&silent, COVEN), [COVEN, COVEN_AT_CONF]);
-    name_voters(&mut silent, &[]);
-    assert_eq!(voters(&silent, COVEN), [COVEN, COVEN_AT_ROOMS]);
+    assert_eq!(voters(&fed, COVEN), [COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS]);
+    let both = Voters::These([bare(ROOMS), bare(CONF)].into());
+    let mut listed = coven(|config| config.voters = both.clone());
+    assert_eq!(voters(&listed, COVEN), [COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS]);
+    name_voters(&mut listed, &[CHAT, CONF]);
+    assert_eq!(voters(&listed, COVEN), [COVEN, COVEN_AT_CONF]);
+    name_voters(&mut listed, &[]);
+    assert_eq!(voters(&listed, COVEN), [COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS]);
+}
+
+/// Also where a form came past the check: the source's own host hands in what it is told.
+#[test]
+fn owners_choose_only_among_those_that_the_administrator_trusts() {
+    let only = |services: &[&str]| Voters::These(services.iter().copied().map(bare).collect());
+    for (may, of) in [("nobody", Voters::Trusted), ("one", only(&[ROOMS]))] {
+        let mut fed = coven(|config| config.voters = of.clone());
+        let said = problem(&fed, &[CHAT, CONF]).unwrap();
+        assert!(
+            said.contains("conference.marlowe.lit cannot vote: the administrator"),
+            "{may}: {said}"
+        );
+        name_voters(&mut fed, &[CHAT, CONF]);
+        assert!(!voters(&fed, COVEN).contains(&COVEN_AT_CONF.to_owned()), "{may}");
+    }
+}
+
+/// Trust is each administrator's own: who becomes the source keeps the voters that were made elsewhere.
+#[test]
+fn a_new_source_that_trusts_nobody_strikes_nobody_who_is_named() {
+    let mut fed = coven(|config| {
+        if config.service == bare(CHAT) {
+            trusting(config);
+        }
+    });
+    name_voters(&mut fed, &[CHAT, ROOMS, CONF]);
+    let handed = steered(&mut fed, COVEN_AT_ROOMS, OWNER, ROOMS, Steering::HandOver);
+    assert_eq!(handed, None);
+    fed.run_for(120_000);
+    let source = fed
+        .host(ROOMS)
+        .engine
+        .room_info(&bare(COVEN_AT_ROOMS))
+        .unwrap()
+        .source;
+    assert_eq!(source, Some(bare(COVEN_AT_ROOMS)));
+    let mut after = voters(&fed, COVEN_AT_ROOMS);
+    after.sort();
+    assert_eq!(after, [COVEN, COVEN_AT_CONF, COVEN_AT_ROOMS]);
 }
 
 #[test]
 fn an_owner_at_a_shadow_names_voters_too() {
-    let mut fed = coven(|_| {});
+    let mut fed = coven(trusting);
     let form = voting(&[CHAT, ROOMS]);
     let config = |form: Form| ActKind::Config { form, was: None };
     assert_eq!(asked(&mut fed, COVEN_AT_ROOMS, OWNER, config(form)), None);
@@ -235,7 +279,7 @@ fn an_owner_at_a_shadow_names_voters_too() {
 
 #[test]
 fn who_cannot_vote_is_refused_in_words() {
-    let mut fed = coven(|_| {});
+    let mut fed = coven(trusting);
     assert_eq!(problem(&fed, &[]), None);
     assert_eq!(problem(&fed, &[CHAT, ROOMS, CONF]), None);
     for (service, words) in [
@@ -271,7 +315,9 @@ fn at_most_seven_vote() {
         .collect();
     let mut fed = Federation::empty(7);
     for service in &services {
-        fed.add(config_of(service, &services));
+        let mut config = config_of(service, &services);
+        trusting(&mut config);
+        fed.add(config);
     }
     fed.distributed(COVEN, CRONE1, &[]);
     fed.run_for(30_000);

@@ -1,5 +1,5 @@
-//! Who votes: instances at services that the owners of the room have named in its configuration, or that the source's
-//! administrator trusts with it (`dmuc_voters`); one change at a time.
+//! Who votes: instances at services that the source's administrator trusts with it (`dmuc_voters`), or those among them that the
+//! owners of the room have named in its configuration; one change at a time.
 
 use crate::address::BareJid;
 
@@ -37,13 +37,24 @@ fn order_as_named(voters: &mut [BareJid], form: &Form) {
 impl Engine {
     /// Whether an instance of the room at this service may vote.
     fn may_vote(&self, room: &Room, service: &BareJid) -> bool {
+        let is_named = named(&room.settings.form).is_none_or(|services| services.contains(service));
+        is_named && self.is_allowed_to_vote(service)
+    }
+
+    /// Whether the administrator here lets this service vote. Owners choose among those.
+    fn is_allowed_to_vote(&self, service: &BareJid) -> bool {
         let policy = self.config.peers.get(service);
-        match (&self.config.voters, named(&room.settings.form)) {
-            (Voters::Nobody, _) => false,
-            (_, Some(services)) => policy.is_some() && services.contains(service),
-            (Voters::Trusted, None) => policy.is_some_and(|policy| policy.trusted),
-            (Voters::These(services), None) => policy.is_some() && services.contains(service),
+        match &self.config.voters {
+            Voters::Nobody => false,
+            Voters::Trusted => policy.is_some_and(|policy| policy.trusted),
+            Voters::These(services) => policy.is_some() && services.contains(service),
         }
+    }
+
+    /// Whether who votes has to stop. Who is named is struck by not being named any more; trust says only who is made a voter.
+    fn is_unwanted(&self, room: &Room, service: &BareJid) -> bool {
+        let is_left_out = named(&room.settings.form).is_some_and(|services| !services.contains(service));
+        is_left_out || self.config.voters != Voters::Trusted && !self.is_allowed_to_vote(service)
     }
 
     /// Whether the source takes this form: who is named in it as a voter and is none yet has to be able to vote.
@@ -94,6 +105,11 @@ impl Engine {
     fn why_no_vote(&self, room: &Room, service: &BareJid) -> Option<&'static str> {
         if !self.config.peers.contains_key(service) {
             return Some("it is no service that this one shares rooms with (dmuc_peers)");
+        }
+        if *service != self.config.service && !self.is_allowed_to_vote(service) {
+            return Some(
+                "the administrator of the source's service does not trust it with that (dmuc_voters)",
+            );
         }
         let mut instances = room.instances.iter();
         match instances.find(|(peer, _)| peer.is_at(service)) {
@@ -160,10 +176,7 @@ impl Engine {
         let voters = party.line().voters.clone();
         let is_gone = |voter: &BareJid| {
             let is_instance = room.instances.contains_key(voter) || room.unnamed.contains(voter);
-            // Who is named is struck by not being named any more; trust says only who is made a voter.
-            let is_by_trust = self.config.voters == Voters::Trusted && named(&room.settings.form).is_none();
-            let is_unwanted = !is_by_trust && !self.may_vote(room, &voter.service());
-            voter != jid && (!is_instance || is_unwanted)
+            voter != jid && (!is_instance || self.is_unwanted(room, &voter.service()))
         };
         let mut changed = voters.clone();
         if let Some(place) = voters.iter().position(is_gone) {
