@@ -82,6 +82,10 @@ async fn chosen(version: Version) -> Result<()> {
     })
     .await?;
 
+    for (server, room) in [(0, SOURCE), (1, MACBETH)] {
+        let one = format!("dmuc:room(\"{room}\")");
+        says(&fed, server, &one, &["any 2 of these 3"]).await?;
+    }
     // Nobody is named: those vote whom the administrator trusts with it, and the form says so, at both.
     for (client, room) in [(&crone, SOURCE), (&witch, MACBETH), (&witch, SOURCE)] {
         let (named, mut options, is_said) = form(client, room, "any 2 of these 3").await?;
